@@ -1,0 +1,435 @@
+/* The contract between kernel and programs: handles, rights, signals and the structures of the system calls.
+ *
+ * Data only: no code, no dependence on anything else. Every structure is laid out by hand, without holes,
+ * the same for both sides. Times are nanoseconds of CLOCK_MONOTONIC unless said otherwise; deadlines are
+ * absolute. Lengths are bytes. Strings are not terminated: a length stands beside each.
+ * Reserved fields must be 0.
+ */
+#pragma once
+
+#include <stdint.h>
+
+typedef int32_t handle_t;
+
+#define HANDLE_SELF 0    /* the caller's own process, thread or namespace */
+#define HANDLE_NONE (-1) /* no handle */
+
+#define DEADLINE_NEVER INT64_MAX
+#define DEADLINE_NOW   INT64_C(0) /* do not wait: E_TIMED_OUT at once (proto_accept, streams: E_AGAIN) */
+
+#define SYSCALL_BASE  0x70500000u
+#define SYSCALL_LIMIT 0x80u /* numbers SYSCALL_BASE .. + LIMIT - 1 are native */
+
+#define PAGE_SIZE 4096u
+
+/* Object types: OBJECT_<name>, from abi/objects.def. */
+enum object_type {
+    OBJECT_NONE = 0,
+#define OBJECT(number, name, rights, meaning) OBJECT_##name = (number),
+#include "abi/objects.def"
+#undef OBJECT
+    OBJECT_ANY = 0xff,
+};
+
+/* What a handle allows. */
+#define RIGHT_READ      0x001u
+#define RIGHT_WRITE     0x002u
+#define RIGHT_EXECUTE   0x004u /* memory: may be mapped executable */
+#define RIGHT_MAP       0x008u /* process: its space may be changed */
+#define RIGHT_CONTROL   0x010u
+#define RIGHT_WAIT      0x020u /* may be waited for, bound to a port, asked for its state */
+#define RIGHT_ACCEPT    0x040u /* port: accept and return commands */
+#define RIGHT_SEND      0x080u /* port: notify */
+#define RIGHT_DUPLICATE 0x100u
+#define RIGHT_TRANSFER  0x200u /* may travel in commands and streams */
+#define RIGHT_ALL       0x3ffu
+
+/* State of an object that can be waited for. Services publish the first five for their files (file_ready). */
+#define SIGNAL_READABLE 0x001u /* data; a timer or interrupt that fired; something to accept on a port */
+#define SIGNAL_WRITABLE 0x002u
+#define SIGNAL_HANGUP   0x004u
+#define SIGNAL_ERROR    0x008u
+#define SIGNAL_PRIORITY 0x010u
+#define SIGNAL_EXITED   0x100u /* a process or thread ended */
+
+struct abi_handle_info {
+    uint32_t type;    /* OBJECT_* */
+    uint32_t rights;  /* RIGHT_* */
+    uint64_t id;      /* of the object: unique for the life of the system */
+    uint32_t signals; /* SIGNAL_* now; 0 where the object has none */
+    uint32_t flags;   /* HANDLE_FLAG_* */
+};
+
+/* Flags of an open file or stream: they belong to the object, so all duplicates share them. */
+#define HANDLE_FLAG_NONBLOCK 0x1u
+#define HANDLE_FLAG_APPEND   0x2u
+#define HANDLE_FLAG_SEEKABLE 0x4u /* has a position (set by the service at open; not changeable) */
+
+/* Memory. */
+#define PROT_READ_    0x1u /* a trailing underscore: the plain name is the C library's */
+#define PROT_WRITE_   0x2u
+#define PROT_EXECUTE_ 0x4u
+
+#define MEMORY_CONTIGUOUS 0x1u /* memory_create: physically contiguous, allocated at once (at most 4 MiB) */
+#define MEMORY_DMA32      0x2u /* memory_create: below 4 GiB, allocated at once */
+
+#define CACHE_BACK      0u /* memory_physical */
+#define CACHE_NONE      1u
+#define CACHE_COMBINING 2u
+
+#define MEMORY_OP_ZERO     1u /* fill the range with zeros */
+#define MEMORY_OP_DECOMMIT 2u /* give the pages back; they read as zero again */
+#define MEMORY_OP_COMMIT   3u /* allocate every page now */
+#define MEMORY_OP_SIZE     4u /* returns the size */
+#define MEMORY_OP_READ     5u /* copy the range to buffer */
+#define MEMORY_OP_WRITE    6u /* copy buffer to the range */
+#define MEMORY_OP_PHYSICAL 7u /* buffer: uint64_t per page; RIGHT_CONTROL; CONTIGUOUS, DMA32 or device memory only */
+
+#define MAP_SHARED_    0x01u /* writes go to the memory object; without it they stay private */
+#define MAP_FIXED_     0x02u /* at address exactly, replacing what is there */
+#define MAP_NOREPLACE_ 0x04u /* with FIXED: E_EXISTS where something is there */
+#define MAP_POPULATE_  0x08u /* fault every page in now */
+
+struct abi_map {
+    uint64_t address; /* page-aligned; without FIXED a hint, 0: anywhere */
+    uint64_t length;  /* rounded up to pages */
+    uint64_t offset;  /* into memory, page-aligned */
+    handle_t memory;  /* HANDLE_NONE: private anonymous memory, zero on first touch */
+    uint32_t protection;
+    uint32_t flags;
+    uint32_t reserved;
+};
+
+#define SPACE_OP_DISCARD 1u /* drop private pages: they read as zero (or as the memory object) again */
+#define SPACE_OP_MOVE    2u /* value: new page-aligned address; the pages move there, nothing may be there */
+#define SPACE_OP_QUERY   3u /* PROT_* of the region at address | MAP_SHARED_ << 8, E_FAULT if none; length ignored */
+#define SPACE_OP_FIND    4u /* the lowest free range of length at or above address */
+
+/* Processes. */
+struct abi_process_create {
+    uint64_t name;        /* const char *: at most PROCESS_NAME_MAX */
+    uint64_t name_length;
+    handle_t space_of;    /* share this process's space (RIGHT_MAP on it); HANDLE_NONE: a new one */
+    uint32_t flags;
+};
+
+#define PROCESS_NAME_MAX 31u
+
+/* Where the kernel enters the personality, and which addresses are its own. All 0: none. */
+struct abi_personality {
+    uint64_t text_start, text_end;
+    uint64_t window_start, window_end; /* the restartable return */
+    uint64_t call_entry;
+    uint64_t exception_entry;
+    uint64_t kick_entry;
+    uint64_t nested_entry; /* an exception inside text */
+};
+
+struct abi_exec {
+    uint64_t maps; /* const struct abi_map *; memory handles are the caller's; all are mapped FIXED */
+    uint64_t map_count;
+    uint64_t entry;
+    uint64_t stack;
+    uint64_t argument;  /* rdi of the first thread */
+    uint64_t argument2; /* rsi */
+    uint64_t block;     /* of the first thread; 0: no personality */
+    struct abi_personality personality;
+    uint64_t handles; /* const handle_t *: the caller's, moved to the process */
+    uint64_t handle_count;
+    uint64_t handle_values; /* handle_t *, caller's memory: their numbers in the process, filled in before its start */
+    uint64_t flags;         /* EXEC_* */
+};
+
+#define EXEC_SUSPENDED 0x1u /* the first thread waits for THREAD_RESUME: the caller may still write startup data */
+
+struct abi_fork {
+    uint64_t entry;     /* of the child's only thread */
+    uint64_t stack;
+    uint64_t argument;  /* rdi */
+    uint64_t argument2; /* rsi */
+    uint64_t fs_base, gs_base;
+    uint64_t block;
+    uint64_t flags; /* FORK_* */
+    handle_t thread; /* out: a handle to that thread; it is created suspended */
+    uint32_t reserved;
+    uint64_t id; /* out: the child's process id */
+};
+
+#define FORK_SHARE_SPACE 0x1u /* the child runs in the same space (vfork): only its handles are copied */
+
+#define PROCESS_EXITED 0x1u
+
+struct abi_process_info {
+    uint64_t id; /* the badge services see */
+    uint32_t state; /* PROCESS_EXITED or 0 */
+    uint32_t status; /* of process_kill, or EXIT_EXCEPTION | vector */
+    uint64_t pages;  /* private pages it owns */
+    uint64_t cpu_time; /* ns */
+    uint64_t start_time;
+    uint32_t threads;
+    uint32_t handles;
+    uint32_t name_length;
+    char name[PROCESS_NAME_MAX + 1];
+    uint32_t reserved;
+};
+
+#define EXIT_EXCEPTION 0x80000000u /* status: ended by CPU exception (low byte: vector) nobody handled */
+
+struct abi_thread {
+    uint64_t entry, stack, argument, argument2;
+    uint64_t fs_base, gs_base;
+    uint64_t block; /* 0: no personality */
+    uint64_t flags; /* THREAD_CREATE_* */
+};
+
+#define THREAD_CREATE_SUSPENDED 0x1u
+
+#define THREAD_YIELD        1u
+#define THREAD_PRIORITY     2u /* value: 0 fair, 1..31 real time, higher first */
+#define THREAD_AFFINITY     3u /* value: CPU mask (first 64 CPUs); 0: all */
+#define THREAD_SUSPEND      4u
+#define THREAD_RESUME       5u
+#define THREAD_INTERRUPT    6u /* kick: enter the personality's kick_entry; end an interruptible wait */
+#define THREAD_SET_FS       7u
+#define THREAD_SET_GS       8u
+#define THREAD_SET_BLOCK    9u /* HANDLE_SELF only */
+#define THREAD_GET_FRAME   10u /* buffer: struct abi_frame of a suspended thread */
+#define THREAD_CPU_TIME    11u /* ns */
+#define THREAD_GET_CPU     12u
+#define THREAD_ID          13u
+#define THREAD_WEIGHT      14u /* value: share in the fair class, 1..10000, 1024 the usual */
+
+/* A thread's registers in user mode. */
+struct abi_frame {
+    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;
+    uint64_t rax, rcx, rdx, rsi, rdi;
+    uint64_t vector, error; /* of the exception; 0 for a kick */
+    uint64_t rip, cs, rflags, rsp, ss;
+    uint64_t address; /* of a page fault (CR2) */
+    uint64_t reserved;
+};
+
+/* What kernel and personality share, at the top of the personality's stack of each thread. */
+struct abi_block {
+    uint64_t rip, rflags, rsp; /* of the foreign call, written by the kernel */
+    uint32_t kick;             /* set by the kernel: a kick came while in the personality */
+    uint32_t reserved;
+    struct abi_frame frame; /* exceptions and kicks in the program */
+    uint64_t personality[]; /* the personality's own */
+};
+
+/* The relay. */
+#define COMMAND_HANDLES 4u
+#define PATH_LENGTH_MAX 4096u
+
+#define COMMAND_POSITION 0x01u /* args[0] := the file's position, which the value then advances (seekable files) */
+#define COMMAND_NONBLOCK 0x02u /* answer E_AGAIN rather than wait (set by the kernel from HANDLE_FLAG_NONBLOCK too) */
+#define COMMAND_APPEND   0x04u /* set by the kernel from HANDLE_FLAG_APPEND */
+#define COMMAND_RESTARTABLE 0x08u /* the caller does not want to be interrupted by kicks, only killed */
+
+struct abi_command {
+    /* request */
+    uint32_t op;
+    uint32_t flags; /* COMMAND_* */
+    uint64_t args[4];
+    int64_t deadline; /* 0 is DEADLINE_NEVER here, so that a zeroed structure waits */
+    uint64_t in;      /* const void *: what the service may read */
+    uint64_t in_length;
+    uint64_t out; /* void *: what it may write */
+    uint64_t out_length;
+    handle_t send[COMMAND_HANDLES]; /* moved to the service when it accepts */
+    uint32_t send_count;
+    /* completion */
+    uint32_t receive_count;
+    uint64_t values[3];
+    handle_t receive[COMMAND_HANDLES]; /* new handles of the caller */
+    /* file_call returns 0 or the error */
+};
+
+#define OPEN_READ      0x001u
+#define OPEN_WRITE     0x002u
+#define OPEN_CREATE    0x004u
+#define OPEN_EXCLUSIVE 0x008u
+#define OPEN_TRUNCATE  0x010u
+#define OPEN_APPEND    0x020u
+#define OPEN_DIRECTORY 0x040u /* E_NOT_DIRECTORY for anything else */
+#define OPEN_NOFOLLOW  0x080u /* a symbolic link at the end is itself the thing named */
+#define OPEN_NONBLOCK  0x100u
+#define OPEN_PATH      0x200u /* only to name it: no reading, no writing */
+
+struct abi_open {
+    uint64_t uri; /* const char *; without "scheme://" it is fs's */
+    uint64_t uri_length;
+    uint32_t flags; /* OPEN_* */
+    uint32_t mode;
+    int64_t deadline; /* 0: never */
+    uint64_t link;    /* char *: where E_LINK puts the other URI */
+    uint64_t link_length; /* in: room; out: its length */
+};
+
+struct abi_path_call {
+    uint64_t uri;
+    uint64_t uri_length;
+    struct abi_command command; /* E_LINK: the other URI is in the out window, values[0] its length */
+};
+
+/* What proto_accept delivers. */
+enum message_kind {
+    MESSAGE_COMMAND = 1, /* return it with its token */
+    MESSAGE_NOTIFY = 2,  /* a bound source: cookie is the key, args[0] its signals; or port_notify: cookie 0 */
+    MESSAGE_CANCEL = 3,  /* the caller of token wants it back: return it now, with what was done */
+    MESSAGE_CLOSE = 4,   /* the last handle of file is gone; cookie is the service's again */
+};
+
+struct abi_message {
+    uint64_t token;
+    uint32_t kind; /* enum message_kind */
+    uint32_t op;
+    uint64_t cookie; /* the file's, from the completion of its OPEN */
+    uint64_t file;   /* its id, for file_ready; 0 for path calls */
+    uint64_t args[4];
+    int64_t deadline;
+    uint32_t flags;    /* COMMAND_* */
+    uint32_t priority; /* the caller's */
+    uint64_t caller;   /* process id */
+    uint64_t trace;    /* the same on every hop of one request */
+    uint64_t in_length;
+    uint64_t out_length;
+    uint32_t path_length; /* of the in bytes, the first path_length are the path */
+    uint32_t data_length; /* of the in bytes, as many lie in the buffer already */
+    uint32_t handle_count;
+    handle_t handles[COMMAND_HANDLES];
+    uint32_t reserved;
+};
+
+struct abi_return {
+    uint64_t token;
+    int64_t status; /* 0 or -E_* */
+    uint64_t values[3];
+    uint64_t data; /* const void *: copied to the start of the out window */
+    uint64_t data_length;
+    handle_t handles[COMMAND_HANDLES]; /* moved to the caller; for OPEN: the first is what open returns */
+    uint32_t handle_count;
+    uint32_t reserved;
+};
+
+#define BIND_ONCE 0x1u /* port_bind: forget the binding after its first notification */
+
+struct abi_wait {
+    handle_t handle;
+    uint32_t signals; /* in: wanted; HANGUP and ERROR are always */
+    uint32_t ready;   /* out */
+    uint32_t reserved;
+};
+
+#define NAMESPACE_EMPTY 0x1u
+#define PROTOCOL_NAME_MAX 31u
+
+#define SEEK_SET_ 0u
+#define SEEK_CUR_ 1u
+
+/* What OP_STAT, OP_LIST and OP_STATFS answer. */
+enum file_type { /* the numbers are those of struct dirent's d_type */
+    FILE_UNKNOWN = 0,
+    FILE_PIPE = 1,
+    FILE_CHARACTER = 2,
+    FILE_DIRECTORY = 4,
+    FILE_BLOCK = 6,
+    FILE_REGULAR = 8,
+    FILE_LINK = 10,
+    FILE_SOCKET = 12,
+};
+
+struct abi_stat {
+    uint64_t size;
+    uint64_t inode;
+    uint64_t device;
+    uint64_t blocks; /* of 512 bytes */
+    uint32_t type;   /* enum file_type */
+    uint32_t mode;   /* permission bits 07777 */
+    uint32_t links;
+    uint32_t block_size;
+    uint32_t uid, gid;
+    uint64_t rdev;
+    int64_t accessed, modified, changed; /* ns since 1970 */
+};
+
+struct abi_dirent { /* as struct linux_dirent64 */
+    uint64_t inode;
+    int64_t next; /* args[0] of the OP_LIST that goes on behind this one */
+    uint16_t length; /* of this entry, a multiple of 8 */
+    uint8_t type;
+    char name[]; /* terminated */
+};
+
+struct abi_statfs {
+    uint64_t type, block_size, blocks, free, available, files, files_free, name_max;
+};
+
+/* Streams. */
+#define STREAM_PACKETS  0x1u /* boundaries kept */
+#define STREAM_ONE_WAY  0x2u /* handles[0] only reads, handles[1] only writes: a pipe */
+
+struct abi_stream_io {
+    uint64_t data;
+    uint64_t length;
+    int64_t deadline; /* 0: never */
+    uint32_t flags;   /* STREAM_* */
+    uint32_t handle_count;
+    handle_t handles[COMMAND_HANDLES];
+};
+
+#define STREAM_NONBLOCK 0x10u
+#define STREAM_PEEK     0x20u
+
+#define STREAM_ATOMIC 4096u /* a send of at most this many bytes is not mixed with others */
+
+/* Futexes and clocks. */
+#define FUTEX_SHARED_ 0x1u /* the key is the memory, not the address in this space */
+#define FUTEX_ANY     0xffffffffu
+
+#define CLOCK_MONOTONIC_ 1u
+#define CLOCK_PROCESS_   2u
+#define CLOCK_THREAD_    3u
+
+/* Devices. */
+enum resource_kind {
+    RESOURCE_ROOT = 0, /* everything; only the first process is given it */
+    RESOURCE_IRQ = 1,
+    RESOURCE_IOPORT = 2,
+    RESOURCE_MEMORY = 3,
+};
+
+#define IRQ_EDGE 0x0u
+#define IRQ_LEVEL 0x1u
+#define IRQ_LOW   0x2u
+#define IRQ_ISA   0x4u /* line is an ISA interrupt: its source override decides trigger and polarity */
+
+struct abi_log_read {
+    uint64_t sequence; /* in: first wanted; out: the one behind what was read */
+    uint64_t buffer;   /* char *: lines, each ending in '\n' */
+    uint64_t length;   /* in: room; out: bytes */
+};
+
+#define SYSTEM_POWER_OFF  1u
+#define SYSTEM_RESET      2u
+#define SYSTEM_FAIL_ALLOCATION 3u /* value k: the k-th allocation of the calling process from now on fails; 0: off */
+#define SYSTEM_DEBUG_EXIT 4u      /* value: exit code for QEMU's isa-debug-exit */
+
+struct abi_system_info {
+    uint64_t frames_total, frames_free; /* of PAGE_SIZE */
+    uint64_t objects[16];               /* alive, by OBJECT_* */
+    uint64_t handles;                   /* in all tables */
+    uint64_t commands;                  /* sent and not completed */
+    uint64_t bindings;
+    uint64_t kernel_bytes; /* in kernel allocations */
+    uint64_t cpus;
+    uint64_t uptime;      /* ns */
+    uint64_t tsc_hz;
+    uint64_t context_switches, interrupts, page_faults, shootdowns;
+    uint64_t features; /* FEATURE_* */
+    uint64_t xsave_size;
+};
+
+#define FEATURE_FSGSBASE 0x1u /* rdfsbase and its kin work in user mode */
+#define FEATURE_XSAVE    0x2u

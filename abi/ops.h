@@ -1,0 +1,9 @@
+/* Operation numbers: OP_<name>, from abi/ops.def. */
+#pragma once
+
+enum op {
+#define OP(number, name, replay, meaning) OP_##name = (number),
+#include "abi/ops.def"
+#undef OP
+    OP_PROTOCOL = 0x100, /* the first of a protocol's own operations */
+};
