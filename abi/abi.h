@@ -173,6 +173,10 @@ struct abi_process_info {
     uint32_t reserved;
 };
 
+#define PROCESS_INTERRUPT 1u /* kick one thread: the first that waits interruptibly, else any */
+#define PROCESS_SUSPEND   2u
+#define PROCESS_RESUME    3u
+
 #define EXIT_EXCEPTION 0x80000000u /* status: ended by CPU exception (low byte: vector) nobody handled */
 
 struct abi_thread {

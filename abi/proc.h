@@ -1,0 +1,48 @@
+/* proc://, the POSIX authority: pids, parents, groups, sessions, wait and signals.
+ *
+ * A process opens "proc://" once; procd knows its callers by their badge (abi_message.caller), so a file
+ * inherited by fork serves the child as itself. Signal numbers, wait options and wait statuses are
+ * Linux's. A procd that does not know the caller answers E_NO_PROCESS.
+ */
+#pragma once
+
+#include "abi/ops.h"
+
+enum proc_op {
+    /* in: struct abi_fork. procd forks the caller's process by process_fork, records the child, starts it
+     * with rdi as given and rsi = its pid; value: pid. */
+    PROC_FORK = OP_PROTOCOL,
+    PROC_EXEC,    /* in: the new program's name. The caller has become another program. */
+    PROC_WAIT,    /* args: pid as wait4's, WAIT_* options; value: pid (0: none yet, WNOHANG), wait status, cpu ns.
+                     Held until there is one; E_NO_CHILD. */
+    PROC_KILL,    /* args: pid as kill's, signal (0: only ask), caller-supplied si_code, si_value. */
+    PROC_SIGNALS, /* args: mask of wanted signals (bit n-1); value: mask taken; out: struct proc_siginfo per
+                     signal taken, lowest first. Taken ones are no longer pending. */
+    PROC_IDS,     /* args: pid (0: the caller); values: pid | ppid << 32, pgid | sid << 32, uid | gid << 32 */
+    PROC_SETPGID, /* args: pid, pgid */
+    PROC_SETSID,  /* value: sid */
+    PROC_ADOPT,   /* send: process handle; args: parent pid or 0, flags PROC_LEADER; value: pid. For spawners. */
+    PROC_MASKS,   /* args: ignored, caught, blocked signals of the caller: hints for who is worth a kick */
+    PROC_STOPPED, /* args: signal. The caller's program was stopped: all threads are suspended until SIGCONT */
+    PROC_LIST,    /* args: index of the first; out: struct proc_entry...; value: bytes */
+    PROC_ALARM,   /* args: which (0 real), first ns from now (0: off), period ns; values: what was left, period */
+};
+
+#define PROC_LEADER 0x1u /* a session and group of its own */
+
+#define PROC_WNOHANG    0x1u
+#define PROC_WUNTRACED  0x2u
+#define PROC_WCONTINUED 0x8u
+
+struct proc_siginfo {
+    int32_t signal, code, pid, uid;
+    int64_t value; /* sigval, or the wait status for SIGCHLD */
+};
+
+struct proc_entry {
+    int32_t pid, ppid, pgid, sid;
+    uint32_t state; /* 'R', 'S', 'T', 'Z' */
+    uint32_t uid;
+    uint64_t cpu_time, start_time, pages;
+    char name[32];
+};
