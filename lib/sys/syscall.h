@@ -1,0 +1,128 @@
+/* The native system calls as C functions: sys_<name>, expanded from abi/syscalls.def.
+ *
+ * sys_<name>(handle, arguments...) for calls that take a handle, sys_<name>(arguments...) for those whose
+ * object is NONE; UPTR(T) becomes T *. Each returns >= 0 or -E_<name> (abi/errors.h); the compiler warns
+ * when that is ignored. handle_drop() is the close whose result nobody needs.
+ *
+ * Header only: no libc, no TLS, no SSE, so that the personality (lib/linux) can use it as well. A kick makes
+ * an interruptible call return -E_INTERRUPTED; nothing here retries.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/abi.h"
+#include "abi/errors.h"
+
+#ifndef MUST_CHECK
+#define MUST_CHECK __attribute__((warn_unused_result))
+#endif
+
+static inline int64_t syscall_raw(uint32_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+                                  uint64_t e, uint64_t f)
+{
+    int64_t result;
+    register uint64_t r10 __asm__("r10") = d;
+    register uint64_t r8 __asm__("r8") = e;
+    register uint64_t r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"((uint64_t)(SYSCALL_BASE + number)), "D"(a), "S"(b), "d"(c), "r"(r10),
+                       "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+/* Fewer arguments, fewer registers loaded: the paths that count use at most three. */
+static inline int64_t syscall_raw3(uint32_t number, uint64_t a, uint64_t b, uint64_t c)
+{
+    int64_t result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"((uint64_t)(SYSCALL_BASE + number)), "D"(a), "S"(b), "d"(c)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+/* SYS_HANDLE_IS(object, with, without): `without` for NONE, `with` for every real object. */
+#define SYS_PROBE_NONE                      ~, SYS_WITHOUT
+#define SYS_SECOND(first, second, ...)      second
+#define SYS_EXPAND_SECOND(...)              SYS_SECOND(__VA_ARGS__)
+#define SYS_SELECT(object)                  SYS_EXPAND_SECOND(SYS_PROBE_##object, SYS_WITH, ~)
+#define SYS_WITH(n)                         SYS_WITH_##n
+#define SYS_WITHOUT(n)                      SYS_WITHOUT_##n
+#define SYS_APPLY(choice, n)                choice(n)
+#define SYS_VARIANT(object, n)              SYS_APPLY(SYS_SELECT(object), n)
+#define SYS_CALL(variant, ...)              variant(__VA_ARGS__)
+#define SYS_FUNCTION(name, ...)             static inline MUST_CHECK int64_t sys_##name(__VA_ARGS__)
+#define SYS_U(value)                        ((uint64_t)(value))
+
+#define SYS_WITHOUT_0(number, name) \
+    SYS_FUNCTION(name, void) { return syscall_raw3(number, 0, 0, 0); }
+#define SYS_WITHOUT_1(number, name, t1, n1) \
+    SYS_FUNCTION(name, t1 n1) { return syscall_raw3(number, SYS_U(n1), 0, 0); }
+#define SYS_WITHOUT_2(number, name, t1, n1, t2, n2) \
+    SYS_FUNCTION(name, t1 n1, t2 n2) { return syscall_raw3(number, SYS_U(n1), SYS_U(n2), 0); }
+#define SYS_WITHOUT_3(number, name, t1, n1, t2, n2, t3, n3) \
+    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3) \
+    { return syscall_raw3(number, SYS_U(n1), SYS_U(n2), SYS_U(n3)); }
+#define SYS_WITHOUT_4(number, name, t1, n1, t2, n2, t3, n3, t4, n4) \
+    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3, t4 n4) \
+    { return syscall_raw(number, SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), 0, 0); }
+#define SYS_WITHOUT_5(number, name, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5) \
+    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3, t4 n4, t5 n5) \
+    { return syscall_raw(number, SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), SYS_U(n5), 0); }
+
+#define SYS_WITH_0(number, name) \
+    SYS_FUNCTION(name, handle_t handle) { return syscall_raw3(number, SYS_U(handle), 0, 0); }
+#define SYS_WITH_1(number, name, t1, n1) \
+    SYS_FUNCTION(name, handle_t handle, t1 n1) \
+    { return syscall_raw3(number, SYS_U(handle), SYS_U(n1), 0); }
+#define SYS_WITH_2(number, name, t1, n1, t2, n2) \
+    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2) \
+    { return syscall_raw3(number, SYS_U(handle), SYS_U(n1), SYS_U(n2)); }
+#define SYS_WITH_3(number, name, t1, n1, t2, n2, t3, n3) \
+    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3) \
+    { return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), 0, 0); }
+#define SYS_WITH_4(number, name, t1, n1, t2, n2, t3, n3, t4, n4) \
+    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3, t4 n4) \
+    { return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), 0); }
+#define SYS_WITH_5(number, name, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5) \
+    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3, t4 n4, t5 n5) \
+    { return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), \
+                         SYS_U(n5)); }
+
+#define UPTR(type) type *
+#define SYSCALL0(number, name, object, rights, meaning) \
+    SYS_CALL(SYS_VARIANT(object, 0), number, name)
+#define SYSCALL1(number, name, object, rights, t1, n1, meaning) \
+    SYS_CALL(SYS_VARIANT(object, 1), number, name, t1, n1)
+#define SYSCALL2(number, name, object, rights, t1, n1, t2, n2, meaning) \
+    SYS_CALL(SYS_VARIANT(object, 2), number, name, t1, n1, t2, n2)
+#define SYSCALL3(number, name, object, rights, t1, n1, t2, n2, t3, n3, meaning) \
+    SYS_CALL(SYS_VARIANT(object, 3), number, name, t1, n1, t2, n2, t3, n3)
+#define SYSCALL4(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, meaning) \
+    SYS_CALL(SYS_VARIANT(object, 4), number, name, t1, n1, t2, n2, t3, n3, t4, n4)
+#define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning) \
+    SYS_CALL(SYS_VARIANT(object, 5), number, name, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5)
+#include "abi/syscalls.def"
+#undef SYSCALL0
+#undef SYSCALL1
+#undef SYSCALL2
+#undef SYSCALL3
+#undef SYSCALL4
+#undef SYSCALL5
+#undef UPTR
+
+/* For calls that cannot fail in a way the caller could act on. */
+static inline void sys_ignore(int64_t result)
+{
+    (void)result;
+}
+
+static inline void handle_drop(handle_t handle)
+{
+    if (handle != HANDLE_NONE)
+        sys_ignore(sys_handle_close(handle));
+}
