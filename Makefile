@@ -1,0 +1,88 @@
+# protos: everything starts here.
+#
+#   make          build all of it into $(O)/ (default: out)
+#   make run      boot it in this terminal           make test     every test; T=name for one (a part will do)
+#   make iso      $(O)/protos.iso                    make debug    boot stopped, with gdb attached
+#   make check    format, analyzers, includes, docs  make fuzz     every fuzz target for FUZZ_SECONDS
+#   make bench    the figures of bench/              make soak     the test suite SOAK_ROUNDS times
+#   make repro    the ISO built twice and compared   make clean
+#
+# Each installs what is missing on the machine first (tools/install-deps). Sources are found by wildcard: add a
+# file and it is built; what links with what is said in mk/*.mk, one file per kind of result.
+# Variables: O=dir, CC=clang, DEBUG=1 (assertions), RUN="tools/run arguments", BOOT_IMAGE=file (another first process).
+
+O ?= out
+DEBUG ?= 0
+FUZZ_SECONDS ?= 60
+SOAK_ROUNDS ?= 10
+T ?=
+RUN ?=
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+export O CC
+
+.SUFFIXES:
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: all build run iso test debug check bench soak repro fuzz clean deps host guest kernel FORCE
+
+# A goal for people makes sure of the tools, then builds with all CPUs; `build` and files are for make itself.
+BUILD = +@tools/install-deps && $(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+all:
+	$(BUILD) build
+
+run:
+	$(BUILD) build
+	@tools/run --out $(O) $(RUN)
+
+debug:
+	$(BUILD) build
+	@tools/run --out $(O) --gdb $(RUN)
+
+iso:
+	$(BUILD) $(O)/protos.iso
+
+test:
+	$(BUILD) build iso-file host guest
+	@tests/system/run.py --out $(O) $(if $(T),--only '$(T)')
+
+soak:
+	$(BUILD) build iso-file host guest
+	@tests/system/run.py --out $(O) --rounds $(SOAK_ROUNDS) $(if $(T),--only '$(T)')
+
+fuzz:
+	$(BUILD) host
+	@tests/system/run.py --out $(O) --fuzz-seconds $(FUZZ_SECONDS) --only fuzz/$(T)
+
+bench:
+	$(BUILD) build guest
+	@if [ -x bench/run.py ]; then bench/run.py --out $(O); else tools/bench --out $(O); fi
+
+check:
+	$(BUILD) build
+	@tools/check
+
+repro:
+	$(BUILD) build
+	@tools/repro --out $(O)
+
+clean:
+	rm -rf $(O)
+
+deps:
+	@tools/install-deps
+
+build: $(O)/protos.elf $(O)/initfs.tar.gz
+kernel: $(O)/protos.elf
+
+FORCE:
+
+include mk/flags.mk
+include mk/kernel.mk
+include mk/user.mk
+include mk/test.mk
+include mk/image.mk
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

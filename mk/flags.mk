@@ -1,0 +1,48 @@
+# Compiler flags, one set per world the code runs in, and the rules that compile a source into each world:
+# $(O)/obj/<world>/<source>.o. The worlds: kernel, linux (the personality), user (static musl), and lib/base
+# is compiled into each of them.
+
+WARNINGS := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wundef -Wvla \
+    -Wpointer-arith
+COMMON := -std=gnu11 -O2 -g -I. -fcf-protection=none -fno-strict-aliasing -DDEBUG=$(DEBUG) $(WARNINGS)
+FREESTANDING := -ffreestanding -mno-red-zone -mgeneral-regs-only -fno-stack-protector
+ifeq ($(findstring clang,$(CC)),)
+FREESTANDING += -fno-tree-loop-distribute-patterns # else memmove's loop becomes a call of memmove
+endif
+
+KERNEL_FLAGS := $(COMMON) $(FREESTANDING) -fno-pic -fno-pie -mcmodel=kernel -fno-omit-frame-pointer
+# The personality lies at a fixed address beyond the reach of 32-bit absolute addresses, so its code is
+# RIP-relative; linked at that address no relocation is left.
+LINUX_FLAGS := $(COMMON) $(FREESTANDING) -fPIE -fvisibility=hidden -fno-asynchronous-unwind-tables
+USER_FLAGS := $(COMMON) -I$(O)/include -fno-pie -fno-stack-protector
+
+LIBGCC = $(shell gcc -print-libgcc-file-name)
+ifneq ($(findstring clang,$(CC)),)
+# musl-gcc is a wrapper of gcc; clang is pointed at musl's headers by hand.
+MUSL_CC = $(CC) --target=x86_64-linux-musl -nostdinc -isystem /usr/include/x86_64-linux-musl \
+    -isystem $(shell $(CC) -print-resource-dir)/include
+else
+MUSL_CC = musl-gcc
+endif
+MUSL_LINK = musl-gcc -static -no-pie -Wl,-z,noseparate-code -Wl,--build-id=none
+
+# Objects depend on the flags they were built with.
+$(O)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(COMMON)' | cmp -s - $@ || echo '$(CC) $(COMMON)' > $@
+
+quiet = @echo '  $(1)' '$(2)';
+
+define compile_rules
+$(O)/obj/$(1)/%.c.o: %.c $(O)/flags
+	$$(call quiet,CC,$$< ($(1)))mkdir -p $$(@D) && $(2) $(3) -MMD -MP -c -o $$@ $$<
+$(O)/obj/$(1)/%.S.o: %.S $(O)/flags
+	$$(call quiet,AS,$$< ($(1)))mkdir -p $$(@D) && $(2) $(3) -MMD -MP -c -o $$@ $$<
+endef
+
+$(eval $(call compile_rules,kernel,$$(CC),$$(KERNEL_FLAGS)))
+$(eval $(call compile_rules,linux,$$(CC),$$(LINUX_FLAGS)))
+$(eval $(call compile_rules,user,$$(MUSL_CC),$$(USER_FLAGS)))
+
+# objects(world, sources)
+objects = $(patsubst %,$(O)/obj/$(1)/%.o,$(2))

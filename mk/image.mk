@@ -1,0 +1,26 @@
+# What is booted: the first process's image, the archive, the ISO.
+
+# Until both parts exist the kernel is built with an empty image (it then says so at boot).
+ifneq ($(and $(BOOTSTRAP_SOURCES),$(wildcard $(PERSONALITY_SCRIPT))),)
+$(O)/bootstrap.image: $(O)/bootstrap $(O)/linux.elf tools/boot_image.py
+	$(call quiet,IMAGE,$@)tools/boot_image.py $(O)/bootstrap $(O)/linux.elf $@
+PERSONALITY := $(O)/linux.elf
+else
+$(O)/bootstrap.image:
+	@mkdir -p $(@D) && : > $@
+endif
+
+BUSYBOX := /bin/busybox
+ROOTFS_FILES = $(shell find rootfs) $(wildcard sbin/*/service.conf)
+INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX)
+
+$(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) tools/initfs.py
+	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS)' --personality '$(PERSONALITY)' $@
+
+$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(GUEST_TESTS) tools/initfs.py
+	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(GUEST_TESTS)' --personality '$(PERSONALITY)' $@
+
+.PHONY: iso-file
+iso-file: $(O)/protos.iso
+$(O)/protos.iso: $(O)/protos.elf $(O)/initfs.tar.gz tools/iso.py
+	$(call quiet,ISO,$@)tools/iso.py $(O)/protos.elf $(O)/initfs.tar.gz $@

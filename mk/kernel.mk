@@ -1,0 +1,40 @@
+# $(O)/protos.elf: kernel/ + lib/base/ + the boot image + the symbol table of the panic backtrace.
+#
+# The table holds addresses that its own size may move, so the kernel is linked three times: with an empty
+# table, with one of the right size, and with the right one. tools/symbols.py --verify checks the last.
+
+KERNEL_SOURCES := $(sort $(shell find kernel lib/base -name '*.[cS]'))
+KERNEL_OBJECTS := $(call objects,kernel,$(KERNEL_SOURCES)) $(O)/obj/kernel/boot_image.o
+KERNEL_SCRIPT := kernel/x86_64/link.ld
+BOOT_IMAGE ?= $(O)/bootstrap.image
+
+link_kernel = ld -n -z noexecstack --no-warn-rwx-segments --build-id=none -T $(KERNEL_SCRIPT) -o $(1) $(KERNEL_OBJECTS) $(2)
+
+$(O)/obj/kernel/boot_image.S: $(BOOT_IMAGE) mk/kernel.mk
+	@mkdir -p $(@D)
+	@printf '%s\n' '.section .bootimage, "a", @progbits' '.balign 4096' \
+	    '.globl bootstrap_image_start, bootstrap_image_end' 'bootstrap_image_start:' \
+	    '.incbin "$(BOOT_IMAGE)"' '.balign 4096' 'bootstrap_image_end:' \
+	    '.section .note.GNU-stack, "", @progbits' > $@
+
+$(O)/obj/kernel/boot_image.o: $(O)/obj/kernel/boot_image.S $(BOOT_IMAGE)
+	@$(CC) -c -o $@ $<
+
+$(O)/obj/kernel/symbols.%.o: $(O)/obj/kernel/symbols.%.S
+	@$(CC) -c -o $@ $<
+
+$(O)/obj/kernel/symbols.0.S: tools/symbols.py
+	@mkdir -p $(@D)
+	@tools/symbols.py > $@
+
+$(O)/obj/kernel/symbols.1.S: $(O)/obj/kernel/protos.0 tools/symbols.py
+	@tools/symbols.py $< > $@
+
+$(O)/obj/kernel/symbols.2.S: $(O)/obj/kernel/protos.1 tools/symbols.py
+	@tools/symbols.py $< > $@
+
+$(O)/obj/kernel/protos.%: $(O)/obj/kernel/symbols.%.o $(KERNEL_OBJECTS) $(KERNEL_SCRIPT)
+	@$(call link_kernel,$@,$<)
+
+$(O)/protos.elf: $(O)/obj/kernel/symbols.2.o $(KERNEL_OBJECTS) $(KERNEL_SCRIPT)
+	$(call quiet,LD,$@)$(call link_kernel,$@,$<) && tools/symbols.py --verify $@ $(O)/obj/kernel/symbols.2.S

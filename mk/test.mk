@@ -1,0 +1,26 @@
+# Test programs. Host tests and fuzz targets are one file each and name what they test in their head:
+#     // sources: kernel/vmm/frame.c tests/host/fake_arch.c
+# Those files are compiled with the test in one go, under sanitizers.
+
+HOST_TESTS := $(patsubst tests/host/%.c,$(O)/host/%,$(sort $(wildcard tests/host/*_test.c)))
+FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+HOST_FLAGS := -std=gnu11 -O1 -g -I. -DDEBUG=1 -DPROTOS_HOST -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wundef -Wvla \
+    -Wpointer-arith -fno-omit-frame-pointer -fno-sanitize-recover=all
+head_line = $(shell sed -n 's,^// $(2): *,,p' $(1))
+
+$(O)/host/%: tests/host/%.c $(O)/flags mk/test.mk
+	$(call quiet,HOST,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d -o $@ $< gcc $(HOST_FLAGS) -fsanitize=address,undefined
+
+$(O)/fuzz/%: tests/fuzz/%.c $(O)/flags mk/test.mk
+	$(call quiet,FUZZ,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d -o $@ $< clang $(HOST_FLAGS) -fsanitize=fuzzer,address,undefined
+
+host: $(HOST_TESTS) $(FUZZ_TESTS)
+
+# Guest tests: static musl programs, packed as /tests/<name> into their own archive; tests/guest/common/ is
+# linked into each.
+GUEST_COMMON := $(sort $(wildcard tests/guest/common/*.[cS]))
+GUEST_SOURCES := $(sort $(wildcard tests/guest/*.c))
+GUEST_TESTS := $(patsubst tests/guest/%.c,$(O)/tests/%,$(GUEST_SOURCES))
+$(foreach test,$(GUEST_SOURCES),$(eval $(call program,$(patsubst tests/guest/%.c,$(O)/tests/%,$(test)),$(test) $(GUEST_COMMON),tests/guest)))
+
+guest: $(O)/test-initfs.tar.gz

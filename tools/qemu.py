@@ -1,0 +1,114 @@
+"""Every QEMU flag of the project, once: tools/run and the tests build their command lines here.
+
+    command = qemu.command(qemu.Options(machine="q35", cpus=4, ...))
+"""
+import dataclasses
+import os
+
+OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+EXIT_PORT = 0xF4
+
+
+@dataclasses.dataclass
+class Options:
+    out: str = "out"
+    machine: str = "q35"  # q35, pc, microvm
+    firmware: str = "pvh"  # pvh (-kernel), seabios and ovmf (the ISO)
+    cpus: int = 4
+    memory: str = "512M"
+    cpu: str = "max"
+    kernel: str = ""  # default: out/protos.elf
+    initfs: str = ""  # default: out/initfs.tar.gz
+    iso: str = ""  # default: out/protos.iso
+    append: str = ""  # kernel command line (pvh)
+    display: str = "none"  # none, window, vnc=..., any of QEMU's
+    serial: str = "mon:stdio"  # QEMU's -serial
+    qmp: str = ""  # path of a unix socket
+    disks: list = dataclasses.field(default_factory=list)  # FILE[,if=virtio|ahci|nvme|usb]
+    icount: bool = False  # the TSC counts instructions; one thread
+    kvm: str = "auto"  # auto, on, off
+    gdb: bool = False  # wait for gdb on port 1234
+    snapshot: bool = True  # writes to disks are forgotten
+    extra: list = dataclasses.field(default_factory=list)
+
+
+def have_kvm():
+    """Nested or plain hardware virtualisation, and permission to use it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = file.read().split()
+    except OSError:
+        return False
+    return ("vmx" in flags or "svm" in flags) and os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+
+def machine_flags(options):
+    if options.machine == "microvm":
+        return ["-M", "microvm,acpi=on,pit=on,pic=on,rtc=on,isa-serial=on"]
+    return ["-M", options.machine]
+
+
+def accelerator_flags(options):
+    if options.icount:
+        return ["-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm"]
+    if options.kvm == "on" or (options.kvm == "auto" and have_kvm()):
+        return ["-accel", "kvm"]
+    return ["-accel", "tcg"]
+
+
+def boot_flags(options):
+    if options.firmware == "pvh":
+        flags = ["-kernel", options.kernel or os.path.join(options.out, "protos.elf")]
+        initfs = options.initfs or os.path.join(options.out, "initfs.tar.gz")
+        if initfs != "none":
+            flags += ["-initrd", initfs]
+        if options.append:
+            flags += ["-append", options.append]
+        return flags
+    flags = []
+    if options.firmware == "ovmf":
+        flags += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={OVMF_CODE}",
+                  "-drive", f"if=pflash,format=raw,unit=1,snapshot=on,file={OVMF_VARS}"]
+    elif options.firmware != "seabios":
+        raise ValueError(f"firmware {options.firmware}: pvh, seabios or ovmf")
+    return flags + ["-cdrom", options.iso or os.path.join(options.out, "protos.iso"), "-boot", "d"]
+
+
+def disk_flags(options):
+    flags = []
+    if any(",if=usb" in disk for disk in options.disks):
+        flags += ["-device", "qemu-xhci,id=xhci"]
+    if any(",if=ahci" in disk for disk in options.disks):
+        flags += ["-device", "ich9-ahci,id=ahci"]
+    for index, disk in enumerate(options.disks):
+        path, _, interface = disk.partition(",if=")
+        name = f"disk{index}"
+        flags += ["-drive", f"if=none,id={name},format=raw,file={path}" + (",snapshot=on" if options.snapshot else "")]
+        device = {"": "virtio-blk-pci", "virtio": "virtio-blk-pci", "nvme": f"nvme,serial={name}",
+                  "ahci": "ide-hd,bus=ahci." + str(index), "usb": "usb-storage,bus=xhci.0"}[interface]
+        flags += ["-device", f"{device},drive={name}"]
+    return flags
+
+
+def command(options):
+    flags = ["qemu-system-x86_64", "-no-user-config", "-nodefaults"]
+    flags += machine_flags(options) + accelerator_flags(options)
+    flags += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", options.memory]
+    flags += boot_flags(options) + disk_flags(options)
+    flags += ["-no-reboot", "-serial", options.serial]
+    if options.machine != "microvm":
+        flags += ["-vga", "std"]
+    flags += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"]
+    flags += {"window": ["-display", "gtk"], "none": ["-display", "none"]}.get(
+        options.display, ["-display", options.display])
+    if options.qmp:
+        flags += ["-qmp", f"unix:{options.qmp},server=on,wait=off"]
+    if options.gdb:
+        flags += ["-s", "-S"]
+    return flags + options.extra
+
+
+def exit_status(code):
+    """What the guest wrote to the exit port; None if QEMU ended otherwise."""
+    return code >> 1 if code & 1 else None
