@@ -1,0 +1,169 @@
+/* The machine, as the portable kernel sees it. kernel/x86_64/ implements it; tests/host/fake_arch.{h,c} do
+ * so for host tests.
+ *
+ * The kernel runs with interrupts off (docs/scheduler.md): nothing here needs them saved. ARCH_INLINE is the
+ * header with what must be inline:
+ *
+ *     struct cpu *cpu_self(void)                the calling CPU's data (GS base)
+ *     struct arch_thread, struct arch_space     the machine's part of a thread and of an address space
+ *     struct arch_cpu                           the machine's part of struct cpu
+ *     pte_t and pte_* (below)                   leaf page-table entries
+ *     void arch_pause(void)                     hint inside a spin loop
+ *     void *direct_map(paddr_t), paddr_t direct_map_paddr(const void *)
+ *     bool user_range_ok(uaddr_t, size_t)       wholly below the user limit, no wrap
+ */
+#pragma once
+
+#include "abi/abi.h"
+#include "lib/base/address.h"
+#include "lib/base/base.h"
+
+struct cpu;
+struct thread;
+struct process;
+struct boot_info;
+
+#ifndef ARCH_INLINE
+#define ARCH_INLINE "kernel/x86_64/inline.h"
+#endif
+#include ARCH_INLINE
+
+/* --- Boot, in the order main.c calls it ------------------------------------------------------------- */
+
+void arch_early_init(void);                        /* descriptor tables, traps of the boot CPU, features */
+void arch_memory_init(const struct boot_info *boot); /* direct map of all RAM; needs early frames (frame_early) */
+void arch_devices_init(const struct boot_info *boot); /* ACPI, APIC, IO-APIC, HPET, TSC, timer */
+void arch_cpus_start(void);                        /* every other CPU ends up in cpu_main() (kernel/main.c) */
+
+/* --- Leaf page-table entries (4 KiB) --------------------------------------------------------------- */
+
+#define PAGE_USER    0x01u
+#define PAGE_WRITE   0x02u
+#define PAGE_EXECUTE 0x04u
+#define PAGE_OWNED   0x08u /* the entry owns its frame (PLAN: private page); software bit */
+#define PAGE_NOCACHE 0x10u
+#define PAGE_COMBINE 0x20u /* write combining */
+#define PAGE_GLOBAL  0x40u
+
+/* Inline, in ARCH_INLINE:
+ *     bool pte_present(pte_t), paddr_t pte_paddr(pte_t), unsigned pte_flags(pte_t) (PAGE_*),
+ *     pte_t pte_make(paddr_t, unsigned flags), bool pte_dirty(pte_t), bool pte_accessed(pte_t)
+ * An absent entry is 0. Entries are read and written under the space's lock; the CPU sets accessed and dirty. */
+
+/* An address space with the kernel's half and an empty user half. E_NO_MEMORY. */
+int arch_space_init(struct arch_space *space) MUST_CHECK;
+/* The user half must be empty (arch_tables_trim over all of it). */
+void arch_space_destroy(struct arch_space *space);
+/* The entry for address; with create, missing tables are made (NULL: no memory). Else NULL if there is none. */
+pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create);
+/* The first present entry at or above *address and below end: moves *address there; NULL if none. */
+pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end);
+/* Free the tables that are empty and wholly inside [start, end). After arch_tlb_flush. */
+void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end);
+/* No CPU uses an old translation of the range (or of the whole space: end 0) when this returns. May be
+ * called with the space's lock held. Only CPUs that run or cache the space are interrupted. */
+void arch_tlb_flush(struct arch_space *space, uint64_t start, uint64_t end);
+
+/* Kernel mappings in the vmap area, for device memory and kernel stacks. NULL: no memory. */
+void *arch_map_device(paddr_t base, uint64_t length, unsigned flags);
+void arch_unmap_device(void *address, uint64_t length);
+/* KERNEL_STACK_SIZE bytes with an unmapped page below; top (highest address) returned. Recycled per CPU. */
+void *arch_stack_alloc(void);
+void arch_stack_free(void *top);
+#define KERNEL_STACK_SIZE 16384u
+
+/* --- Threads -------------------------------------------------------------------------------------- */
+
+/* A new thread whose first arch_switch enters `start` on its kernel stack (never returns from it). */
+void arch_thread_init(struct thread *thread, void *stack_top, void (*start)(void));
+/* FPU memory etc. E_NO_MEMORY. arch_thread_destroy when the thread is dead and off its stack. */
+int arch_thread_create(struct thread *thread) MUST_CHECK;
+void arch_thread_destroy(struct thread *thread);
+/* The child of a fork gets its parent's FPU state. */
+void arch_thread_copy_fpu(struct thread *to, struct thread *from);
+/* From the running thread to another: stack, space (CR3 only when it differs), FPU, FS, GS, port bitmap.
+ * Returns when somebody switches back. The previous thread is handed to sched_switched(previous) on the new
+ * stack. Interrupts off. */
+void arch_switch(struct thread *from, struct thread *to);
+/* First entry to user mode: all registers zero but these; never returns. */
+NORETURN void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument, uint64_t argument2);
+void arch_set_fs(struct thread *thread, uint64_t base); /* thread: the caller or one that is not running */
+void arch_set_gs(struct thread *thread, uint64_t base);
+/* The user registers of a thread that is in the kernel; false if it entered by system call and so has only
+ * rip, rsp, rflags (the rest is then zero). */
+bool arch_thread_frame(struct thread *thread, struct abi_frame *frame);
+/* Make the calling thread's return to user mode go to rip with rsp and rdi; other registers are kept. */
+void arch_user_redirect(uint64_t rip, uint64_t rsp, uint64_t rdi);
+
+/* --- User memory of the current space ---------------------------------------------------------------- */
+
+/* 0 or -E_FAULT; the range is checked. Faults are resolved by fault_resolve (vmm), which may block. */
+int user_copy_in(void *to, uaddr_t from, size_t length) MUST_CHECK;
+int user_copy_out(uaddr_t to, const void *from, size_t length) MUST_CHECK;
+int user_zero(uaddr_t to, size_t length) MUST_CHECK;
+/* The same without resolving faults: for use under spinlocks. */
+int user_copy_in_nofault(void *to, uaddr_t from, size_t length) MUST_CHECK;
+int user_copy_out_nofault(uaddr_t to, const void *from, size_t length) MUST_CHECK;
+int user_read_u32(uaddr_t from, uint32_t *value) MUST_CHECK;
+int user_read_u32_nofault(uaddr_t from, uint32_t *value) MUST_CHECK;
+
+/* --- Time and CPUs --------------------------------------------------------------------------------- */
+
+uint64_t arch_clock(void);             /* ns since boot, monotonic over all CPUs */
+uint64_t arch_cycles(void);            /* TSC */
+uint64_t arch_cycles_hz(void);
+void arch_timer_set(uint64_t deadline); /* this CPU: timer_interrupt() at or soon after; UINT64_MAX: never */
+void arch_cpu_kick(struct cpu *cpu);   /* make another CPU leave idle or user mode and look at need_resched */
+void arch_idle(void);                  /* until an interrupt; called with interrupts off, returns so */
+void arch_preempt_window(void);        /* let pending interrupts in, once */
+void arch_spin_wait(void);             /* pause, and serve what other CPUs want of this one (TLB shootdown) */
+NORETURN void arch_halt_all(void);     /* after a panic */
+NORETURN void arch_halt(void);
+
+/* --- Interrupts and ports -------------------------------------------------------------------------- */
+
+/* Route a line (a global system interrupt, or with IRQ_ISA an ISA line) to a CPU; masked until arch_irq_unmask. The
+ * interrupt calls irq_interrupt(gsi) (kernel/ipc/irq.c) with the line masked if level, and acknowledged.
+ * *gsi: what to call the others with. E_RANGE, E_BUSY, E_NOT_SUPPORTED. */
+int arch_irq_bind(uint32_t line, uint32_t flags, uint32_t *gsi) MUST_CHECK;
+void arch_irq_unbind(uint32_t gsi);
+void arch_irq_mask(uint32_t gsi);
+void arch_irq_unmask(uint32_t gsi);
+/* The process's port permission bitmap is in process->arch_ports (owned by arch): allow a range. E_NO_MEMORY. */
+int arch_ports_grant(struct process *process, uint64_t base, uint64_t count) MUST_CHECK;
+void arch_ports_free(struct process *process);
+void arch_ports_copy_none(struct process *child);
+
+/* --- Console and power ------------------------------------------------------------------------------- */
+
+void arch_console_write(const char *text, size_t length); /* serial (and screen after a panic), polled */
+void arch_console_panic(void);                            /* from now on write to every console there is */
+NORETURN void arch_power_off(void);
+NORETURN void arch_reset(void);
+void arch_debug_exit(uint32_t code);
+uint64_t arch_features(void); /* FEATURE_* */
+uint64_t arch_xsave_size(void);
+void arch_backtrace(void (*print)(uint64_t address)); /* of the caller */
+/* CR-like registers and the frame for a panic */
+void arch_print_state(const struct abi_frame *frame);
+
+/* --- What the machine calls in the portable kernel ------------------------------------------------------
+ *
+ *     void kernel_main(struct boot_info *boot)                     kernel/main.c, boot CPU
+ *     void cpu_main(struct cpu *cpu)                               kernel/main.c, every other CPU, on its idle stack
+ *     void timer_interrupt(void)                                   kernel/sched/timer.c
+ *     void irq_interrupt(uint32_t gsi)                             kernel/ipc/irq.c
+ *     bool fault_resolve(uint64_t address, unsigned access)        kernel/vmm/fault.c: FAULT_* ; of the current
+ *                                                                  space, from user mode or user_copy_*
+ *     void exception_user(struct abi_frame *frame)                 kernel/exception.c: ring 3, not resolved. May
+ *                                                                  change *frame; may not return (thread dies)
+ *     void user_return(struct abi_frame *frame)                    kernel/sched/return.c: before every return to user
+ *                                                                  mode if this_cpu->work or thread->work is set;
+ *                                                                  frame NULL on the system-call road
+ *     int64_t syscall_dispatch(...)                                kernel/syscall.c
+ *     void sched_switched(struct thread *previous)                 kernel/sched/sched.c
+ *     void panic(const char *format, ...), panic_frame(frame, ...) kernel/panic.c
+ */
+#define FAULT_WRITE   0x1u
+#define FAULT_EXECUTE 0x2u
+#define FAULT_USER    0x4u /* from user mode; else from user_copy_* */

@@ -1,0 +1,32 @@
+/* Per-CPU data. Stable while in the kernel: interrupts are off and nothing preempts. */
+#pragma once
+
+#include "kernel/arch.h"
+#include "kernel/lock.h"
+#include "lib/base/list.h"
+#include "lib/base/rbtree.h"
+
+#define CPU_MAX 256u
+
+struct cpu_queue; /* kernel/sched/sched.h */
+
+struct cpu {
+    struct arch_cpu arch; /* must be first: assembly knows its offsets */
+    struct cpu *self;
+    uint32_t index;
+    bool online;
+    struct thread *current;
+    struct thread *idle;
+    uint32_t need_resched; /* set by anybody, tested on the way to user mode */
+    uint32_t sleeping;     /* in arch_idle: wants arch_cpu_kick after work is queued */
+    struct cpu_queue *queue;
+    struct rb_tree timers;      /* struct timer by time; own CPU and RANK_TIMER */
+    struct lock timer_lock;
+    uint64_t timer_programmed; /* what the hardware is set to */
+    /* counters, read by anybody, written by this CPU */
+    uint64_t context_switches, interrupts, page_faults, shootdowns;
+    uint64_t fail_countdown;
+};
+
+extern struct cpu *cpus[CPU_MAX];
+extern uint32_t cpu_count; /* online */

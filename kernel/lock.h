@@ -1,0 +1,91 @@
+/* Spinlocks, and the one order in which they are taken.
+ *
+ * A CPU may take a lock only if its rank is higher than that of every lock it holds; in debug builds
+ * lock_acquire asserts that. The list below is the only place where the order is written. The kernel runs
+ * with interrupts off, so a lock is never interrupted by its own CPU; ranks from LOCK_INTERRUPT_SAFE up are
+ * also taken by interrupt handlers, which is why arch_preempt_window() may be called only below that rank.
+ */
+#pragma once
+
+#include "kernel/arch.h"
+
+enum lock_rank {
+    RANK_NONE = 0,
+    RANK_PROCESS,   /* a process's threads and state */
+    RANK_HANDLES,   /* a handle table */
+    RANK_NAMESPACE, /* a namespace's entries */
+    RANK_SPACE,     /* an address space: regions and page tables */
+    RANK_MEMORY,    /* a memory object: its pages and the list of regions that map it */
+    RANK_STREAM,    /* both ends of a stream */
+    RANK_FILE,      /* an open file's position and signals */
+    RANK_PORT,      /* a port: queues, workers, accepted commands */
+    LOCK_INTERRUPT_SAFE,
+    RANK_BINDING = LOCK_INTERRUPT_SAFE, /* a source's list of bindings and waiters */
+    RANK_NOTIFY,    /* a port's queue of notifications */
+    RANK_FUTEX,     /* a bucket of the futex table */
+    RANK_TIMER,     /* a CPU's timers */
+    RANK_THREAD,    /* a thread's wait state */
+    RANK_QUEUE,     /* a CPU's run queue */
+    RANK_HEAP,      /* a slab cache */
+    RANK_FRAMES,    /* the frame allocator */
+    RANK_ARCH,      /* the machine's own: vmap area, IO-APIC, shootdown */
+    RANK_LOG,
+};
+
+struct lock {
+    uint32_t next, serving; /* tickets */
+#ifdef DEBUG
+    uint32_t rank;
+    const char *name;
+    struct cpu *holder;
+#endif
+};
+
+#ifdef DEBUG
+#define LOCK_INIT(rank_, name_) {0, 0, (rank_), (name_), NULL}
+#else
+#define LOCK_INIT(rank_, name_) {0, 0}
+#endif
+
+void lock_init(struct lock *lock, enum lock_rank rank, const char *name);
+void lock_wait(struct lock *lock, uint32_t ticket); /* the slow part of lock_acquire */
+bool lock_held(struct lock *lock);                  /* by this CPU; always true without DEBUG */
+#ifdef DEBUG
+void lock_debug_acquired(struct lock *lock);
+void lock_debug_released(struct lock *lock);
+#else
+static inline void lock_debug_acquired(struct lock *lock)
+{
+    (void)lock;
+}
+static inline void lock_debug_released(struct lock *lock)
+{
+    (void)lock;
+}
+#endif
+
+static inline void lock_acquire(struct lock *lock)
+{
+    uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+
+    if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
+        lock_wait(lock, ticket);
+    lock_debug_acquired(lock);
+}
+
+static inline void lock_release(struct lock *lock)
+{
+    lock_debug_released(lock);
+    __atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
+}
+
+static inline bool lock_try(struct lock *lock)
+{
+    uint32_t serving = __atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE);
+
+    if (!__atomic_compare_exchange_n(&lock->next, &serving, serving + 1, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+        return false;
+    lock_debug_acquired(lock);
+    return true;
+}

@@ -1,0 +1,27 @@
+/* The system log: a ring of lines in memory, and on the console what is urgent enough.
+ *
+ *     log_info("memory: %lu MiB", mib);          printf formats: %s %.*s %c %d %u %x %lx %lu %p %zu %%, widths, 0
+ *     log_user(name, text, length);              a line of a process
+ *     log_read(&sequence, buffer, &length);      lines behind a sequence number, for log://
+ *
+ * Levels: log= on the command line sets what reaches the console (default info; once a service drives the serial
+ * line, only warnings). Lock: RANK_LOG, a leaf.
+ */
+#pragma once
+
+#include <stdarg.h>
+
+#include "lib/base/base.h"
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+void log_line(enum log_level level, const char *format, ...) PRINTF(2, 3);
+void log_user(const char *name, const char *text, size_t length);
+size_t log_read(uint64_t *sequence, char *buffer, size_t length);
+void log_set_console(enum log_level level);
+int format_text(char *buffer, size_t size, const char *format, va_list arguments);
+
+#define log_error(...)   log_line(LOG_ERROR, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
+#define log_info(...)    log_line(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)   log_line(LOG_DEBUG, __VA_ARGS__)

@@ -1,0 +1,47 @@
+/* What every kernel object starts with, and waiting for its signals.
+ *
+ *     object_init(&port->object, OBJECT_PORT);       one reference, the caller's
+ *     object_get / object_put                        the last put calls the type's destroy
+ *     object_signal(&object, set, clear)             change state bits; wakes waiters, fires bindings
+ *
+ * Each object type has an entry in object_types[] (object.c): name, destroy, and `closed`, called when the last
+ * *handle* (not reference) goes away: files then send their closing, ports their service's end.
+ * Lock: RANK_BINDING for signals, waiters and bindings; reference counts are atomic.
+ */
+#pragma once
+
+#include "abi/abi.h"
+#include "kernel/lock.h"
+#include "lib/base/list.h"
+
+struct object {
+    uint8_t type; /* enum object_type */
+    uint32_t references;
+    uint32_t handles; /* in tables and in flight: at 0 the type's `closed` runs */
+    uint64_t id;      /* unique for the life of the system */
+    struct lock lock; /* RANK_BINDING: signals, watchers */
+    uint32_t signals; /* SIGNAL_* */
+    struct list watchers; /* struct watcher: waiting threads and port bindings */
+};
+
+/* Somebody who wants to know. `fire` runs under the object's lock. */
+struct watcher {
+    struct list link; /* in object->watchers */
+    struct object *object;
+    uint32_t signals; /* wanted */
+    void (*fire)(struct watcher *watcher, uint32_t signals);
+};
+
+void object_init(struct object *object, enum object_type type);
+void object_put(struct object *object);
+void object_signal(struct object *object, uint32_t set, uint32_t clear);
+uint64_t object_count(enum object_type type);
+
+static inline void object_get(struct object *object)
+{
+    __atomic_fetch_add(&object->references, 1, __ATOMIC_RELAXED);
+}
+
+/* A handle's worth of interest in the object: handle tables and messages in flight. Includes a reference. */
+void object_handle_get(struct object *object);
+void object_handle_put(struct object *object);

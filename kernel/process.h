@@ -1,0 +1,44 @@
+/* Processes: a space, a handle table and a namespace, and the threads that run with them.
+ *
+ *     process_new(name, space or NULL, namespace, &process)
+ *     process_end(process, status)     kills every thread; the last one out closes handles, leaves the space
+ *
+ * ALIVE --process_end--> ENDING --last thread gone--> EXITED (SIGNAL_EXITED). A process without threads is ended at
+ * once. The object lives on, for its status, while handles name it.
+ * Lock: process->lock (RANK_PROCESS): threads, state, name, personality.
+ */
+#pragma once
+
+#include "kernel/cpu.h"
+#include "kernel/object.h"
+
+struct handle_table;
+struct namespace;
+struct space;
+
+enum process_state { PROCESS_ALIVE, PROCESS_ENDING, PROCESS_DONE };
+
+struct process {
+    struct object object; /* OBJECT_PROCESS; object.id is the badge */
+    struct lock lock;
+    struct space *space; /* NULL once exited */
+    struct handle_table *handles;
+    struct namespace *names;
+    struct list threads; /* struct thread.sibling */
+    uint32_t thread_count;
+    enum process_state state;
+    uint32_t status;
+    uint64_t cpu_time; /* of threads that ended */
+    uint64_t start_time;
+    struct abi_personality personality;
+    void *arch_ports; /* I/O permission bitmap, arch */
+    uint64_t fail_countdown; /* fail.h */
+    char name[PROCESS_NAME_MAX + 1];
+};
+
+int process_new(const char *name, struct space *space, struct namespace *names,
+                struct process **process) MUST_CHECK;
+void process_end(struct process *process, uint32_t status);
+void process_thread_gone(struct thread *thread); /* called by thread_exit, on the dying thread */
+void process_destroy(struct object *object);
+

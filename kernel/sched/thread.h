@@ -1,0 +1,90 @@
+/* Threads: what the scheduler runs.
+ *
+ *     thread_new(process, &thread)              suspended, with a kernel stack
+ *     thread_start(thread, &start)              runnable; enters user mode at start->entry
+ *     thread_exit()                             the caller ends
+ *     thread_kill(thread)                       it ends at its next return to user mode; its waits end now
+ *
+ * States, and who moves a thread from one to the other:
+ *
+ *     NEW --thread_start--> READY --sched--> RUNNING --sched_block--> BLOCKED
+ *                             ^                 |  \---thread_exit--> DEAD --sched_switched--> freed
+ *                             +--- preempted ---+          BLOCKED --thread_wake--> READY
+ *
+ * Suspension is a flag: a suspended thread is parked (BLOCKED) when it is about to return to user mode.
+ * Waiting is in wait.h. Lock: thread->lock (RANK_THREAD) for state and wait; run-queue fields belong to
+ * the queue's lock.
+ */
+#pragma once
+
+#include "kernel/object.h"
+#include "kernel/process.h"
+#include "lib/base/rbtree.h"
+
+enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
+
+/* What a thread must see to before it goes back to user mode (thread->work). */
+#define WORK_KILL    0x1u
+#define WORK_SUSPEND 0x2u
+#define WORK_KICK    0x4u
+
+#define PRIORITY_FAIR 0u
+#define PRIORITY_MAX  31u
+#define WEIGHT_USUAL  1024u
+
+struct command;
+
+struct thread {
+    struct object object; /* OBJECT_THREAD */
+    struct arch_thread arch;
+    struct process *process; /* holds a reference; NULL: idle */
+    struct list sibling;     /* process->threads */
+    void *stack_top;
+    uint64_t block;          /* user address of struct abi_block; 0: no personality */
+    uint32_t work;           /* WORK_*, atomic */
+
+    struct lock lock; /* RANK_THREAD */
+    enum thread_state state;
+    uint32_t on_cpu;   /* still on its stack: whoever wants to run it elsewhere waits for 0 */
+    int wait_result;   /* what sched_block returns */
+    uint32_t waiting;  /* WAIT_* while it may be woken */
+    struct cpu *cpu;   /* where it ran last */
+    uint64_t affinity; /* mask of the first 64 CPUs; 0: all */
+
+    /* Scheduling: the queue's lock */
+    uint32_t priority;  /* effective: own or inherited through a command */
+    uint32_t own_priority;
+    uint32_t weight;
+    uint64_t virtual_time; /* fair class */
+    uint64_t slice_end;
+    uint64_t cpu_time, started_at;
+    struct list queue_link;    /* real-time class */
+    struct rb_node queue_node; /* fair class */
+    bool queued;
+
+    struct command *command; /* what it calls with: one, made with the thread */
+    struct command *serving; /* what it accepted last: its caller's priority is inherited */
+    uint64_t clear_on_exit;  /* futex word, thread_exit */
+};
+
+struct thread_start {
+    uint64_t entry, stack, argument, argument2, fs_base, gs_base;
+};
+
+int thread_new(struct process *process, struct thread **thread) MUST_CHECK;
+void thread_start(struct thread *thread, const struct thread_start *start);
+void thread_set_start(struct thread *thread, const struct thread_start *start);
+NORETURN void thread_exit(void);
+void thread_kill(struct thread *thread);
+void thread_destroy(struct object *object);
+void thread_post_work(struct thread *thread, uint32_t work);
+
+static inline struct thread *thread_current(void)
+{
+    return cpu_self()->current;
+}
+
+static inline struct process *process_current(void)
+{
+    return thread_current()->process;
+}

@@ -1,0 +1,88 @@
+/* Address spaces: regions, and the page tables behind them.
+ *
+ *     space_new(&space), space_get, space_put         the last put unmaps everything
+ *     space_map_region(space, &request, &address)
+ *     space_unmap_range, space_protect_range, space_discard, space_move, space_query, space_find
+ *     space_fork(parent, &child)                      copy on write
+ *     space_fault(space, address, access)             0, or -E_FAULT, -E_NO_MEMORY
+ *     space_copy_from / space_copy_to                 between another space and the current one, page by page
+ *
+ * Regions are disjoint, sorted, in a red-black tree; neighbours that can be one are merged. The rules for
+ * OWNED and borrowed page-table entries stand in docs/memory.md:
+ *   - OWNED: the entry owns its frame (private page). owners == 1: may be writable; > 1: read-only, copied on write.
+ *   - borrowed: the frame is the region's memory object's, which the region keeps alive.
+ * Lock: space->lock (RANK_SPACE) for regions and page tables. Faults allocate and zero before taking it where
+ * that saves holding it. TLB flushes happen under it; frames are freed after the flush.
+ */
+#pragma once
+
+#include "kernel/vmm/memory.h"
+#include "lib/base/rbtree.h"
+
+struct region {
+    struct rb_node node; /* in space->regions, by start */
+    struct space *space;
+    uint64_t start, end; /* page-aligned */
+    uint32_t protection; /* PROT_* */
+    uint32_t maximum;    /* PROT_* the memory handle's rights allow */
+    bool shared;
+    struct memory *memory; /* NULL: anonymous. Holds a reference */
+    uint64_t offset;       /* of start in memory */
+    struct list mapping;   /* in memory->regions */
+};
+
+struct space {
+    uint32_t references;
+    struct lock lock;
+    struct arch_space arch;
+    struct rb_tree regions;
+    uint64_t owned_pages; /* private pages, for process_info and quotas */
+    uint64_t region_count;
+};
+
+#define SPACE_START UINT64_C(0x1000)
+#define SPACE_END   UINT64_C(0x7ffffffff000)
+
+struct map_request {
+    uint64_t address, length, offset;
+    struct memory *memory; /* or NULL; the region takes a reference of its own */
+    uint32_t protection;   /* PROT_* */
+    uint32_t maximum;      /* PROT_*: may later be protected to this (W^X apart) */
+    uint32_t flags;        /* MAP_* */
+};
+
+int space_new(struct space **space) MUST_CHECK;
+void space_get(struct space *space);
+void space_put(struct space *space);
+int space_map_region(struct space *space, const struct map_request *request,
+                     uint64_t *address) MUST_CHECK;
+int space_unmap_range(struct space *space, uint64_t address, uint64_t length) MUST_CHECK;
+int space_protect_range(struct space *space, uint64_t address, uint64_t length,
+                        uint32_t protection) MUST_CHECK;
+int space_discard(struct space *space, uint64_t address, uint64_t length) MUST_CHECK;
+int space_move(struct space *space, uint64_t address, uint64_t length, uint64_t to) MUST_CHECK;
+int space_query(struct space *space, uint64_t address, uint32_t *protection,
+                bool *shared) MUST_CHECK;
+int space_find(struct space *space, uint64_t from, uint64_t length, uint64_t *address) MUST_CHECK;
+int space_fork(struct space *parent, struct space **child) MUST_CHECK;
+int space_fault(struct space *space, uint64_t address, unsigned access) MUST_CHECK;
+
+/* Copy between the current thread's memory and another space (the caller of a command). Whole pages at a time under
+ * the other space's lock with the no-fault user copies; faults on either side are resolved outside it and the
+ * page is tried again. The other space may be the current one. *done counts what was copied, also on error. */
+int space_copy_from(struct space *other, uaddr_t from, uaddr_t to_here, uint64_t length,
+                    uint64_t *done) MUST_CHECK;
+int space_copy_to(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length,
+                  uint64_t *done) MUST_CHECK;
+/* Kernel buffer versions, for paths and small structures. */
+int space_read(struct space *other, uaddr_t from, void *to, uint64_t length) MUST_CHECK;
+int space_write(struct space *other, uaddr_t to, const void *from, uint64_t length) MUST_CHECK;
+
+/* What a shared futex waits on: the memory object and offset behind an address; or, for private memory, the space
+ * itself and the address. Takes no reference. */
+struct futex_key {
+    uint64_t object; /* address of struct memory or struct space: only compared */
+    uint64_t offset;
+};
+int space_futex_key(struct space *space, uaddr_t address, bool shared,
+                    struct futex_key *key) MUST_CHECK;
