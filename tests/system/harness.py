@@ -1,0 +1,47 @@
+"""The list of scenarios and what they get.
+
+    @scenario("boot/q35", cpus=(1, 2, 8))
+    def boot_q35(context):
+        with context.boot(machine="q35") as vm:
+            vm.prompt()
+
+A scenario runs once for each number of CPUs, as the test system/<name>/<cpus>; it fails by raising Failure.
+"""
+import os
+import sys
+import tempfile
+
+from machine import Failure, Machine
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+import qemu  # noqa: E402
+
+SCENARIOS = []  # (name, cpus, function)
+
+
+def scenario(name, cpus=(1, 4)):
+    def register(function):
+        SCENARIOS.extend((f"system/{name}/{count}", count, function) for count in cpus)
+        return function
+    return register
+
+
+class Context:
+    def __init__(self, name, out, cpus):
+        self.name, self.out, self.cpus = name, out, cpus
+
+    def boot(self, **options):
+        return Machine(self.name, qemu.Options(**{"out": self.out, "cpus": self.cpus, **options}))
+
+    def initfs(self):
+        return os.path.join(self.out, "initfs.tar.gz")
+
+    def scratch(self, suffix, data):
+        """A file for this test; the caller removes it by leaving `with`."""
+        file = tempfile.NamedTemporaryFile(prefix="protos-", suffix=suffix)
+        file.write(data)
+        file.flush()
+        return file
+
+
+__all__ = ["SCENARIOS", "Context", "Failure", "Machine", "scenario"]

@@ -1,0 +1,205 @@
+"""A virtual machine under test: boots QEMU, talks over its serial line and QMP, and never waits without a deadline.
+
+    with Machine(name, options) as vm:
+        vm.expect(r"# $", 60)              wait for a regular expression on the serial line, past the last match
+        vm.send("echo hello\\n")           type
+        text, status = vm.shell("ls /")    run a command in the shell, without its echo
+        vm.screenshot("out/boot.png")      through QMP
+        vm.wait_exit(30)                   QEMU's end (power off, exit port)
+
+A failed wait raises Failure with the end of the serial log; the whole log stays in <out>/logs/<name>.log.
+"""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tools"))
+import qemu  # noqa: E402
+
+PROMPT = r"[#$] $"
+PANIC = re.compile(r"^.*\bpanic: .*$", re.M)
+SCALE = float(os.environ.get("DEADLINE_SCALE", "1"))  # for slow machines
+
+
+class Failure(Exception):
+    """A test found what should not be."""
+
+
+def plain(text):
+    """Serial output without carriage returns and terminal control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>78c]|[\r\0]", "", text)
+
+
+class Machine:
+    def __init__(self, name, options):
+        self.name = name
+        self.options = options
+        self.text = ""  # all serial output so far, made plain
+        self.raw = b""
+        self.position = 0  # where the next expect starts
+        self.ended = False
+        self.changed = threading.Condition()
+        self.folder = tempfile.mkdtemp(prefix="protos-")
+        options.serial = "stdio"
+        options.qmp = os.path.join(self.folder, "qmp")
+        logs = os.path.join(options.out, "logs")
+        os.makedirs(logs, exist_ok=True)
+        self.log_path = os.path.join(logs, name.replace("/", "-") + ".log")
+        self.process = subprocess.Popen(qemu.command(options), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _read(self):
+        with open(self.log_path, "wb", buffering=0) as log:
+            while True:
+                piece = os.read(self.process.stdout.fileno(), 65536)
+                if piece:
+                    log.write(piece)
+                with self.changed:
+                    self.raw += piece
+                    # A control sequence may be cut by the end of a piece: keep from the last escape on.
+                    cut = self.raw.rfind(b"\x1b")
+                    if not piece or cut < 0 or len(self.raw) - cut > 16 or re.match(rb"\x1b\[[0-9;?]*[A-Za-z]",
+                                                                                  self.raw[cut:]):
+                        cut = len(self.raw)
+                    self.text += plain(self.raw[:cut].decode("utf-8", "replace"))
+                    self.raw = self.raw[cut:]
+                    self.ended = not piece
+                    self.changed.notify_all()
+                if not piece:
+                    return
+
+    def fail(self, why):
+        tail = "\n".join("    | " + line for line in self.text[-1500:].splitlines()[-14:])
+        raise Failure(f"{why}\n{tail}\n    (all of it: {self.log_path})")
+
+    def expect(self, pattern, deadline=30, panic_fails=True):
+        """Wait for pattern; returns the match. The next expect continues behind it."""
+        compiled = re.compile(pattern, re.M)
+        until = time.monotonic() + deadline * SCALE
+        with self.changed:
+            while True:
+                match = compiled.search(self.text, self.position)
+                if match:
+                    self.position = match.end()
+                    return match
+                if panic_fails and PANIC.search(self.text, self.position):
+                    self.changed.wait(0.5)  # for the backtrace
+                    self.fail(f"panic while waiting for {pattern!r}")
+                if self.ended:
+                    self.fail(f"the machine stopped while waiting for {pattern!r}")
+                left = until - time.monotonic()
+                if left <= 0:
+                    self.fail(f"{pattern!r} did not come within {deadline * SCALE:.0f} s")
+                self.changed.wait(left)
+
+    def expect_nothing(self, pattern, seconds):
+        """Fail if pattern comes within that time."""
+        compiled = re.compile(pattern, re.M)
+        until = time.monotonic() + seconds
+        with self.changed:
+            while True:
+                match = compiled.search(self.text, self.position)
+                if match:
+                    self.fail(f"{match.group()!r} came")
+                left = until - time.monotonic()
+                if left <= 0 or self.ended:
+                    return
+                self.changed.wait(left)
+
+    def send(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def prompt(self, deadline=60):
+        """Wait for the shell."""
+        self.expect(PROMPT, deadline)
+
+    def shell(self, command, deadline=30):
+        """(output, exit status) of a command line; the shell must be at its prompt."""
+        # The quotes keep the echo of what is typed from looking like the marks.
+        self.send(f"echo =BE''GIN=; {command}\necho =E''ND= $?\n")
+        self.expect(r"^.*=BEGIN=\n", deadline)
+        start = self.position
+        end = self.expect(r"=END= (\d+)\n", deadline)
+        output = self.text[start:end.start()]
+        self.prompt(deadline)
+        # The prompt and the echo of the second line stand between output and mark.
+        output = re.sub(r"[^\n]*[#$] echo =E''ND= \$\?\n$", "", output)
+        return output.removesuffix("echo =E''ND= $?\n"), int(end.group(1))
+
+    def check(self, command, want, deadline=30):
+        """A command must print exactly (str) or match (compiled expression) that, and end with 0."""
+        output, status = self.shell(command, deadline)
+        fits = want.search(output) if isinstance(want, re.Pattern) else output == want
+        if not fits or status:
+            self.fail(f"{command!r} printed {output!r} (status {status}), want {want!r}")
+        return output
+
+    def wait_exit(self, deadline=30):
+        """Wait for QEMU's end; what the guest wrote to the exit port, None if it powered off."""
+        try:
+            code = self.process.wait(deadline * SCALE)
+        except subprocess.TimeoutExpired:
+            self.fail(f"the machine did not stop within {deadline * SCALE:.0f} s")
+        self.reader.join(5)
+        return qemu.exit_status(code)
+
+    def qmp(self, command, **arguments):
+        """One QMP command on a connection of its own."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20 * SCALE)
+            connection.connect(self.options.qmp)
+            with connection.makefile("rw", encoding="utf-8") as stream:
+                def answer():
+                    while True:
+                        line = stream.readline()
+                        if not line:
+                            return {}
+                        message = json.loads(line)
+                        if "event" not in message:
+                            return message
+
+                answer()
+                for request in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
+                    stream.write(json.dumps(request) + "\n")
+                    stream.flush()
+                    message = answer()
+        if "error" in message:
+            raise Failure(f"QMP {command}: {message['error']['desc']}")
+        return message.get("return")
+
+    def screenshot(self, path):
+        self.qmp("screendump", filename=os.path.abspath(path), format="png")
+
+    def key(self, *keys):
+        """Press keys together, by QEMU's names ("ctrl", "c")."""
+        self.qmp("send-key", keys=[{"type": "qcode", "data": key} for key in keys])
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.reader.join(5)
+        self.process.stdin.close()
+        self.process.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
