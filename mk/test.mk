@@ -17,10 +17,12 @@ $(O)/fuzz/%: tests/fuzz/%.c $(O)/flags mk/test.mk
 host: $(HOST_TESTS) $(FUZZ_TESTS)
 
 # Guest tests: static musl programs, packed as /tests/<name> into their own archive; tests/guest/common/ is
-# linked into each.
+# linked into each. tests/guest/tools/*.c are the scenarios' helpers, /tests/tools/<name>.
 GUEST_COMMON := $(sort $(wildcard tests/guest/common/*.[cS]))
 GUEST_SOURCES := $(sort $(wildcard tests/guest/*.c))
-GUEST_TESTS := $(patsubst tests/guest/%.c,$(O)/tests/%,$(GUEST_SOURCES))
+GUEST_TOOLS := $(sort $(wildcard tests/guest/tools/*.c))
+GUEST_TESTS := $(patsubst tests/guest/%.c,$(O)/tests/%,$(GUEST_SOURCES) $(GUEST_TOOLS))
 $(foreach test,$(GUEST_SOURCES),$(eval $(call program,$(patsubst tests/guest/%.c,$(O)/tests/%,$(test)),$(test) $(GUEST_COMMON),tests/guest)))
+$(foreach tool,$(GUEST_TOOLS),$(eval $(call program,$(patsubst tests/guest/%.c,$(O)/tests/%,$(tool)),$(tool),tests/guest)))
 
 guest: $(O)/test-initfs.tar.gz

@@ -1,0 +1,109 @@
+"""The shell as a user meets it: the transcript, pipes, jobs, the terminal."""
+import re
+import time
+
+from harness import scenario
+
+
+@scenario("shell/transcript")
+def transcript(context):
+    """Issue 2, typed as it stands there."""
+    with context.boot() as vm:
+        vm.prompt()
+        vm.send("cat initfs:///etc/motd\n")
+        vm.expect(r"^.*protos", 20)
+        vm.prompt()
+        vm.send("ls -l initfs:///sbin\n")
+        vm.expect(r"^-rwxr-xr-x .* initd\n", 20)
+        vm.prompt()
+        vm.send("hexdump -C -n 16 rng:///\n")
+        vm.expect(r"^00000000  ([0-9a-f]{2} +){16}\|.{16}\|\n00000010\n", 20)
+        vm.prompt()
+        vm.send("echo $((6*7)) | cat; for i in 1 2 3; do echo $i; done; false || echo alive\n")
+        vm.expect(r"^42\n1\n2\n3\nalive\n", 20)
+        vm.prompt()
+
+
+@scenario("shell/language")
+def language(context):
+    """Redirection, here-documents, substitution, globbing, background jobs, exit status."""
+    with context.boot() as vm:
+        vm.prompt()
+        vm.check("echo a$(echo b$(echo c))", "abc\n")
+        vm.check("cat <<X\none $((1+1))\nX", re.compile(r"one 2\n"))
+        vm.check("(exit 7); echo $?", "7\n")
+        vm.check("cd initfs:///etc && echo mot*", "motd\n")
+        vm.check("sh -c 'kill -TERM $$'; echo $?", re.compile(r"143\n"))
+        vm.check("sleep 1 & wait $!; echo waited $?", re.compile(r"waited 0\n"))
+        vm.check("seq 1 2000 | sort -rn | head -1", "2000\n")
+        vm.check("echo one two | { read a b; echo $b $a; }", "two one\n")
+        vm.check("no-such-program; echo $?", re.compile(r"not found\n127\n"))
+
+
+@scenario("shell/pipe-10M")
+def pipe_megabytes(context):
+    with context.boot() as vm:
+        vm.prompt()
+        vm.check("yes | head -c 10000000 | wc -c", "10000000\n", 120)
+
+
+@scenario("shell/entropy")
+def entropy(context):
+    """Two reads differ, within a boot and across rngd's restart."""
+    with context.boot() as vm:
+        vm.prompt()
+        reads = [vm.check("hexdump -v -e '/1 \"%02x\"' -n 16 rng:///; echo", re.compile(r"^[0-9a-f]{32}\n$"))
+                 for _ in range(2)]
+        kill_rngd(vm)
+        reads.append(vm.check("hexdump -v -e '/1 \"%02x\"' -n 16 rng:///; echo", re.compile(r"^[0-9a-f]{32}\n$")))
+        if len(set(reads)) != 3:
+            vm.fail(f"rng:/// repeats itself: {reads}")
+
+
+def kill_rngd(vm):
+    output, _ = vm.shell("ps")
+    pid = re.search(r"^\s*(\d+)\b.*\brngd\b", output, re.M)
+    if not pid:
+        vm.fail(f"rngd is not in the list of processes: {output!r}")
+    vm.check(f"kill -9 {pid[1]}", "")
+
+
+@scenario("shell/rngd-killed")
+def rngd_killed(context):
+    """A killed service comes back; who waits for it, or comes later, is served."""
+    with context.boot() as vm:
+        vm.prompt()
+        for _ in range(3):
+            kill_rngd(vm)
+            vm.check("head -c 16 rng:/// | wc -c", "16\n", 60)
+        vm.shell("(while :; do head -c 4096 rng:/// | wc -c; done) > /dev/null & reader=$!")
+        kill_rngd(vm)
+        vm.check("head -c 100 rng:/// | wc -c", "100\n", 60)
+        vm.shell("kill $reader; wait $reader")
+
+
+@scenario("shell/terminal")
+def terminal(context):
+    """The line discipline: echo, erase, kill line, ^C to the foreground only, ^D at the start of a line."""
+    with context.boot() as vm:
+        vm.prompt()
+        vm.send("cat\n")
+        vm.expect(r"cat\n", 10)
+        vm.send("abX\x7fc\n")  # the terminal erases X
+        vm.expect(r"^abc\n", 10)
+        vm.send("wrong\x15right\n")
+        vm.expect(r"^right\n", 10)
+        vm.send("\x04")
+        vm.prompt(10)
+        vm.send("sleep 1000\n")
+        vm.expect(r"sleep 1000\n", 10)
+        time.sleep(0.5)
+        vm.send("\x03")
+        vm.prompt(10)
+        vm.check("echo alive", "alive\n")
+        vm.send("while :; do :; done\n")
+        vm.expect(r"done\n", 10)
+        time.sleep(0.5)
+        vm.send("\x03")
+        vm.prompt(10)
+        vm.check("echo alive", "alive\n")

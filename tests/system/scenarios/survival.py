@@ -1,0 +1,76 @@
+"""What must not bring the system down. The programs used here are tests/guest/tools/*.c, in the test archive."""
+import os
+import re
+
+from harness import scenario
+
+
+def boot(context, **options):
+    return context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), **options)
+
+
+def free_frames(vm):
+    match = re.search(r"^frames_free (\d+)\n", vm.check("/tests/tools/counters", re.compile("frames_free")), re.M)
+    return int(match[1])
+
+
+def settled_frames(vm):
+    """Free frames once caches are warm and zombies gone: the most of a few looks."""
+    return max(free_frames(vm) for _ in range(3))
+
+
+@scenario("survival/forks")
+def forks(context):
+    """1,000 forks leave free memory where it was."""
+    with boot(context) as vm:
+        vm.prompt()
+        loop = "i=0; while [ $i -lt %d ]; do (:); i=$((i+1)); done; echo $i"
+        vm.check(loop % 50, "50\n", 120)
+        before = settled_frames(vm)
+        vm.check(loop % 1000, "1000\n", 300)
+        after = settled_frames(vm)
+        if after < before - 16:  # per-CPU caches may hold a few
+            vm.fail(f"{before - after} frames are gone after 1000 forks ({before} free before, {after} after)")
+
+
+@scenario("survival/hostile")
+def hostile(context):
+    """Each hostile program is ended or refused; the shell goes on."""
+    with boot(context) as vm:
+        vm.prompt()
+        names = vm.check("/tests/tools/hostile", re.compile(r"\w")).split()
+        for name in names:
+            vm.shell(f"/tests/tools/hostile {name}", 60)
+            vm.check("echo alive", "alive\n")
+            if "survived" in vm.text[-200:]:
+                vm.fail(f"{name} was let through")
+
+
+@scenario("survival/memory-exhausted")
+def memory_exhausted(context):
+    """The one who asks for too much is refused or ended; the others live, and the memory comes back."""
+    with boot(context, memory="64M") as vm:
+        vm.prompt()
+        before = settled_frames(vm)
+        for _ in range(3):
+            vm.shell("/tests/tools/hog", 120)
+            vm.check("echo alive", "alive\n", 60)
+        vm.shell("/tests/tools/hog & /tests/tools/hog & /tests/tools/hog & wait", 180)
+        vm.check("echo alive", "alive\n", 60)
+        vm.check("head -c 16 rng:/// | wc -c", "16\n", 60)
+        after = settled_frames(vm)
+        if after < before - 64:
+            vm.fail(f"{before - after} frames did not come back")
+
+
+@scenario("survival/fork-bomb")
+def fork_bomb(context):
+    """Many processes at once, then none."""
+    with boot(context, memory="128M") as vm:
+        vm.prompt()
+        before = settled_frames(vm)
+        vm.shell("for i in $(seq 1 40); do sleep 1 & done; wait", 120)
+        vm.check("echo alive", "alive\n", 60)
+        after = settled_frames(vm)
+        if after < before - 64:
+            vm.fail(f"{before - after} frames did not come back")
