@@ -14,10 +14,7 @@
 
 #include "abi/abi.h"
 #include "abi/errors.h"
-
-#ifndef MUST_CHECK
-#define MUST_CHECK __attribute__((warn_unused_result))
-#endif
+#include "lib/base/base.h"
 
 static inline int64_t syscall_raw(uint32_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
                                   uint64_t e, uint64_t f)

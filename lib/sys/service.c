@@ -1,0 +1,169 @@
+/* The accept loop. One command is in a thread's hands at a time; its result and the wait for the next one
+ * are a single system call. */
+#include "lib/sys/service.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/sys/error.h"
+
+#define BUFFER_SIZE 65536u
+
+static int64_t missing_operation(const struct command *command)
+{
+    return command->message.op == OP_CONTROL ? -E_NOT_TERMINAL : -E_NO_CALL;
+}
+
+static command_handler *operation_find(const struct service *service, uint32_t op)
+{
+    uint32_t index = op;
+    if (op >= OP_PROTOCOL)
+        index = op - OP_PROTOCOL + SERVICE_COMMON;
+    else if (op >= SERVICE_COMMON)
+        return NULL;
+    return index < SERVICE_OPERATIONS ? service->operations[index] : NULL;
+}
+
+/* Whether there is something to return: command->reply. */
+static bool command_serve(struct service *service, struct command *command, const uint8_t *buffer)
+{
+    struct abi_message *message = &command->message;
+    size_t path_length = MIN(message->path_length, message->data_length);
+    command->path = (const char *)buffer;
+    command->path_length = path_length;
+    command->data = buffer + path_length;
+    command->data_length = message->data_length - path_length;
+    command->in_length = message->in_length - path_length;
+    memset(&command->reply, 0, sizeof(command->reply));
+    command->reply.token = message->token;
+    command_handler *handler = operation_find(service, message->op);
+    int64_t status =
+        handler ? handler(service->context, command) : missing_operation(command);
+    for (uint32_t i = 0; i < message->handle_count && i < COMMAND_HANDLES; i++)
+        handle_drop(message->handles[i]);
+    if (status == COMMAND_HELD)
+        return false;
+    command->reply.status = status;
+    return true;
+}
+
+/* Whether there is something to return. */
+static bool message_serve(struct service *service, struct command *command, const uint8_t *buffer)
+{
+    struct abi_message *message = &command->message;
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_COMMAND:
+        return command_serve(service, command, buffer);
+    case MESSAGE_NOTIFY:
+        if (service->notified)
+            service->notified(service->context, message->cookie, message->args[0]);
+        return false;
+    case MESSAGE_CANCEL:
+        if (service->cancelled)
+            service->cancelled(service->context, message->token);
+        return false;
+    case MESSAGE_CLOSE:
+        if (service->closed)
+            service->closed(service->context, message->cookie);
+        return false;
+    }
+    return false;
+}
+
+static int64_t service_loop(struct service *service)
+{
+    size_t size = service->buffer_size ? service->buffer_size : BUFFER_SIZE;
+    uint8_t *buffer = malloc(size);
+    struct command *command = calloc(1, sizeof(*command));
+    int64_t result = buffer && command ? 0 : -E_NO_MEMORY;
+    bool answer = false;
+    while (result != -E_NO_MEMORY) {
+        int64_t deadline =
+            service->deadline ? service->deadline(service->context) : DEADLINE_NEVER;
+        command->port = service->port;
+        if (answer)
+            result = sys_proto_return_accept(service->port, &command->reply, &command->message,
+                                             buffer, size, deadline);
+        else
+            result = sys_proto_accept(service->port, &command->message, buffer, size, deadline);
+        answer = false;
+        if (result >= 0)
+            answer = message_serve(service, command, buffer);
+        else if ((result == -E_TIMED_OUT || result == -E_AGAIN) && service->expired)
+            service->expired(service->context);
+        else if (result != -E_INTERRUPTED)
+            break;
+    }
+    free(command);
+    free(buffer);
+    return result;
+}
+
+static void *service_thread(void *argument)
+{
+    int64_t result = service_loop(argument);
+    fprintf(stderr, "cannot accept: %s\n", error_text(result));
+    return NULL;
+}
+
+int64_t service_run(struct service *service, unsigned threads)
+{
+    for (unsigned i = 1; i < threads; i++) {
+        pthread_t thread;
+        int error = pthread_create(&thread, NULL, service_thread, service);
+        if (error) {
+            fprintf(stderr, "serves with %u threads instead of %u: %s\n", i, threads,
+                    strerror(error));
+            break;
+        }
+        pthread_detach(thread);
+    }
+    return service_loop(service);
+}
+
+int64_t command_read(const struct command *command, uint64_t offset, void *buffer, size_t length)
+{
+    if (offset >= command->in_length)
+        return 0;
+    length = MIN(length, command->in_length - offset);
+    if (offset + length <= command->data_length) {
+        memcpy(buffer, command->data + offset, length);
+        return (int64_t)length;
+    }
+    return sys_cmd_read(command->port, command->message.token, offset + command->path_length,
+                        buffer, length);
+}
+
+int64_t command_read_exactly(const struct command *command, void *buffer, size_t length)
+{
+    if (command->in_length != length)
+        return -E_INVALID;
+    int64_t result = command_read(command, 0, buffer, length);
+    if (result < 0)
+        return result;
+    return (size_t)result == length ? 0 : -E_FAULT;
+}
+
+int64_t command_answer(struct command *command, const void *structure, size_t length)
+{
+    if (command->message.out_length < length)
+        return -E_INVALID;
+    command->reply.data = (uintptr_t)structure;
+    command->reply.data_length = length;
+    return 0;
+}
+
+void command_return(handle_t port, uint64_t token, int64_t status, struct abi_return *reply)
+{
+    reply->token = token;
+    reply->status = status;
+    sys_ignore(sys_proto_return(port, reply));
+}
+
+void command_return_value(handle_t port, uint64_t token, int64_t status, uint64_t value)
+{
+    struct abi_return reply = {.values = {value}};
+    command_return(port, token, status, &reply);
+}
