@@ -81,7 +81,8 @@ char *__strncat_chk(char *to, const char *from, size_t length, size_t size)
     return strncat(to, from, length);
 }
 
-int __vsnprintf_chk(char *to, size_t length, int flag, size_t size, const char *format, va_list arguments)
+int __vsnprintf_chk(char *to, size_t length, int flag, size_t size, const char *format,
+                    va_list arguments)
 {
     (void)flag;
     check(length <= size);

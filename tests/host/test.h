@@ -45,21 +45,21 @@ test_fail(const char *file, int line, const char *format, ...)
     longjmp(test_abort, 1);
 }
 
-#define TEST(name)                                                                                 \
-    static void test_##name(void);                                                                 \
-    __attribute__((constructor)) static void test_register_##name(void)                            \
-    {                                                                                              \
-        static struct test test = {#name, test_##name, NULL};                                      \
-        test_register(&test);                                                                      \
-    }                                                                                              \
+#define TEST(name)                                                      \
+    static void test_##name(void);                                      \
+    __attribute__((constructor)) static void test_register_##name(void) \
+    {                                                                   \
+        static struct test test = {#name, test_##name, NULL};           \
+        test_register(&test);                                           \
+    }                                                                   \
     static void test_##name(void)
 
 #define FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            FAIL("%s", #condition);                                                                \
+#define CHECK(condition)            \
+    do {                            \
+        if (!(condition))           \
+            FAIL("%s", #condition); \
     } while (0)
 
 /* Both sides are shown as signed and hexadecimal 64-bit numbers: pointers need a cast. */
@@ -71,11 +71,11 @@ test_fail(const char *file, int line, const char *format, ...)
                  test_got, (uint64_t)test_got, #want, test_want, (uint64_t)test_want);             \
     } while (0)
 
-#define CHECK_STRING(got, want)                                                                    \
-    do {                                                                                           \
-        const char *test_got = (got), *test_want = (want);                                         \
-        if (strcmp(test_got, test_want) != 0)                                                      \
-            FAIL("%s is \"%s\", want \"%s\"", #got, test_got, test_want);                          \
+#define CHECK_STRING(got, want)                                           \
+    do {                                                                  \
+        const char *test_got = (got), *test_want = (want);                \
+        if (strcmp(test_got, test_want) != 0)                             \
+            FAIL("%s is \"%s\", want \"%s\"", #got, test_got, test_want); \
     } while (0)
 
 /* Repeatable pseudo-random numbers (xorshift64*): start `state` at anything but 0. */

@@ -12,8 +12,8 @@ int main(void)
         printf("system_info: error %" PRId64 "\n", -result);
         return 1;
     }
-    printf("frames_total %" PRIu64 "\nframes_free %" PRIu64 "\nhandles %" PRIu64 "\ncommands %" PRIu64
-           "\nbindings %" PRIu64 "\nkernel_bytes %" PRIu64 "\n",
+    printf("frames_total %" PRIu64 "\nframes_free %" PRIu64 "\nhandles %" PRIu64
+           "\ncommands %" PRIu64 "\nbindings %" PRIu64 "\nkernel_bytes %" PRIu64 "\n",
            info.frames_total, info.frames_free, info.handles, info.commands, info.bindings,
            info.kernel_bytes);
     for (unsigned type = 0; type < sizeof(info.objects) / sizeof(info.objects[0]); type++)

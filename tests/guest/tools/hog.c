@@ -6,7 +6,8 @@ int main(void)
 {
     size_t pages = 0;
     for (;;) {
-        volatile char *page = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        volatile char *page =
+            mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (page == MAP_FAILED)
             break;
         for (size_t offset = 0; offset < 65536; offset += 4096, pages++)
