@@ -58,7 +58,7 @@ fuzz:
 
 bench:
 	$(BUILD) build guest
-	@if [ -x bench/run.py ]; then bench/run.py --out $(O); else tools/bench --out $(O); fi
+	@bench/run.py --out $(O)
 
 check:
 	$(BUILD) build

@@ -17,8 +17,8 @@ INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX)
 $(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) tools/initfs.py
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS)' --personality '$(PERSONALITY)' $@
 
-$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(GUEST_TESTS) tools/initfs.py
-	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(GUEST_TESTS)' --personality '$(PERSONALITY)' $@
+$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(GUEST_TESTS) $(BENCHES) tools/initfs.py
+	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(GUEST_TESTS) $(BENCHES)' --personality '$(PERSONALITY)' $@
 
 .PHONY: iso-file
 iso-file: $(O)/protos.iso

@@ -4,7 +4,7 @@
 # table, with one of the right size, and with the right one. tools/symbols.py --verify checks the last.
 
 KERNEL_SOURCES := $(sort $(shell find kernel lib/base -name '*.[cS]'))
-KERNEL_OBJECTS := $(call objects,kernel,$(KERNEL_SOURCES)) $(O)/obj/kernel/boot_image.o
+KERNEL_OBJECTS := $(call objects,kernel,$(KERNEL_SOURCES)) $(O)/obj/kernel/boot_image.o $(O)/obj/kernel/font.o
 KERNEL_SCRIPT := kernel/x86_64/link.ld
 BOOT_IMAGE ?= $(O)/bootstrap.image
 
@@ -16,6 +16,16 @@ $(O)/obj/kernel/boot_image.S: $(BOOT_IMAGE) mk/kernel.mk
 	    '.globl bootstrap_image_start, bootstrap_image_end' 'bootstrap_image_start:' \
 	    '.incbin "$(BOOT_IMAGE)"' '.balign 4096' 'bootstrap_image_end:' \
 	    '.section .note.GNU-stack, "", @progbits' > $@
+
+# The font of the log's screen, from a Debian package.
+CONSOLE_FONT := /usr/share/consolefonts/Uni2-Terminus16.psf.gz
+$(O)/gen/font.c: tools/font.py $(CONSOLE_FONT)
+	@mkdir -p $(@D)
+	@tools/font.py $(CONSOLE_FONT) > $@
+
+$(O)/obj/kernel/font.o: $(O)/gen/font.c $(O)/flags kernel/x86_64/screen.h
+	@mkdir -p $(@D)
+	@$(CC) $(KERNEL_FLAGS) -c -o $@ $<
 
 $(O)/obj/kernel/boot_image.o: $(O)/obj/kernel/boot_image.S $(BOOT_IMAGE)
 	@$(CC) -c -o $@ $<

@@ -25,4 +25,9 @@ GUEST_TESTS := $(patsubst tests/guest/%.c,$(O)/tests/%,$(GUEST_SOURCES) $(GUEST_
 $(foreach test,$(GUEST_SOURCES),$(eval $(call program,$(patsubst tests/guest/%.c,$(O)/tests/%,$(test)),$(test) $(GUEST_COMMON),tests/guest)))
 $(foreach tool,$(GUEST_TOOLS),$(eval $(call program,$(patsubst tests/guest/%.c,$(O)/tests/%,$(tool)),$(tool),tests/guest)))
 
+# Benchmarks: bench/*.c is /bench/<name> in the test archive.
+BENCH_SOURCES := $(sort $(wildcard bench/*.c))
+BENCHES := $(patsubst %.c,$(O)/%,$(BENCH_SOURCES))
+$(foreach bench,$(BENCH_SOURCES),$(eval $(call program,$(patsubst %.c,$(O)/%,$(bench)),$(bench),bench)))
+
 guest: $(O)/test-initfs.tar.gz

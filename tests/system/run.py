@@ -24,6 +24,7 @@ import harness  # noqa: E402
 from machine import Failure  # noqa: E402
 
 LINE = re.compile(r"^(?:\[[^\]]*\] )?(ok|not ok) ([\w./+-]+)(?:: (.*))?$")
+KINDS = ("host", "fuzz", "guest", "system")
 HOST_DEADLINE = 300
 GUEST_DEADLINE = 900
 GUEST_SILENCE = 120  # no guest test takes longer
@@ -149,13 +150,13 @@ def jobs(options, results):
 
 
 def wanted(name, only):
-    """Whether a job may bring a test that --only selects."""
-    group = only.startswith(("host/", "fuzz/", "guest/", "system/"))
-    if name.startswith("system/") or name.startswith("fuzz/"):
+    """Whether a job may bring a test that --only selects: a host program's and the guest's are not known before."""
+    kind = name.split("/")[0]
+    if only.split("/")[0] in KINDS and "/" in only and not only.startswith(kind + "/"):
+        return False
+    if kind in ("system", "fuzz"):
         return only in name
-    if name.startswith("guest/"):
-        return only in name or (only.startswith("guest/") if group else True)
-    return only in name or only.startswith(name) or not group
+    return True if kind == "guest" else only in name or only.startswith(name) or "/" not in only
 
 
 def main():
@@ -168,6 +169,8 @@ def main():
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     options.out = os.path.abspath(options.out)
+    if options.only in KINDS:
+        options.only += "/"
 
     for file in sorted(os.listdir(os.path.join(HERE, "scenarios"))):
         if file.endswith(".py"):
