@@ -117,6 +117,7 @@ void arch_cpu_kick(struct cpu *cpu);   /* make another CPU leave idle or user mo
 void arch_idle(void);                  /* until an interrupt; called with interrupts off, returns so */
 void arch_preempt_window(void);        /* let pending interrupts in, once */
 void arch_spin_wait(void);             /* pause, and serve what other CPUs want of this one (TLB shootdown) */
+void arch_cpus_stop(void);             /* for a panic: all others, wherever they are (NMI) */
 NORETURN void arch_halt_all(void);     /* after a panic */
 NORETURN void arch_halt(void);
 

@@ -1,7 +1,7 @@
 /* Spinlocks, and the one order in which they are taken.
  *
  * A CPU may take a lock only if its rank is higher than that of every lock it holds; in debug builds
- * lock_acquire asserts that. The list below is the only place where the order is written. The kernel runs
+ * lock_acquire asserts that. (lock_try cannot wait, so it may be used against the order.) The list below is the only place where the order is written. The kernel runs
  * with interrupts off, so a lock is never interrupted by its own CPU; ranks from LOCK_INTERRUPT_SAFE up are
  * also taken by interrupt handlers, which is why arch_preempt_window() may be called only below that rank.
  */
@@ -34,14 +34,14 @@ enum lock_rank {
 
 struct lock {
     uint32_t next, serving; /* tickets */
-#ifdef DEBUG
+#if DEBUG
     uint32_t rank;
     const char *name;
     struct cpu *holder;
 #endif
 };
 
-#ifdef DEBUG
+#if DEBUG
 #define LOCK_INIT(rank_, name_) {0, 0, (rank_), (name_), NULL}
 #else
 #define LOCK_INIT(rank_, name_) {0, 0}
@@ -50,10 +50,17 @@ struct lock {
 void lock_init(struct lock *lock, enum lock_rank rank, const char *name);
 void lock_wait(struct lock *lock, uint32_t ticket); /* the slow part of lock_acquire */
 bool lock_held(struct lock *lock);                  /* by this CPU; always true without DEBUG */
-#ifdef DEBUG
+#if DEBUG
+void lock_debug_acquire(struct lock *lock); /* asserts the order, before waiting */
 void lock_debug_acquired(struct lock *lock);
 void lock_debug_released(struct lock *lock);
+/* What a CPU holds, for a panic: the n-th lock taken, or NULL. */
+const struct lock *lock_debug_held(uint32_t cpu, uint32_t n);
 #else
+static inline void lock_debug_acquire(struct lock *lock)
+{
+    (void)lock;
+}
 static inline void lock_debug_acquired(struct lock *lock)
 {
     (void)lock;
@@ -66,6 +73,7 @@ static inline void lock_debug_released(struct lock *lock)
 
 static inline void lock_acquire(struct lock *lock)
 {
+    lock_debug_acquire(lock);
     uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
 
     if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
