@@ -23,6 +23,15 @@ struct thread;
 struct process;
 struct boot_info;
 
+/* Flags of leaf page-table entries (4 KiB). */
+#define PAGE_USER    0x01u
+#define PAGE_WRITE   0x02u
+#define PAGE_EXECUTE 0x04u
+#define PAGE_OWNED   0x08u /* the entry owns its frame (PLAN: private page); software bit */
+#define PAGE_NOCACHE 0x10u
+#define PAGE_COMBINE 0x20u /* write combining */
+#define PAGE_GLOBAL  0x40u
+
 #ifndef ARCH_INLINE
 #define ARCH_INLINE "kernel/x86_64/inline.h"
 #endif
@@ -36,14 +45,6 @@ void arch_devices_init(const struct boot_info *boot); /* ACPI, APIC, IO-APIC, HP
 void arch_cpus_start(void);                        /* every other CPU ends up in cpu_main() (kernel/main.c) */
 
 /* --- Leaf page-table entries (4 KiB) --------------------------------------------------------------- */
-
-#define PAGE_USER    0x01u
-#define PAGE_WRITE   0x02u
-#define PAGE_EXECUTE 0x04u
-#define PAGE_OWNED   0x08u /* the entry owns its frame (PLAN: private page); software bit */
-#define PAGE_NOCACHE 0x10u
-#define PAGE_COMBINE 0x20u /* write combining */
-#define PAGE_GLOBAL  0x40u
 
 /* Inline, in ARCH_INLINE:
  *     bool pte_present(pte_t), paddr_t pte_paddr(pte_t), unsigned pte_flags(pte_t) (PAGE_*),
