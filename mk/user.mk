@@ -11,7 +11,7 @@ $(O)/libfortify.a: $(call objects,user,$(FORTIFY_SOURCES))
 	$(call quiet,AR,$@)rm -f $@ && ar rcsD $@ $^
 
 # Headers of Debian's libraries, and those of Linux, apart from glibc's: symbolic links, $(O)/include.
-THIRD_PARTY_HEADERS := libdeflate.h zlib.h x86_64-linux-gnu/zconf.h sodium.h sodium vterm.h vterm_keycodes.h \
+THIRD_PARTY_HEADERS := libdeflate.h zlib.h zconf.h x86_64-linux-gnu/zconf.h sodium.h sodium vterm.h vterm_keycodes.h \
     libtsm.h stb lz4.h zstd.h
 $(O)/include/.done: mk/user.mk
 	@mkdir -p $(@D)

@@ -3,6 +3,7 @@
  *
  * The checks are kept: a call that would write past the size the compiler knew ends the program.
  */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,6 +50,12 @@ void *__memset_chk(void *to, int value, size_t length, size_t size)
 {
     check(length <= size);
     return memset(to, value, length);
+}
+
+void __explicit_bzero_chk(void *to, size_t length, size_t size)
+{
+    check(length <= size);
+    explicit_bzero(to, length);
 }
 
 char *__strcpy_chk(char *to, const char *from, size_t size)
