@@ -16,7 +16,6 @@ KERNEL_FLAGS := $(COMMON) $(FREESTANDING) -fno-pic -fno-pie -mcmodel=kernel -fno
 LINUX_FLAGS := $(COMMON) $(FREESTANDING) -fPIE -fvisibility=hidden -fno-asynchronous-unwind-tables
 USER_FLAGS := $(COMMON) -I$(O)/include -fno-pie -fno-stack-protector
 
-LIBGCC = $(shell gcc -print-libgcc-file-name)
 ifneq ($(findstring clang,$(CC)),)
 # musl-gcc is a wrapper of gcc; clang is pointed at musl's headers by hand.
 MUSL_CC = $(CC) --target=x86_64-linux-musl -nostdinc -isystem /usr/include/x86_64-linux-musl \

@@ -6,7 +6,6 @@ HOST_TESTS := $(patsubst tests/host/%.c,$(O)/host/%,$(sort $(wildcard tests/host
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 HOST_FLAGS := -std=gnu11 -O1 -g -I. -DDEBUG=1 -DPROTOS_HOST -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wundef -Wvla \
     -Wpointer-arith -fno-omit-frame-pointer -fno-sanitize-recover=all
-head_line = $(shell sed -n 's,^// $(2): *,,p' $(1))
 
 $(O)/host/%: tests/host/%.c $(O)/flags mk/test.mk
 	$(call quiet,HOST,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d -o $@ $< gcc $(HOST_FLAGS) -fsanitize=address,undefined
