@@ -138,10 +138,13 @@ class Machine:
         start = self.position
         end = self.expect(r"=END= (\d+)\n", deadline)
         output = self.text[start:end.start()]
+        # Behind the output stand the prompt and the echo of the second line; the prompt may show where we are, so
+        # the one that follows tells how it looks.
+        follows = self.position
         self.prompt(deadline)
-        # The prompt and the echo of the second line stand between output and mark.
-        output = re.sub(r"[^\n]*[#$] echo =E''ND= \$\?\n$", "", output)
-        return output.removesuffix("echo =E''ND= $?\n"), int(end.group(1))
+        prompt = self.text[follows:self.position].rsplit("\n", 1)[-1]
+        output = output.removesuffix("echo =E''ND= $?\n").removesuffix(prompt)
+        return output, int(end.group(1))
 
     def check(self, command, want, deadline=30):
         """A command must print exactly (str) or match (compiled expression) that, and end with 0."""

@@ -1,6 +1,7 @@
 """What must not bring the system down. The programs used here are tests/guest/tools/*.c, in the test archive."""
 import os
 import re
+import time
 
 from harness import scenario
 
@@ -74,3 +75,23 @@ def fork_bomb(context):
         after = settled_frames(vm)
         if after < before - 64:
             vm.fail(f"{before - after} frames did not come back")
+
+
+def cpu_seconds(vm):
+    """What the machine's process has used of the host so far."""
+    with open(f"/proc/{vm.process.pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@scenario("survival/idle", cpus=(1, 8))
+def idle(context):
+    """Nothing to do: every CPU halts, no timer ticks. Measured on the host."""
+    with context.boot() as vm:
+        vm.prompt()
+        time.sleep(2)
+        before = cpu_seconds(vm)
+        time.sleep(5)
+        used = (cpu_seconds(vm) - before) / 5
+        if used > 0.25:
+            vm.fail(f"the idle machine uses {used:.0%} of a CPU")
