@@ -108,7 +108,7 @@ TEST(gnu_long_names)
 
 TEST(pax_path_size_and_prefix)
 {
-    const char *pax = "17 path=a/b/c.de\n12 size=0007\n9 x=yyyy\n";
+    const char *pax = "17 path=a/b/c.de\n13 size=0007\n9 x=yyyy\n";
     used = 0;
     add('x', "PaxHeaders/x", "", pax, strlen(pax));
     uint8_t *block = add('0', "other", "", "1234567", 7);

@@ -1,0 +1,217 @@
+/* The first process: unpacks the boot archive, starts init from it, then serves it as initfs://.
+ *
+ *     gunzip -> tree_build -> proto_create("initfs") -> spawn(init) -> "initfsd" -> initfs_serve
+ *
+ * The kernel gives it struct boot_arguments (abi/boot.h); init is given everything in it that services need:
+ * "resource" (all devices), "image" (lib/linux.elf), "archive", "port:initfs", "framebuffer", and as environment
+ * the command line's key=value words, PROTOS_FRAMEBUFFER and PROTOS_RSDP. The command line's init= names the program
+ * (default initfs:///sbin/initd); words behind "--" are its arguments.
+ *
+ * Whatever stops it is one line on the log, "initfs: <cause>", and the machine is turned off.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/boot.h"
+#include "bootstrap/gunzip.h"
+#include "bootstrap/serve.h"
+#include "bootstrap/tree.h"
+#include "lib/sys/error.h"
+#include "lib/sys/spawn.h"
+
+#define DEFAULT_INIT "initfs:///sbin/initd"
+#define PERSONALITY  "/lib/linux.elf"
+#define THREADS      2u
+#define WORDS_MAX    128u
+
+static const struct boot_arguments *const arguments = (const struct boot_arguments *)BOOT_ARGUMENTS;
+
+NORETURN static void machine_stop(void)
+{
+    sys_ignore(sys_system_control(arguments->resource, SYSTEM_POWER_OFF, 0));
+    fprintf(stderr, "initfs: cannot boot; halted\n");
+    for (;;)
+        sys_ignore(sys_wait_many(NULL, 0, DEADLINE_NEVER));
+}
+
+NORETURN static void boot_fail(const char *cause, int64_t error)
+{
+    if (error)
+        fprintf(stderr, "initfs: %s: %s\n", cause, error_text(error));
+    else
+        fprintf(stderr, "initfs: %s\n", cause);
+    machine_stop();
+}
+
+static void archive_unpack(struct tree *tree)
+{
+    uint8_t *tar;
+    size_t length;
+    if (arguments->archive == HANDLE_NONE || arguments->archive_length == 0)
+        boot_fail("the loader brought no archive (initfs.tar.gz)", 0);
+    struct abi_map map = {
+        .length = ALIGN_UP(arguments->archive_length, PAGE_SIZE),
+        .memory = arguments->archive,
+        .protection = PROT_READ_,
+        .flags = MAP_SHARED_,
+    };
+    int64_t address = sys_space_map(HANDLE_SELF, &map);
+    if (address < 0)
+        boot_fail("cannot map the archive", address);
+    const char *problem =
+        gunzip((const uint8_t *)address, arguments->archive_length, &tar, &length);
+    sys_ignore(sys_space_unmap(HANDLE_SELF, (uint64_t)address, map.length));
+    if (!problem) {
+        problem = tree_build(tree, tar, length);
+        gunzip_free(tar, length);
+    }
+    if (problem)
+        boot_fail(problem, 0);
+}
+
+/* The command line as words, each terminated. */
+struct words {
+    char text[BOOT_COMMAND_LINE_MAX + 1];
+    char *word[WORDS_MAX + 1];
+    size_t count;
+};
+
+static void command_line_split(struct words *words)
+{
+    size_t length = MIN(arguments->command_line_length, BOOT_COMMAND_LINE_MAX);
+    char *rest = words->text, *word;
+    memcpy(words->text, arguments->command_line, length);
+    words->text[length] = '\0';
+    words->count = 0;
+    while (words->count < WORDS_MAX && (word = strsep(&rest, " \t\n")))
+        if (*word)
+            words->word[words->count++] = word;
+}
+
+struct init {
+    const char *uri;
+    char *argv[WORDS_MAX + 2];
+    char *environment[WORDS_MAX + 4];
+    char framebuffer[128], rsdp[48];
+};
+
+/* Splits the command line into init's program, arguments and environment. */
+static void init_describe(struct init *init, const struct words *words)
+{
+    size_t argument_count = 1, environment_count = 0;
+    bool rest = false;
+    init->uri = DEFAULT_INIT;
+    for (size_t i = 0; i < words->count; i++) {
+        char *word = words->word[i];
+        if (rest)
+            init->argv[argument_count++] = word;
+        else if (strcmp(word, "--") == 0)
+            rest = true;
+        else if (strncmp(word, "init=", 5) == 0 && word[5])
+            init->uri = word + 5;
+        else if (strchr(word, '='))
+            init->environment[environment_count++] = word;
+    }
+    init->argv[0] = (char *)(uintptr_t)init->uri;
+    if (arguments->framebuffer != HANDLE_NONE) {
+        snprintf(init->framebuffer, sizeof(init->framebuffer),
+                 "PROTOS_FRAMEBUFFER=%" PRIu64 "x%" PRIu64 ",%" PRIu64 ",%u,%u:%u,%u:%u,%u:%u",
+                 arguments->framebuffer_width, arguments->framebuffer_height,
+                 arguments->framebuffer_pitch, arguments->framebuffer_bits, arguments->red_shift,
+                 arguments->red_bits, arguments->green_shift, arguments->green_bits,
+                 arguments->blue_shift, arguments->blue_bits);
+        init->environment[environment_count++] = init->framebuffer;
+    }
+    if (arguments->rsdp) {
+        snprintf(init->rsdp, sizeof(init->rsdp), "PROTOS_RSDP=0x%" PRIx64, arguments->rsdp);
+        init->environment[environment_count++] = init->rsdp;
+    }
+}
+
+/* init and the personality come from the tree: nobody serves it yet. */
+static void program_find(const struct tree *tree, const char *uri, struct spawn_program *program)
+{
+    static const char scheme[] = "initfs://";
+    const char *path = uri;
+    struct walk walk;
+    if (strncmp(uri, scheme, sizeof(scheme) - 1) == 0)
+        path += sizeof(scheme) - 1;
+    int64_t result = tree_walk(tree, path, strlen(path), WALK_FOLLOW, &walk);
+    if (result == 0 && (walk.node->type != FILE_REGULAR || walk.node->memory == HANDLE_NONE))
+        result = -E_BAD_FORMAT;
+    if (result < 0)
+        boot_fail(uri, result);
+    *program = (struct spawn_program){walk.node->memory, 0, walk.node->size, uri};
+}
+
+static handle_t duplicate(handle_t handle, uint32_t rights)
+{
+    int64_t result = sys_handle_duplicate(handle, rights);
+    if (result < 0)
+        boot_fail("cannot duplicate a handle for init", result);
+    return (handle_t)result;
+}
+
+/* The name of init's process: what follows the last slash. */
+static const char *name_of(const char *uri)
+{
+    const char *slash = strrchr(uri, '/');
+    return slash && slash[1] ? slash + 1 : uri;
+}
+
+static void init_start(const struct tree *tree, handle_t port)
+{
+    static struct words words;
+    static struct init init;
+    struct spawn_program image;
+    struct spawn_handle handles[5];
+    struct spawn spawn = {.argv = init.argv, .environment = init.environment, .handles = handles};
+    const uint32_t memory_rights = RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER;
+    handle_t process;
+
+    command_line_split(&words);
+    init_describe(&init, &words);
+    program_find(tree, init.uri, &spawn.program);
+    program_find(tree, PERSONALITY, &image);
+    spawn.name = name_of(init.uri);
+    spawn.image = image.memory;
+    int64_t result = sys_namespace_create(HANDLE_SELF, 0);
+    if (result < 0)
+        boot_fail("cannot make init's namespace", result);
+    spawn.namespace = (handle_t)result;
+    result = sys_namespace_bind(spawn.namespace, "fs", 2, port);
+    if (result < 0)
+        boot_fail("cannot bind fs://", result);
+
+    handles[spawn.handle_count++] =
+        (struct spawn_handle){"resource", duplicate(arguments->resource, RIGHT_ALL)};
+    handles[spawn.handle_count++] =
+        (struct spawn_handle){"image", duplicate(image.memory, memory_rights)};
+    handles[spawn.handle_count++] =
+        (struct spawn_handle){"archive", duplicate(arguments->archive, memory_rights)};
+    handles[spawn.handle_count++] =
+        (struct spawn_handle){"port:initfs", duplicate(port, RIGHT_ALL)};
+    if (arguments->framebuffer != HANDLE_NONE)
+        handles[spawn.handle_count++] =
+            (struct spawn_handle){"framebuffer", duplicate(arguments->framebuffer, RIGHT_ALL)};
+    result = spawn_start(&spawn, &process);
+    if (result < 0)
+        boot_fail(init.uri, result);
+    handle_drop(process);
+    handle_drop(spawn.namespace);
+}
+
+int main(void)
+{
+    static struct tree tree;
+    archive_unpack(&tree);
+    int64_t port = sys_proto_create(HANDLE_SELF, "initfs", 6);
+    if (port < 0)
+        boot_fail("cannot create initfs://", port);
+    init_start(&tree, (handle_t)port);
+    fprintf(stderr, "initfs: %zu names, %" PRIu64 " KiB\n", tree.count, tree.bytes / 1024);
+    sys_ignore(sys_process_rename(HANDLE_SELF, "initfsd", 7));
+    boot_fail("cannot serve", initfs_serve(&tree, (handle_t)port, THREADS));
+}

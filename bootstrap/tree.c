@@ -1,0 +1,333 @@
+/* Building the tree from the archive's entries. */
+#include "bootstrap/tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/errors.h"
+#include "lib/base/tar.h"
+
+static const char no_memory[] = "no memory for the file tree";
+
+static int name_compare(const struct node *node, const char *name, size_t length)
+{
+    size_t own = strlen(node->name);
+    int order = memcmp(node->name, name, MIN(own, length));
+    return order ? order : own < length ? -1 : own > length;
+}
+
+/* The index of the child, or of where it would be inserted (*found tells). */
+static uint32_t child_find(const struct node *directory, const char *name, size_t length, bool *found)
+{
+    uint32_t low = 0, high = directory->child_count;
+    *found = false;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = name_compare(directory->children[middle], name, length);
+        if (order == 0) {
+            *found = true;
+            return middle;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool children_reserve(struct node *directory)
+{
+    if (directory->child_count < directory->child_room)
+        return true;
+    uint32_t room = directory->child_room ? directory->child_room * 2 : 8;
+    struct node **children = realloc(directory->children, room * sizeof(*children));
+    if (!children)
+        return false;
+    directory->children = children;
+    directory->child_room = room;
+    return true;
+}
+
+static bool nodes_reserve(struct tree *tree)
+{
+    if (tree->count < tree->room)
+        return true;
+    size_t room = tree->room ? tree->room * 2 : 512;
+    struct node **nodes = realloc(tree->nodes, room * sizeof(*nodes));
+    if (!nodes)
+        return false;
+    tree->nodes = nodes;
+    tree->room = room;
+    return true;
+}
+
+static struct node *node_create(struct tree *tree, const char *name, size_t length)
+{
+    struct node *node = calloc(1, sizeof(*node));
+    char *copy = malloc(length + 1);
+    if (!node || !copy || !nodes_reserve(tree)) {
+        free(node);
+        free(copy);
+        return NULL;
+    }
+    memcpy(copy, name, length);
+    copy[length] = '\0';
+    node->name = copy;
+    node->memory = HANDLE_NONE;
+    node->type = FILE_DIRECTORY;
+    node->mode = 0755;
+    tree->nodes[tree->count++] = node;
+    node->inode = tree->count;
+    return node;
+}
+
+/* The child of that name, made (as a directory) where there is none. */
+static struct node *child_get(struct tree *tree, struct node *directory, const char *name,
+                              size_t length)
+{
+    bool found;
+    uint32_t index = child_find(directory, name, length, &found);
+    if (found)
+        return directory->children[index];
+    struct node *node = node_create(tree, name, length);
+    if (!node || !children_reserve(directory))
+        return NULL;
+    memmove(directory->children + index + 1, directory->children + index,
+            (directory->child_count - index) * sizeof(*directory->children));
+    directory->children[index] = node;
+    directory->child_count++;
+    node->parent = directory;
+    return node;
+}
+
+/* The next component of path; *at moves behind it. 0 at the end. */
+static size_t component_next(const char *path, size_t length, size_t *at, const char **name)
+{
+    while (*at < length && path[*at] == '/')
+        ++*at;
+    size_t start = *at;
+    while (*at < length && path[*at] != '/')
+        ++*at;
+    *name = path + start;
+    return *at - start;
+}
+
+static bool component_is(const char *name, size_t length, const char *text)
+{
+    return length == strlen(text) && memcmp(name, text, length) == 0;
+}
+
+static const char *place_make(struct tree *tree, const char *path, size_t length,
+                              struct node **place)
+{
+    size_t at = 0, name_length;
+    const char *name;
+    struct node *node = tree->root;
+    while ((name_length = component_next(path, length, &at, &name)) > 0) {
+        if (component_is(name, name_length, "."))
+            continue;
+        if (component_is(name, name_length, "..") || memchr(name, '\0', name_length))
+            return "the archive holds an impossible name";
+        if (node->type != FILE_DIRECTORY)
+            return "the archive holds a file inside a file";
+        node = child_get(tree, node, name, name_length);
+        if (!node)
+            return no_memory;
+    }
+    *place = node;
+    return NULL;
+}
+
+static const char *file_fill(struct tree *tree, struct node *node, const struct tar_entry *entry)
+{
+    uint8_t *data = NULL;
+    node->type = FILE_REGULAR;
+    node->size = entry->size;
+    node->data = NULL;
+    node->memory = HANDLE_NONE;
+    if (entry->size == 0)
+        return NULL;
+    if (content_create(entry->size, &data, &node->memory) < 0)
+        return "no memory for the files";
+    memcpy(data, entry->data, entry->size);
+    content_seal(data, entry->size);
+    node->data = data;
+    tree->bytes += entry->size;
+    return NULL;
+}
+
+static const char *link_fill(struct node *node, const struct tar_entry *entry)
+{
+    char *target = malloc(entry->link_length + 1);
+    if (!target)
+        return no_memory;
+    memcpy(target, entry->link, entry->link_length);
+    target[entry->link_length] = '\0';
+    node->type = FILE_LINK;
+    node->mode = 0777;
+    node->size = strlen(target);
+    node->target = target;
+    return NULL;
+}
+
+/* A hard link shows the same bytes: the archive cannot change, so nothing else is shared. */
+static const char *hard_link_fill(struct tree *tree, struct node *node, const struct tar_entry *entry)
+{
+    struct walk walk;
+    int64_t result = tree_walk(tree, entry->link, entry->link_length, 0, &walk);
+    if (result == -E_LINK)
+        free(walk.link);
+    if (result < 0 || walk.node->type == FILE_DIRECTORY || walk.node == node)
+        return "the archive holds a hard link to nothing";
+    node->type = walk.node->type;
+    node->size = walk.node->size;
+    node->data = walk.node->data;
+    node->memory = walk.node->memory;
+    node->target = walk.node->target;
+    return NULL;
+}
+
+static const char *entry_add(struct tree *tree, const struct tar_entry *entry)
+{
+    struct node *node;
+    const char *problem;
+    if (entry->type == TAR_OTHER)
+        return NULL;
+    problem = place_make(tree, entry->name, entry->name_length, &node);
+    if (problem)
+        return problem;
+    if (entry->type != TAR_DIRECTORY && (node == tree->root || node->child_count))
+        return "the archive replaces a directory by a file";
+    node->mode = entry->mode;
+    node->modified = (int64_t)((uint64_t)entry->modified * 1000000000u);
+    node->uid = entry->uid;
+    node->gid = entry->gid;
+    switch (entry->type) {
+    case TAR_FILE:
+        return file_fill(tree, node, entry);
+    case TAR_SYMBOLIC_LINK:
+        return link_fill(node, entry);
+    case TAR_HARD_LINK:
+        return hard_link_fill(tree, node, entry);
+    default:
+        node->type = FILE_DIRECTORY;
+        return NULL;
+    }
+}
+
+const char *tree_build(struct tree *tree, const uint8_t *archive, size_t length)
+{
+    struct tar_reader reader = {.data = archive, .length = length};
+    struct tar_entry entry;
+    int result;
+    memset(tree, 0, sizeof(*tree));
+    tree->root = node_create(tree, "", 0);
+    if (!tree->root)
+        return no_memory;
+    tree->root->parent = tree->root;
+    while ((result = tar_next(&reader, &entry)) > 0) {
+        const char *problem = entry_add(tree, &entry);
+        if (problem)
+            return problem;
+    }
+    return result < 0 ? reader.problem : NULL;
+}
+
+/* A path being walked: links put their target in front of what is left. */
+struct route {
+    char *text; /* owned; NULL: the caller's */
+    const char *path;
+    size_t length, at;
+};
+
+static bool has_scheme(const char *target)
+{
+    const char *mark = strstr(target, "://");
+    return mark && mark != target && !memchr(target, '/', (size_t)(mark - target));
+}
+
+/* "target/rest" as the new route; without FOLLOW of an outside URI only its text is wanted. */
+static int64_t route_through_link(struct route *route, const char *target)
+{
+    size_t target_length = strlen(target), rest = route->length - route->at;
+    if (target_length + 1 + rest > PATH_LENGTH_MAX)
+        return -E_TOO_LONG;
+    char *text = malloc(target_length + rest + 1);
+    if (!text)
+        return -E_NO_MEMORY;
+    memcpy(text, target, target_length);
+    memcpy(text + target_length, route->path + route->at, rest); /* begins with '/' or is empty */
+    text[target_length + rest] = '\0';
+    free(route->text);
+    *route = (struct route){.text = text, .path = text, .length = target_length + rest};
+    return 0;
+}
+
+static bool route_ended(const struct route *route)
+{
+    for (size_t i = route->at; i < route->length; i++)
+        if (route->path[i] != '/')
+            return false;
+    return true;
+}
+
+/* One component; 1: there are more. */
+static int64_t walk_step(const struct tree *tree, struct route *route, uint32_t flags, int *links,
+                         struct walk *walk)
+{
+    const char *name;
+    bool found;
+    size_t length = component_next(route->path, route->length, &route->at, &name);
+    if (length == 0)
+        return 0;
+    if (walk->node->type != FILE_DIRECTORY)
+        return -E_NOT_DIRECTORY;
+    if (component_is(name, length, "."))
+        return 1;
+    if (component_is(name, length, "..")) {
+        walk->node = walk->node->parent;
+        return 1;
+    }
+    uint32_t index = child_find(walk->node, name, length, &found);
+    if (!found)
+        return -E_NOT_FOUND;
+    struct node *child = walk->node->children[index];
+    /* "link/" asks for what the link leads to, as POSIX has it. */
+    bool end = route_ended(route) && route->at == route->length;
+    if (child->type != FILE_LINK || (end && !(flags & WALK_FOLLOW))) {
+        walk->node = child;
+        return 1;
+    }
+    if (++*links > WALK_LINKS_MAX)
+        return -E_LOOP;
+    int64_t result = route_through_link(route, child->target);
+    if (result < 0)
+        return result;
+    if (has_scheme(child->target)) {
+        walk->link = route->text;
+        route->text = NULL;
+        return -E_LINK;
+    }
+    if (child->target[0] == '/')
+        walk->node = tree->root;
+    return 1;
+}
+
+int64_t tree_walk(const struct tree *tree, const char *path, size_t length, uint32_t flags,
+                  struct walk *walk)
+{
+    struct route route = {.path = path, .length = length};
+    int links = 0;
+    int64_t result;
+    walk->node = tree->root;
+    walk->link = NULL;
+    do
+        result = walk_step(tree, &route, flags, &links, walk);
+    while (result > 0);
+    /* "file/" names a directory or nothing. */
+    if (result == 0 && length && path[length - 1] == '/' && walk->node->type != FILE_DIRECTORY)
+        result = -E_NOT_DIRECTORY;
+    free(route.text);
+    return result;
+}
