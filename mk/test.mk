@@ -4,7 +4,7 @@
 
 HOST_TESTS := $(patsubst tests/host/%.c,$(O)/host/%,$(sort $(wildcard tests/host/*_test.c)))
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-HOST_FLAGS := -std=gnu11 -O1 -g -I. -DDEBUG=1 -DPROTOS_HOST -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wundef -Wvla \
+HOST_FLAGS := -std=gnu11 -O1 -g -I. -DDEBUG=1 -DPROTOS_HOST -DARCH_INLINE='"tests/host/fake_arch.h"' -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wundef -Wvla \
     -Wpointer-arith -fno-omit-frame-pointer -fno-sanitize-recover=all
 
 $(O)/host/%: tests/host/%.c $(O)/flags mk/test.mk
