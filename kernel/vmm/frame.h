@@ -3,36 +3,58 @@
  *     frame_init(&boot_info)                    build the map of free frames; log what was found
  *     frame_alloc(flags, &frame), frame_put     one frame, owners == 1; the last put frees
  *     frame_alloc_order / frame_free_order      2^order contiguous, aligned frames (buddy)
+ *     frame_split                               makes such a block single frames, each put on its own
  *     frame_early()                             before frame_init: for the direct map only
+ *     frame_low()                               one page below 1 MiB, for the start of other CPUs
  *
  * A buddy allocator per zone (below 4 GiB; above), with per-CPU caches of single frames in front that need no
  * lock (interrupts are off). Zeroing happens outside every lock. `owners` counts who keeps the frame: slots of
- * memory objects and OWNED page-table entries (space.h); it is atomic, since two spaces may share a frame.
- * Failure injection (fail.h) is asked before every allocation.
+ * memory objects and OWNED page-table entries (space.h); it is atomic, since two spaces may share a frame; who
+ * sees 1 and is an owner is the only one. Failure injection (fail.h) is asked before every allocation.
+ *
+ * Every RAM page the loader reported has a struct frame, found through a table with one section per GiB, so that
+ * holes cost nothing. Frames of the kernel image, the module and the struct frames themselves are RESERVED.
  * Locks: RANK_FRAMES, a leaf but for RANK_ARCH.
  */
 #pragma once
 
+#include "abi/errors.h"
 #include "kernel/arch.h"
 #include "lib/base/list.h"
 
 #define FRAME_ORDER_MAX 10u /* 4 MiB */
 
-#define FRAME_ZERO  0x1u
-#define FRAME_DMA32 0x2u /* below 4 GiB */
+#define FRAME_ZERO   0x1u
+#define FRAME_DMA32  0x2u /* below 4 GiB */
 #define FRAME_KERNEL 0x4u /* for the kernel itself: page tables, heap. May use the last reserve */
+#define FRAME_ASKED  0x8u /* failure injection has been asked by the caller */
 
-struct frame {
-    struct list link; /* free list, or the owner's own use */
+enum frame_state {
+    FRAME_STATE_RESERVED, /* never the allocator's: kernel image, module, this array */
+    FRAME_STATE_FREE,     /* head of a free block of the buddy allocator */
+    FRAME_STATE_CACHED,   /* in a CPU's cache */
+    FRAME_STATE_LOW,      /* below 1 MiB: frame_low only */
+    FRAME_STATE_USED,     /* head of an allocated block */
+    FRAME_STATE_TAIL,     /* inside a block, free or allocated */
+};
+
+struct frame { /* 32 bytes */
+    union {
+        struct list link; /* free list, or the owner's own use */
+        void *user;       /* the owner's own use: slab page header */
+    };
     uint32_t owners;
-    uint8_t order;  /* of the free or allocated block this frame starts */
-    uint8_t state;  /* enum frame_state */
-    uint16_t zone;
-    void *user;     /* the owner's own use: slab page header */
+    uint32_t number; /* physical address / PAGE_SIZE */
+    uint8_t order;   /* of the free or allocated block this frame starts */
+    uint8_t state;   /* enum frame_state */
+    uint8_t zone;
 };
 
 void frame_init(const struct boot_info *boot);
+/* A page no one else has, lowest address first; its contents are undefined. Panics when there is none. */
 paddr_t frame_early(void);
+/* A page below 1 MiB, for good; address 0 when there is none. */
+paddr_t frame_low(void);
 
 int frame_alloc(unsigned flags, struct frame **frame) MUST_CHECK;
 void frame_get(struct frame *frame);
@@ -40,10 +62,22 @@ void frame_put(struct frame *frame);
 uint32_t frame_owners(const struct frame *frame);
 int frame_alloc_order(unsigned order, unsigned flags, struct frame **frame) MUST_CHECK;
 void frame_free_order(struct frame *frame, unsigned order);
+void frame_split(struct frame *frame, unsigned order);
+/* RESERVED frames of a boot module nobody needs any more become ordinary free ones. */
+void frame_release_boot(paddr_t base, uint64_t length);
 
 struct frame *frame_of(paddr_t address); /* NULL: no RAM there, or not ours */
-paddr_t frame_paddr(const struct frame *frame);
-void *frame_data(const struct frame *frame); /* in the direct map */
 
-uint64_t frame_count_total(void);
-uint64_t frame_count_free(void); /* caches included */
+uint64_t frame_count_total(void); /* RAM, whoever has it */
+uint64_t frame_count_free(void);  /* caches included */
+
+static inline paddr_t frame_paddr(const struct frame *frame)
+{
+    return PADDR((uint64_t)frame->number * PAGE_SIZE);
+}
+
+/* In the direct map. */
+static inline void *frame_data(const struct frame *frame)
+{
+    return direct_map(frame_paddr(frame));
+}

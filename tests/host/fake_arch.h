@@ -1,0 +1,123 @@
+/* The machine, for host tests: what kernel/arch.h wants inline. Compiled in with
+ * -DARCH_INLINE='"tests/host/fake_arch.h"' (mk/test.mk).
+ *
+ *     // sources: tests/host/fake_arch.c ...             CPUs, clock, timers, log, panic; physical memory
+ *     // sources: ... tests/host/fake_space.c            page tables, a TLB, user copies; needs kernel/vmm/frame.c
+ *     fake_ram(ranges...), frame_init(&boot_info)        as much RAM as the test wants, anywhere below 1 TiB
+ *     fake_cpu_enter(3)                                  this host thread is CPU 3 from now on
+ *
+ * Every function is weak: a test, or the kernel's own file, may define it instead. Addresses: physical memory
+ * is one sparse host mapping. The TLB remembers translations that were used until arch_tlb_flush, so a
+ * forgotten flush shows up as an access through a stale one.
+ */
+#pragma once
+
+#include "abi/abi.h"
+#include "lib/base/address.h"
+#include "lib/base/base.h"
+
+#include <sched.h>
+
+#define FAKE_CPUS 8u
+
+struct cpu;
+
+struct arch_thread {
+    int unused;
+};
+
+struct arch_space {
+    uint64_t root; /* physical; 4 levels of 512 entries */
+    uint64_t id;
+};
+
+struct arch_cpu {
+    uint64_t timer_deadline; /* of arch_timer_set */
+    uint64_t kicks;          /* by arch_cpu_kick */
+};
+
+extern __thread struct cpu *fake_cpu;
+extern char *fake_memory; /* physical address 0 */
+#define FAKE_MEMORY_SIZE (UINT64_C(1) << 40)
+
+static inline struct cpu *cpu_self(void)
+{
+    return fake_cpu;
+}
+
+static inline void arch_pause(void)
+{
+    sched_yield();
+}
+
+static inline void *direct_map(paddr_t address)
+{
+    return fake_memory + address.value;
+}
+
+static inline paddr_t direct_map_paddr(const void *pointer)
+{
+    return PADDR((uint64_t)((const char *)pointer - fake_memory));
+}
+
+static inline bool user_range_ok(uaddr_t start, size_t length)
+{
+    uint64_t limit = UINT64_C(0x7ffffffff000);
+
+    return start.value <= limit && length <= limit - start.value;
+}
+
+/* Flags in the low bits as they are in arch.h, present above them. */
+typedef uint64_t pte_t;
+
+#define FAKE_PRESENT 0x80u
+
+static inline bool pte_present(pte_t pte)
+{
+    return pte & FAKE_PRESENT;
+}
+
+static inline paddr_t pte_paddr(pte_t pte)
+{
+    return PADDR(ALIGN_DOWN(pte, (uint64_t)PAGE_SIZE));
+}
+
+static inline unsigned pte_flags(pte_t pte)
+{
+    return pte & 0x7f;
+}
+
+static inline pte_t pte_make(paddr_t address, unsigned flags)
+{
+    return address.value | flags | FAKE_PRESENT;
+}
+
+static inline bool pte_dirty(pte_t pte)
+{
+    (void)pte;
+    return true;
+}
+
+static inline bool pte_accessed(pte_t pte)
+{
+    (void)pte;
+    return true;
+}
+
+/* --- For tests ----------------------------------------------------------------------------------------- */
+
+extern uint64_t fake_clock;   /* what arch_clock answers */
+extern uint64_t fake_flushes; /* calls of arch_tlb_flush */
+extern bool fake_log;         /* show the log */
+extern void (*fake_spin)(void); /* called by arch_spin_wait when set */
+
+void fake_init(void);                   /* once per test: CPU 0, no RAM */
+void fake_ram(uint64_t base, uint64_t length); /* adds to boot_info */
+void fake_cpu_enter(uint32_t index);
+
+struct space;
+struct arch_space *fake_current_space(void);      /* weak: of process_current() when there is one */
+extern struct arch_space *fake_space_loaded;      /* what fake_current_space answers without a process */
+unsigned fake_tables(struct arch_space *space);   /* page tables in use */
+/* As a program would: through the TLB, faulting where it must. False: the fault could not be resolved. */
+bool fake_user_access(uint64_t address, unsigned access, void *bytes, size_t length);

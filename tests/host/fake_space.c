@@ -1,0 +1,283 @@
+/* Page tables, a TLB and user memory for host tests: see fake_arch.h. The tables take their frames from the frame
+ * allocator, so tests that count frames count them too. */
+#include <pthread.h>
+#include <string.h>
+
+#include "kernel/arch.h"
+#include "kernel/panic.h"
+#include "kernel/vmm/frame.h"
+
+#define WEAK    __attribute__((weak))
+#define ENTRIES 512u
+#define LEVELS  4u
+#define TLB_SIZE 4096u
+
+struct tlb_entry {
+    uint64_t space, page; /* ids and page addresses; space 0: empty */
+    pte_t pte;
+};
+
+static struct tlb_entry tlb[TLB_SIZE];
+static pthread_mutex_t tlb_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t next_id = 1;
+struct arch_space *fake_space_loaded;
+
+WEAK bool fault_resolve(uint64_t address, unsigned access);
+
+WEAK bool fault_resolve(uint64_t address, unsigned access)
+{
+    (void)address;
+    (void)access;
+    return false;
+}
+
+WEAK struct arch_space *fake_current_space(void)
+{
+    return fake_space_loaded;
+}
+
+static unsigned index_at(uint64_t address, unsigned level)
+{
+    return (unsigned)(address >> (12 + 9 * level)) % ENTRIES;
+}
+
+static uint64_t span(unsigned level)
+{
+    return UINT64_C(1) << (12 + 9 * level);
+}
+
+static uint64_t *table_new(paddr_t *at)
+{
+    struct frame *frame;
+
+    if (frame_alloc(FRAME_KERNEL | FRAME_ZERO, &frame) != 0)
+        return NULL;
+    *at = frame_paddr(frame);
+    return frame_data(frame);
+}
+
+int arch_space_init(struct arch_space *space)
+{
+    paddr_t root;
+
+    if (!table_new(&root))
+        return -E_NO_MEMORY;
+    space->root = root.value;
+    space->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+void arch_space_destroy(struct arch_space *space)
+{
+    uint64_t *root = direct_map(PADDR(space->root));
+
+    for (unsigned i = 0; i < ENTRIES; i++)
+        if (root[i])
+            panic("arch_space_destroy: not empty");
+    frame_put(frame_of(PADDR(space->root)));
+}
+
+pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
+{
+    uint64_t *table = direct_map(PADDR(space->root));
+
+    for (unsigned level = LEVELS - 1; level > 0; level--) {
+        uint64_t *entry = &table[index_at(address, level)];
+
+        if (!*entry) {
+            paddr_t fresh;
+
+            if (!create || !table_new(&fresh))
+                return NULL;
+            *entry = fresh.value;
+        }
+        table = direct_map(PADDR(*entry));
+    }
+    return &table[index_at(address, 0)];
+}
+
+static pte_t *next_in(uint64_t *table, unsigned level, uint64_t *address, uint64_t end)
+{
+    for (unsigned i = index_at(*address, level); i < ENTRIES && *address < end; i++) {
+        if (table[i] && level == 0 && pte_present(table[i]))
+            return &table[i];
+        if (table[i] && level > 0) {
+            pte_t *found = next_in(direct_map(PADDR(table[i])), level - 1, address, end);
+
+            if (found || *address >= end)
+                return found;
+            if (index_at(*address, level) != i)
+                continue;
+        }
+        *address = ALIGN_DOWN(*address, span(level)) + span(level);
+    }
+    return NULL;
+}
+
+pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
+{
+    return *address < end ? next_in(direct_map(PADDR(space->root)), LEVELS - 1, address, end) : NULL;
+}
+
+/* True: the table is empty. */
+static bool trim(uint64_t *table, unsigned level, uint64_t base, uint64_t start, uint64_t end)
+{
+    bool empty = true;
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        uint64_t at = base + i * span(level);
+
+        if (!table[i])
+            continue;
+        if (level > 0 && at < end && at + span(level) > start &&
+            trim(direct_map(PADDR(table[i])), level - 1, at, start, end) && at >= start &&
+            at + span(level) <= end) {
+            frame_put(frame_of(PADDR(table[i])));
+            table[i] = 0;
+        }
+        empty = empty && !table[i];
+    }
+    return empty;
+}
+
+void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end)
+{
+    trim(direct_map(PADDR(space->root)), LEVELS - 1, 0, start, end);
+}
+
+static unsigned count_tables(uint64_t *table, unsigned level)
+{
+    unsigned count = 1;
+
+    for (unsigned i = 0; level > 0 && i < ENTRIES; i++)
+        if (table[i])
+            count += count_tables(direct_map(PADDR(table[i])), level - 1);
+    return count;
+}
+
+unsigned fake_tables(struct arch_space *space)
+{
+    return count_tables(direct_map(PADDR(space->root)), LEVELS - 1);
+}
+
+void arch_tlb_flush(struct arch_space *space, uint64_t start, uint64_t end)
+{
+    pthread_mutex_lock(&tlb_lock);
+    fake_flushes++;
+    for (unsigned i = 0; i < TLB_SIZE; i++)
+        if (tlb[i].space == space->id && (end == 0 || (tlb[i].page >= start && tlb[i].page < end)))
+            tlb[i].space = 0;
+    pthread_mutex_unlock(&tlb_lock);
+}
+
+/* --- User memory ------------------------------------------------------------------------------------------ */
+
+static bool allowed(pte_t pte, unsigned access)
+{
+    unsigned flags = pte_flags(pte);
+
+    return pte_present(pte) && (flags & PAGE_USER) &&
+           (!(access & FAULT_WRITE) || (flags & PAGE_WRITE)) &&
+           (!(access & FAULT_EXECUTE) || (flags & PAGE_EXECUTE));
+}
+
+/* The bytes behind a page, through the TLB; NULL: a fault. The TLB's lock is held. */
+static char *translate(struct arch_space *space, uint64_t page, unsigned access)
+{
+    struct tlb_entry *entry = &tlb[(page / PAGE_SIZE + space->id * 61) % TLB_SIZE];
+
+    if (entry->space == space->id && entry->page == page && allowed(entry->pte, access))
+        return direct_map(pte_paddr(entry->pte));
+
+    pte_t *pte = arch_pte(space, page, false);
+
+    if (!pte || !allowed(*pte, access)) {
+        if (entry->space == space->id && entry->page == page)
+            entry->space = 0; /* SDM 4.10.4.1: a fault drops the translation that caused it */
+        return NULL;
+    }
+    *entry = (struct tlb_entry){space->id, page, *pte};
+    return direct_map(pte_paddr(*pte));
+}
+
+static int copy(uaddr_t user, void *kernel, size_t length, unsigned access, bool resolve)
+{
+    struct arch_space *space = fake_current_space();
+    char *bytes = kernel;
+    unsigned faults = 0;
+
+    if (!user_range_ok(user, length))
+        return -E_FAULT;
+    for (size_t done = 0; done < length;) {
+        uint64_t at = user.value + done, page = ALIGN_DOWN(at, (uint64_t)PAGE_SIZE);
+        size_t piece = MIN(length - done, page + PAGE_SIZE - at);
+
+        pthread_mutex_lock(&tlb_lock);
+
+        char *memory = space ? translate(space, page, access) : NULL;
+
+        if (memory && access & FAULT_WRITE)
+            memcpy(memory + (at - page), bytes + done, piece);
+        else if (memory)
+            memcpy(bytes + done, memory + (at - page), piece);
+        pthread_mutex_unlock(&tlb_lock);
+        if (memory) {
+            done += piece;
+            faults = 0;
+        } else if (!resolve || !fault_resolve(at, access)) {
+            return -E_FAULT;
+        } else if (++faults > 1000) {
+            panic("user access: 0x%lx faults for ever", at);
+        }
+    }
+    return 0;
+}
+
+bool fake_user_access(uint64_t address, unsigned access, void *bytes, size_t length)
+{
+    return copy(UADDR(address), bytes, length, access | FAULT_USER, true) == 0;
+}
+
+WEAK int user_copy_in(void *to, uaddr_t from, size_t length)
+{
+    return copy(from, to, length, 0, true);
+}
+
+WEAK int user_copy_out(uaddr_t to, const void *from, size_t length)
+{
+    return copy(to, (void *)(uintptr_t)from, length, FAULT_WRITE, true);
+}
+
+WEAK int user_copy_in_nofault(void *to, uaddr_t from, size_t length)
+{
+    return copy(from, to, length, 0, false);
+}
+
+WEAK int user_copy_out_nofault(uaddr_t to, const void *from, size_t length)
+{
+    return copy(to, (void *)(uintptr_t)from, length, FAULT_WRITE, false);
+}
+
+WEAK int user_zero(uaddr_t to, size_t length)
+{
+    static const char zeros[PAGE_SIZE];
+
+    for (size_t done = 0; done < length; done += MIN(length - done, PAGE_SIZE)) {
+        int result = copy(UADDR(to.value + done), (void *)(uintptr_t)zeros,
+                          MIN(length - done, PAGE_SIZE), FAULT_WRITE, true);
+
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+WEAK int user_read_u32(uaddr_t from, uint32_t *value)
+{
+    return user_copy_in(value, from, sizeof(*value));
+}
+
+WEAK int user_read_u32_nofault(uaddr_t from, uint32_t *value)
+{
+    return user_copy_in_nofault(value, from, sizeof(*value));
+}
