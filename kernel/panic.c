@@ -23,7 +23,7 @@
 static uint32_t panicking; /* 0, or 1 + index of the CPU that reports */
 static char line[512];     /* of that CPU only */
 
-static PRINTF(1, 2) void print(const char *format, ...)
+void panic_print(const char *format, ...)
 {
     va_list arguments;
 
@@ -39,9 +39,9 @@ static void print_address(uint64_t address)
     const char *name = symbol_find(address, &offset);
 
     if (name)
-        print("  %016lx %s+0x%lx\n", address, name, offset);
+        panic_print("  %016lx %s+0x%lx\n", address, name, offset);
     else
-        print("  %016lx\n", address);
+        panic_print("  %016lx\n", address);
 }
 
 static void print_thread(const struct cpu *cpu)
@@ -49,15 +49,15 @@ static void print_thread(const struct cpu *cpu)
     const struct thread *thread = cpu->current;
 
     if (!thread) {
-        print("CPU %u, no thread\n", cpu->index);
+        panic_print("CPU %u, no thread\n", cpu->index);
         return;
     }
     if (!thread->process) {
-        print("CPU %u, %sthread %lu of the kernel\n", cpu->index,
+        panic_print("CPU %u, %sthread %lu of the kernel\n", cpu->index,
               thread == cpu->idle ? "idle " : "", thread->object.id);
         return;
     }
-    print("CPU %u, thread %lu of process %lu (%.*s)\n", cpu->index, thread->object.id,
+    panic_print("CPU %u, thread %lu of process %lu (%.*s)\n", cpu->index, thread->object.id,
           thread->process->object.id, (int)sizeof(thread->process->name), thread->process->name);
 }
 
@@ -68,7 +68,7 @@ static void print_locks(void)
         const struct lock *lock;
 
         for (uint32_t n = 0; (lock = lock_debug_held(cpu, n)) != NULL; n++)
-            print("CPU %u holds lock %s (rank %u)\n", cpu, lock->name, lock->rank);
+            panic_print("CPU %u holds lock %s (rank %u)\n", cpu, lock->name, lock->rank);
     }
 #endif
 }
@@ -100,18 +100,18 @@ static NORETURN void report(const struct abi_frame *frame, const char *format, v
     arch_cpus_stop();
     arch_console_panic();
 
-    print("\npanic: ");
+    panic_print("\npanic: ");
     int length = format_text(line, sizeof(line), format, arguments);
     arch_console_write(line, MIN((size_t)length, sizeof(line) - 1));
-    print("\n");
+    panic_print("\n");
     print_thread(cpu_self());
     print_locks();
     arch_print_state(frame);
-    print("backtrace:\n");
+    panic_print("backtrace:\n");
     if (frame)
         print_address(frame->rip);
     arch_backtrace(print_address);
-    print("end of panic\n");
+    panic_print("end of panic\n");
     finish();
 }
 
