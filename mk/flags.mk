@@ -25,10 +25,11 @@ MUSL_CC = musl-gcc
 endif
 MUSL_LINK = musl-gcc -static -no-pie -Wl,-z,noseparate-code -Wl,--build-id=none
 
+ALL_FLAGS = $(CC) $(KERNEL_FLAGS) $(LINUX_FLAGS) $(USER_FLAGS)
 # Objects depend on the flags they were built with.
 $(O)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(COMMON)' | cmp -s - $@ || echo '$(CC) $(COMMON)' > $@
+	@echo '$(ALL_FLAGS)' | cmp -s - $@ || echo '$(ALL_FLAGS)' > $@
 
 quiet = @echo '  $(1)' '$(2)';
 
