@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include "abi/ops.h"
 
 enum proc_op {
