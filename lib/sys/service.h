@@ -42,7 +42,8 @@ typedef int64_t command_handler(void *context, struct command *command);
 /* The shared operations have numbers below SERVICE_COMMON, a protocol's own start at OP_PROTOCOL. */
 #define SERVICE_COMMON     32
 #define SERVICE_OPERATIONS 64
-#define SERVICE_INDEX(op)  ((op) < OP_PROTOCOL ? (op) : SERVICE_COMMON + (op)-OP_PROTOCOL)
+#define SERVICE_INDEX(op)                                                                          \
+    ((int)(op) < (int)OP_PROTOCOL ? (int)(op) : SERVICE_COMMON + (int)(op) - (int)OP_PROTOCOL)
 
 struct service {
     handle_t port;

@@ -1,0 +1,489 @@
+/* procd: the POSIX authority behind proc:// (abi/proc.h says what each operation means).
+ *
+ * One thread, one table. It never waits for a client: wait4 is a held command, signals are left pending and
+ * their process kicked. Deaths arrive as notifications of process handles, keyed by pid.
+ *
+ * proc://       the file every Linux process sends its operations through
+ * proc:///list  (and proc:///) the table as text, as it was at the open
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/proc.h"
+#include "lib/sys/error.h"
+#include "lib/sys/service.h"
+#include "lib/sys/startup.h"
+#include "sbin/procd/alarm.h"
+#include "sbin/procd/kernel.h"
+#include "sbin/procd/list.h"
+#include "sbin/procd/process.h"
+#include "sbin/procd/signal.h"
+#include "sbin/procd/wait.h"
+
+#define LIST_ENTRIES 32u
+
+static struct table table;
+static handle_t port;
+
+/* An open proc:///list. Its address is the file's cookie; proc:// itself has cookie 0. */
+struct listing {
+    char *text;
+    size_t length;
+};
+
+static struct process *caller_of(const struct command *command)
+{
+    return process_by_badge(&table, command->message.caller);
+}
+
+/* Takes over the handle of a process; its end will be notified under its pid. */
+static int64_t process_watch(struct process *process)
+{
+    struct abi_process_info info;
+    int64_t result =
+        sys_port_bind(port, process->handle, SIGNAL_EXITED, (uint64_t)process->pid, BIND_ONCE);
+    if (result < 0)
+        return result;
+    result = sys_process_info(process->handle, &info);
+    if (result >= 0)
+        process->start_time = info.start_time;
+    return result;
+}
+
+/* A process that could not be watched never was: nobody has heard of it yet. */
+static void process_withdraw(struct process *process)
+{
+    process_exited(&table, process, SIGNAL_KILL);
+    process_reap(&table, process);
+}
+
+static int64_t proc_adopt(void *context, struct command *command)
+{
+    (void)context;
+    struct process *parent = caller_of(command);
+    struct abi_process_info info;
+    if (table.init && !parent)
+        return -E_PERMISSION;
+    if (command->message.handle_count != 1)
+        return -E_INVALID;
+    if (command->message.args[0]) {
+        parent = process_by_pid(&table, (int32_t)command->message.args[0]);
+        if (!parent || parent->state == PROCESS_ZOMBIE)
+            return -E_NO_PROCESS;
+    }
+    int64_t result = sys_process_info(command->message.handles[0], &info);
+    if (result < 0)
+        return result;
+    if (process_by_badge(&table, info.id))
+        return -E_EXISTS;
+    struct process *process = process_enter(&table, parent, pid_allocate(&table), info.id,
+                                            command->message.handles[0]);
+    if (!process)
+        return -E_NO_MEMORY;
+    command->message.handles[0] = HANDLE_NONE; /* the table's now */
+    if (command->message.args[1] & PROC_LEADER)
+        process->pgid = process->sid = process->pid;
+    process->ignored = process->caught = process->blocked = 0;
+    size_t length = MIN(info.name_length, PROCESS_NAME_MAX);
+    memset(process->name, 0, sizeof(process->name));
+    memcpy(process->name, info.name, length);
+    result = process_watch(process);
+    if (result < 0) {
+        process_withdraw(process);
+        return result;
+    }
+    command->reply.values[0] = (uint64_t)process->pid;
+    return 0;
+}
+
+/* The child exists suspended until it is in the table: its first command finds it there. */
+static int64_t proc_fork(void *context, struct command *command)
+{
+    (void)context;
+    struct process *parent = caller_of(command);
+    struct abi_fork request;
+    if (!parent)
+        return -E_NO_PROCESS;
+    int64_t result = command_read_exactly(command, &request, sizeof(request));
+    if (result < 0)
+        return result;
+    int32_t pid = pid_allocate(&table);
+    request.argument2 = (uint64_t)pid;
+    request.thread = HANDLE_NONE;
+    result = sys_process_fork(parent->handle, &request);
+    if (result < 0)
+        return result;
+    handle_t handle = (handle_t)result;
+    struct process *child = process_enter(&table, parent, pid, request.id, handle);
+    if (!child) {
+        sys_ignore(sys_process_kill(handle, SIGNAL_KILL));
+        handle_drop(handle);
+        handle_drop(request.thread);
+        return -E_NO_MEMORY;
+    }
+    result = process_watch(child);
+    if (result >= 0)
+        result = sys_thread_control(request.thread, THREAD_RESUME, 0, NULL);
+    handle_drop(request.thread);
+    if (result < 0) {
+        kernel_kill(child, SIGNAL_KILL);
+        process_withdraw(child);
+        return result;
+    }
+    command->reply.values[0] = (uint64_t)pid;
+    return 0;
+}
+
+static int64_t proc_exec(void *context, struct command *command)
+{
+    (void)context;
+    struct process *process = caller_of(command);
+    char name[PROCESS_NAME_MAX + 1] = "";
+    if (!process)
+        return -E_NO_PROCESS;
+    int64_t length = command_read(command, 0, name, PROCESS_NAME_MAX);
+    if (length < 0)
+        return length;
+    memcpy(process->name, name, sizeof(name));
+    process->executed = true;
+    process->caught = 0;
+    sys_ignore(sys_process_rename(process->handle, name, strlen(name)));
+    return 0;
+}
+
+static int64_t proc_wait(void *context, struct command *command)
+{
+    (void)context;
+    struct process *process = caller_of(command);
+    return process ? wait_command(&table, process, command) : -E_NO_PROCESS;
+}
+
+static int64_t proc_kill(void *context, struct command *command)
+{
+    (void)context;
+    const uint64_t *args = command->message.args;
+    struct process *caller = caller_of(command);
+    struct proc_siginfo info = {
+        .signal = (int32_t)args[1],
+        .code = (int32_t)args[2],
+        .value = (int64_t)args[3],
+    };
+    if (!caller)
+        return -E_NO_PROCESS;
+    if (info.code > 0) /* reserved to the system: Linux refuses them too */
+        return -E_PERMISSION;
+    return signal_kill(&table, caller, (int32_t)args[0], &info);
+}
+
+static int64_t proc_signals(void *context, struct command *command)
+{
+    (void)context;
+    static struct proc_siginfo infos[SIGNAL_COUNT];
+    struct process *process = caller_of(command);
+    uint64_t taken;
+    if (!process)
+        return -E_NO_PROCESS;
+    size_t room = MIN(command->message.out_length / sizeof(infos[0]), ARRAY_SIZE(infos));
+    size_t count = signal_take(process, command->message.args[0], infos, room, &taken);
+    command->reply.data = (uintptr_t)infos;
+    command->reply.data_length = count * sizeof(infos[0]);
+    command->reply.values[0] = taken;
+    command->reply.values[1] = process->pending;
+    return 0;
+}
+
+static int64_t proc_ids(void *context, struct command *command)
+{
+    (void)context;
+    int32_t pid = (int32_t)command->message.args[0];
+    const struct process *process = pid ? process_by_pid(&table, pid) : caller_of(command);
+    if (!process)
+        return -E_NO_PROCESS;
+    uint64_t parent = process->parent ? (uint64_t)process->parent->pid : 0;
+    command->reply.values[0] = (uint32_t)process->pid | parent << 32;
+    command->reply.values[1] = (uint32_t)process->pgid | (uint64_t)process->sid << 32;
+    command->reply.values[2] = process->uid | (uint64_t)process->gid << 32;
+    return 0;
+}
+
+static int64_t proc_setpgid(void *context, struct command *command)
+{
+    (void)context;
+    const uint64_t *args = command->message.args;
+    struct process *caller = caller_of(command);
+    if (!caller)
+        return -E_NO_PROCESS;
+    return process_set_group(&table, caller, (int32_t)args[0], (int32_t)args[1]);
+}
+
+static int64_t proc_setsid(void *context, struct command *command)
+{
+    (void)context;
+    struct process *caller = caller_of(command);
+    if (!caller)
+        return -E_NO_PROCESS;
+    int64_t result = process_set_session(&table, caller);
+    command->reply.values[0] = (uint64_t)caller->sid;
+    return result;
+}
+
+static int64_t proc_masks(void *context, struct command *command)
+{
+    (void)context;
+    const uint64_t *args = command->message.args;
+    struct process *process = caller_of(command);
+    if (!process)
+        return -E_NO_PROCESS;
+    uint64_t unblocked = process->blocked & ~args[2];
+    process->ignored = args[0];
+    process->caught = args[1];
+    process->blocked = args[2];
+    if (process->pending & unblocked)
+        kernel_kick(process);
+    command->reply.values[0] = process->pending;
+    return 0;
+}
+
+/* POSIX: the terminal's stop signals do nothing to an orphaned group, nobody could continue it. */
+static int64_t proc_stopped(void *context, struct command *command)
+{
+    (void)context;
+    uint32_t signal = (uint32_t)command->message.args[0];
+    struct process *process = caller_of(command);
+    if (!process)
+        return -E_NO_PROCESS;
+    if (signal < SIGNAL_STOP || signal > SIGNAL_TERMINAL_OUT)
+        return -E_INVALID;
+    if (signal == SIGNAL_STOP || !group_orphaned(&table, process->pgid))
+        process_stop(&table, process, signal);
+    return 0;
+}
+
+static int64_t proc_list(void *context, struct command *command)
+{
+    (void)context;
+    static struct proc_entry entries[LIST_ENTRIES];
+    uint64_t index = 0, count = 0;
+    uint64_t room = MIN(command->message.out_length / sizeof(entries[0]), LIST_ENTRIES);
+    process_for_each(process, &table) {
+        if (count == room)
+            break;
+        if (index++ >= command->message.args[0])
+            list_entry(process, &entries[count++]);
+    }
+    command->reply.data = (uintptr_t)entries;
+    command->reply.data_length = count * sizeof(entries[0]);
+    command->reply.values[0] = command->reply.data_length;
+    return 0;
+}
+
+static int64_t proc_alarm(void *context, struct command *command)
+{
+    (void)context;
+    const uint64_t *args = command->message.args;
+    struct process *process = caller_of(command);
+    if (!process)
+        return -E_NO_PROCESS;
+    if (args[0] != 0)
+        return -E_NOT_SUPPORTED;
+    alarm_set(&table, process, args[1], args[2], &command->reply.values[0],
+              &command->reply.values[1]);
+    return 0;
+}
+
+static bool path_is(const struct command *command, const char *path)
+{
+    return command->path_length == strlen(path) &&
+           memcmp(command->path, path, command->path_length) == 0;
+}
+
+static int64_t proc_open(void *context, struct command *command)
+{
+    (void)context;
+    struct listing *listing;
+    if (command->path_length == 0) {
+        command->reply.values[0] = 0;
+        return 0;
+    }
+    if (!path_is(command, "/") && !path_is(command, "/list") && !path_is(command, "list"))
+        return -E_NOT_FOUND;
+    if (command->message.args[0] & OPEN_DIRECTORY)
+        return -E_NOT_DIRECTORY;
+    if (command->message.args[0] & (OPEN_WRITE | OPEN_TRUNCATE))
+        return -E_READ_ONLY;
+    listing = malloc(sizeof(*listing));
+    if (!listing)
+        return -E_NO_MEMORY;
+    listing->text = list_text(&table, &listing->length);
+    if (!listing->text) {
+        free(listing);
+        return -E_NO_MEMORY;
+    }
+    command->reply.values[0] = (uintptr_t)listing;
+    command->reply.values[1] = HANDLE_FLAG_SEEKABLE;
+    command->reply.values[2] = SIGNAL_READABLE;
+    return 0;
+}
+
+static int64_t proc_read(void *context, struct command *command)
+{
+    (void)context;
+    const struct listing *listing = (const struct listing *)(uintptr_t)command->message.cookie;
+    uint64_t offset = command->message.args[0];
+    if (!listing || command->message.file == 0)
+        return -E_INVALID;
+    if (offset >= listing->length)
+        return 0;
+    command->reply.data = (uintptr_t)listing->text + offset;
+    command->reply.data_length = MIN(listing->length - offset, command->message.out_length);
+    command->reply.values[0] = command->reply.data_length;
+    return 0;
+}
+
+static int64_t proc_stat(void *context, struct command *command)
+{
+    (void)context;
+    static struct abi_stat stat;
+    const struct listing *listing = (const struct listing *)(uintptr_t)command->message.cookie;
+    if (command->message.file == 0 && !path_is(command, "") && !path_is(command, "/") &&
+        !path_is(command, "/list") && !path_is(command, "list"))
+        return -E_NOT_FOUND;
+    stat = (struct abi_stat){
+        .size = command->message.file && listing ? listing->length : 0,
+        .inode = 1,
+        .device = 1,
+        .type = FILE_REGULAR,
+        .mode = 0444,
+        .links = 1,
+        .block_size = PAGE_SIZE,
+    };
+    return command_answer(command, &stat, sizeof(stat));
+}
+
+static void proc_closed(void *context, uint64_t cookie)
+{
+    (void)context;
+    struct listing *listing = (struct listing *)(uintptr_t)cookie;
+    if (!listing)
+        return;
+    free(listing->text);
+    free(listing);
+}
+
+static int32_t child_code(uint32_t status)
+{
+    return (status & 0x7f) == 0 ? CHILD_EXITED : status & 0x80 ? CHILD_DUMPED : CHILD_KILLED;
+}
+
+/* init takes over: what is dead already is reaped at once, and groups that lost their last outside parent are
+ * hung up. */
+static void children_release(const int32_t *groups, size_t count)
+{
+    if (table.init) {
+        list_for_each(struct process, child, &table.init->children, sibling)
+            if (child->state == PROCESS_ZOMBIE)
+                wait_changed(&table, child);
+    }
+    for (size_t i = 0; i < count; i++)
+        group_hang_up(&table, groups[i]);
+}
+
+/* The groups that this process's end may orphan: its own and its children's, those not orphaned yet. */
+static size_t groups_collect(const struct process *process, int32_t **groups)
+{
+    size_t count = 0, room = 1;
+    list_for_each(struct process, child, &process->children, sibling)
+        room++;
+    *groups = malloc(room * sizeof(**groups));
+    if (!*groups)
+        return 0;
+    if (!group_orphaned(&table, process->pgid))
+        (*groups)[count++] = process->pgid;
+    list_for_each(struct process, sibling_child, &process->children, sibling)
+        if (sibling_child->pgid != process->pgid && !group_orphaned(&table, sibling_child->pgid))
+            (*groups)[count++] = sibling_child->pgid;
+    return count;
+}
+
+static void process_ended(struct process *process)
+{
+    struct abi_process_info info;
+    int32_t *groups;
+    uint32_t status = SIGNAL_KILL;
+    if (sys_process_info(process->handle, &info) >= 0) {
+        status = wait_status(info.status);
+        process->cpu_time = info.cpu_time;
+    }
+    size_t count = groups_collect(process, &groups);
+    alarm_forget(&table, process);
+    wait_forget(process);
+    process_exited(&table, process, status);
+    children_release(groups, count);
+    free(groups);
+    int32_t code = child_code(status);
+    parent_notify(&table, process, code, code == CHILD_EXITED ? status >> 8 : status & 0x7f);
+    wait_changed(&table, process);
+}
+
+static void proc_notified(void *context, uint64_t key, uint64_t signals)
+{
+    (void)context;
+    (void)signals;
+    struct process *process = process_by_pid(&table, (int32_t)key);
+    if (process && process->state != PROCESS_ZOMBIE)
+        process_ended(process);
+}
+
+static void proc_cancelled(void *context, uint64_t token)
+{
+    (void)context;
+    wait_cancel(token);
+}
+
+static int64_t proc_deadline(void *context)
+{
+    (void)context;
+    return alarm_next(&table);
+}
+
+static void proc_expired(void *context)
+{
+    (void)context;
+    alarm_expire(&table);
+}
+
+static command_handler *const operations[SERVICE_OPERATIONS] = {
+    [OP_OPEN] = proc_open,
+    [OP_READ] = proc_read,
+    [OP_STAT] = proc_stat,
+    [SERVICE_INDEX(PROC_FORK)] = proc_fork,
+    [SERVICE_INDEX(PROC_EXEC)] = proc_exec,
+    [SERVICE_INDEX(PROC_WAIT)] = proc_wait,
+    [SERVICE_INDEX(PROC_KILL)] = proc_kill,
+    [SERVICE_INDEX(PROC_SIGNALS)] = proc_signals,
+    [SERVICE_INDEX(PROC_IDS)] = proc_ids,
+    [SERVICE_INDEX(PROC_SETPGID)] = proc_setpgid,
+    [SERVICE_INDEX(PROC_SETSID)] = proc_setsid,
+    [SERVICE_INDEX(PROC_ADOPT)] = proc_adopt,
+    [SERVICE_INDEX(PROC_MASKS)] = proc_masks,
+    [SERVICE_INDEX(PROC_STOPPED)] = proc_stopped,
+    [SERVICE_INDEX(PROC_LIST)] = proc_list,
+    [SERVICE_INDEX(PROC_ALARM)] = proc_alarm,
+};
+
+int main(void)
+{
+    port = startup_require("port:proc");
+    struct service service = {
+        .port = port,
+        .operations = operations,
+        .notified = proc_notified,
+        .cancelled = proc_cancelled,
+        .closed = proc_closed,
+        .deadline = proc_deadline,
+        .expired = proc_expired,
+    };
+    fprintf(stderr, "cannot serve: %s\n", error_text(service_run(&service, 1)));
+    return 1;
+}

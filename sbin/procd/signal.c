@@ -1,0 +1,226 @@
+/* Sending, keeping and taking signals. */
+#include "sbin/procd/signal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sbin/procd/kernel.h"
+#include "sbin/procd/wait.h"
+
+#define STOP_SIGNALS                                                                               \
+    (SIGNAL_BIT(SIGNAL_STOP) | SIGNAL_BIT(SIGNAL_TERMINAL_STOP) | SIGNAL_BIT(SIGNAL_TERMINAL_IN) | \
+     SIGNAL_BIT(SIGNAL_TERMINAL_OUT))
+
+/* What does nothing to a process that has not set a handler. */
+#define DEFAULT_IGNORED                                                                            \
+    (SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(SIGNAL_URGENT) | SIGNAL_BIT(SIGNAL_WINDOW) |            \
+     SIGNAL_BIT(SIGNAL_CONTINUE))
+
+static size_t queue_length(const struct process *process)
+{
+    size_t length = 0;
+    for (const struct list *link = process->queue.next; link != &process->queue; link = link->next)
+        length++;
+    return length;
+}
+
+static void pending_drop(struct process *process, uint64_t signals)
+{
+    process->pending &= ~signals;
+}
+
+static int64_t pending_add(struct process *process, const struct proc_siginfo *info)
+{
+    uint64_t bit = SIGNAL_BIT(info->signal);
+    if (info->signal < SIGNAL_REAL_TIME) {
+        if (!(process->pending & bit))
+            process->info[info->signal] = *info;
+        process->pending |= bit;
+        return 0;
+    }
+    struct pending_signal *pending =
+        queue_length(process) < SIGNAL_QUEUE_MAX ? malloc(sizeof(*pending)) : NULL;
+    if (!pending)
+        return -E_AGAIN;
+    pending->info = *info;
+    list_append(&process->queue, &pending->link);
+    process->pending |= bit;
+    return 0;
+}
+
+static void process_continue(struct table *table, struct process *process)
+{
+    pending_drop(process, STOP_SIGNALS);
+    if (process->state != PROCESS_STOPPED)
+        return;
+    process->state = PROCESS_RUNNING;
+    process->report_stop = false;
+    process->report_continue = true;
+    kernel_resume(process);
+    parent_notify(table, process, CHILD_CONTINUED, SIGNAL_CONTINUE);
+    wait_changed(table, process);
+}
+
+void process_stop(struct table *table, struct process *process, uint32_t signal)
+{
+    if (process->state != PROCESS_RUNNING)
+        return;
+    process->state = PROCESS_STOPPED;
+    process->stop_signal = signal;
+    process->report_stop = true;
+    process->report_continue = false;
+    kernel_suspend(process);
+    parent_notify(table, process, CHILD_STOPPED, signal);
+    wait_changed(table, process);
+}
+
+int64_t signal_send(struct table *table, struct process *process, const struct proc_siginfo *info)
+{
+    uint64_t bit = SIGNAL_BIT(info->signal);
+    if (process->state == PROCESS_ZOMBIE)
+        return 0;
+    /* As on Linux nothing reaches init that it did not ask for. */
+    if (process == table->init && !(process->caught & bit))
+        return 0;
+    if (info->signal == SIGNAL_KILL) {
+        kernel_kill(process, SIGNAL_KILL);
+        return 0;
+    }
+    if (info->signal == SIGNAL_STOP) {
+        pending_drop(process, SIGNAL_BIT(SIGNAL_CONTINUE));
+        process_stop(table, process, SIGNAL_STOP);
+        return 0;
+    }
+    if (info->signal == SIGNAL_CONTINUE)
+        process_continue(table, process);
+    else if (bit & STOP_SIGNALS)
+        pending_drop(process, SIGNAL_BIT(SIGNAL_CONTINUE));
+    if (!(process->blocked & bit)) {
+        if ((process->ignored & bit) || ((DEFAULT_IGNORED & bit) && !(process->caught & bit)))
+            return 0;
+    }
+    int64_t result = pending_add(process, info);
+    if (result >= 0 && !(process->blocked & bit) && process->state == PROCESS_RUNNING)
+        kernel_kick(process);
+    return result;
+}
+
+uint64_t signal_send_group(struct table *table, int32_t pgid, const struct proc_siginfo *info)
+{
+    uint64_t count = 0;
+    process_for_each(process, table) {
+        if (process->pgid != pgid)
+            continue;
+        count++;
+        if (info->signal)
+            signal_send(table, process, info);
+    }
+    return count;
+}
+
+/* The oldest queued instance; *more: another of the same number waits behind it. */
+static void queue_take(struct process *process, int32_t signal, struct proc_siginfo *info, bool *more)
+{
+    bool found = false;
+    *more = false;
+    list_for_each(struct pending_signal, pending, &process->queue, link) {
+        if (pending->info.signal != signal)
+            continue;
+        if (found) {
+            *more = true;
+            return;
+        }
+        found = true;
+        *info = pending->info;
+        list_remove(&pending->link);
+        free(pending);
+    }
+}
+
+size_t signal_take(struct process *process, uint64_t mask, struct proc_siginfo *infos, size_t room,
+                   uint64_t *taken)
+{
+    size_t count = 0;
+    *taken = 0;
+    for (int32_t signal = 1; signal <= SIGNAL_COUNT && count < room; signal++) {
+        uint64_t bit = SIGNAL_BIT(signal);
+        bool more = false;
+        if (!(process->pending & mask & bit))
+            continue;
+        if (signal < SIGNAL_REAL_TIME)
+            infos[count] = process->info[signal];
+        else
+            queue_take(process, signal, &infos[count], &more);
+        if (!more)
+            process->pending &= ~bit;
+        *taken |= bit;
+        count++;
+    }
+    return count;
+}
+
+static bool kill_allowed(const struct process *caller, const struct process *target, int32_t signal)
+{
+    return caller->uid == 0 || caller->uid == target->uid ||
+           (signal == SIGNAL_CONTINUE && caller->sid == target->sid);
+}
+
+/* One process of several that kill names: counted when allowed. */
+static void kill_one(struct table *table, struct process *caller, struct process *target,
+                     const struct proc_siginfo *info, uint64_t *found, uint64_t *sent)
+{
+    ++*found;
+    if (!kill_allowed(caller, target, info->signal))
+        return;
+    ++*sent;
+    if (info->signal)
+        signal_send(table, target, info);
+}
+
+int64_t signal_kill(struct table *table, struct process *caller, int32_t pid,
+                    struct proc_siginfo *info)
+{
+    uint64_t found = 0, sent = 0;
+    if (info->signal < 0 || info->signal > SIGNAL_COUNT || pid == INT32_MIN)
+        return -E_INVALID;
+    info->pid = caller->pid;
+    info->uid = (int32_t)caller->uid;
+    if (pid > 0) {
+        struct process *target = process_by_pid(table, pid);
+        if (!target)
+            return -E_NO_PROCESS;
+        if (!kill_allowed(caller, target, info->signal))
+            return -E_PERMISSION;
+        return info->signal ? signal_send(table, target, info) : 0;
+    }
+    int32_t pgid = pid == 0 ? caller->pgid : -pid;
+    process_for_each(process, table) {
+        bool meant = pid == -1 ? process != table->init && process != caller : process->pgid == pgid;
+        if (meant)
+            kill_one(table, caller, process, info, &found, &sent);
+    }
+    return sent ? 0 : found ? -E_PERMISSION : -E_NO_PROCESS;
+}
+
+void parent_notify(struct table *table, const struct process *child, int32_t code, int64_t value)
+{
+    struct proc_siginfo info = {
+        .signal = SIGNAL_CHILD,
+        .code = code,
+        .pid = child->pid,
+        .uid = (int32_t)child->uid,
+        .value = value,
+    };
+    if (child->parent)
+        signal_send(table, child->parent, &info);
+}
+
+void group_hang_up(struct table *table, int32_t pgid)
+{
+    struct proc_siginfo info = {.signal = SIGNAL_HANGUP_};
+    if (!group_has_stopped(table, pgid) || !group_orphaned(table, pgid))
+        return;
+    signal_send_group(table, pgid, &info);
+    info.signal = SIGNAL_CONTINUE;
+    signal_send_group(table, pgid, &info);
+}
