@@ -20,6 +20,7 @@ typedef int32_t handle_t;
 #define SYSCALL_BASE  0x70500000u
 #define SYSCALL_LIMIT 0x80u /* numbers SYSCALL_BASE .. + LIMIT - 1 are native */
 
+#undef PAGE_SIZE /* <limits.h> of some C libraries has one, not a constant */
 #define PAGE_SIZE 4096u
 
 /* Object types: OBJECT_<name>, from abi/objects.def. */
