@@ -46,3 +46,8 @@ extern struct boot_info boot_info;
 
 /* The value of "name=value" on the command line, or NULL; *length is its length. "name" alone gives "". */
 const char *boot_option(const char *name, size_t *length);
+
+/* For the readers of loaders' structures. Types are E820's; an empty range or one that wraps is left out. */
+void boot_add_range(struct boot_info *boot, uint64_t base, uint64_t length, uint32_t e820_type);
+/* At most length bytes of text, or up to its end. */
+void boot_set_command_line(struct boot_info *boot, const char *text, uint64_t length);

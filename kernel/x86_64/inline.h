@@ -1,0 +1,211 @@
+/* The part of kernel/arch.h that must be inline, and the machine's part of the kernel's structures. */
+#pragma once
+
+#include "abi/abi.h"
+#include "kernel/x86_64/registers.h"
+#include "lib/base/address.h"
+#include "kernel/x86_64/pcid.h"
+#include "lib/base/base.h"
+
+struct cpu;
+struct thread;
+
+/* --- Address map (docs/memory.md) --------------------------------------------------------------------- */
+
+#define USER_LIMIT      UINT64_C(0x00007ffffffff000) /* the last page below 2^47 stays empty: see syscall.S */
+#define DIRECT_MAP_BASE UINT64_C(0xffff800000000000) /* all RAM; up to 64 TiB */
+#define DIRECT_MAP_SIZE (UINT64_C(1) << 46)
+#define VMAP_BASE       UINT64_C(0xffffc00000000000) /* device memory */
+#define VMAP_SIZE       (UINT64_C(1) << 39)
+#define STACKS_BASE     UINT64_C(0xffffc10000000000) /* kernel stacks */
+#define STACKS_SIZE     (UINT64_C(1) << 39)
+#define KERNEL_BASE     UINT64_C(0xffffffff80000000) /* physical 0, as far as the kernel reaches */
+
+static inline void *direct_map(paddr_t address)
+{
+    return (void *)(DIRECT_MAP_BASE + address.value);
+}
+
+/* Also for addresses in the kernel's image. */
+static inline paddr_t direct_map_paddr(const void *pointer)
+{
+    uint64_t address = (uint64_t)pointer;
+
+    return PADDR(address - (address >= KERNEL_BASE ? KERNEL_BASE : DIRECT_MAP_BASE));
+}
+
+static inline bool user_range_ok(uaddr_t start, size_t length)
+{
+    return start.value <= USER_LIMIT && length <= USER_LIMIT - start.value;
+}
+
+/* --- Structures --------------------------------------------------------------------------------------- */
+
+#define CPU_WORDS 4u /* of a mask of CPU_MAX bits */
+
+struct arch_space {
+    paddr_t root;       /* PML4 */
+    uint64_t id;        /* never used twice: what PCIDs are handed out to */
+    uint64_t flushes;   /* rises with every flush: what is cached from before is stale (tlb.c) */
+    uint64_t cpus[CPU_WORDS]; /* whose CR3 it is in */
+};
+
+struct arch_thread {
+    uint64_t rsp;       /* while it does not run */
+    uint64_t stack_top;
+    uint64_t fs_base, gs_base; /* of user mode, while it does not run */
+    void *fpu;          /* save area; valid unless loaded in a CPU and changed there */
+    struct cpu *fpu_cpu; /* where it was loaded last: still there if that CPU's fpu_owner says so */
+};
+
+struct tss { /* SDM volume 3, 7.7. The hardware's layout: fields are not aligned */
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3;
+    uint16_t ports_offset; /* of the permission bitmap; at or beyond the limit: no port is allowed */
+} PACKED;
+
+#define PORTS_BYTES 8192u
+#define STACKS_KEPT 4u
+
+enum ist { IST_NMI = 1, IST_DOUBLE_FAULT = 2, IST_MACHINE_CHECK = 3, IST_COUNT = 3 };
+#define IST_SIZE 8192u
+
+/* An IST stack ends in a word that says whose it is: GS tells nothing when an NMI may come anywhere. */
+struct ist_stack {
+    uint8_t bytes[IST_SIZE - 32];
+    uint64_t frame_rest[2]; /* abi_frame.address, .reserved */
+    struct cpu *cpu;
+    uint64_t unused;
+};
+
+struct shootdown {
+    struct arch_space *space; /* NULL: the kernel's half */
+    uint64_t start, end;      /* end 0: everything */
+    uint64_t flushes;         /* arch_space.flushes with this one */
+    bool leave;               /* the space is about to go: stop using its tables */
+    uint32_t pending;         /* CPUs that have not done it */
+};
+
+struct arch_cpu {
+    struct cpu *self;      /* must be first: cpu_self() */
+    uint64_t kernel_stack; /* top of the current thread's */
+    uint64_t user_rsp;     /* for three instructions of SYSCALL entry */
+    struct arch_space *space; /* in CR3; NULL: the kernel's own tables */
+    struct thread *fpu_owner; /* whose state the registers hold */
+    bool fpu_live;            /* CR0.TS is clear: the current thread may have changed them */
+    uint64_t fs_base, gs_base; /* what the MSRs hold; without FSGSBASE only */
+    uint64_t ports_version;   /* of the bitmap the TSS holds a copy of (ports.c); 0: none */
+    uint32_t ports_low, ports_high; /* its part in use */
+    uint32_t apic_id;
+    uint64_t timer_deadline, timer_scale; /* the timer's own */
+    struct shootdown shootdown;           /* asked of others */
+    uint64_t incoming[CPU_WORDS];         /* CPUs that ask something of this one */
+    struct pcid_table pcids;
+    void *stacks[STACKS_KEPT];            /* for the next threads: vmap.c */
+    unsigned stack_count;
+    uint64_t gdt[GDT_SLOTS] ALIGNED(16);
+    struct tss tss ALIGNED(128); /* within one page as far as the CPU reads it in one go */
+    uint8_t port_bitmap[PORTS_BYTES + 1]; /* right behind the TSS; the CPU wants a byte of ones behind it */
+    struct ist_stack ist[IST_COUNT] ALIGNED(16);
+};
+
+static inline struct cpu *cpu_self(void)
+{
+    /* A named address space rather than asm: the compiler may keep the answer until the next call, and no longer. */
+    return *(struct cpu *__seg_gs *)0;
+}
+
+static inline void arch_pause(void)
+{
+    __asm__ volatile("pause" : : : "memory");
+}
+
+/* --- Leaf page-table entries -------------------------------------------------------------------------- */
+
+typedef uint64_t pte_t;
+
+#define PTE_PRESENT  BIT(0)
+#define PTE_WRITE    BIT(1)
+#define PTE_USER     BIT(2)
+#define PTE_PWT      BIT(3) /* with PCD: index into the PAT, see cpu.c */
+#define PTE_PCD      BIT(4)
+#define PTE_ACCESSED BIT(5)
+#define PTE_DIRTY    BIT(6)
+#define PTE_LARGE    BIT(7) /* in a PDPT or PD entry: it is a leaf */
+#define PTE_GLOBAL   BIT(8)
+#define PTE_OWNED    BIT(9)  /* software: PAGE_OWNED */
+#define PTE_NX       BIT(63)
+#define PTE_ADDRESS  UINT64_C(0x000ffffffffff000)
+
+extern uint64_t pte_no_execute; /* PTE_NX; on a CPU without it a software bit that only pte_flags reads */
+
+static inline bool pte_present(pte_t pte)
+{
+    return pte & PTE_PRESENT;
+}
+
+static inline pte_t pte_hide(pte_t pte)
+{
+    return pte & ~PTE_PRESENT;
+}
+
+static inline bool pte_dirty(pte_t pte)
+{
+    return pte & PTE_DIRTY;
+}
+
+static inline bool pte_accessed(pte_t pte)
+{
+    return pte & PTE_ACCESSED;
+}
+
+static inline paddr_t pte_paddr(pte_t pte)
+{
+    return PADDR(pte & PTE_ADDRESS);
+}
+
+static inline pte_t pte_make(paddr_t address, unsigned flags)
+{
+    pte_t pte = address.value | PTE_PRESENT;
+
+    if (flags & PAGE_USER)
+        pte |= PTE_USER;
+    if (flags & PAGE_WRITE)
+        pte |= PTE_WRITE;
+    if (!(flags & 0x04u)) /* PAGE_EXECUTE */
+        pte |= pte_no_execute;
+    if (flags & PAGE_OWNED)
+        pte |= PTE_OWNED;
+    if (flags & PAGE_NOCACHE)
+        pte |= PTE_PWT | PTE_PCD;
+    if (flags & PAGE_COMBINE)
+        pte |= PTE_PWT;
+    if (flags & PAGE_GLOBAL)
+        pte |= PTE_GLOBAL;
+    return pte;
+}
+
+static inline unsigned pte_flags(pte_t pte)
+{
+    unsigned flags = 0;
+
+    if (pte & PTE_USER)
+        flags |= PAGE_USER;
+    if (pte & PTE_WRITE)
+        flags |= PAGE_WRITE;
+    if (!(pte & pte_no_execute))
+        flags |= PAGE_EXECUTE;
+    if (pte & PTE_OWNED)
+        flags |= PAGE_OWNED;
+    if (pte & PTE_PCD)
+        flags |= PAGE_NOCACHE;
+    else if (pte & PTE_PWT)
+        flags |= PAGE_COMBINE;
+    if (pte & PTE_GLOBAL)
+        flags |= PAGE_GLOBAL;
+    return flags;
+}

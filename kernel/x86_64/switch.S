@@ -1,0 +1,37 @@
+/* From one kernel stack to another.
+ *
+ *     void switch_stacks(uint64_t *from_rsp, uint64_t to_rsp, struct thread *from)
+ *
+ * A thread that does not run has on its stack what switch_stacks pushed, and arch_thread.rsp points at it:
+ *
+ *     rsp -> r15 r14 r13 r12 rbx rbp   return address (into arch_switch; of a new thread: thread_begin, rbx = start)
+ *
+ * All other registers are the caller's to lose, by the calling convention. sched_switched(from) is called on the new
+ * stack and returns to that return address: from may run elsewhere, or be freed, from then on.
+ */
+    .text
+    .globl switch_stacks
+switch_stacks:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    movq %rdx, %rdi
+    jmp sched_switched
+
+    .globl thread_begin
+thread_begin:
+    call *%rbx
+    ud2 /* start does not return */
+
+    .section .note.GNU-stack, "", @progbits

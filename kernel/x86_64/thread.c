@@ -1,0 +1,196 @@
+/* The machine's part of threads: stacks, registers in user mode, switching.
+ *
+ * At the top of a thread's kernel stack lies what it brought from user mode: a struct abi_frame (trap.S) or a struct
+ * syscall_frame (syscall.S); the last word tells which. A new thread starts below an empty abi_frame there, which
+ * arch_enter_user fills in.
+ */
+#include "kernel/panic.h"
+#include "kernel/process.h"
+#include "kernel/sched/thread.h"
+#include "kernel/vmm/space.h"
+#include "kernel/x86_64/machine.h"
+#include "lib/base/string.h"
+
+struct syscall_frame {
+    uint64_t arguments[6];
+    uint64_t rip, rflags, rsp;
+    uint64_t kind;
+};
+
+#define FRAME_KIND_SYSCALL 1u
+
+_Static_assert(sizeof(struct syscall_frame) == 80, "syscall.S pushes it");
+_Static_assert(sizeof(struct abi_frame) % 16 == 0, "the stack stays aligned");
+
+static struct syscall_frame *syscall_frame(const struct thread *thread)
+{
+    struct syscall_frame *frame = (struct syscall_frame *)thread->arch.stack_top - 1;
+
+    return frame->kind == FRAME_KIND_SYSCALL ? frame : NULL;
+}
+
+static struct abi_frame *trap_frame(const struct thread *thread)
+{
+    return (struct abi_frame *)thread->arch.stack_top - 1;
+}
+
+int arch_thread_create(struct thread *thread)
+{
+    thread->arch = (struct arch_thread){0};
+    return fpu_create(&thread->arch);
+}
+
+void arch_thread_destroy(struct thread *thread)
+{
+    fpu_destroy(&thread->arch);
+}
+
+void arch_thread_init(struct thread *thread, void *stack_top, void (*start)(void))
+{
+    thread->arch.stack_top = (uint64_t)stack_top;
+    memset(trap_frame(thread), 0, sizeof(struct abi_frame));
+
+    uint64_t *stack = (uint64_t *)trap_frame(thread);
+    *--stack = (uint64_t)thread_begin; /* return address */
+    *--stack = 0;                      /* rbp: a backtrace ends here */
+    *--stack = (uint64_t)start;        /* rbx */
+    for (unsigned i = 0; i < 4; i++)
+        *--stack = 0; /* r12 - r15 */
+    thread->arch.rsp = (uint64_t)stack;
+}
+
+/* --- FS and GS base of user mode. In the kernel, the user's GS base is the one SWAPGS would bring. --- */
+
+static uint64_t read_fs_base(void)
+{
+    uint64_t base;
+
+    __asm__ volatile("rdfsbase %0" : "=r"(base));
+    return base;
+}
+
+static uint64_t read_gs_base(void)
+{
+    uint64_t base;
+
+    __asm__ volatile("swapgs\n\trdgsbase %0\n\tswapgs" : "=r"(base));
+    return base;
+}
+
+static void write_fs_base(struct cpu *cpu, uint64_t base)
+{
+    if (cpu_features.fsgsbase) {
+        __asm__ volatile("wrfsbase %0" : : "r"(base));
+    } else if (cpu->arch.fs_base != base) {
+        msr_write(MSR_FS_BASE, base);
+        cpu->arch.fs_base = base;
+    }
+}
+
+static void write_gs_base(struct cpu *cpu, uint64_t base)
+{
+    if (cpu_features.fsgsbase) {
+        __asm__ volatile("swapgs\n\twrgsbase %0\n\tswapgs" : : "r"(base));
+    } else if (cpu->arch.gs_base != base) {
+        msr_write(MSR_KERNEL_GS_BASE, base);
+        cpu->arch.gs_base = base;
+    }
+}
+
+void arch_set_fs(struct thread *thread, uint64_t base)
+{
+    thread->arch.fs_base = base;
+    if (thread == thread_current())
+        write_fs_base(cpu_self(), base);
+}
+
+void arch_set_gs(struct thread *thread, uint64_t base)
+{
+    thread->arch.gs_base = base;
+    if (thread == thread_current())
+        write_gs_base(cpu_self(), base);
+}
+
+/* With FSGSBASE a program sets them without telling. */
+static void save_bases(struct thread *from)
+{
+    if (cpu_features.fsgsbase) {
+        from->arch.fs_base = read_fs_base();
+        from->arch.gs_base = read_gs_base();
+    }
+}
+
+void arch_switch(struct thread *from, struct thread *to)
+{
+    struct cpu *cpu = cpu_self();
+    struct process *process = to->process;
+
+    fpu_leave(cpu, from);
+    if (from->process)
+        save_bases(from);
+    if (process) {
+        struct space *space = process->space;
+
+        write_fs_base(cpu, to->arch.fs_base);
+        write_gs_base(cpu, to->arch.gs_base);
+        if (space && cpu->arch.space != &space->arch)
+            tlb_load(&space->arch);
+        ports_switch(cpu, process);
+    }
+    cpu->arch.kernel_stack = to->arch.stack_top;
+    cpu->arch.tss.rsp[0] = to->arch.stack_top - 2 * sizeof(uint64_t); /* room for abi_frame.address, .reserved */
+    switch_stacks(&from->arch.rsp, to->arch.rsp, from);
+}
+
+/* --- User registers --- */
+
+void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument, uint64_t argument2)
+{
+    struct abi_frame *frame = trap_frame(thread_current());
+
+    *frame = (struct abi_frame){
+        .rip = entry,
+        .rsp = stack,
+        .rdi = argument,
+        .rsi = argument2,
+        .rflags = RFLAGS_FIXED | RFLAGS_IF,
+        .cs = SELECTOR_USER_CODE,
+        .ss = SELECTOR_USER_DATA,
+    };
+    trap_enter_user(frame);
+}
+
+bool arch_thread_frame(struct thread *thread, struct abi_frame *frame)
+{
+    const struct syscall_frame *call = syscall_frame(thread);
+
+    if (!call) {
+        *frame = *trap_frame(thread);
+        return true;
+    }
+    *frame = (struct abi_frame){
+        .rip = call->rip,
+        .rsp = call->rsp,
+        .rflags = call->rflags,
+        .cs = SELECTOR_USER_CODE,
+        .ss = SELECTOR_USER_DATA,
+    };
+    return false;
+}
+
+void arch_user_redirect(uint64_t rip, uint64_t rsp, uint64_t rdi)
+{
+    struct syscall_frame *call = syscall_frame(thread_current());
+
+    if (call) {
+        call->rip = rip;
+        call->rsp = rsp;
+        call->arguments[0] = rdi;
+    } else {
+        struct abi_frame *frame = trap_frame(thread_current());
+
+        frame->rip = rip;
+        frame->rsp = rsp;
+        frame->rdi = rdi;
+    }
+}
