@@ -49,7 +49,10 @@ void arch_cpus_start(void);                        /* every other CPU ends up in
 /* Inline, in ARCH_INLINE:
  *     bool pte_present(pte_t), paddr_t pte_paddr(pte_t), unsigned pte_flags(pte_t) (PAGE_*),
  *     pte_t pte_make(paddr_t, unsigned flags), bool pte_dirty(pte_t), bool pte_accessed(pte_t)
- * An absent entry is 0. Entries are read and written under the space's lock; the CPU sets accessed and dirty. */
+ *     pte_t pte_hide(pte_t)        the same entry, but absent for the CPU: for pages without any access
+ * An unused entry is 0; a hidden one is not 0 and not present, and pte_paddr and pte_flags still work on it.
+ * Entries are read and written under the space's lock; the CPU sets accessed and dirty. Those of one 2 MiB-aligned
+ * range lie next to each other in memory. */
 
 /* An address space with the kernel's half and an empty user half. E_NO_MEMORY. */
 int arch_space_init(struct arch_space *space) MUST_CHECK;
@@ -57,9 +60,10 @@ int arch_space_init(struct arch_space *space) MUST_CHECK;
 void arch_space_destroy(struct arch_space *space);
 /* The entry for address; with create, missing tables are made (NULL: no memory). Else NULL if there is none. */
 pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create);
-/* The first present entry at or above *address and below end: moves *address there; NULL if none. */
+/* The first entry in use (not 0) at or above *address and below end: moves *address there; NULL if none. */
 pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end);
-/* Free the tables that are empty and wholly inside [start, end). After arch_tlb_flush. */
+/* Free the tables that are empty (all entries 0) and wholly inside [start, end): they are unlinked, no CPU's walker
+ * knows them any more (a flush, only if there were any), then they are freed. */
 void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end);
 /* No CPU uses an old translation of the range (or of the whole space: end 0) when this returns. May be
  * called with the space's lock held. Only CPUs that run or cache the space are interrupted. */

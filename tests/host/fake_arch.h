@@ -92,6 +92,11 @@ static inline pte_t pte_make(paddr_t address, unsigned flags)
     return address.value | flags | FAKE_PRESENT;
 }
 
+static inline pte_t pte_hide(pte_t pte)
+{
+    return pte & ~(pte_t)FAKE_PRESENT;
+}
+
 static inline bool pte_dirty(pte_t pte)
 {
     (void)pte;

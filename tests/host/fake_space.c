@@ -99,7 +99,7 @@ pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
 static pte_t *next_in(uint64_t *table, unsigned level, uint64_t *address, uint64_t end)
 {
     for (unsigned i = index_at(*address, level); i < ENTRIES && *address < end; i++) {
-        if (table[i] && level == 0 && pte_present(table[i]))
+        if (table[i] && level == 0)
             return &table[i];
         if (table[i] && level > 0) {
             pte_t *found = next_in(direct_map(PADDR(table[i])), level - 1, address, end);
@@ -142,6 +142,7 @@ static bool trim(uint64_t *table, unsigned level, uint64_t base, uint64_t start,
 
 void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end)
 {
+    /* The fake walker caches no tables, so there is nothing to flush. */
     trim(direct_map(PADDR(space->root)), LEVELS - 1, 0, start, end);
 }
 
