@@ -148,6 +148,7 @@ static inline bool pte_present(pte_t pte)
     return pte & PTE_PRESENT;
 }
 
+/* Absent for the CPU, but still known here. Never 0: a user entry keeps PTE_USER. */
 static inline pte_t pte_hide(pte_t pte)
 {
     return pte & ~PTE_PRESENT;

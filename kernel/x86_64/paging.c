@@ -244,7 +244,7 @@ pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
             pte_t *last = entry + (ENTRIES - 1 - entry_index(at, 0));
 
             for (; entry <= last && at < end; entry++, at += PAGE_SIZE) {
-                if (pte_present(*entry)) {
+                if (*entry) {
                     *address = at;
                     return entry;
                 }

@@ -49,7 +49,7 @@ syscall_enter:
     pushq %gs:CPU_USER_RSP
     pushq %r11
     pushq %rcx
-    leal MINUS_SYSCALL_BASE(%rax), %ecx
+    leaq MINUS_SYSCALL_BASE(%rax), %rcx
     cmpl $SYSCALL_COUNT, %ecx
     jae foreign
     pushq %r9

@@ -153,7 +153,8 @@ static void ask(struct cpu *cpu, const uint64_t mask[CPU_WORDS], struct shootdow
     uint32_t count = 0;
 
     for (uint32_t word = 0; word < CPU_WORDS; word++)
-        count += (uint32_t)__builtin_popcountll(mask[word]);
+        for (uint64_t bits = mask[word]; bits; bits &= bits - 1)
+            count++;
     if (!count)
         return;
     cpu->shootdowns++;
