@@ -28,6 +28,10 @@ enum proc_op {
     PROC_STOPPED, /* args: signal. The caller's program was stopped: all threads are suspended until SIGCONT */
     PROC_LIST,    /* args: index of the first; out: struct proc_entry...; value: bytes */
     PROC_ALARM,   /* args: which (0 real), first ns from now (0: off), period ns; values: what was left, period */
+    PROC_TERMINAL, /* For terminals, about the process whose command they hold. args: its badge, the terminal's
+                      session and foreground group, signal (0: only ask; SIGTTIN, SIGTTOU). If it is of that session
+                      and in another group the signal is sent to its group. values: enum proc_terminal,
+                      pid | uid << 32, pgid | sid << 32 */
 };
 
 #define PROC_LEADER 0x1u /* a session and group of its own */
@@ -35,6 +39,12 @@ enum proc_op {
 #define PROC_WNOHANG    0x1u
 #define PROC_WUNTRACED  0x2u
 #define PROC_WCONTINUED 0x8u
+
+enum proc_terminal {
+    TERMINAL_ALLOWED,  /* go on: in the foreground, of another session, or (SIGTTOU) it does not mind */
+    TERMINAL_SIGNALLED, /* answer E_INTERRUPTED: it tries again when it is continued */
+    TERMINAL_ORPHANED,  /* answer E_IO: nobody could continue it, or it ignores SIGTTIN */
+};
 
 struct proc_siginfo {
     int32_t signal, code, pid, uid;
