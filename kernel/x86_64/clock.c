@@ -109,7 +109,7 @@ static struct reading read_both(void)
  * added up. */
 static uint64_t wait_reference(struct reading start, uint64_t ns, struct reading *end)
 {
-    uint64_t wanted = (uint64_t)((unsigned __int128)ns * reference->hz / NS_PER_S), passed = 0;
+    uint64_t wanted = scale_apply(scale_make(NS_PER_S, reference->hz), ns), passed = 0;
     uint64_t last = start.reference;
 
     while (passed < wanted) {
@@ -125,7 +125,7 @@ static uint64_t measure_tsc(void)
     struct reading start = read_both(), end = start;
     uint64_t passed = wait_reference(start, MEASURE_NS, &end);
 
-    return (uint64_t)((unsigned __int128)(end.tsc - start.tsc) * reference->hz / passed);
+    return scale_apply(scale_make(passed, reference->hz), end.tsc - start.tsc);
 }
 
 /* The rate of a counter that counts down from its highest value, by the clock. */
@@ -138,7 +138,7 @@ void clock_measure_lapic(uint32_t (*read)(void), uint64_t *hz)
         counted = first - read();
         passed = arch_clock() - start;
     } while (passed < MEASURE_NS);
-    *hz = (uint64_t)((unsigned __int128)counted * NS_PER_S / passed);
+    *hz = scale_apply(scale_make(passed, NS_PER_S), counted);
 }
 
 /* What the CPU or the hypervisor says; 0: nothing. */
