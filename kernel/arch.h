@@ -153,23 +153,23 @@ void arch_backtrace(void (*print)(uint64_t address)); /* of the caller */
 /* CR-like registers and the frame for a panic */
 void arch_print_state(const struct abi_frame *frame);
 
-/* --- What the machine calls in the portable kernel ------------------------------------------------------
- *
- *     void kernel_main(struct boot_info *boot)                     kernel/main.c, boot CPU
- *     void cpu_main(struct cpu *cpu)                               kernel/main.c, every other CPU, on its idle stack
- *     void timer_interrupt(void)                                   kernel/sched/timer.c
- *     void irq_interrupt(uint32_t gsi)                             kernel/ipc/irq.c
- *     bool fault_resolve(uint64_t address, unsigned access)        kernel/vmm/fault.c: FAULT_* ; of the current
- *                                                                  space, from user mode or user_copy_*
- *     void exception_user(struct abi_frame *frame)                 kernel/exception.c: ring 3, not resolved. May
- *                                                                  change *frame; may not return (thread dies)
- *     void user_return(struct abi_frame *frame)                    kernel/sched/return.c: before every return to user
- *                                                                  mode if this_cpu->work or thread->work is set;
- *                                                                  frame NULL on the system-call road
- *     int64_t syscall_dispatch(...)                                kernel/syscall.c
- *     void sched_switched(struct thread *previous)                 kernel/sched/sched.c
- *     void panic(const char *format, ...), panic_frame(frame, ...) kernel/panic.c
- */
+/* --- What the machine calls in the portable kernel ------------------------------------------------------ */
+
 #define FAULT_WRITE   0x1u
 #define FAULT_EXECUTE 0x2u
 #define FAULT_USER    0x4u /* from user mode; else from user_copy_* */
+
+NORETURN void kernel_main(struct boot_info *boot); /* main.c: the boot CPU */
+NORETURN void cpu_main(struct cpu *cpu);           /* main.c: every other CPU, on its idle stack */
+void timer_interrupt(void);                        /* sched/timer.c */
+void irq_interrupt(uint32_t gsi);                  /* resource.c */
+/* vmm/fault.c: a fault of the current space, from user mode or user_copy_*; false: it is an exception. */
+bool fault_resolve(uint64_t address, unsigned access);
+/* exception.c: ring 3, not resolved. May change *frame. */
+void exception_user(struct abi_frame *frame);
+/* sched/return.c: before every return to user mode if need_resched or thread->work is set; frame NULL on the
+ * system-call road. May not return. */
+void user_return(struct abi_frame *frame);
+void sched_switched(struct thread *previous); /* sched/sched.c */
+/* syscall.c: the six argument registers and the number less SYSCALL_BASE. */
+int64_t syscall_entry(const uint64_t arguments[6], uint32_t number);

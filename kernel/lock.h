@@ -48,6 +48,8 @@ struct lock {
 #endif
 
 void lock_init(struct lock *lock, enum lock_rank rank, const char *name);
+/* A second lock of the same rank, in address order: the only exception to the ranks. */
+void lock_acquire_nested(struct lock *lock);
 void lock_wait(struct lock *lock, uint32_t ticket); /* the slow part of lock_acquire */
 bool lock_held(struct lock *lock);                  /* by this CPU; always true without DEBUG */
 #if DEBUG

@@ -1,10 +1,11 @@
 /* Processes: a space, a handle table and a namespace, and the threads that run with them.
  *
- *     process_new(name, space or NULL, namespace, &process)
+ *     process_new(space, handles, namespace, &process)
  *     process_end(process, status)     kills every thread; the last one out closes handles, leaves the space
  *
  * ALIVE --process_end--> ENDING --last thread gone--> EXITED (SIGNAL_EXITED). A process without threads is ended at
- * once. The object lives on, for its status, while handles name it.
+ * once. The object lives on, for its status, while handles name
+ * it. A process that never got a thread ends when its last handle goes.
  * Lock: process->lock (RANK_PROCESS): threads, state, name, personality.
  */
 #pragma once
@@ -25,8 +26,10 @@ struct process {
     struct handle_table *handles;
     struct namespace *names;
     struct list threads; /* struct thread.sibling */
+    struct list servers; /* struct server.process_link (ipc/port.h): the ports it accepts on; process->lock */
     uint32_t thread_count;
     enum process_state state;
+    bool started; /* has or had a thread, or is being filled by process_exec */
     uint32_t status;
     uint64_t cpu_time; /* of threads that ended */
     uint64_t start_time;
@@ -36,9 +39,13 @@ struct process {
     char name[PROCESS_NAME_MAX + 1];
 };
 
-int process_new(const char *name, struct space *space, struct namespace *names,
+/* space NULL: a new one; handles NULL: an empty table, else the process takes it over. */
+int process_new(struct space *space, struct handle_table *handles, struct namespace *names,
                 struct process **process) MUST_CHECK;
+void process_set_name(struct process *process, const char *name, size_t length);
+/* NULL once it exited. The caller puts it. */
+struct space *process_space_get(struct process *process);
 void process_end(struct process *process, uint32_t status);
 void process_thread_gone(struct thread *thread); /* called by thread_exit, on the dying thread */
-void process_destroy(struct object *object);
+void process_thread_reaped(struct process *process, bool last);
 

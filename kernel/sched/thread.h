@@ -34,14 +34,21 @@ enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, TH
 
 struct command;
 
+/* How a thread enters user mode. */
+struct thread_start {
+    uint64_t entry, stack, argument, argument2, fs_base, gs_base;
+};
+
 struct thread {
     struct object object; /* OBJECT_THREAD */
     struct arch_thread arch;
     struct process *process; /* holds a reference; NULL: idle */
     struct list sibling;     /* process->threads */
     void *stack_top;
+    struct thread_start start;
     uint64_t block;          /* user address of struct abi_block; 0: no personality */
     uint32_t work;           /* WORK_*, atomic */
+    uint32_t parked;         /* waits in return_check to be resumed */
 
     struct lock lock; /* RANK_THREAD */
     enum thread_state state;
@@ -61,23 +68,23 @@ struct thread {
     struct list queue_link;    /* real-time class */
     struct rb_node queue_node; /* fair class */
     bool queued;
+    bool migrating; /* leaves a CPU it may no longer use: sched_switched queues it elsewhere */
 
+    uint32_t call_rights;    /* of the handle the system call under way names */
     struct command *command; /* what it calls with: one, made with the thread */
-    struct command *serving; /* what it accepted last: its caller's priority is inherited */
-    uint64_t clear_on_exit;  /* futex word, thread_exit */
-};
-
-struct thread_start {
-    uint64_t entry, stack, argument, argument2, fs_base, gs_base;
+    uint64_t trace;          /* of the command it accepted last: what it sends on carries it too */
+    struct space *leaving;   /* its dead process's space, put once it is off it */
 };
 
 int thread_new(struct process *process, struct thread **thread) MUST_CHECK;
+/* The caller keeps its reference; the thread has one of its own until it is reaped. */
 void thread_start(struct thread *thread, const struct thread_start *start);
-void thread_set_start(struct thread *thread, const struct thread_start *start);
-NORETURN void thread_exit(void);
+NORETURN void thread_exit(uint64_t clear);
 void thread_kill(struct thread *thread);
-void thread_destroy(struct object *object);
 void thread_post_work(struct thread *thread, uint32_t work);
+void thread_resume(struct thread *thread); /* undoes WORK_SUSPEND */
+void thread_reap(struct thread *thread); /* off its stack for good */
+struct thread *thread_new_idle(struct cpu *cpu) MUST_CHECK;
 
 static inline struct thread *thread_current(void)
 {

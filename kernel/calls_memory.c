@@ -1,0 +1,247 @@
+/* System calls on memory objects and address spaces. */
+#include "abi/errors.h"
+#include "kernel/map.h"
+#include "kernel/syscall.h"
+#include "kernel/vmm/space.h"
+
+static struct memory *memory_of(struct object *object)
+{
+    return container_of(object, struct memory, object);
+}
+
+#define MEMORY_RIGHTS                                                                              \
+    (RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_CONTROL | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+
+int64_t sys_memory_create(uint64_t size, uint32_t flags)
+{
+    struct memory *memory;
+
+    if (flags & ~(MEMORY_CONTIGUOUS | MEMORY_DMA32))
+        return -E_INVALID;
+
+    int error = memory_new(size, flags, &memory);
+
+    if (error)
+        return error;
+    return handle_return(&memory->object,
+                         flags ? MEMORY_RIGHTS : MEMORY_RIGHTS & ~RIGHT_CONTROL);
+}
+
+int64_t sys_memory_clone(struct object *object, uint64_t offset, uint64_t length, uint32_t flags)
+{
+    struct memory *clone;
+
+    if (flags)
+        return -E_INVALID;
+
+    int error = memory_clone_range(memory_of(object), offset, length, &clone);
+
+    if (error)
+        return error;
+    return handle_return(&clone->object, MEMORY_RIGHTS & ~RIGHT_CONTROL);
+}
+
+int64_t sys_memory_resize(struct object *object, uint64_t size)
+{
+    return memory_resize_to(memory_of(object), size);
+}
+
+/* Rights each operation needs; ~0: no such operation. */
+static uint32_t memory_op_rights(uint32_t op)
+{
+    switch (op) {
+    case MEMORY_OP_ZERO:
+    case MEMORY_OP_DECOMMIT:
+    case MEMORY_OP_COMMIT:
+    case MEMORY_OP_WRITE:
+        return RIGHT_WRITE;
+    case MEMORY_OP_READ:
+        return RIGHT_READ;
+    case MEMORY_OP_SIZE:
+        return 0;
+    case MEMORY_OP_PHYSICAL:
+        return RIGHT_CONTROL;
+    default:
+        return ~0u;
+    }
+}
+
+static int64_t physical(struct memory *memory, uint64_t offset, uint64_t length, uaddr_t buffer)
+{
+    if (!IS_ALIGNED(offset, PAGE_SIZE) || !IS_ALIGNED(length, PAGE_SIZE))
+        return -E_INVALID;
+    for (uint64_t i = 0; i < length / PAGE_SIZE; i++) {
+        paddr_t address;
+        int error = memory_paddr(memory, offset / PAGE_SIZE + i, &address);
+
+        if (!error)
+            error = user_copy_out(UADDR(buffer.value + i * sizeof(uint64_t)), &address.value,
+                                  sizeof(uint64_t));
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint64_t length,
+                      uaddr_t buffer)
+{
+    struct memory *memory = memory_of(object);
+    uint32_t rights = memory_op_rights(op);
+    uint64_t size = memory_size(memory);
+
+    if (rights == ~0u)
+        return -E_INVALID;
+    if ((thread_current()->call_rights & rights) != rights)
+        return -E_ACCESS;
+    if (op != MEMORY_OP_SIZE && (offset > size || length > size - offset))
+        return -E_RANGE;
+    switch (op) {
+    case MEMORY_OP_ZERO:
+        return memory_fill_zero(memory, offset, length);
+    case MEMORY_OP_DECOMMIT:
+        return memory_decommit(memory, offset, length);
+    case MEMORY_OP_COMMIT:
+        return memory_commit(memory, offset, length);
+    case MEMORY_OP_READ:
+        return memory_read(memory, offset, buffer, length);
+    case MEMORY_OP_WRITE:
+        return memory_write(memory, offset, buffer, length);
+    case MEMORY_OP_PHYSICAL:
+        return physical(memory, offset, length, buffer);
+    default:
+        return (int64_t)size;
+    }
+}
+
+/* --- Spaces ----------------------------------------------------------------------------------------------- */
+
+static int space_of(struct object *object, struct space **space)
+{
+    *space = process_space_get(container_of(object, struct process, object));
+    return *space ? 0 : -E_NO_PROCESS;
+}
+
+/* What may be done with memory through a handle with these rights. */
+static uint32_t rights_protection(uint32_t rights, bool shared)
+{
+    return (rights & RIGHT_READ ? PROT_READ_ : 0) |
+           (rights & RIGHT_EXECUTE ? PROT_EXECUTE_ : 0) |
+           (!shared || (rights & RIGHT_WRITE) ? PROT_WRITE_ : 0);
+}
+
+int map_into(struct space *space, struct handle_table *handles, const struct abi_map *map,
+             uint64_t *address)
+{
+    struct object *memory = NULL;
+    uint32_t rights = RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE;
+    bool shared = map->flags & MAP_SHARED_;
+
+    if (map->protection & ~(PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_) || map->reserved ||
+        map->flags & ~(MAP_SHARED_ | MAP_FIXED_ | MAP_NOREPLACE_ | MAP_POPULATE_))
+        return -E_INVALID;
+    if (map->memory != HANDLE_NONE) {
+        int error = handle_lookup(handles, map->memory, OBJECT_MEMORY, RIGHT_READ, &memory, &rights);
+
+        if (error)
+            return error;
+    } else if (shared) {
+        return -E_INVALID; /* shared anonymous memory is a memory object */
+    }
+
+    struct map_request request = {
+        .address = map->address,
+        .length = map->length,
+        .offset = map->offset,
+        .memory = memory ? memory_of(memory) : NULL,
+        .protection = map->protection,
+        .maximum = rights_protection(rights, shared),
+        .flags = map->flags,
+    };
+    int error = space_map_region(space, &request, address);
+
+    if (memory)
+        object_put(memory);
+    return error;
+}
+
+int64_t sys_space_map(struct object *object, uaddr_t argument)
+{
+    struct abi_map map;
+    struct space *space;
+    uint64_t address;
+    int error = user_copy_in(&map, argument, sizeof(map));
+
+    if (!error)
+        error = space_of(object, &space);
+    if (error)
+        return error;
+    error = map_into(space, process_current()->handles, &map, &address);
+    space_put(space);
+    return error ? error : (int64_t)address;
+}
+
+int64_t sys_space_unmap(struct object *object, uint64_t address, uint64_t length)
+{
+    struct space *space;
+    int error = space_of(object, &space);
+
+    if (error)
+        return error;
+    error = space_unmap_range(space, address, length);
+    space_put(space);
+    return error;
+}
+
+int64_t sys_space_protect(struct object *object, uint64_t address, uint64_t length,
+                          uint32_t protection)
+{
+    struct space *space;
+    int error;
+
+    if (protection & ~(PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_))
+        return -E_INVALID;
+    error = space_of(object, &space);
+    if (error)
+        return error;
+    error = space_protect_range(space, address, length, protection);
+    space_put(space);
+    return error;
+}
+
+static int64_t space_do(struct space *space, uint32_t op, uint64_t address, uint64_t length,
+                        uint64_t value)
+{
+    uint32_t protection;
+    bool shared;
+    uint64_t found;
+    int error;
+
+    switch (op) {
+    case SPACE_OP_DISCARD:
+        return space_discard(space, address, length);
+    case SPACE_OP_MOVE:
+        return space_move(space, address, length, value);
+    case SPACE_OP_QUERY:
+        error = space_query(space, address, &protection, &shared);
+        return error ? error : (int64_t)(protection | (shared ? MAP_SHARED_ << 8 : 0));
+    case SPACE_OP_FIND:
+        error = space_find(space, address, length, &found);
+        return error ? error : (int64_t)found;
+    default:
+        return -E_INVALID;
+    }
+}
+
+int64_t sys_space_op(struct object *object, uint32_t op, uint64_t address, uint64_t length,
+                     uint64_t value)
+{
+    struct space *space;
+    int64_t result = space_of(object, &space);
+
+    if (result)
+        return result;
+    result = space_do(space, op, address, length, value);
+    space_put(space);
+    return result;
+}

@@ -1,0 +1,507 @@
+/* System calls on processes and threads. */
+#include "abi/errors.h"
+#include "kernel/ipc/command.h"
+#include "kernel/ipc/port.h"
+#include "kernel/proto/namespace.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/wait.h"
+#include "kernel/map.h"
+#include "kernel/syscall.h"
+#include "kernel/vmm/heap.h"
+#include "kernel/vmm/space.h"
+#include "lib/base/string.h"
+
+#define EXEC_MAPS_MAX    256u
+#define EXEC_HANDLES_MAX 64u
+
+#define PROCESS_RIGHTS                                                                             \
+    (RIGHT_CONTROL | RIGHT_MAP | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+#define THREAD_RIGHTS (RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+
+static struct process *process_of(struct object *object)
+{
+    return container_of(object, struct process, object);
+}
+
+/* --- Making processes ----------------------------------------------------------------------------------------- */
+
+static int copy_name(uint64_t from, uint64_t length, char name[PROCESS_NAME_MAX])
+{
+    if (length > PROCESS_NAME_MAX)
+        return -E_TOO_LONG;
+    return user_copy_in(name, UADDR(from), length);
+}
+
+int64_t sys_process_create(struct object *object, uaddr_t argument)
+{
+    struct abi_process_create create;
+    struct object *other = NULL;
+    struct space *space = NULL;
+    struct process *process;
+    char name[PROCESS_NAME_MAX];
+    int error = user_copy_in(&create, argument, sizeof(create));
+
+    if (!error && create.flags)
+        error = -E_INVALID;
+    if (!error)
+        error = copy_name(create.name, create.name_length, name);
+    if (!error && create.space_of != HANDLE_NONE)
+        error = handle_lookup(process_current()->handles, create.space_of, OBJECT_PROCESS, RIGHT_MAP,
+                              &other, NULL);
+    if (error)
+        return error;
+    if (other) {
+        space = process_space_get(process_of(other));
+        object_put(other);
+        if (!space)
+            return -E_NO_PROCESS;
+    }
+    error = process_new(space, NULL, container_of(object, struct namespace, object), &process);
+    if (space)
+        space_put(space);
+    if (error)
+        return error;
+    process_set_name(process, name, create.name_length);
+    return handle_return(&process->object, PROCESS_RIGHTS);
+}
+
+static bool personality_ok(const struct abi_personality *personality)
+{
+    const uint64_t entries[] = {personality->text_start,   personality->text_end,
+                                personality->window_start, personality->window_end,
+                                personality->call_entry,   personality->exception_entry,
+                                personality->kick_entry,   personality->nested_entry};
+
+    for (uint32_t i = 0; i < ARRAY_SIZE(entries); i++)
+        if (entries[i] >= SPACE_END)
+            return false;
+    return true;
+}
+
+static bool start_ok(uint64_t entry, uint64_t stack, uint64_t fs, uint64_t gs, uint64_t block)
+{
+    return entry < SPACE_END && stack <= SPACE_END && fs < SPACE_END && gs < SPACE_END &&
+           block <= SPACE_END - PAGE_SIZE && IS_ALIGNED(block, 16);
+}
+
+static int exec_maps(struct space *space, const struct abi_exec *exec)
+{
+    for (uint64_t i = 0; i < exec->map_count; i++) {
+        struct abi_map map;
+        uint64_t address;
+        int error = user_copy_in(&map, UADDR(exec->maps + i * sizeof(map)), sizeof(map));
+
+        map.flags |= MAP_FIXED_;
+        if (!error)
+            error = map_into(space, process_current()->handles, &map, &address);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static int exec_handles(struct process *process, const struct abi_exec *exec)
+{
+    struct handle_table *mine = process_current()->handles;
+    handle_t handles[EXEC_HANDLES_MAX];
+    struct transfer transfers[EXEC_HANDLES_MAX] = {{0}};
+    uint32_t count = (uint32_t)exec->handle_count;
+    int error = user_copy_in(handles, UADDR(exec->handles), count * sizeof(handle_t));
+
+    if (!error)
+        error = transfer_take(mine, handles, count, transfers);
+    if (error)
+        return error;
+    error = transfer_install(process->handles, transfers, count, handles);
+    if (error) {
+        transfer_drop(transfers, count);
+        return error;
+    }
+    return user_copy_out(UADDR(exec->handle_values), handles, count * sizeof(handle_t));
+}
+
+static int start_thread(struct process *process, uint64_t block, const struct thread_start *start,
+                        bool suspended, struct thread **result)
+{
+    int error = thread_new(process, result);
+
+    if (error)
+        return error;
+    (*result)->block = block;
+    if (suspended)
+        (*result)->work = WORK_SUSPEND;
+    thread_start(*result, start);
+    return 0;
+}
+
+int64_t sys_process_exec(struct object *object, uaddr_t argument)
+{
+    struct process *process = process_of(object);
+    struct abi_exec exec;
+    struct thread *thread;
+    int error = user_copy_in(&exec, argument, sizeof(exec));
+
+    if (error)
+        return error;
+    if (exec.map_count > EXEC_MAPS_MAX || exec.handle_count > EXEC_HANDLES_MAX)
+        return -E_TOO_LONG;
+    if (exec.flags & ~(uint64_t)EXEC_SUSPENDED || !personality_ok(&exec.personality) ||
+        !start_ok(exec.entry, exec.stack, 0, 0, exec.block))
+        return -E_INVALID;
+
+    struct space *space = process_space_get(process);
+
+    if (!space)
+        return -E_NO_PROCESS;
+    /* Claimed by whoever sets the personality; a process that has had a thread is not filled again. */
+    lock_acquire(&process->lock);
+    bool fresh = !process->started && process->state == PROCESS_ALIVE;
+    process->started = true;
+    if (fresh)
+        process->personality = exec.personality;
+    lock_release(&process->lock);
+    error = fresh ? exec_maps(space, &exec) : -E_BUSY;
+    if (!error)
+        error = exec_handles(process, &exec);
+    space_put(space);
+    if (error)
+        goto failed;
+
+    struct thread_start start = {.entry = exec.entry,
+                                 .stack = exec.stack,
+                                 .argument = exec.argument,
+                                 .argument2 = exec.argument2};
+
+    error = start_thread(process, exec.block, &start, exec.flags & EXEC_SUSPENDED, &thread);
+    if (error)
+        goto failed;
+    return handle_return(&thread->object, THREAD_RIGHTS);
+
+failed:
+    if (fresh)
+        process_end(process, EXIT_EXCEPTION);
+    return error;
+}
+
+/* The thread of the process that waits for the current process's answer: it is the one that forks. */
+static void copy_fpu(struct thread *child, struct process *parent)
+{
+    struct thread *self = thread_current();
+
+    if (parent == self->process) {
+        arch_thread_copy_fpu(child, self);
+        return;
+    }
+    lock_acquire(&parent->lock);
+    list_for_each(struct thread, thread, &parent->threads, sibling) {
+        struct command *command = thread->command;
+
+        if (command->state == COMMAND_ACCEPTED && command->trace == self->trace) {
+            arch_thread_copy_fpu(child, thread);
+            break;
+        }
+    }
+    lock_release(&parent->lock);
+}
+
+static int fork_process(struct process *parent, bool share, struct process **child)
+{
+    struct handle_table *handles = NULL;
+    struct space *space = process_space_get(parent), *copy = NULL;
+    int error;
+
+    if (!space)
+        return -E_NO_PROCESS;
+    if (share) {
+        space_get(space);
+        copy = space;
+        error = 0;
+    } else {
+        error = space_fork(space, &copy);
+    }
+    space_put(space);
+    if (error)
+        return error;
+    error = handle_table_clone(parent->handles, &handles);
+    if (!error) {
+        error = process_new(copy, handles, parent->names, child);
+        if (error) {
+            handle_table_clear(handles);
+            handle_table_free(handles);
+        }
+    }
+    space_put(copy);
+    if (error)
+        return error;
+
+    lock_acquire(&parent->lock);
+    (*child)->personality = parent->personality;
+    (*child)->started = true;
+    memcpy((*child)->name, parent->name, sizeof(parent->name));
+    lock_release(&parent->lock);
+    return 0;
+}
+
+int64_t sys_process_fork(struct object *object, uaddr_t argument)
+{
+    struct process *parent = process_of(object), *child;
+    struct abi_fork fork;
+    struct thread *thread;
+    int error = user_copy_in(&fork, argument, sizeof(fork));
+
+    if (error)
+        return error;
+    if (fork.flags & ~(uint64_t)FORK_SHARE_SPACE ||
+        !start_ok(fork.entry, fork.stack, fork.fs_base, fork.gs_base, fork.block))
+        return -E_INVALID;
+    error = fork_process(parent, fork.flags & FORK_SHARE_SPACE, &child);
+    if (error)
+        return error;
+
+    struct thread_start start = {fork.entry,     fork.stack,   fork.argument,
+                                 fork.argument2, fork.fs_base, fork.gs_base};
+
+    error = thread_new(child, &thread);
+    if (error) {
+        process_end(child, 0);
+        object_put(&child->object);
+        return error;
+    }
+    thread->block = fork.block;
+    thread->work = WORK_SUSPEND;
+    copy_fpu(thread, parent);
+    fork.id = child->object.id;
+    thread_start(thread, &start);
+
+    object_get(&child->object);
+    int64_t thread_handle = handle_return(&thread->object, THREAD_RIGHTS);
+    int64_t handle = handle_return(&child->object, PROCESS_RIGHTS);
+
+    if (thread_handle > 0 && handle > 0) {
+        fork.thread = (handle_t)thread_handle;
+        error = user_copy_out(argument, &fork, sizeof(fork));
+    } else {
+        error = (int)(handle < 0 ? handle : thread_handle);
+    }
+    if (error)
+        process_end(child, 0); /* nobody would ever resume it */
+    object_put(&child->object);
+    if (!error)
+        return handle;
+    if (thread_handle > 0)
+        (void)!handle_remove(process_current()->handles, (handle_t)thread_handle);
+    if (handle > 0)
+        (void)!handle_remove(process_current()->handles, (handle_t)handle);
+    return error;
+}
+
+/* --- Processes ------------------------------------------------------------------------------------------------ */
+
+int64_t sys_process_kill(struct object *object, uint32_t status)
+{
+    process_end(process_of(object), status);
+    return 0;
+}
+
+int64_t sys_process_info(struct object *object, uaddr_t to)
+{
+    struct process *process = process_of(object);
+    struct abi_process_info info = {0};
+    struct space *space = process_space_get(process);
+
+    info.id = process->object.id;
+    info.pages = space ? space->owned_pages : 0;
+    lock_acquire(&process->lock);
+    info.state = process->state == PROCESS_DONE ? PROCESS_EXITED : 0;
+    info.status = process->status;
+    info.cpu_time = process->cpu_time;
+    info.start_time = process->start_time;
+    info.threads = process->thread_count;
+    info.handles = process->handles->count;
+    info.name_length = (uint32_t)strlen(process->name);
+    memcpy(info.name, process->name, sizeof(info.name));
+    list_for_each(struct thread, thread, &process->threads, sibling)
+        info.cpu_time += sched_cpu_time(thread);
+    lock_release(&process->lock);
+    if (space)
+        space_put(space);
+    return user_copy_out(to, &info, sizeof(info));
+}
+
+int64_t sys_process_rename(struct object *object, uaddr_t name, uint64_t length)
+{
+    char text[PROCESS_NAME_MAX];
+    int error = copy_name(name.value, length, text);
+
+    if (!error)
+        process_set_name(process_of(object), text, length);
+    return error;
+}
+
+/* One thread gets the kick: one that waits and can be interrupted, or the first. */
+static void interrupt_one(struct process *process)
+{
+    struct thread *chosen = list_first(&process->threads, struct thread, sibling);
+
+    list_for_each(struct thread, thread, &process->threads, sibling) {
+        if (thread->waiting & WAIT_INTERRUPTIBLE) {
+            chosen = thread;
+            break;
+        }
+    }
+    if (chosen)
+        thread_post_work(chosen, WORK_KICK);
+}
+
+int64_t sys_process_control(struct object *object, uint32_t op, uint64_t value)
+{
+    struct process *process = process_of(object);
+    int error = 0;
+
+    if (value)
+        return -E_INVALID;
+    lock_acquire(&process->lock);
+    switch (op) {
+    case PROCESS_INTERRUPT:
+        interrupt_one(process);
+        break;
+    case PROCESS_SUSPEND:
+        list_for_each(struct thread, thread, &process->threads, sibling)
+            thread_post_work(thread, WORK_SUSPEND);
+        break;
+    case PROCESS_RESUME:
+        list_for_each(struct thread, thread, &process->threads, sibling)
+            thread_resume(thread);
+        break;
+    default:
+        error = -E_INVALID;
+    }
+    lock_release(&process->lock);
+    return error;
+}
+
+/* --- Threads -------------------------------------------------------------------------------------------------- */
+
+int64_t sys_thread_create(struct object *object, uaddr_t argument)
+{
+    struct process *process = process_of(object);
+    struct abi_thread create;
+    struct thread *thread;
+    int error = user_copy_in(&create, argument, sizeof(create));
+
+    if (error)
+        return error;
+    if (create.flags & ~(uint64_t)THREAD_CREATE_SUSPENDED ||
+        !start_ok(create.entry, create.stack, create.fs_base, create.gs_base, create.block))
+        return -E_INVALID;
+
+    struct thread_start start = {create.entry,     create.stack,   create.argument,
+                                 create.argument2, create.fs_base, create.gs_base};
+
+    lock_acquire(&process->lock);
+    process->started = true;
+    lock_release(&process->lock);
+    error = start_thread(process, create.block, &start, create.flags & THREAD_CREATE_SUSPENDED,
+                         &thread);
+    if (error)
+        return error;
+    return handle_return(&thread->object, THREAD_RIGHTS);
+}
+
+int64_t sys_thread_exit(uint64_t clear)
+{
+    thread_exit(clear);
+}
+
+static int64_t set_base(struct thread *thread, uint32_t op, uint64_t value)
+{
+    if (thread != thread_current())
+        return -E_INVALID;
+    if (value >= SPACE_END)
+        return -E_RANGE;
+    if (op == THREAD_SET_FS)
+        arch_set_fs(thread, value);
+    else
+        arch_set_gs(thread, value);
+    return 0;
+}
+
+static int64_t set_block(struct thread *thread, uint64_t value)
+{
+    if (thread != thread_current() || !IS_ALIGNED(value, 16))
+        return -E_INVALID;
+    if (value > SPACE_END - PAGE_SIZE)
+        return -E_RANGE;
+    thread->block = value;
+    return 0;
+}
+
+static int64_t set_affinity(struct thread *thread, uint64_t mask)
+{
+    uint64_t online = cpu_count >= 64 ? UINT64_MAX : BIT(cpu_count) - 1;
+
+    if (mask && !(mask & online))
+        return -E_INVALID;
+    sched_set_affinity(thread, mask);
+    return 0;
+}
+
+static int64_t get_frame(struct thread *thread, uaddr_t buffer)
+{
+    struct abi_frame frame;
+
+    if (thread == thread_current() || !(thread->work & WORK_SUSPEND) || thread->on_cpu)
+        return -E_BUSY;
+    arch_thread_frame(thread, &frame);
+    return user_copy_out(buffer, &frame, sizeof(frame));
+}
+
+int64_t sys_thread_control(struct object *object, uint32_t op, uint64_t value, uaddr_t buffer)
+{
+    struct thread *thread = container_of(object, struct thread, object);
+
+    switch (op) {
+    case THREAD_YIELD:
+        if (thread != thread_current())
+            return -E_INVALID;
+        sched_yield();
+        return 0;
+    case THREAD_PRIORITY:
+        if (value > PRIORITY_MAX)
+            return -E_RANGE;
+        thread->own_priority = (uint32_t)value;
+        sched_set_priority(thread, (uint32_t)value, thread->weight);
+        return 0;
+    case THREAD_WEIGHT:
+        if (value < 1 || value > 10000)
+            return -E_RANGE;
+        sched_set_priority(thread, thread->priority, (uint32_t)value);
+        return 0;
+    case THREAD_AFFINITY:
+        return set_affinity(thread, value);
+    case THREAD_SUSPEND:
+        thread_post_work(thread, WORK_SUSPEND);
+        return 0;
+    case THREAD_RESUME:
+        thread_resume(thread);
+        return 0;
+    case THREAD_INTERRUPT:
+        thread_post_work(thread, WORK_KICK);
+        return 0;
+    case THREAD_SET_FS:
+    case THREAD_SET_GS:
+        return set_base(thread, op, value);
+    case THREAD_SET_BLOCK:
+        return set_block(thread, value);
+    case THREAD_GET_FRAME:
+        return get_frame(thread, buffer);
+    case THREAD_CPU_TIME:
+        return (int64_t)sched_cpu_time(thread);
+    case THREAD_GET_CPU:
+        return thread->cpu ? thread->cpu->index : 0;
+    case THREAD_ID:
+        return (int64_t)thread->object.id;
+    default:
+        return -E_INVALID;
+    }
+}

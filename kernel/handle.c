@@ -1,0 +1,292 @@
+/* Handle tables: see handle.h. */
+#include "kernel/handle.h"
+
+#include "abi/errors.h"
+#include "kernel/panic.h"
+#include "kernel/sched/thread.h"
+#include "kernel/vmm/heap.h"
+
+#define HANDLE_INDEX_BITS 16u
+#define HANDLE_INDEX_MASK ((1u << HANDLE_INDEX_BITS) - 1)
+#define GENERATION_MASK   0x7fffu
+
+static uint64_t handles_alive;
+
+uint64_t handle_count_all(void)
+{
+    return __atomic_load_n(&handles_alive, __ATOMIC_RELAXED);
+}
+
+int handle_table_new(struct handle_table **table)
+{
+    *table = heap_alloc(sizeof(**table));
+    if (!*table)
+        return -E_NO_MEMORY;
+    lock_init(&(*table)->lock, RANK_HANDLES, "handles");
+    (*table)->limit = HANDLE_LIMIT;
+    return 0;
+}
+
+static struct handle_entry *entry_at(struct handle_table *table, uint32_t index)
+{
+    return &table->chunks[index / HANDLE_CHUNK][index % HANDLE_CHUNK];
+}
+
+/* The entry a handle names, if it names one. Table locked. */
+static struct handle_entry *entry_find(struct handle_table *table, handle_t handle)
+{
+    uint32_t index = ((uint32_t)handle & HANDLE_INDEX_MASK) - 1;
+
+    if (handle <= 0 || index >= table->used)
+        return NULL;
+
+    struct handle_entry *entry = entry_at(table, index);
+
+    if (!entry->object || entry->generation != (uint32_t)handle >> HANDLE_INDEX_BITS)
+        return NULL;
+    return entry;
+}
+
+/* A free entry. Chunks are made here with the lock held: heap locks rank above it. */
+static int entry_new(struct handle_table *table, uint32_t *index)
+{
+    if (table->count >= table->limit)
+        return -E_QUOTA;
+    if (table->free) {
+        *index = table->free - 1u;
+        table->free = entry_at(table, *index)->next_free;
+    } else {
+        struct handle_entry **chunk = &table->chunks[table->used / HANDLE_CHUNK];
+
+        if (!*chunk)
+            *chunk = heap_alloc(sizeof(struct handle_entry) * HANDLE_CHUNK);
+        if (!*chunk)
+            return -E_NO_MEMORY;
+        *index = table->used++;
+    }
+    table->count++;
+    __atomic_fetch_add(&handles_alive, 1, __ATOMIC_RELAXED);
+    return 0;
+}
+
+/* Empties an entry; the caller gets its handle interest. */
+static struct transfer entry_clear(struct handle_table *table, struct handle_entry *entry,
+                                   uint32_t index)
+{
+    struct transfer taken = {entry->object, entry->rights};
+
+    entry->object = NULL;
+    entry->generation = (entry->generation + 1u) & GENERATION_MASK;
+    entry->next_free = table->free;
+    table->free = (uint16_t)(index + 1);
+    table->count--;
+    __atomic_fetch_sub(&handles_alive, 1, __ATOMIC_RELAXED);
+    return taken;
+}
+
+static int install_locked(struct handle_table *table, struct object *object, uint32_t rights,
+                          handle_t *handle)
+{
+    uint32_t index;
+    int error = entry_new(table, &index);
+
+    if (error)
+        return error;
+
+    struct handle_entry *entry = entry_at(table, index);
+
+    entry->object = object;
+    entry->rights = rights;
+    *handle = (handle_t)((uint32_t)entry->generation << HANDLE_INDEX_BITS | (index + 1));
+    return 0;
+}
+
+int handle_install(struct handle_table *table, struct object *object, uint32_t rights,
+                   handle_t *handle)
+{
+    lock_acquire(&table->lock);
+    int error = install_locked(table, object, rights, handle);
+    lock_release(&table->lock);
+    return error;
+}
+
+int64_t handle_return(struct object *object, uint32_t rights)
+{
+    handle_t handle;
+
+    object_handle_get(object);
+    int error = handle_install(process_current()->handles, object, rights, &handle);
+
+    if (error)
+        object_handle_put(object);
+    object_put(object);
+    return error ? error : handle;
+}
+
+int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
+                  uint32_t rights, struct object **object, uint32_t *had)
+{
+    int error = 0;
+
+    lock_acquire(&table->lock);
+    struct handle_entry *entry = entry_find(table, handle);
+
+    if (unlikely(!entry)) {
+        error = -E_BAD_HANDLE;
+    } else if (unlikely(type != OBJECT_ANY && entry->object->type != type)) {
+        error = -E_WRONG_TYPE;
+    } else if (unlikely((entry->rights & rights) != rights)) {
+        error = -E_ACCESS;
+    } else {
+        *object = entry->object;
+        object_get(*object);
+        if (had)
+            *had = entry->rights;
+    }
+    lock_release(&table->lock);
+    return error;
+}
+
+int handle_remove(struct handle_table *table, handle_t handle)
+{
+    struct transfer taken = {NULL, 0};
+
+    lock_acquire(&table->lock);
+    struct handle_entry *entry = entry_find(table, handle);
+
+    if (entry)
+        taken = entry_clear(table, entry, ((uint32_t)handle & HANDLE_INDEX_MASK) - 1);
+    lock_release(&table->lock);
+    if (!taken.object)
+        return -E_BAD_HANDLE;
+    object_handle_put(taken.object);
+    return 0;
+}
+
+int handle_take(struct handle_table *table, handle_t handle, struct transfer *transfer)
+{
+    int error = 0;
+
+    lock_acquire(&table->lock);
+    struct handle_entry *entry = entry_find(table, handle);
+
+    if (!entry)
+        error = -E_BAD_HANDLE;
+    else if (!(entry->rights & RIGHT_TRANSFER))
+        error = -E_ACCESS;
+    else
+        *transfer = entry_clear(table, entry, ((uint32_t)handle & HANDLE_INDEX_MASK) - 1);
+    lock_release(&table->lock);
+    return error;
+}
+
+/* All or none: what was taken is put back under its old number, which nobody else can have got since the table
+ * stays locked. */
+int transfer_take(struct handle_table *table, const handle_t *handles, uint32_t count,
+                  struct transfer *transfers)
+{
+    int error = 0;
+
+    lock_acquire(&table->lock);
+    for (uint32_t i = 0; i < count && !error; i++) {
+        struct handle_entry *entry = entry_find(table, handles[i]);
+
+        if (!entry)
+            error = -E_BAD_HANDLE;
+        else if (!(entry->rights & RIGHT_TRANSFER))
+            error = -E_ACCESS;
+        for (uint32_t j = 0; j < i && !error; j++)
+            if (handles[j] == handles[i])
+                error = -E_INVALID;
+    }
+    for (uint32_t i = 0; i < count && !error; i++)
+        transfers[i] = entry_clear(table, entry_find(table, handles[i]),
+                                   ((uint32_t)handles[i] & HANDLE_INDEX_MASK) - 1);
+    lock_release(&table->lock);
+    return error;
+}
+
+int transfer_install(struct handle_table *table, struct transfer *transfers, uint32_t count,
+                     handle_t *handles)
+{
+    uint32_t done = 0;
+    int error = 0;
+
+    lock_acquire(&table->lock);
+    while (done < count && !error) {
+        error = install_locked(table, transfers[done].object, transfers[done].rights, &handles[done]);
+        if (!error)
+            done++;
+    }
+    if (error)
+        while (done--)
+            entry_clear(table, entry_find(table, handles[done]),
+                        ((uint32_t)handles[done] & HANDLE_INDEX_MASK) - 1);
+    lock_release(&table->lock);
+    return error;
+}
+
+void transfer_drop(struct transfer *transfers, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (transfers[i].object)
+            object_handle_put(transfers[i].object);
+        transfers[i].object = NULL;
+    }
+}
+
+int handle_table_clone(struct handle_table *from, struct handle_table **to)
+{
+    struct handle_table *copy;
+    int error = handle_table_new(&copy);
+
+    if (error)
+        return error;
+    lock_acquire(&from->lock);
+    for (uint32_t i = 0; i < from->used; i += HANDLE_CHUNK) {
+        copy->chunks[i / HANDLE_CHUNK] = heap_alloc(sizeof(struct handle_entry) * HANDLE_CHUNK);
+        if (!copy->chunks[i / HANDLE_CHUNK]) {
+            lock_release(&from->lock);
+            handle_table_free(copy);
+            return -E_NO_MEMORY;
+        }
+    }
+    copy->used = from->used;
+    copy->free = from->free;
+    copy->count = from->count;
+    copy->limit = from->limit;
+    for (uint32_t i = 0; i < from->used; i++) {
+        struct handle_entry *entry = entry_at(from, i);
+
+        *entry_at(copy, i) = *entry;
+        if (entry->object)
+            object_handle_get(entry->object);
+    }
+    lock_release(&from->lock);
+    __atomic_fetch_add(&handles_alive, copy->count, __ATOMIC_RELAXED);
+    *to = copy;
+    return 0;
+}
+
+void handle_table_clear(struct handle_table *table)
+{
+    for (uint32_t i = 0; i < table->used; i++) {
+        struct handle_entry *entry = entry_at(table, i);
+        struct transfer taken = {NULL, 0};
+
+        lock_acquire(&table->lock);
+        if (entry->object)
+            taken = entry_clear(table, entry, i);
+        lock_release(&table->lock);
+        if (taken.object)
+            object_handle_put(taken.object);
+    }
+}
+
+void handle_table_free(struct handle_table *table)
+{
+    ASSERT(table->count == 0);
+    for (uint32_t i = 0; i < HANDLE_CHUNKS && table->chunks[i]; i++)
+        heap_free(table->chunks[i]);
+    heap_free(table);
+}

@@ -1,0 +1,65 @@
+/* Handle tables: numbers a process has for kernel objects, each with rights.
+ *
+ *     handle_table_new(&table), handle_table_clear, handle_table_free
+ *     handle_install(table, object, rights, &handle)    takes over one handle's worth of interest (object.h)
+ *     handle_lookup(table, handle, type, rights, &object, &had)   adds a reference
+ *     handle_take(table, handle, rights, &transfer)     out of the table, for sending
+ *     handle_clone(from, &to)                           fork: the same numbers
+ *
+ * A handle is index + 1 in the low 16 bits and a generation in the 15 above, so that a number given back does not
+ * soon name something else. Entries lie in chunks made on demand; the limit is a quota, not the table's size.
+ * Lock: table->lock (RANK_HANDLES).
+ */
+#pragma once
+
+#include "kernel/object.h"
+
+struct handle_entry {
+    struct object *object; /* NULL: free */
+    uint32_t rights;
+    uint16_t generation;
+    uint16_t next_free; /* index + 1 */
+};
+
+#define HANDLE_CHUNK   128u
+#define HANDLE_CHUNKS  512u
+#define HANDLE_LIMIT   (HANDLE_CHUNK * HANDLE_CHUNKS - 1)
+
+struct handle_table {
+    struct lock lock;
+    uint32_t count, limit;
+    uint32_t used;   /* entries ever handed out: the next fresh index */
+    uint16_t free;   /* index + 1 of the first free entry */
+    struct handle_entry *chunks[HANDLE_CHUNKS];
+};
+
+/* A handle in flight: in a command or a stream. Holds one handle's worth of interest. */
+struct transfer {
+    struct object *object; /* NULL: none */
+    uint32_t rights;
+};
+
+int handle_table_new(struct handle_table **table) MUST_CHECK;
+void handle_table_clear(struct handle_table *table); /* closes every handle */
+void handle_table_free(struct handle_table *table);
+int handle_table_clone(struct handle_table *from, struct handle_table **to) MUST_CHECK;
+
+/* On success the table owns the caller's handle interest in object; on error the caller keeps it. */
+int handle_install(struct handle_table *table, struct object *object, uint32_t rights,
+                   handle_t *handle) MUST_CHECK;
+/* A new object with its single reference becomes a handle of the current process; on error the reference is put. */
+int64_t handle_return(struct object *object, uint32_t rights) MUST_CHECK;
+/* type: OBJECT_ANY for any. had may be NULL. */
+int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
+                  uint32_t rights, struct object **object, uint32_t *had) MUST_CHECK;
+int handle_remove(struct handle_table *table, handle_t handle) MUST_CHECK;
+int handle_take(struct handle_table *table, handle_t handle, struct transfer *transfer) MUST_CHECK;
+
+/* Many at once, all or none. handles in and out are kernel memory. */
+int transfer_take(struct handle_table *table, const handle_t *handles, uint32_t count,
+                  struct transfer *transfers) MUST_CHECK;
+int transfer_install(struct handle_table *table, struct transfer *transfers, uint32_t count,
+                     handle_t *handles) MUST_CHECK;
+void transfer_drop(struct transfer *transfers, uint32_t count);
+
+uint64_t handle_count_all(void); /* in every table */

@@ -1,0 +1,440 @@
+/* The service's side of the relay: accept, return, and copying to and from the caller's windows.
+ *
+ * A worker looks, in this order, for cancellations, closings, notifications and commands (by priority: its server's and the
+ * port's queue); finding none it becomes an idle worker of the port and sleeps until it is handed a command or told
+ * to look again. What it found is written to its own memory by itself, in its own space.
+ */
+#include "abi/errors.h"
+#include "abi/ops.h"
+#include "kernel/handle.h"
+#include "kernel/ipc/port.h"
+#include "kernel/proto/file.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/wait.h"
+#include "kernel/syscall.h"
+#include "kernel/vmm/space.h"
+#include "lib/base/string.h"
+
+/* A copy goes in pieces, so that a caller who leaves waits for one piece at most. */
+#define COPY_PIECE 65536u
+
+static struct port *port_of(struct object *object)
+{
+    return container_of(object, struct port, object);
+}
+
+/* --- Copying ---------------------------------------------------------------------------------------------- */
+
+/* Between copy_begin and copy_end the caller's request, path and memory stay. Port locked for both. */
+static void copy_begin(struct command *command)
+{
+    command->copying++;
+}
+
+/* False: the caller has left meanwhile. */
+static bool copy_end(struct command *command, uint32_t generation)
+{
+    command->copying--;
+    if (command->generation == generation && command->state == COMMAND_ACCEPTED)
+        return true;
+    if (!command->copying && command->leaving)
+        thread_wake(command->thread, 0, 0);
+    return false;
+}
+
+static bool caller_there(const struct command *command, uint32_t generation)
+{
+    return __atomic_load_n(&command->generation, __ATOMIC_RELAXED) == generation;
+}
+
+static uint64_t piece_length(uint64_t wanted, uint64_t there)
+{
+    uint64_t length = MIN(wanted, there);
+
+    return MIN(length, (uint64_t)COPY_PIECE);
+}
+
+/* From the in bytes: the path first, then the in window. */
+static int copy_in(struct command *command, uint64_t offset, uaddr_t buffer, uint64_t length,
+                   uint64_t *done)
+{
+    const struct request *request = command->request;
+    uint32_t generation = command->generation;
+    int error = 0;
+
+    *done = 0;
+    if (offset < request->path_length) {
+        uint64_t part = MIN(length, request->path_length - offset);
+
+        error = user_copy_out(buffer, request->path + offset, part);
+        if (error)
+            return error;
+        *done = part;
+    }
+    offset = offset + *done - request->path_length;
+    while (*done < length && offset < request->in_length && !error && caller_there(command, generation)) {
+        uint64_t piece = piece_length(length - *done, request->in_length - offset);
+        uint64_t copied = 0;
+
+        error = space_copy_from(command->space, UADDR(request->in.value + offset),
+                                UADDR(buffer.value + *done), piece, &copied);
+        *done += copied;
+        offset += copied;
+    }
+    return error;
+}
+
+static int copy_out(struct command *command, uint64_t offset, uaddr_t buffer, uint64_t length,
+                    uint64_t *done)
+{
+    const struct request *request = command->request;
+    uint32_t generation = command->generation;
+    int error = 0;
+
+    *done = 0;
+    while (*done < length && offset < request->out_length && !error &&
+           caller_there(command, generation)) {
+        uint64_t piece = piece_length(length - *done, request->out_length - offset);
+        uint64_t copied = 0;
+
+        error = space_copy_to(command->space, UADDR(request->out.value + offset),
+                              UADDR(buffer.value + *done), piece, &copied);
+        *done += copied;
+        offset += copied;
+    }
+    return error;
+}
+
+/* --- Delivering ------------------------------------------------------------------------------------------- */
+
+static void fill_message(struct abi_message *message, const struct command *command)
+{
+    const struct request *request = command->request;
+
+    message->token = command_token(command);
+    message->kind = MESSAGE_COMMAND;
+    message->op = request->op;
+    message->cookie = command->cookie;
+    message->file = command->file ? command->file->object.id : 0;
+    memcpy(message->args, request->args, sizeof(message->args));
+    message->deadline = request->deadline == UINT64_MAX ? DEADLINE_NEVER : (int64_t)request->deadline;
+    message->flags = request->flags;
+    message->priority = command->priority;
+    message->caller = command->caller;
+    message->trace = command->trace;
+    message->in_length = request->path_length + request->in_length;
+    message->out_length = request->out_length;
+    message->path_length = request->path_length;
+}
+
+/* Port unlocked, the command is this server's. On error it goes back to the front of its queue. */
+static int deliver(struct port *port, struct command *command, struct abi_message *message,
+                   uaddr_t to, uaddr_t buffer, uint64_t size)
+{
+    struct thread *self = thread_current();
+    struct request *request = command->request;
+    uint64_t copied = 0, in_length = request->path_length + request->in_length;
+    uint32_t generation = command->generation;
+    int error = 0;
+
+    fill_message(message, command);
+    if (in_length && size)
+        error = copy_in(command, 0, buffer, MIN(size, in_length), &copied);
+    message->data_length = (uint32_t)copied;
+    if (error == -E_FAULT && user_zero(UADDR(buffer.value + copied), 1) == 0)
+        error = 0; /* the caller's memory, not the buffer: the service sees how much there was */
+    if (!error && request->send_count) {
+        error = transfer_install(self->process->handles, request->send, request->send_count,
+                                 message->handles);
+        message->handle_count = error ? 0 : request->send_count;
+    }
+    if (!error) {
+        error = user_copy_out(to, message, sizeof(*message));
+        for (uint32_t i = 0; i < message->handle_count; i++) {
+            if (error)
+                (void)!handle_take(self->process->handles, message->handles[i], &request->send[i]);
+            else
+                request->send[i].object = NULL;
+        }
+    }
+
+    lock_acquire(&port->lock);
+    bool there = copy_end(command, generation);
+    if (error && there) {
+        list_remove(&command->link);
+        command->state = COMMAND_QUEUED;
+        if (!command->file || request->op == OP_OPEN)
+            command->server = NULL;
+        command->seen = false;
+        command_queue_insert(command->server ? &command->server->queue : &port->queue, command, true);
+    }
+    lock_release(&port->lock);
+    if (!there) {
+        for (uint32_t i = 0; i < message->handle_count && !error; i++)
+            (void)!handle_remove(self->process->handles, message->handles[i]);
+        return error ? error : -E_CANCELLED;
+    }
+    if (!error) {
+        self->trace = message->trace;
+        if (unlikely(command->priority > self->own_priority || self->priority != self->own_priority))
+            sched_set_priority(self, MAX(command->priority, self->own_priority), self->weight);
+    }
+    return error;
+}
+
+/* What lies there for this worker; false: nothing. Port locked. A command is marked copying: deliver() follows. */
+static bool find_work(struct port *port, struct server *server, struct abi_message *message,
+                      struct command **command, struct file **closed, struct binding **finished)
+{
+    struct command *cancel = list_first(&server->cancels, struct command, cancel_link);
+
+    if (unlikely(cancel)) {
+        list_remove(&cancel->cancel_link);
+        message->kind = MESSAGE_CANCEL;
+        message->token = command_token(cancel);
+        message->op = cancel->request->op;
+        message->cookie = cancel->cookie;
+        return true;
+    }
+
+    struct file *file = list_first(&server->closings, struct file, close_link);
+
+    if (file) {
+        list_remove(&file->close_link);
+        message->kind = MESSAGE_CLOSE;
+        message->cookie = file->cookie;
+        message->file = file->object.id;
+        *closed = file;
+        return true;
+    }
+    lock_acquire(&port->notify_lock);
+    bool notified = notify_take_locked(port, message, finished);
+    lock_release(&port->notify_lock);
+    if (notified)
+        return true;
+
+    struct command *own = command_queue_first(&server->queue);
+    struct command *any = command_queue_first(&port->queue);
+    struct command *next = own && (!any || own->priority >= any->priority) ? own : any;
+
+    if (!next)
+        return false;
+    command_queue_remove(next->server ? &server->queue : &port->queue, next);
+    next->state = COMMAND_ACCEPTED;
+    next->server = server;
+    list_append(&server->accepted, &next->link);
+    *command = next;
+    if (!port->queue.length && !server->queue.length && (port->object.signals & SIGNAL_READABLE))
+        object_signal(&port->object, 0, SIGNAL_READABLE);
+    return true;
+}
+
+/* Sleep as an idle worker. 0: look again, or *command was handed over. Port locked on entry, unlocked on return. */
+static int sleep_idle(struct port *port, struct server *server, uint64_t deadline,
+                      struct command **command, uint32_t *generation)
+{
+    struct worker worker = {.thread = thread_current(), .server = server};
+
+    lock_acquire(&port->notify_lock);
+    if (!list_empty(&port->notifications) || port->soft_bits) {
+        lock_release(&port->notify_lock);
+        lock_release(&port->lock);
+        return 0;
+    }
+    list_prepend(&port->workers, &worker.link);
+    wait_prepare(WAIT_INTERRUPTIBLE);
+    lock_release(&port->notify_lock);
+    lock_release(&port->lock);
+    int error = wait_block(deadline);
+    lock_acquire(&port->notify_lock);
+    if (list_linked(&worker.link))
+        list_remove(&worker.link);
+    *command = worker.delivered;
+    *generation = worker.generation;
+    lock_release(&port->notify_lock);
+    return worker.delivered ? 0 : error;
+}
+
+static int64_t accept(struct port *port, uaddr_t to, uaddr_t buffer, uint64_t size, int64_t until)
+{
+    uint64_t deadline = wait_deadline(until);
+    struct server *server;
+    int error = server_get(port, process_current(), &server);
+
+    if (error)
+        return error;
+    if (!user_range_ok(to, sizeof(struct abi_message)) || (size && !user_range_ok(buffer, size)))
+        return -E_FAULT;
+    for (;;) {
+        struct abi_message message = {0};
+        struct command *command = NULL;
+        struct binding *finished = NULL;
+        struct file *closed = NULL;
+        uint32_t generation;
+
+        lock_acquire(&port->lock);
+        if (!find_work(port, server, &message, &command, &closed, &finished)) {
+            if (deadline == 0) {
+                lock_release(&port->lock);
+                return -E_AGAIN;
+            }
+            error = sleep_idle(port, server, deadline, &command, &generation);
+            if (error)
+                return error;
+            if (!command)
+                continue;
+            lock_acquire(&port->lock);
+            if (command->generation != generation || command->state != COMMAND_ACCEPTED) {
+                lock_release(&port->lock); /* its caller left before we ran */
+                continue;
+            }
+        }
+        if (command) {
+            command->seen = true;
+            copy_begin(command);
+        }
+        lock_release(&port->lock);
+        if (command) {
+            error = deliver(port, command, &message, to, buffer, size);
+            if (error == -E_CANCELLED)
+                continue;
+            return error;
+        }
+        error = user_copy_out(to, &message, sizeof(message));
+        binding_free(finished);
+        if (closed)
+            object_put(&closed->object);
+        return error;
+    }
+}
+
+int64_t sys_proto_accept(struct object *object, uaddr_t message, uaddr_t buffer, uint64_t size,
+                         int64_t deadline)
+{
+    return accept(port_of(object), message, buffer, size, deadline);
+}
+
+/* --- Returning --------------------------------------------------------------------------------------------- */
+
+/* The service's data into the caller's window. *status becomes the caller's -E_FAULT if its window is bad; an error is
+ * the service's own. */
+static int return_data(struct command *command, const struct abi_return *result, int64_t *status)
+{
+    uint64_t done;
+    int error = copy_out(command, 0, UADDR(result->data), result->data_length, &done);
+    uint8_t probe;
+
+    if (error == -E_FAULT && done < result->data_length &&
+        user_copy_in(&probe, UADDR(result->data + done), 1) == 0) {
+        *status = error;
+        return 0;
+    }
+    return error;
+}
+
+static int64_t do_return(struct port *port, uaddr_t from, unsigned sched_flags)
+{
+    struct process *process = process_current();
+    struct transfer transfers[COMMAND_HANDLES] = {{0}};
+    struct abi_return result;
+    int error = user_copy_in(&result, from, sizeof(result));
+
+    if (error)
+        return error;
+    if (result.handle_count > COMMAND_HANDLES || result.status > 0 || result.status <= STATUS_RESEND)
+        return -E_INVALID;
+
+    lock_acquire(&port->lock);
+    struct command *command = command_find(port, process, result.token);
+    if (!command) {
+        lock_release(&port->lock);
+        return -E_CANCELLED;
+    }
+    if (result.data_length || result.handle_count) {
+        uint32_t generation = command->generation;
+
+        copy_begin(command);
+        lock_release(&port->lock);
+        if (result.data_length)
+            error = return_data(command, &result, &result.status);
+        if (!error && result.handle_count)
+            error = transfer_take(process->handles, result.handles, result.handle_count, transfers);
+        lock_acquire(&port->lock);
+        if (!copy_end(command, generation) || error) {
+            lock_release(&port->lock);
+            transfer_drop(transfers, COMMAND_HANDLES);
+            return error ? error : -E_CANCELLED;
+        }
+    }
+
+    struct completion *completion = command->completion;
+
+    memcpy(completion->values, result.values, sizeof(completion->values));
+    memcpy(completion->receive, transfers, sizeof(transfers));
+    completion->receive_count = result.handle_count;
+    if (command->request->op == OP_OPEN && command->file && !result.status && !result.handle_count)
+        file_opened(command->file, command->server, result.values);
+    command_complete(command, result.status, sched_flags);
+    lock_release(&port->lock);
+    return 0;
+}
+
+int64_t sys_proto_return(struct object *object, uaddr_t result)
+{
+    return do_return(port_of(object), result, 0);
+}
+
+/* A return that finds its caller gone is no reason not to accept the next. */
+int64_t sys_proto_return_accept(struct object *object, uaddr_t result, uaddr_t message,
+                                uaddr_t buffer, uint64_t size, int64_t deadline)
+{
+    int64_t error = do_return(port_of(object), result, SCHED_HANDOFF);
+
+    if (error && error != -E_CANCELLED)
+        return error;
+    return accept(port_of(object), message, buffer, size, deadline);
+}
+
+/* --- Pieces of the windows ----------------------------------------------------------------------------------- */
+
+typedef int copy_function(struct command *command, uint64_t offset, uaddr_t buffer, uint64_t length,
+                          uint64_t *done);
+
+static int64_t copy_piece(struct port *port, uint64_t token, uint64_t offset, uaddr_t buffer,
+                          uint64_t length, copy_function *copy)
+{
+    uint64_t done = 0;
+
+    if (length && !user_range_ok(buffer, length))
+        return -E_FAULT;
+    lock_acquire(&port->lock);
+    struct command *command = command_find(port, process_current(), token);
+    if (!command) {
+        lock_release(&port->lock);
+        return -E_CANCELLED;
+    }
+
+    uint32_t generation = command->generation;
+
+    copy_begin(command);
+    lock_release(&port->lock);
+    int error = copy(command, offset, buffer, length, &done);
+    lock_acquire(&port->lock);
+    bool there = copy_end(command, generation);
+    lock_release(&port->lock);
+    if (!there)
+        return -E_CANCELLED;
+    return done || !error ? (int64_t)done : error;
+}
+
+int64_t sys_cmd_read(struct object *object, uint64_t token, uint64_t offset, uaddr_t buffer,
+                     uint64_t length)
+{
+    return copy_piece(port_of(object), token, offset, buffer, length, copy_in);
+}
+
+int64_t sys_cmd_write(struct object *object, uint64_t token, uint64_t offset, uaddr_t buffer,
+                      uint64_t length)
+{
+    return copy_piece(port_of(object), token, offset, buffer, length, copy_out);
+}

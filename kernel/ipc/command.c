@@ -1,0 +1,298 @@
+/* The caller's side of the relay: see command.h for the states.
+ *
+ *     send ----> wait ----> collect
+ *       ^          | deadline or kick
+ *       |          +--> withdraw: out of the queue; or cancellation, grace, abandon
+ *       +-- the service died and the command can be sent again; its file is opened again first
+ */
+#include "kernel/ipc/command.h"
+
+#include "abi/errors.h"
+#include "abi/ops.h"
+#include "kernel/panic.h"
+#include "kernel/proto/file.h"
+#include "kernel/sched/wait.h"
+#include "kernel/vmm/heap.h"
+#include "kernel/vmm/space.h"
+
+/* How long an interrupted caller waits for the service's answer to its cancellation. */
+#define CANCEL_GRACE_NS UINT64_C(1000000000)
+
+#define OP_REPLAY true
+#define OP_ONCE   false
+
+static const bool op_replays[] = {
+#define OP(number, name, replay, meaning) [number] = (replay),
+#include "abi/ops.def"
+#undef OP
+};
+
+static struct cache command_cache = {
+    .name = "command",
+    .size = sizeof(struct command),
+    .alignment = 64,
+    .flags = CACHE_STABLE,
+    .lock = LOCK_INIT(RANK_HEAP, "command"),
+};
+
+/* --- Slots: the numbers in tokens -------------------------------------------------------------------------
+ * Chunks are never freed, so a slot once handed out can always be looked at. Lock: slots_lock, a leaf. */
+
+#define SLOT_CHUNK  256u
+#define SLOT_CHUNKS 4096u
+
+static struct lock slots_lock = LOCK_INIT(RANK_PROCESS, "command slots");
+static struct command **slots[SLOT_CHUNKS];
+static uint32_t slots_used, slots_free = UINT32_MAX; /* the first unused command, by slot */
+static uint64_t commands_sent;
+
+uint64_t command_count(void)
+{
+    return __atomic_load_n(&commands_sent, __ATOMIC_RELAXED);
+}
+
+/* A freed command stays in its slot and is used again: type-stable in the strictest sense. */
+struct command *command_new(struct thread *thread)
+{
+    struct command *command = NULL;
+
+    lock_acquire(&slots_lock);
+    if (slots_free != UINT32_MAX) {
+        command = slots[slots_free / SLOT_CHUNK][slots_free % SLOT_CHUNK];
+        slots_free = command->next_free;
+    } else if (slots_used < SLOT_CHUNK * SLOT_CHUNKS) {
+        struct command ***chunk = &slots[slots_used / SLOT_CHUNK];
+
+        if (!*chunk)
+            *chunk = heap_alloc(sizeof(struct command *) * SLOT_CHUNK);
+        if (*chunk)
+            command = cache_alloc(&command_cache);
+        if (command) {
+            command->slot = slots_used;
+            command->generation = 1;
+            (*chunk)[slots_used % SLOT_CHUNK] = command;
+            __atomic_store_n(&slots_used, slots_used + 1, __ATOMIC_RELEASE);
+        }
+    }
+    lock_release(&slots_lock);
+    if (command) {
+        command->thread = thread;
+        list_init(&command->link);
+        list_init(&command->cancel_link);
+    }
+    return command;
+}
+
+void command_free(struct command *command)
+{
+    ASSERT(command->state == COMMAND_IDLE);
+    lock_acquire(&slots_lock);
+    command->thread = NULL;
+    command->next_free = slots_free;
+    slots_free = command->slot;
+    lock_release(&slots_lock);
+}
+
+struct command *command_find(struct port *port, struct process *process, uint64_t token)
+{
+    uint32_t slot = (uint32_t)token;
+
+    if (slot >= __atomic_load_n(&slots_used, __ATOMIC_ACQUIRE))
+        return NULL;
+
+    struct command *command = slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK];
+
+    /* port and state of a command change only under the lock of its port, which we hold if it is ours. */
+    if (__atomic_load_n(&command->port, __ATOMIC_RELAXED) != port ||
+        command->state != COMMAND_ACCEPTED || command->generation != token >> 32 ||
+        !command->seen || command->server->process != process)
+        return NULL;
+    return command;
+}
+
+/* --- States; port locked ---------------------------------------------------------------------------------- */
+
+bool command_replayable(const struct command *command)
+{
+    uint32_t op = command->request->op;
+
+    return op < ARRAY_SIZE(op_replays) && op_replays[op] &&
+           (!command->seen || command->request->send_count == 0);
+}
+
+static void unlink(struct command *command)
+{
+    if (command->state == COMMAND_QUEUED)
+        command_queue_remove(command->server ? &command->server->queue : &command->port->queue,
+                             command);
+    else
+        list_remove(&command->link);
+    list_remove(&command->cancel_link);
+}
+
+void command_complete(struct command *command, int64_t status, unsigned sched_flags)
+{
+    unlink(command);
+    command->status = status;
+    command->state = COMMAND_DONE;
+    thread_wake(command->thread, 0, sched_flags);
+}
+
+/* Back to IDLE; tokens of this try are void from here on. */
+static void retire(struct command *command)
+{
+    if (command->state != COMMAND_DONE)
+        unlink(command);
+    command->state = COMMAND_IDLE;
+    command->generation = command->generation == UINT32_MAX ? 1 : command->generation + 1;
+    __atomic_fetch_sub(&commands_sent, 1, __ATOMIC_RELAXED);
+
+    struct port *port = command->port;
+
+    while (command->copying) {
+        command->leaving = true;
+        wait_prepare(WAIT_UNKILLABLE);
+        lock_release(&port->lock);
+        if (wait_block(UINT64_MAX)) { /* only the copy's end wakes it */
+        }
+        lock_acquire(&port->lock);
+    }
+    command->leaving = false;
+    command->port = NULL;
+}
+
+/* --- Sending ---------------------------------------------------------------------------------------------- */
+
+static uint64_t next_trace = 1;
+
+/* 0: it is on its way. */
+static int64_t send(struct command *command, struct request *request, struct port *port,
+                    struct file *file)
+{
+    struct thread *self = command->thread;
+    struct server *server = NULL;
+
+    lock_acquire(&port->lock);
+    if (unlikely(port->closed)) {
+        lock_release(&port->lock);
+        return -E_SERVICE_DOWN;
+    }
+    if (file && request->op != OP_OPEN) {
+        server = file->server;
+        command->cookie = file->cookie;
+        if (unlikely(!server)) {
+            lock_release(&port->lock);
+            return STATUS_RESEND;
+        }
+    } else {
+        command->cookie = 0;
+    }
+    command->port = port;
+    command->server = server;
+    command->file = file;
+    command->request = request;
+    command->space = self->process->space;
+    command->priority = self->priority;
+    command->caller = self->process->object.id;
+    command->trace = self->trace ? self->trace
+                                 : __atomic_fetch_add(&next_trace, 1, __ATOMIC_RELAXED);
+    command->seen = false;
+    command->completion->receive_count = 0;
+    __atomic_fetch_add(&commands_sent, 1, __ATOMIC_RELAXED);
+
+    wait_prepare(request->flags & COMMAND_RESTARTABLE ? 0 : WAIT_INTERRUPTIBLE);
+    if (!port_deliver(port, server, command)) {
+        command->state = COMMAND_QUEUED;
+        command_queue_insert(server ? &server->queue : &port->queue, command, false);
+        if (!(port->object.signals & SIGNAL_READABLE))
+            object_signal(&port->object, SIGNAL_READABLE, 0);
+    }
+    lock_release(&port->lock);
+    return 0;
+}
+
+/* The caller wants it back: `reason` unless the service answers in time. Port locked. */
+static int64_t withdraw(struct command *command, struct port *port, int reason)
+{
+    if (command->state == COMMAND_ACCEPTED && !(command->thread->work & WORK_KILL)) {
+        list_append(&command->server->cancels, &command->cancel_link);
+        port_wake_worker(port, command->server);
+        wait_prepare(0);
+        lock_release(&port->lock);
+        int woken = wait_block(arch_clock() + CANCEL_GRACE_NS);
+        lock_acquire(&port->lock);
+        if (woken != 0 && command->state != COMMAND_DONE)
+            return reason;
+    }
+    if (command->state != COMMAND_DONE)
+        return reason;
+    return command->status == -E_CANCELLED ? reason : command->status;
+}
+
+/* When to give up waiting: the request's deadline, or for a port that nobody serves the end of its grace. */
+static uint64_t patience(struct port *port, uint64_t deadline, bool *parked)
+{
+    *parked = false;
+    if (likely(!list_empty(&port->servers)))
+        return deadline;
+
+    uint64_t since = port->served_until ? port->served_until : arch_clock();
+
+    *parked = since + PORT_GRACE_NS < deadline;
+    return *parked ? since + PORT_GRACE_NS : deadline;
+}
+
+static int64_t try_once(struct command *command, struct request *request, struct port *port,
+                        struct file *file)
+{
+    bool parked;
+    uint64_t deadline = patience(port, request->deadline, &parked);
+    int64_t status = send(command, request, port, file);
+
+    if (unlikely(status))
+        return status;
+
+    int woken = wait_block(deadline);
+
+    lock_acquire(&port->lock);
+    if (likely(command->state == COMMAND_DONE)) {
+        status = command->status;
+    } else if (woken == -E_TIMED_OUT && parked && port_served(port)) {
+        /* A new instance came meanwhile: on with the caller's own deadline. */
+        if (command->state == COMMAND_QUEUED)
+            status = STATUS_RESEND;
+        else
+            status = withdraw(command, port, -E_TIMED_OUT);
+    } else {
+        status = withdraw(command, port, woken == -E_TIMED_OUT && parked ? -E_SERVICE_DOWN : woken);
+    }
+    retire(command);
+    lock_release(&port->lock);
+    return status;
+}
+
+int64_t command_call(struct request *request, struct port *port, struct file *file,
+                     struct completion *completion)
+{
+    struct thread *self = thread_current();
+    struct command *command = self->command;
+    int64_t status;
+
+    do {
+        command->completion = completion;
+        status = try_once(command, request, port, file);
+        if (unlikely(status == STATUS_RESEND) && file && request->op != OP_OPEN) {
+            int64_t error = file_reopen(file, request->deadline);
+
+            if (error)
+                status = error;
+        }
+        if (unlikely(self->work & WORK_KILL))
+            status = -E_INTERRUPTED;
+    } while (unlikely(status == STATUS_RESEND));
+
+    transfer_drop(request->send, request->send_count); /* what no service took */
+    if (status)
+        transfer_drop(completion->receive, completion->receive_count);
+    return status;
+}

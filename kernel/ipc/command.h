@@ -1,0 +1,92 @@
+/* Commands: one request on its way through the relay.
+ *
+ * Every thread has one command, made with it, so sending allocates nothing. Its memory is type-stable and its token
+ * carries a generation, so a service that returns it late, or twice, or makes a token up, finds nothing.
+ *
+ *          command_call                     accept                      proto_return
+ *     IDLE ------------> QUEUED -----------------------------> ACCEPTED -------------> DONE --> IDLE
+ *       ^                  |  deadline, kick, kill: taken out     | server died: RESEND or E_RESTARTED
+ *       |                  v                                      | deadline, kick: cancellation, then grace
+ *       +------------------+--------------------------------------+ killed, grace over: abandoned
+ *
+ * Each command completes exactly once: whoever moves it to DONE under the port's lock completes it.
+ * While `copying` is set a service is copying to or from the caller's memory, and the caller waits for that
+ * (bounded by the copy) before it leaves.
+ * Lock: the lock of the port it was sent to.
+ */
+#pragma once
+
+#include "kernel/handle.h"
+#include "kernel/sched/thread.h"
+
+struct port;
+struct server;
+struct file;
+
+enum command_state { COMMAND_IDLE, COMMAND_QUEUED, COMMAND_ACCEPTED, COMMAND_DONE };
+
+/* What is asked. The caller's; the same for every try. */
+struct request {
+    uint32_t op, flags;
+    uint64_t args[4];
+    uint64_t deadline; /* arch_clock(); UINT64_MAX: none */
+    uaddr_t in, out;
+    uint64_t in_length, out_length;
+    const char *path; /* kernel memory; NULL: none */
+    uint32_t path_length;
+    uint32_t send_count;
+    struct transfer send[COMMAND_HANDLES];
+};
+
+struct completion {
+    uint64_t values[3];
+    struct transfer receive[COMMAND_HANDLES];
+    uint32_t receive_count;
+};
+
+struct command {
+    uint32_t slot, generation; /* the token */
+    uint32_t next_free;        /* slot of the next unused command */
+    enum command_state state;
+    struct thread *thread; /* the caller */
+    struct port *port;
+    struct server *server; /* ACCEPTED: who has it; QUEUED: whose queue, NULL: the port's */
+    struct list link;      /* queue, or server->accepted */
+    struct list cancel_link;
+    bool seen;      /* a service has it in its hands: proto_accept delivered it */
+    bool leaving;   /* the caller waits for copying to become 0 */
+    uint32_t copying; /* services' copies under way */
+    struct space *space; /* the caller's windows are in */
+    struct file *file;   /* open file, or for OP_OPEN the one being made; NULL: path call */
+    uint64_t cookie;
+    uint32_t priority;
+    uint64_t caller; /* process id */
+    uint64_t trace;
+    struct request *request; /* on the caller's stack, while not IDLE */
+    int64_t status;
+    struct completion *completion; /* likewise */
+};
+
+/* Internal status: the service died; the command may be sent again. Never leaves the kernel. */
+#define STATUS_RESEND (-1000)
+
+struct command *command_new(struct thread *thread) MUST_CHECK;
+void command_free(struct command *command);
+
+/* Send and wait until it completed. file: what it concerns, NULL for path calls; if no server has it open it is opened
+ * again first. The request's handles are the callee's from here on. Returns 0 or the error; after 0 the completion's
+ * handles are the caller's to install or drop. */
+int64_t command_call(struct request *request, struct port *port, struct file *file,
+                     struct completion *completion);
+
+/* port locked: what a token names, if this server has it. */
+struct command *command_find(struct port *port, struct process *process, uint64_t token);
+/* port locked: move to DONE and wake the caller. */
+void command_complete(struct command *command, int64_t status, unsigned sched_flags);
+bool command_replayable(const struct command *command);
+uint64_t command_count(void); /* sent and not completed */
+
+static inline uint64_t command_token(const struct command *command)
+{
+    return (uint64_t)command->generation << 32 | command->slot;
+}

@@ -1,0 +1,265 @@
+/* Ports, their servers and workers: see port.h. */
+#include "kernel/ipc/port.h"
+
+#include "abi/errors.h"
+#include "kernel/panic.h"
+#include "kernel/proto/file.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/wait.h"
+#include "kernel/types.h"
+#include "kernel/vmm/heap.h"
+
+static struct cache port_cache = CACHE_INIT("port", sizeof(struct port), 64);
+static struct cache server_cache = CACHE_INIT("server", sizeof(struct server), 64);
+
+/* --- Queues of commands ------------------------------------------------------------------------------ */
+
+void command_queue_init(struct command_queue *queue)
+{
+    for (uint32_t i = 0; i < ARRAY_SIZE(queue->commands); i++)
+        list_init(&queue->commands[i]);
+}
+
+void command_queue_insert(struct command_queue *queue, struct command *command, bool front)
+{
+    struct list *level = &queue->commands[command->priority];
+
+    if (front)
+        list_prepend(level, &command->link);
+    else
+        list_append(level, &command->link);
+    queue->levels |= 1u << command->priority;
+    queue->length++;
+}
+
+void command_queue_remove(struct command_queue *queue, struct command *command)
+{
+    list_remove(&command->link);
+    if (list_empty(&queue->commands[command->priority]))
+        queue->levels &= ~(1u << command->priority);
+    queue->length--;
+}
+
+struct command *command_queue_first(const struct command_queue *queue)
+{
+    if (!queue->levels)
+        return NULL;
+
+    const struct list *level = &queue->commands[31 - __builtin_clz(queue->levels)];
+
+    return list_first(level, struct command, link);
+}
+
+/* --- Workers ------------------------------------------------------------------------------------------- */
+
+/* notify_lock held. */
+static struct worker *take_worker(struct port *port, struct server *server)
+{
+    struct worker *chosen = NULL;
+
+    list_for_each(struct worker, worker, &port->workers, link) {
+        if (server && worker->server != server)
+            continue;
+        chosen = worker;
+        if (worker->thread->cpu == cpu_self())
+            break;
+    }
+    if (chosen)
+        list_remove(&chosen->link);
+    return chosen;
+}
+
+bool port_deliver(struct port *port, struct server *server, struct command *command)
+{
+    lock_acquire(&port->notify_lock);
+    struct worker *worker = take_worker(port, server);
+
+    if (worker) {
+        worker->delivered = command;
+        worker->generation = command->generation;
+        command->state = COMMAND_ACCEPTED;
+        command->server = worker->server;
+        list_append(&worker->server->accepted, &command->link);
+        thread_wake(worker->thread, 0, SCHED_HANDOFF);
+    }
+    lock_release(&port->notify_lock);
+    return worker != NULL;
+}
+
+void port_wake_worker_locked(struct port *port, struct server *server)
+{
+    struct worker *worker = take_worker(port, server);
+
+    if (worker)
+        thread_wake(worker->thread, 0, 0);
+}
+
+void port_wake_worker(struct port *port, struct server *server)
+{
+    lock_acquire(&port->notify_lock);
+    port_wake_worker_locked(port, server);
+    lock_release(&port->notify_lock);
+}
+
+/* --- Servers ------------------------------------------------------------------------------------------- */
+
+bool port_served(const struct port *port)
+{
+    return !list_empty(&port->servers);
+}
+
+static struct server *server_find(struct port *port, struct process *process)
+{
+    list_for_each(struct server, server, &port->servers, port_link)
+        if (server->process == process)
+            return server;
+    return NULL;
+}
+
+int server_get(struct port *port, struct process *process, struct server **result)
+{
+    lock_acquire(&port->lock);
+    *result = server_find(port, process);
+    lock_release(&port->lock);
+    if (likely(*result))
+        return 0;
+
+    struct server *server = cache_alloc(&server_cache);
+
+    if (!server)
+        return -E_NO_MEMORY;
+    object_get(&port->object);
+    server->port = port;
+    server->process = process;
+    command_queue_init(&server->queue);
+    list_init(&server->accepted);
+    list_init(&server->cancels);
+    list_init(&server->closings);
+
+    lock_acquire(&process->lock);
+    lock_acquire(&port->lock);
+    *result = server_find(port, process); /* another thread of the process may have come first */
+    if (!*result) {
+        *result = server;
+        list_append(&port->servers, &server->port_link);
+        list_append(&process->servers, &server->process_link);
+        port->served_until = 0;
+        object_signal(&port->object, SIGNAL_WRITABLE, 0);
+        server = NULL;
+    }
+    lock_release(&port->lock);
+    lock_release(&process->lock);
+    if (server) {
+        object_put(&port->object);
+        cache_free(&server_cache, server);
+    }
+    return 0;
+}
+
+/* Port locked. Commands go back to their callers, files are lost. */
+static void server_drain(struct port *port, struct server *server)
+{
+    struct command *command;
+
+    while ((command = list_first(&server->accepted, struct command, link)))
+        command_complete(command, command_replayable(command) ? STATUS_RESEND : -E_RESTARTED, 0);
+    while ((command = command_queue_first(&server->queue)))
+        command_complete(command, STATUS_RESEND, 0);
+    for (struct rb_node *node = rb_first(&port->files); node; node = rb_next(node)) {
+        struct file *file = container_of(node, struct file, port_node);
+
+        if (file->server == server)
+            file_lost(file);
+    }
+}
+
+static void server_gone(struct server *server)
+{
+    struct port *port = server->port;
+    struct command *command;
+    struct list closings = LIST_INIT(closings);
+
+    lock_acquire(&port->lock);
+    list_remove(&server->port_link);
+    server_drain(port, server);
+    list_splice(&closings, &server->closings);
+    if (!port_served(port)) {
+        port->served_until = arch_clock();
+        /* They come back at once and wait for the next instance, but no longer than the grace. */
+        while ((command = command_queue_first(&port->queue)))
+            command_complete(command, STATUS_RESEND, 0);
+        object_signal(&port->object, 0, SIGNAL_WRITABLE | SIGNAL_READABLE);
+    }
+    lock_release(&port->lock);
+
+    list_for_each(struct file, file, &closings, close_link) {
+        list_remove(&file->close_link);
+        object_put(&file->object);
+    }
+    object_put(&port->object);
+    cache_free(&server_cache, server);
+}
+
+void port_process_gone(struct process *process)
+{
+    for (;;) {
+        lock_acquire(&process->lock);
+        struct server *server = list_first(&process->servers, struct server, process_link);
+
+        if (server)
+            list_remove(&server->process_link);
+        lock_release(&process->lock);
+        if (!server)
+            return;
+        server_gone(server);
+    }
+}
+
+/* --- The object ---------------------------------------------------------------------------------------- */
+
+int port_new(struct port **result)
+{
+    struct port *port = cache_alloc(&port_cache);
+
+    if (!port)
+        return -E_NO_MEMORY;
+    object_init(&port->object, OBJECT_PORT);
+    lock_init(&port->lock, RANK_PORT, "port");
+    lock_init(&port->notify_lock, RANK_NOTIFY, "notifications");
+    command_queue_init(&port->queue);
+    list_init(&port->servers);
+    list_init(&port->workers);
+    list_init(&port->bindings);
+    list_init(&port->notifications);
+    *result = port;
+    return 0;
+}
+
+/* No handle and no namespace names it any more: nobody can serve it again. */
+void port_closed(struct object *object)
+{
+    struct port *port = container_of(object, struct port, object);
+    struct command *command;
+
+    lock_acquire(&port->lock);
+    port->closed = true;
+    while ((command = command_queue_first(&port->queue)))
+        command_complete(command, -E_SERVICE_DOWN, 0);
+    list_for_each(struct server, server, &port->servers, port_link) {
+        while ((command = list_first(&server->accepted, struct command, link)))
+            command_complete(command, -E_SERVICE_DOWN, 0);
+        while ((command = command_queue_first(&server->queue)))
+            command_complete(command, -E_SERVICE_DOWN, 0);
+    }
+    lock_release(&port->lock);
+    notify_port_closed(port);
+}
+
+void port_destroy(struct object *object)
+{
+    struct port *port = container_of(object, struct port, object);
+
+    ASSERT(list_empty(&port->servers) && !port->files.root);
+    notify_port_closed(port); /* bound while it closed */
+    cache_free(&port_cache, port);
+}

@@ -1,0 +1,96 @@
+/* Ports: where services receive. A port with a name in a namespace is a protocol.
+ *
+ * A port outlives its services: its supervisor holds it. Each process that accepts on it is a `server` of the port, from its
+ * first accept to its death. Commands wait in the port's queue (whoever is free takes them) or, when they concern
+ * an open file, in the queue of the server that opened it. Workers are threads of servers that wait in
+ * proto_accept.
+ *
+ *     port->queue ----------------+
+ *     server->queue --------------+--> a worker of that server, by priority, then in order
+ *     server->cancels, ->closings +
+ *     port->notifications --------+
+ *
+ * When a server dies its commands go back to their callers, who send them again if that is harmless (command.c): to
+ * another server, or to the port's queue until a new instance accepts. Its files are opened again by their next
+ * use. See docs/ipc.md.
+ * Locks: port->lock (RANK_PORT) for everything here and for the state of commands sent to the port;
+ * port->notify_lock (RANK_NOTIFY) for notifications, which interrupts post, and for the idle workers they wake.
+ */
+#pragma once
+
+#include "kernel/ipc/command.h"
+#include "kernel/process.h"
+#include "lib/base/rbtree.h"
+
+/* Commands by priority: a FIFO per level, like the run queue's. */
+struct command_queue {
+    uint32_t levels;
+    struct list commands[PRIORITY_MAX + 1];
+    uint32_t length;
+};
+
+struct port {
+    struct object object;
+    struct lock lock;
+    struct command_queue queue;
+    struct list servers;
+    struct rb_tree files; /* struct file.port_node, by id */
+    bool closed;          /* no handle can serve it any more */
+    uint64_t served_until; /* when its last server died; 0: never had one or has one */
+
+    struct lock notify_lock;
+    struct list workers;  /* idle ones of every server, struct worker.link */
+    struct list bindings; /* every struct binding of the port */
+    struct list notifications; /* bindings that fired */
+    uint64_t soft_bits;        /* port_notify */
+};
+
+struct server {
+    struct list port_link;    /* port->servers */
+    struct list process_link; /* process->servers */
+    struct port *port;        /* a reference */
+    struct process *process;
+    struct command_queue queue;
+    struct list accepted; /* commands it has and has not returned */
+    struct list cancels;  /* of those: cancellations it has not seen */
+    struct list closings; /* files */
+};
+
+/* A thread waiting in proto_accept; on its stack. Whoever takes it out of port->workers wakes it, under
+ * notify_lock: with a command that is now its own, or with none, to look at the queues again. */
+struct worker {
+    struct list link;
+    struct thread *thread;
+    struct server *server;
+    struct command *delivered;
+    uint32_t generation; /* of delivered, then */
+};
+
+/* How long callers wait for a service that died. */
+#define PORT_GRACE_NS UINT64_C(10000000000)
+
+int port_new(struct port **port) MUST_CHECK;
+/* The process is dead: nothing of it serves any port any more. */
+void port_process_gone(struct process *process);
+
+void command_queue_init(struct command_queue *queue);
+void command_queue_insert(struct command_queue *queue, struct command *command, bool front);
+void command_queue_remove(struct command_queue *queue, struct command *command);
+struct command *command_queue_first(const struct command_queue *queue);
+
+/* Give a command to an idle worker (of server; NULL: of any), best one of this CPU; false: all are busy. */
+bool port_deliver(struct port *port, struct server *server, struct command *command);
+/* Make an idle worker (of server; NULL: of any) look at the queues. notify_lock held. */
+void port_wake_worker_locked(struct port *port, struct server *server);
+void port_wake_worker(struct port *port, struct server *server);
+/* The process's server of the port, made if there is none. */
+int server_get(struct port *port, struct process *process, struct server **server) MUST_CHECK;
+bool port_served(const struct port *port); /* port locked */
+
+/* notify.c */
+struct binding;
+struct abi_message;
+bool notify_take_locked(struct port *port, struct abi_message *message, struct binding **finished);
+void binding_free(struct binding *binding); /* NULL allowed */
+void notify_port_closed(struct port *port);
+uint64_t binding_count(void);

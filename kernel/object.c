@@ -1,0 +1,77 @@
+/* Objects: reference counts, signals, and the table of types. See object.h. */
+#include "kernel/object.h"
+
+#include "kernel/panic.h"
+#include "kernel/types.h"
+
+struct object_type_entry {
+    const char *name;
+    void (*closed)(struct object *object); /* the last handle is gone; may be NULL */
+    void (*destroy)(struct object *object);
+};
+
+static const struct object_type_entry object_types[] = {
+    [OBJECT_MEMORY] = {"memory", NULL, memory_destroy},
+    [OBJECT_PROCESS] = {"process", process_closed, process_destroy},
+    [OBJECT_THREAD] = {"thread", NULL, thread_destroy},
+    [OBJECT_PORT] = {"port", port_closed, port_destroy},
+    [OBJECT_FILE] = {"file", file_closed, file_destroy},
+    [OBJECT_NAMESPACE] = {"namespace", NULL, namespace_destroy},
+    [OBJECT_STREAM] = {"stream", stream_closed, stream_destroy},
+    [OBJECT_TIMER] = {"timer", timer_object_closed, timer_object_destroy},
+    [OBJECT_RESOURCE] = {"resource", NULL, resource_destroy},
+    [OBJECT_IRQ] = {"irq", irq_closed, irq_destroy},
+};
+
+static uint64_t alive[ARRAY_SIZE(object_types)];
+static uint64_t next_id = 1;
+
+void object_init(struct object *object, enum object_type type)
+{
+    object->type = (uint8_t)type;
+    object->references = 1;
+    object->handles = 0;
+    object->signals = 0;
+    object->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
+    lock_init(&object->lock, RANK_BINDING, object_types[type].name);
+    list_init(&object->watchers);
+    __atomic_fetch_add(&alive[type], 1, __ATOMIC_RELAXED);
+}
+
+void object_put(struct object *object)
+{
+    if (__atomic_fetch_sub(&object->references, 1, __ATOMIC_ACQ_REL) != 1)
+        return;
+    ASSERT(object->handles == 0);
+    __atomic_fetch_sub(&alive[object->type], 1, __ATOMIC_RELAXED);
+    object_types[object->type].destroy(object);
+}
+
+void object_handle_get(struct object *object)
+{
+    object_get(object);
+    __atomic_fetch_add(&object->handles, 1, __ATOMIC_RELAXED);
+}
+
+void object_handle_put(struct object *object)
+{
+    if (__atomic_fetch_sub(&object->handles, 1, __ATOMIC_ACQ_REL) == 1 &&
+        object_types[object->type].closed)
+        object_types[object->type].closed(object);
+    object_put(object);
+}
+
+void object_signal(struct object *object, uint32_t set, uint32_t clear)
+{
+    lock_acquire(&object->lock);
+    object->signals = (object->signals & ~clear) | set;
+    list_for_each(struct watcher, watcher, &object->watchers, link)
+        if (object->signals & watcher->signals)
+            watcher->fire(watcher, object->signals & watcher->signals);
+    lock_release(&object->lock);
+}
+
+uint64_t object_count(enum object_type type)
+{
+    return __atomic_load_n(&alive[type], __ATOMIC_RELAXED);
+}

@@ -1,0 +1,165 @@
+/* Processes: see process.h. */
+#include "kernel/process.h"
+
+#include "abi/errors.h"
+#include "kernel/handle.h"
+#include "kernel/ipc/port.h"
+#include "kernel/proto/namespace.h"
+#include "kernel/sched/sched.h"
+#include "kernel/types.h"
+#include "kernel/vmm/heap.h"
+#include "kernel/vmm/space.h"
+#include "lib/base/string.h"
+
+static struct cache process_cache = CACHE_INIT("process", sizeof(struct process), 64);
+
+void process_set_name(struct process *process, const char *name, size_t length)
+{
+    lock_acquire(&process->lock);
+    length = MIN(length, (size_t)PROCESS_NAME_MAX);
+    memcpy(process->name, name, length);
+    process->name[length] = 0;
+    lock_release(&process->lock);
+}
+
+/* handles: a table to take over, or NULL for an empty one. */
+int process_new(struct space *space, struct handle_table *handles, struct namespace *names,
+                struct process **result)
+{
+    struct process *process = cache_alloc(&process_cache);
+    int error = -E_NO_MEMORY;
+
+    if (!process)
+        return error;
+    object_init(&process->object, OBJECT_PROCESS);
+    lock_init(&process->lock, RANK_PROCESS, "process");
+    list_init(&process->threads);
+    list_init(&process->servers);
+    process->start_time = arch_clock();
+    process->handles = handles;
+    if (!handles) {
+        error = handle_table_new(&process->handles);
+        if (error)
+            goto failed;
+    }
+    if (space) {
+        space_get(space);
+        process->space = space;
+    } else {
+        error = space_new(&process->space);
+        if (error)
+            goto failed;
+    }
+    object_get(&names->object);
+    process->names = names;
+    *result = process;
+    return 0;
+
+failed:
+    if (handles)
+        process->handles = NULL; /* still the caller's */
+    object_put(&process->object);
+    return error;
+}
+
+struct space *process_space_get(struct process *process)
+{
+    lock_acquire(&process->lock);
+    struct space *space = process->space;
+
+    if (space)
+        space_get(space);
+    lock_release(&process->lock);
+    return space;
+}
+
+/* What a process holds goes: by its last thread, or by whoever ends one that has none. The space stays usable
+ * for the CPU that still runs in it: the caller puts it. */
+static struct space *give_up(struct process *process)
+{
+    port_process_gone(process);
+    handle_table_clear(process->handles);
+    lock_acquire(&process->lock);
+    struct space *space = process->space;
+    process->space = NULL;
+    lock_release(&process->lock);
+    if (space)
+        space_leave(space);
+    return space;
+}
+
+static void announce(struct process *process)
+{
+    __atomic_store_n(&process->state, PROCESS_DONE, __ATOMIC_RELEASE);
+    object_signal(&process->object, SIGNAL_EXITED, 0);
+}
+
+void process_end(struct process *process, uint32_t status)
+{
+    lock_acquire(&process->lock);
+    if (process->state != PROCESS_ALIVE) {
+        lock_release(&process->lock);
+        return;
+    }
+    process->state = PROCESS_ENDING;
+    process->status = status;
+    bool empty = process->thread_count == 0;
+    list_for_each(struct thread, thread, &process->threads, sibling)
+        thread_kill(thread);
+    lock_release(&process->lock);
+    if (!empty)
+        return;
+
+    struct space *space = give_up(process);
+
+    if (space)
+        space_put(space);
+    announce(process);
+}
+
+/* On the dying thread, which never touches user memory again. */
+void process_thread_gone(struct thread *thread)
+{
+    struct process *process = thread->process;
+
+    lock_acquire(&process->lock);
+    list_remove(&thread->sibling);
+    process->cpu_time += sched_cpu_time(thread);
+    bool last = --process->thread_count == 0;
+    if (last)
+        process->state = PROCESS_ENDING;
+    lock_release(&process->lock);
+    if (last)
+        thread->leaving = give_up(process);
+}
+
+void process_thread_reaped(struct process *process, bool last)
+{
+    if (last)
+        announce(process);
+}
+
+void process_closed(struct object *object)
+{
+    struct process *process = container_of(object, struct process, object);
+
+    /* Never started and nobody can any more. */
+    if (process->thread_count == 0)
+        process_end(process, 0);
+}
+
+void process_destroy(struct object *object)
+{
+    struct process *process = container_of(object, struct process, object);
+
+    arch_ports_free(process);
+    if (process->space)
+        space_put(process->space);
+    if (process->handles) {
+        handle_table_clear(process->handles);
+        handle_table_free(process->handles);
+    }
+    if (process->names)
+        object_put(&process->names->object);
+    cache_free(&process_cache, process);
+}

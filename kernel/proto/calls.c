@@ -1,0 +1,292 @@
+/* open, path_call, file_call and the rest a client says to a service. */
+#include "abi/errors.h"
+#include "abi/ops.h"
+#include "kernel/handle.h"
+#include "kernel/proto/file.h"
+#include "kernel/proto/namespace.h"
+#include "kernel/sched/wait.h"
+#include "kernel/syscall.h"
+#include "kernel/vmm/heap.h"
+#include "lib/base/string.h"
+
+/* A URI in kernel memory and the protocol it names. */
+struct target {
+    char *uri; /* heap */
+    struct port *port;
+    const char *path;
+    size_t path_length;
+};
+
+static int target_get(struct target *target, struct object *names, uint64_t uri, uint64_t length)
+{
+    if (length > PATH_LENGTH_MAX)
+        return -E_TOO_LONG;
+    target->uri = heap_alloc(length ? length : 1);
+    if (!target->uri)
+        return -E_NO_MEMORY;
+
+    int error = user_copy_in(target->uri, UADDR(uri), length);
+
+    if (!error)
+        error = namespace_resolve(container_of(names, struct namespace, object), target->uri, length,
+                                  &target->port, &target->path, &target->path_length);
+    if (error)
+        heap_free(target->uri);
+    return error;
+}
+
+static void target_put(struct target *target)
+{
+    object_put(&target->port->object);
+    heap_free(target->uri);
+}
+
+/* --- open ------------------------------------------------------------------------------------------------- */
+
+static int64_t install_one(struct completion *completion)
+{
+    handle_t handle;
+    int error = transfer_install(process_current()->handles, completion->receive, 1, &handle);
+
+    if (error)
+        transfer_drop(completion->receive, completion->receive_count);
+    else
+        transfer_drop(completion->receive + 1, completion->receive_count - 1);
+    return error ? error : handle;
+}
+
+static uint32_t open_rights(uint32_t flags)
+{
+    return RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER |
+           (flags & OPEN_READ ? RIGHT_READ : 0) | (flags & OPEN_WRITE ? RIGHT_WRITE : 0);
+}
+
+int64_t sys_open(struct object *names, uaddr_t argument)
+{
+    struct abi_open open;
+    struct target target;
+    struct completion completion;
+    struct file *file;
+    int64_t error = user_copy_in(&open, argument, sizeof(open));
+
+    if (!error)
+        error = target_get(&target, names, open.uri, open.uri_length);
+    if (error)
+        return error;
+    error = file_new(target.port, target.path, (uint32_t)target.path_length, open.flags, open.mode,
+                     &file);
+    if (error)
+        goto out;
+
+    struct request request = {
+        .op = OP_OPEN,
+        .flags = open.flags & OPEN_NONBLOCK ? COMMAND_NONBLOCK : 0,
+        .args = {open.flags, open.mode},
+        .deadline = wait_deadline_or_never(open.deadline),
+        .out = UADDR(open.link),
+        .out_length = open.link_length,
+        .path = target.path,
+        .path_length = (uint32_t)target.path_length,
+    };
+
+    error = command_call(&request, target.port, file, &completion);
+    if (error == -E_LINK) {
+        open.link_length = MIN(completion.values[0], open.link_length);
+        int fault = user_copy_out(argument, &open, sizeof(open));
+        if (fault)
+            error = fault;
+    }
+    if (error || completion.receive_count) {
+        object_put(&file->object);
+        if (!error)
+            error = install_one(&completion);
+    } else {
+        error = handle_return(&file->object, open_rights(open.flags));
+    }
+out:
+    target_put(&target);
+    return error;
+}
+
+/* --- Commands --------------------------------------------------------------------------------------------- */
+
+static int request_make(struct request *request, const struct abi_command *command)
+{
+    if (command->op == OP_OPEN || command->send_count > COMMAND_HANDLES)
+        return -E_INVALID;
+    if ((command->in_length && !user_range_ok(UADDR(command->in), command->in_length)) ||
+        (command->out_length && !user_range_ok(UADDR(command->out), command->out_length)))
+        return -E_FAULT;
+    *request = (struct request){
+        .op = command->op,
+        .flags = command->flags & (COMMAND_POSITION | COMMAND_NONBLOCK | COMMAND_RESTARTABLE),
+        .deadline = wait_deadline_or_never(command->deadline),
+        .in = UADDR(command->in),
+        .out = UADDR(command->out),
+        .in_length = command->in_length,
+        .out_length = command->out_length,
+        .send_count = command->send_count,
+    };
+    memcpy(request->args, command->args, sizeof(request->args));
+    return transfer_take(process_current()->handles, command->send, command->send_count,
+                         request->send);
+}
+
+/* The completion into the caller's structure; its handles into its table. */
+static int64_t answer(uaddr_t to, struct abi_command *command, struct completion *completion,
+                      int64_t status)
+{
+    if (status && status != -E_LINK)
+        return status;
+    command->receive_count = 0;
+    memcpy(command->values, completion->values, sizeof(command->values));
+    if (!status && completion->receive_count) {
+        int error = transfer_install(process_current()->handles, completion->receive,
+                                     completion->receive_count, command->receive);
+
+        if (error) {
+            transfer_drop(completion->receive, completion->receive_count);
+            return error;
+        }
+        command->receive_count = completion->receive_count;
+    }
+
+    int error = user_copy_out(UADDR(to.value + offsetof(struct abi_command, receive_count)),
+                              &command->receive_count,
+                              sizeof(*command) - offsetof(struct abi_command, receive_count));
+
+    return error ? error : status;
+}
+
+int64_t sys_path_call(struct object *names, uaddr_t argument)
+{
+    struct abi_path_call call;
+    struct target target;
+    struct request request;
+    struct completion completion = {0};
+    int64_t status = user_copy_in(&call, argument, sizeof(call));
+
+    if (!status)
+        status = target_get(&target, names, call.uri, call.uri_length);
+    if (status)
+        return status;
+    status = request_make(&request, &call.command);
+    if (!status) {
+        request.flags &= ~COMMAND_POSITION;
+        request.path = target.path;
+        request.path_length = (uint32_t)target.path_length;
+        status = command_call(&request, target.port, NULL, &completion);
+        status = answer(UADDR(argument.value + offsetof(struct abi_path_call, command)),
+                        &call.command, &completion, status);
+    }
+    target_put(&target);
+    return status;
+}
+
+/* What the handle must allow for an operation. */
+static uint32_t op_rights(uint32_t op)
+{
+    switch (op) {
+    case OP_READ:
+    case OP_LIST:
+        return RIGHT_READ;
+    case OP_WRITE:
+    case OP_TRUNCATE:
+        return RIGHT_WRITE;
+    default:
+        return 0;
+    }
+}
+
+static void advance(struct file *file, const struct request *request,
+                    const struct completion *completion)
+{
+    if (request->op == OP_LIST)
+        file->position = completion->values[1];
+    else if (request->op == OP_WRITE && (request->flags & COMMAND_APPEND))
+        file->position = completion->values[1];
+    else
+        file->position += completion->values[0];
+}
+
+int64_t sys_file_call(struct object *object, uaddr_t argument)
+{
+    struct file *file = container_of(object, struct file, object);
+    struct abi_command command;
+    struct request request;
+    struct completion completion = {0};
+    int64_t status = user_copy_in(&command, argument, sizeof(command));
+
+    if (status)
+        return status;
+
+    uint32_t rights = op_rights(command.op);
+
+    if ((thread_current()->call_rights & rights) != rights)
+        return -E_ACCESS;
+    status = request_make(&request, &command);
+    if (status)
+        return status;
+
+    uint32_t flags = __atomic_load_n(&file->flags, __ATOMIC_RELAXED);
+    bool positioned = (request.flags & COMMAND_POSITION) &&
+                      ((flags & HANDLE_FLAG_SEEKABLE) || request.op == OP_LIST);
+
+    if (flags & HANDLE_FLAG_NONBLOCK)
+        request.flags |= COMMAND_NONBLOCK;
+    if (flags & HANDLE_FLAG_APPEND)
+        request.flags |= COMMAND_APPEND;
+    if (positioned) {
+        status = file_hold(file);
+        if (status) {
+            transfer_drop(request.send, request.send_count);
+            return status;
+        }
+        request.args[0] = file->position;
+    }
+    status = command_call(&request, file->port, file, &completion);
+    if (positioned) {
+        if (!status)
+            advance(file, &request, &completion);
+        file_release(file);
+    }
+    return answer(argument, &command, &completion, status);
+}
+
+int64_t sys_file_seek(struct object *object, int64_t offset, uint32_t whence)
+{
+    struct file *file = container_of(object, struct file, object);
+    int64_t position;
+    int error = file_hold(file);
+
+    if (error)
+        return error;
+    if (whence > SEEK_CUR_)
+        error = -E_INVALID;
+    else if (!(file->flags & HANDLE_FLAG_SEEKABLE) && !(file->open_flags & OPEN_DIRECTORY))
+        error = -E_NOT_SEEKABLE;
+    else if (__builtin_add_overflow(offset, whence == SEEK_CUR_ ? (int64_t)file->position : 0,
+                                    &position) ||
+             position < 0)
+        error = -E_INVALID;
+    else
+        file->position = (uint64_t)position;
+    file_release(file);
+    return error ? error : position;
+}
+
+int64_t sys_file_ready(struct object *object, uint64_t id, uint32_t set, uint32_t clear)
+{
+    struct port *port = container_of(object, struct port, object);
+
+    if ((set | clear) & ~0x1fu)
+        return -E_INVALID;
+    lock_acquire(&port->lock);
+    struct file *file = file_find(port, id);
+    lock_release(&port->lock);
+    if (!file)
+        return -E_NOT_FOUND;
+    object_signal(&file->object, set, clear);
+    object_put(&file->object);
+    return 0;
+}

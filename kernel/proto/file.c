@@ -1,0 +1,182 @@
+/* Open files: see file.h. */
+#include "kernel/proto/file.h"
+
+#include "abi/errors.h"
+#include "abi/ops.h"
+#include "kernel/sched/wait.h"
+#include "kernel/types.h"
+#include "kernel/vmm/heap.h"
+#include "lib/base/string.h"
+
+static struct cache file_cache = CACHE_INIT("file", sizeof(struct file), 64);
+
+/* What opening a second time must not do again. */
+#define OPEN_FIRST_ONLY (OPEN_CREATE | OPEN_EXCLUSIVE | OPEN_TRUNCATE)
+
+int file_new(struct port *port, const char *path, uint32_t path_length, uint32_t open_flags,
+             uint32_t mode, struct file **result)
+{
+    struct file *file = cache_alloc(&file_cache);
+
+    if (!file)
+        return -E_NO_MEMORY;
+    file->path = heap_alloc(path_length ? path_length : 1);
+    if (!file->path) {
+        cache_free(&file_cache, file);
+        return -E_NO_MEMORY;
+    }
+    memcpy(file->path, path, path_length);
+    file->path_length = path_length;
+    object_init(&file->object, OBJECT_FILE);
+    lock_init(&file->lock, RANK_FILE, "file");
+    list_init(&file->close_link);
+    list_init(&file->waiting);
+    object_get(&port->object);
+    file->port = port;
+    file->open_flags = open_flags;
+    file->mode = mode;
+    file->flags = (open_flags & OPEN_NONBLOCK ? HANDLE_FLAG_NONBLOCK : 0) |
+                  (open_flags & OPEN_APPEND ? HANDLE_FLAG_APPEND : 0);
+    *result = file;
+    return 0;
+}
+
+static void list_in_port(struct file *file)
+{
+    struct rb_node **place = &file->port->files.root, *parent = NULL;
+
+    while (*place) {
+        parent = *place;
+        place = file->object.id < container_of(parent, struct file, port_node)->object.id
+                    ? &parent->left
+                    : &parent->right;
+    }
+    rb_insert(&file->port->files, &file->port_node, parent, place);
+    file->listed = true;
+}
+
+void file_opened(struct file *file, struct server *server, const uint64_t values[3])
+{
+    file->server = server;
+    file->cookie = values[0];
+    file->flags = (file->flags & ~HANDLE_FLAG_SEEKABLE) | (values[1] & HANDLE_FLAG_SEEKABLE);
+    if (!file->listed)
+        list_in_port(file);
+    object_signal(&file->object, (uint32_t)values[2] & 0x1f, 0x1f);
+}
+
+void file_lost(struct file *file)
+{
+    file->server = NULL;
+}
+
+struct file *file_find(struct port *port, uint64_t id)
+{
+    struct rb_node *node = port->files.root;
+
+    while (node) {
+        struct file *file = container_of(node, struct file, port_node);
+
+        if (file->object.id == id) {
+            object_get(&file->object);
+            return file;
+        }
+        node = id < file->object.id ? node->left : node->right;
+    }
+    return NULL;
+}
+
+struct file_waiter {
+    struct list link;
+    struct thread *thread;
+};
+
+int file_hold(struct file *file)
+{
+    struct file_waiter waiter = {.thread = thread_current()};
+
+    for (;;) {
+        lock_acquire(&file->lock);
+        if (!file->holder) {
+            file->holder = waiter.thread;
+            lock_release(&file->lock);
+            return 0;
+        }
+        list_append(&file->waiting, &waiter.link);
+        wait_prepare(WAIT_INTERRUPTIBLE);
+        lock_release(&file->lock);
+        int error = wait_block(UINT64_MAX);
+        lock_acquire(&file->lock);
+        list_remove(&waiter.link);
+        lock_release(&file->lock);
+        if (error)
+            return error;
+    }
+}
+
+void file_release(struct file *file)
+{
+    lock_acquire(&file->lock);
+    file->holder = NULL;
+    struct file_waiter *next = list_first(&file->waiting, struct file_waiter, link);
+    if (next)
+        thread_wake(next->thread, 0, 0);
+    lock_release(&file->lock);
+}
+
+int64_t file_reopen(struct file *file, uint64_t deadline)
+{
+    bool held = file->holder == thread_current();
+    struct completion completion;
+    struct request request = {
+        .op = OP_OPEN,
+        .args = {file->open_flags & ~OPEN_FIRST_ONLY, file->mode},
+        .deadline = deadline,
+        .path = file->path,
+        .path_length = file->path_length,
+    };
+    int64_t error = held ? 0 : file_hold(file);
+
+    if (error)
+        return error;
+    if (!__atomic_load_n(&file->server, __ATOMIC_ACQUIRE)) {
+        error = command_call(&request, file->port, file, &completion);
+        if (!error && completion.receive_count) {
+            /* It was a file of the service's own before: a handle to something else cannot take its place. */
+            transfer_drop(completion.receive, completion.receive_count);
+            error = -E_RESTARTED;
+        }
+    }
+    if (!held)
+        file_release(file);
+    return error;
+}
+
+/* The last handle is gone: its server hears of it, if it has one. */
+void file_closed(struct object *object)
+{
+    struct file *file = container_of(object, struct file, object);
+    struct port *port = file->port;
+
+    lock_acquire(&port->lock);
+    if (file->server && !port->closed) {
+        object_get(&file->object);
+        list_append(&file->server->closings, &file->close_link);
+        port_wake_worker(port, file->server);
+    }
+    lock_release(&port->lock);
+}
+
+void file_destroy(struct object *object)
+{
+    struct file *file = container_of(object, struct file, object);
+
+    if (file->listed) {
+        lock_acquire(&file->port->lock);
+        rb_remove(&file->port->files, &file->port_node);
+        lock_release(&file->port->lock);
+    }
+    object_put(&file->port->object);
+    heap_free(file->path);
+    cache_free(&file_cache, file);
+}

@@ -1,0 +1,42 @@
+/* Open files: connections to services. What `open` returns.
+ *
+ * The file keeps what is needed to open it again (URI, flags) when its service was replaced: `server` is then NULL, and the
+ * next command on the file opens it first. The position is the kernel's, so reads and writes carry explicit offsets
+ * and can be replayed.
+ * Lock: file->lock (RANK_FILE) for position and flags; port->lock for server, cookie and the links.
+ */
+#pragma once
+
+#include "kernel/ipc/port.h"
+
+struct file {
+    struct object object;
+    struct lock lock;
+    struct port *port;       /* a reference */
+    struct server *server;   /* who has it open; NULL: nobody, any more */
+    struct rb_node port_node; /* in port->files once open */
+    bool listed;
+    struct list close_link; /* in server->closings; holds a reference then */
+    uint64_t cookie;
+    char *path; /* what stands behind scheme:// */
+    uint32_t path_length;
+    uint32_t open_flags; /* OPEN_* */
+    uint32_t mode;
+    uint32_t flags; /* HANDLE_FLAG_* */
+    uint64_t position;
+    struct thread *holder; /* who may use the position, or is opening the file again */
+    struct list waiting;   /* for that: struct file_waiter */
+};
+
+int file_new(struct port *port, const char *path, uint32_t path_length, uint32_t open_flags,
+             uint32_t mode, struct file **file) MUST_CHECK;
+/* port locked: a service answered OP_OPEN; the file is its now. */
+void file_opened(struct file *file, struct server *server, const uint64_t values[3]);
+/* The server died. port locked. */
+void file_lost(struct file *file);
+struct file *file_find(struct port *port, uint64_t id); /* port locked; adds a reference */
+/* Open it again with the stored URI if no server has it. */
+int64_t file_reopen(struct file *file, uint64_t deadline) MUST_CHECK;
+/* One thread at a time: for the position, and for opening again. E_INTERRUPTED. */
+int file_hold(struct file *file) MUST_CHECK;
+void file_release(struct file *file);

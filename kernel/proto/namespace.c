@@ -1,0 +1,224 @@
+/* Namespaces: see namespace.h. */
+#include "kernel/proto/namespace.h"
+
+#include "abi/errors.h"
+#include "kernel/handle.h"
+#include "kernel/ipc/port.h"
+#include "kernel/syscall.h"
+#include "kernel/types.h"
+#include "kernel/vmm/heap.h"
+#include "lib/base/string.h"
+
+static struct cache namespace_cache = CACHE_INIT("namespace", sizeof(struct namespace), 16);
+static struct cache entry_cache = CACHE_INIT("namespace entry", sizeof(struct namespace_entry), 16);
+
+static bool name_ok(const char *name, size_t length)
+{
+    if (length == 0 || length > PROTOCOL_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        char c = name[i];
+
+        if (!((c >= 'a' && c <= 'z') || (i && ((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'))))
+            return false;
+    }
+    return true;
+}
+
+int namespace_new(struct namespace **result)
+{
+    struct namespace *names = cache_alloc(&namespace_cache);
+
+    if (!names)
+        return -E_NO_MEMORY;
+    object_init(&names->object, OBJECT_NAMESPACE);
+    lock_init(&names->lock, RANK_NAMESPACE, "namespace");
+    list_init(&names->entries);
+    *result = names;
+    return 0;
+}
+
+static struct namespace_entry *entry_new(const char *name, size_t length, struct port *port)
+{
+    struct namespace_entry *entry = cache_alloc(&entry_cache);
+
+    if (!entry)
+        return NULL;
+    memcpy(entry->name, name, length);
+    entry->length = (uint32_t)length;
+    entry->port = port;
+    object_handle_get(&port->object);
+    return entry;
+}
+
+static void entry_free(struct namespace_entry *entry)
+{
+    object_handle_put(&entry->port->object);
+    cache_free(&entry_cache, entry);
+}
+
+static struct namespace_entry *find_locked(struct namespace *names, const char *name, size_t length)
+{
+    list_for_each(struct namespace_entry, entry, &names->entries, link)
+        if (entry->length == length && memcmp(entry->name, name, length) == 0)
+            return entry;
+    return NULL;
+}
+
+int namespace_set(struct namespace *names, const char *name, size_t length, struct port *port)
+{
+    struct namespace_entry *new = NULL;
+
+    if (!name_ok(name, length))
+        return -E_INVALID;
+    if (port) {
+        new = entry_new(name, length, port);
+        if (!new)
+            return -E_NO_MEMORY;
+    }
+    lock_acquire(&names->lock);
+    struct namespace_entry *old = find_locked(names, name, length);
+    if (old)
+        list_remove(&old->link);
+    if (new)
+        list_append(&names->entries, &new->link);
+    lock_release(&names->lock);
+    if (old)
+        entry_free(old);
+    return old || new ? 0 : -E_NOT_FOUND;
+}
+
+int namespace_copy(struct namespace *from, struct namespace **to)
+{
+    struct namespace *copy;
+    int error = namespace_new(&copy);
+
+    if (error)
+        return error;
+    lock_acquire(&from->lock);
+    list_for_each(struct namespace_entry, entry, &from->entries, link) {
+        struct namespace_entry *new = entry_new(entry->name, entry->length, entry->port);
+
+        if (!new) {
+            error = -E_NO_MEMORY;
+            break;
+        }
+        list_append(&copy->entries, &new->link);
+    }
+    lock_release(&from->lock);
+    if (error)
+        object_put(&copy->object);
+    else
+        *to = copy;
+    return error;
+}
+
+void namespace_destroy(struct object *object)
+{
+    struct namespace *names = container_of(object, struct namespace, object);
+
+    list_for_each(struct namespace_entry, entry, &names->entries, link) {
+        list_remove(&entry->link);
+        entry_free(entry);
+    }
+    cache_free(&namespace_cache, names);
+}
+
+/* scheme://rest; anything else is fs's. */
+static void split(const char *uri, size_t length, size_t *scheme, size_t *rest)
+{
+    for (size_t i = 0; i + 2 < length && uri[i] != '/'; i++) {
+        if (uri[i] == ':' && uri[i + 1] == '/' && uri[i + 2] == '/' && name_ok(uri, i)) {
+            *scheme = i;
+            *rest = i + 3;
+            return;
+        }
+    }
+    *scheme = *rest = 0;
+}
+
+int namespace_resolve(struct namespace *names, const char *uri, size_t length, struct port **port,
+                      const char **rest, size_t *rest_length)
+{
+    size_t scheme, start;
+
+    split(uri, length, &scheme, &start);
+    *rest = uri + start;
+    *rest_length = length - start;
+
+    lock_acquire(&names->lock);
+    struct namespace_entry *entry =
+        scheme ? find_locked(names, uri, scheme) : find_locked(names, "fs", 2);
+    if (entry) {
+        *port = entry->port;
+        object_get(&entry->port->object);
+    }
+    lock_release(&names->lock);
+    return entry ? 0 : -E_NO_PROTOCOL;
+}
+
+/* --- Calls ------------------------------------------------------------------------------------------------ */
+
+static struct namespace *namespace_of(struct object *object)
+{
+    return container_of(object, struct namespace, object);
+}
+
+static int copy_name(uaddr_t from, uint64_t length, char name[PROTOCOL_NAME_MAX + 1])
+{
+    if (length > PROTOCOL_NAME_MAX)
+        return -E_TOO_LONG;
+    return user_copy_in(name, from, length);
+}
+
+int64_t sys_proto_create(struct object *object, uaddr_t name, uint64_t length)
+{
+    char text[PROTOCOL_NAME_MAX + 1];
+    struct port *port;
+    int error = copy_name(name, length, text);
+
+    if (!error)
+        error = port_new(&port);
+    if (error)
+        return error;
+
+    int64_t handle = handle_return(&port->object, RIGHT_ALL & ~(RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_MAP));
+
+    if (handle < 0 || length == 0)
+        return handle;
+    error = namespace_set(namespace_of(object), text, length, port);
+    if (error)
+        (void)!handle_remove(process_current()->handles, (handle_t)handle);
+    return error ? error : handle;
+}
+
+int64_t sys_namespace_create(struct object *object, uint32_t flags)
+{
+    struct namespace *names;
+
+    if (flags & ~NAMESPACE_EMPTY)
+        return -E_INVALID;
+    int error = flags & NAMESPACE_EMPTY ? namespace_new(&names)
+                                        : namespace_copy(namespace_of(object), &names);
+
+    if (error)
+        return error;
+    return handle_return(&names->object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+}
+
+int64_t sys_namespace_bind(struct object *object, uaddr_t name, uint64_t length, handle_t handle)
+{
+    char text[PROTOCOL_NAME_MAX + 1];
+    struct object *port = NULL;
+    int error = copy_name(name, length, text);
+
+    if (!error && handle != HANDLE_NONE)
+        error = handle_lookup(process_current()->handles, handle, OBJECT_PORT, 0, &port, NULL);
+    if (error)
+        return error;
+    error = namespace_set(namespace_of(object), text, length,
+                          port ? container_of(port, struct port, object) : NULL);
+    if (port)
+        object_put(port);
+    return error;
+}

@@ -1,0 +1,104 @@
+/* The way back to user mode: kills, suspension, kicks and rescheduling. See return.h.
+ *
+ * A kick (THREAD_INTERRUPT, a signal for a Linux program) finds the thread in one of four places:
+ *
+ *     in the program, with a full frame           registers go to block->frame; enter kick_entry
+ *     in the program, in a native system call     no full frame here: an interrupt to ourselves makes one
+ *     in the personality                          block->kick = 1: it looks before it returns
+ *     in the personality's return window          the same, and the window starts over
+ */
+#include "kernel/sched/return.h"
+
+#include "kernel/exception.h"
+#include "kernel/process.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/wait.h"
+
+static bool has_work(const struct thread *self, uint32_t work)
+{
+    return __atomic_load_n(&self->work, __ATOMIC_ACQUIRE) & work;
+}
+
+/* Until resumed or killed. */
+static void park(struct thread *self)
+{
+    wait_prepare(0);
+    __atomic_store_n(&self->parked, 1, __ATOMIC_SEQ_CST);
+    /* thread_resume clears the bit, then looks at parked: one of us sees the other. */
+    if (has_work(self, WORK_SUSPEND))
+        (void)!wait_block(UINT64_MAX);
+    else
+        wait_abandon();
+    __atomic_store_n(&self->parked, 0, __ATOMIC_RELAXED);
+}
+
+void return_check(void)
+{
+    struct thread *self = thread_current();
+
+    for (;;) {
+        if (has_work(self, WORK_KILL))
+            thread_exit(0);
+        if (has_work(self, WORK_SUSPEND)) {
+            park(self);
+        } else if (__atomic_load_n(&cpu_self()->need_resched, __ATOMIC_ACQUIRE)) {
+            sched_preempt();
+        } else {
+            return;
+        }
+    }
+}
+
+static void clear_kick(struct thread *self)
+{
+    __atomic_fetch_and(&self->work, ~WORK_KICK, __ATOMIC_SEQ_CST);
+}
+
+static void latch_kick(struct thread *self)
+{
+    uint32_t one = 1;
+
+    clear_kick(self);
+    if (user_copy_out(UADDR(self->block + offsetof(struct abi_block, kick)), &one, sizeof(one)))
+        process_end(self->process, EXIT_EXCEPTION);
+}
+
+static void deliver_kick(struct thread *self, struct abi_frame *frame)
+{
+    const struct abi_personality *personality = &self->process->personality;
+    struct abi_frame registers;
+
+    if (!self->block) {
+        clear_kick(self); /* only there to end waits */
+        return;
+    }
+    if (!frame)
+        arch_thread_frame(self, &registers);
+
+    uint64_t rip = frame ? frame->rip : registers.rip;
+
+    if (personality_text(personality, rip)) {
+        latch_kick(self);
+        if (frame && rip >= personality->window_start && rip < personality->window_end) {
+            frame->rip = personality->window_start;
+            frame->rsp = self->block;
+        }
+    } else if (frame) {
+        clear_kick(self);
+        frame->vector = frame->error = frame->address = 0;
+        personality_enter(self, frame, personality->kick_entry);
+    } else {
+        arch_cpu_kick(cpu_self());
+    }
+}
+
+void user_return(struct abi_frame *frame)
+{
+    struct thread *self = thread_current();
+
+    return_check();
+    if (has_work(self, WORK_KICK)) {
+        deliver_kick(self, frame);
+        return_check();
+    }
+}

@@ -1,0 +1,372 @@
+/* Choosing and switching: see sched.h. */
+#include "kernel/sched/sched.h"
+
+#include "abi/errors.h"
+#include "kernel/panic.h"
+#include "kernel/sched/timer.h"
+#include "kernel/vmm/heap.h"
+
+static uint64_t idle_mask[CPU_MAX / 64]; /* CPUs in sched_idle: a hint where to put work */
+
+int sched_cpu_init(struct cpu *cpu)
+{
+    cpu->queue = heap_alloc(sizeof(*cpu->queue));
+    if (!cpu->queue)
+        return -E_NO_MEMORY;
+    queue_init(cpu->queue);
+    lock_init(&cpu->timer_lock, RANK_TIMER, "timers");
+    cpu->timer_programmed = UINT64_MAX;
+    return 0;
+}
+
+static bool allowed(const struct thread *thread, const struct cpu *cpu)
+{
+    return !thread->affinity || (cpu->index < 64 && (thread->affinity & BIT(cpu->index)));
+}
+
+static bool cpu_is_idle(uint32_t index)
+{
+    return __atomic_load_n(&idle_mask[index / 64], __ATOMIC_RELAXED) & BIT(index % 64);
+}
+
+/* Where a thread that became ready should run. */
+static struct cpu *place(struct thread *thread)
+{
+    struct cpu *last = thread->cpu;
+
+    if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
+        return last;
+    if (last && allowed(thread, last) && cpu_is_idle(last->index))
+        return last;
+    for (uint32_t word = 0; word < ARRAY_SIZE(idle_mask); word++) {
+        uint64_t idle = __atomic_load_n(&idle_mask[word], __ATOMIC_RELAXED);
+
+        if (thread->affinity)
+            idle &= word == 0 ? thread->affinity : 0;
+        if (idle)
+            return cpus[word * 64 + (uint32_t)__builtin_ctzll(idle)];
+    }
+    if (last && last->online && allowed(thread, last))
+        return last;
+    if (allowed(thread, cpu_self()))
+        return cpu_self();
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (allowed(thread, cpus[i]))
+            return cpus[i];
+    return cpu_self(); /* affinity to CPUs that do not exist is refused when it is set */
+}
+
+/* The fair class's clock follows whoever is furthest behind, the running thread included; else a thread that ran
+ * alone for long would owe all that time to the next one to arrive. */
+static void advance_floor(struct cpu_queue *queue, const struct thread *running)
+{
+    struct thread *first = rb_entry(rb_first(&queue->fair), struct thread, queue_node);
+    uint64_t least = queue->virtual_floor;
+
+    if (running->process && running->priority == PRIORITY_FAIR)
+        least = running->virtual_time;
+    if (first)
+        least = MIN(least, first->virtual_time);
+    queue->virtual_floor = MAX(queue->virtual_floor, least);
+}
+
+static void enqueue(struct thread *thread)
+{
+    struct cpu *cpu = place(thread);
+    bool local = cpu == cpu_self(), preempts = false;
+
+    lock_acquire(&cpu->queue->lock);
+    if (local) {
+        struct thread *running = cpu->current;
+        uint64_t now = arch_cycles();
+
+        queue_charge(running, now - running->started_at);
+        running->started_at = now;
+        advance_floor(cpu->queue, running);
+    }
+    if (thread->cpu != cpu) /* virtual times of different queues do not compare */
+        thread->virtual_time = cpu->queue->virtual_floor;
+    thread->cpu = cpu;
+    queue_insert(cpu->queue, thread);
+    if (local)
+        preempts = queue_outranks(thread, cpu->current);
+    lock_release(&cpu->queue->lock);
+
+    if (local) {
+        if (preempts)
+            cpu->need_resched = 1;
+        else
+            timer_want(cpu->queue->slice_end);
+        return;
+    }
+    /* Even without preemption: the other CPU must start its slice timer now that somebody waits. */
+    __atomic_store_n(&cpu->need_resched, 1, __ATOMIC_SEQ_CST);
+    arch_cpu_kick(cpu);
+}
+
+void sched_ready(struct thread *thread, unsigned flags)
+{
+    struct cpu *cpu = cpu_self();
+
+    thread->state = THREAD_READY;
+    if ((flags & SCHED_HANDOFF) && !cpu->queue->next && allowed(thread, cpu) &&
+        !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE)) {
+        cpu->queue->next = thread;
+        cpu->need_resched = 1; /* unless the caller blocks, it is queued at the return to user mode */
+        return;
+    }
+    enqueue(thread);
+}
+
+void sched_flush_handoff(void)
+{
+    struct thread *next = cpu_self()->queue->next;
+
+    if (next) {
+        cpu_self()->queue->next = NULL;
+        enqueue(next);
+    }
+}
+
+static struct thread *steal(struct cpu *cpu)
+{
+    for (uint32_t i = 1; i < cpu_count; i++) {
+        struct cpu *victim = cpus[(cpu->index + i) % cpu_count];
+
+        if (!victim->online || !__atomic_load_n(&victim->queue->length, __ATOMIC_RELAXED))
+            continue;
+        lock_acquire(&victim->queue->lock);
+        struct thread *thread = queue_steal(victim->queue, cpu->index);
+        lock_release(&victim->queue->lock);
+        if (thread) {
+            thread->virtual_time = cpu->queue->virtual_floor;
+            return thread;
+        }
+    }
+    return NULL;
+}
+
+static struct thread *choose(struct cpu *cpu)
+{
+    struct cpu_queue *queue = cpu->queue;
+    struct thread *next = queue->next;
+
+    if (next) {
+        queue->next = NULL;
+        /* The slice goes with it, unless something of a higher level waits. */
+        if (likely(!queue->levels || next->priority > 31u - (uint32_t)__builtin_clz(queue->levels)))
+            return next;
+        lock_acquire(&queue->lock);
+        queue_insert(queue, next);
+        next = queue_pick(queue);
+        lock_release(&queue->lock);
+        return next;
+    }
+    if (queue->length) {
+        lock_acquire(&queue->lock);
+        next = queue_pick(queue);
+        lock_release(&queue->lock);
+    }
+    if (!next)
+        next = steal(cpu);
+    queue->slice_end = arch_clock() + SLICE_NS;
+    return next ? next : cpu->idle;
+}
+
+void sched_switch(void)
+{
+    struct cpu *cpu = cpu_self();
+    struct thread *self = cpu->current;
+
+    /* Before choosing: what is queued after the choice sets it again. */
+    __atomic_store_n(&cpu->need_resched, 0, __ATOMIC_SEQ_CST);
+
+    struct thread *next = choose(cpu);
+    uint64_t now = arch_cycles();
+
+    queue_charge(self, now - self->started_at);
+    next->started_at = now;
+    if (cpu->queue->length)
+        timer_want(cpu->queue->slice_end);
+    if (next == self) {
+        self->state = THREAD_RUNNING;
+        return;
+    }
+    next->state = THREAD_RUNNING;
+    next->cpu = cpu;
+    next->on_cpu = 1;
+    cpu->current = next;
+    cpu->context_switches++;
+    arch_switch(self, next);
+}
+
+/* On the new thread's stack: the previous one is off its own. */
+void sched_switched(struct thread *previous)
+{
+    bool dead = previous->state == THREAD_DEAD;
+
+    bool migrates = previous->migrating;
+
+    previous->migrating = false;
+    __atomic_store_n(&previous->on_cpu, 0, __ATOMIC_RELEASE);
+    if (unlikely(dead))
+        thread_reap(previous);
+    else if (unlikely(migrates))
+        enqueue(previous);
+}
+
+/* The caller goes behind its equals. */
+void sched_yield(void)
+{
+    struct cpu *cpu = cpu_self();
+    struct thread *self = cpu->current;
+
+    if (!cpu->queue->length && !cpu->queue->next)
+        return;
+    sched_flush_handoff();
+    if (self == cpu->idle) {
+        sched_switch();
+        return;
+    }
+    lock_acquire(&cpu->queue->lock);
+    struct thread *last = rb_entry(rb_first(&cpu->queue->fair), struct thread, queue_node);
+    if (last && self->priority == PRIORITY_FAIR && self->virtual_time <= last->virtual_time)
+        self->virtual_time = last->virtual_time + 1;
+    self->state = THREAD_READY;
+    queue_insert(cpu->queue, self);
+    lock_release(&cpu->queue->lock);
+    sched_switch();
+}
+
+/* The caller may no longer run here: it is queued elsewhere once it is off its stack. */
+static void migrate(struct thread *self)
+{
+    self->migrating = true;
+    self->state = THREAD_READY;
+    sched_switch();
+}
+
+/* need_resched was set: give way if somebody outranks the caller or its slice is over. */
+void sched_preempt(void)
+{
+    struct cpu *cpu = cpu_self();
+    struct cpu_queue *queue = cpu->queue;
+    struct thread *self = cpu->current;
+
+    cpu->need_resched = 0;
+    sched_flush_handoff();
+    if (unlikely(!allowed(self, cpu))) {
+        migrate(self);
+        return;
+    }
+    if (!queue->length)
+        return;
+
+    uint64_t now = arch_cycles();
+    bool leave = arch_clock() >= queue->slice_end;
+
+    queue_charge(self, now - self->started_at);
+    self->started_at = now;
+    lock_acquire(&queue->lock);
+    if (queue->levels) {
+        uint32_t top = 32u - (uint32_t)__builtin_clz(queue->levels);
+
+        leave = top > self->priority || (leave && top == self->priority);
+    } else if (self->priority != PRIORITY_FAIR) {
+        leave = false;
+    } else {
+        struct thread *first = rb_entry(rb_first(&queue->fair), struct thread, queue_node);
+
+        leave = leave || queue_outranks(first, self);
+        advance_floor(queue, self);
+    }
+    if (leave) {
+        self->state = THREAD_READY;
+        queue_insert(queue, self);
+    }
+    lock_release(&queue->lock);
+    if (leave)
+        sched_switch();
+    else
+        timer_want(queue->slice_end);
+}
+
+void sched_idle(void)
+{
+    struct cpu *cpu = cpu_self();
+
+    for (;;) {
+        cpu->need_resched = 0;
+        __atomic_fetch_or(&idle_mask[cpu->index / 64], BIT(cpu->index % 64), __ATOMIC_SEQ_CST);
+        /* Work queued before the bit was seen is found here; later work comes with a kick. */
+        bool work = cpu->queue->next || __atomic_load_n(&cpu->queue->length, __ATOMIC_SEQ_CST) ||
+                    __atomic_load_n(&cpu->need_resched, __ATOMIC_SEQ_CST);
+        if (!work) {
+            struct thread *stolen = steal(cpu);
+
+            if (stolen) {
+                cpu->queue->next = stolen;
+                work = true;
+            }
+        }
+        if (!work)
+            arch_idle();
+        __atomic_fetch_and(&idle_mask[cpu->index / 64], ~BIT(cpu->index % 64), __ATOMIC_SEQ_CST);
+        if (cpu->queue->next || cpu->queue->length)
+            sched_switch();
+    }
+}
+
+/* Changes where a queued thread stands: out, change, in. */
+void sched_set_priority(struct thread *thread, uint32_t priority, uint32_t weight)
+{
+    for (;;) {
+        struct cpu *cpu = __atomic_load_n(&thread->cpu, __ATOMIC_ACQUIRE);
+
+        if (!cpu) { /* never ran */
+            thread->priority = priority;
+            thread->weight = weight;
+            return;
+        }
+        lock_acquire(&cpu->queue->lock);
+        if (thread->cpu != cpu) { /* stolen meanwhile */
+            lock_release(&cpu->queue->lock);
+            continue;
+        }
+        bool queued = thread->queued;
+
+        if (queued)
+            queue_remove(cpu->queue, thread);
+        thread->priority = priority;
+        thread->weight = weight;
+        if (queued)
+            queue_insert(cpu->queue, thread);
+        lock_release(&cpu->queue->lock);
+        if (cpu == cpu_self())
+            cpu->need_resched = 1;
+        return;
+    }
+}
+
+/* Takes effect when the thread next comes past the scheduler, at once if it runs. */
+void sched_set_affinity(struct thread *thread, uint64_t mask)
+{
+    __atomic_store_n(&thread->affinity, mask, __ATOMIC_RELAXED);
+
+    struct cpu *cpu = thread->cpu;
+
+    if (!cpu || allowed(thread, cpu))
+        return;
+    __atomic_store_n(&cpu->need_resched, 1, __ATOMIC_SEQ_CST);
+    if (cpu != cpu_self())
+        arch_cpu_kick(cpu);
+}
+
+uint64_t sched_cpu_time(struct thread *thread)
+{
+    uint64_t cycles = thread->cpu_time;
+
+    if (thread == thread_current())
+        cycles += arch_cycles() - thread->started_at;
+    return (uint64_t)((unsigned __int128)cycles * 1000000000u / arch_cycles_hz());
+}

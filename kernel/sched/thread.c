@@ -1,0 +1,155 @@
+/* Threads: making, starting and ending them. See thread.h. */
+#include "kernel/sched/thread.h"
+
+#include "abi/errors.h"
+#include "kernel/ipc/command.h"
+#include "kernel/panic.h"
+#include "kernel/sched/futex.h"
+#include "kernel/sched/return.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/wait.h"
+#include "kernel/types.h"
+#include "kernel/vmm/heap.h"
+#include "kernel/vmm/space.h"
+
+static struct cache thread_cache = CACHE_INIT("thread", sizeof(struct thread), 64);
+
+/* The first thing a thread does, on its kernel stack. */
+static void thread_main(void)
+{
+    struct thread *self = thread_current();
+    struct thread_start start = self->start;
+
+    return_check();
+    arch_enter_user(start.entry, start.stack, start.argument, start.argument2);
+}
+
+static struct thread *thread_make(void)
+{
+    struct thread *thread = cache_alloc(&thread_cache);
+
+    if (!thread)
+        return NULL;
+    object_init(&thread->object, OBJECT_THREAD);
+    lock_init(&thread->lock, RANK_THREAD, "thread");
+    list_init(&thread->sibling);
+    list_init(&thread->queue_link);
+    thread->weight = WEIGHT_USUAL;
+    return thread;
+}
+
+int thread_new(struct process *process, struct thread **result)
+{
+    struct thread *thread = thread_make();
+    int error = -E_NO_MEMORY;
+
+    if (!thread)
+        return error;
+    thread->stack_top = arch_stack_alloc();
+    thread->command = command_new(thread);
+    if (!thread->stack_top || !thread->command || arch_thread_create(thread))
+        goto failed;
+
+    lock_acquire(&process->lock);
+    if (process->state != PROCESS_ALIVE) {
+        lock_release(&process->lock);
+        error = -E_NO_PROCESS;
+        goto failed;
+    }
+    object_get(&process->object);
+    thread->process = process;
+    list_append(&process->threads, &thread->sibling);
+    process->thread_count++;
+    lock_release(&process->lock);
+    *result = thread;
+    return 0;
+
+failed:
+    object_put(&thread->object);
+    return error;
+}
+
+void thread_start(struct thread *thread, const struct thread_start *start)
+{
+    thread->start = *start;
+    arch_set_fs(thread, start->fs_base);
+    arch_set_gs(thread, start->gs_base);
+    object_get(&thread->object); /* for as long as it runs: thread_reap puts it */
+    arch_thread_init(thread, thread->stack_top, thread_main);
+    lock_acquire(&thread->lock);
+    sched_ready(thread, 0);
+    lock_release(&thread->lock);
+}
+
+struct thread *thread_new_idle(struct cpu *cpu)
+{
+    struct thread *thread = thread_make();
+
+    if (!thread || arch_thread_create(thread))
+        return NULL;
+    thread->cpu = cpu;
+    thread->on_cpu = 1;
+    thread->state = THREAD_RUNNING;
+    thread->started_at = arch_cycles();
+    return thread;
+}
+
+void thread_exit(uint64_t clear)
+{
+    struct thread *self = thread_current();
+
+    if (clear) {
+        uint32_t zero = 0;
+
+        /* The word may be gone: then nobody waits on it either. */
+        if (user_copy_out(UADDR(clear), &zero, sizeof(zero)) == 0)
+            futex_wake_all(UADDR(clear));
+    }
+    process_thread_gone(self);
+    sched_flush_handoff();
+    lock_acquire(&self->lock);
+    self->state = THREAD_DEAD;
+    lock_release(&self->lock);
+    sched_switch();
+    panic("a dead thread ran");
+}
+
+/* On another thread's stack, right after the switch away from the dead one. */
+void thread_reap(struct thread *thread)
+{
+    struct process *process = thread->process;
+
+    if (thread->leaving)
+        space_put(thread->leaving);
+    arch_stack_free(thread->stack_top);
+    thread->stack_top = NULL;
+    object_signal(&thread->object, SIGNAL_EXITED, 0);
+    process_thread_reaped(process, thread->leaving != NULL);
+    object_put(&thread->object);
+}
+
+void thread_kill(struct thread *thread)
+{
+    thread_post_work(thread, WORK_KILL);
+}
+
+void thread_resume(struct thread *thread)
+{
+    __atomic_fetch_and(&thread->work, ~WORK_SUSPEND, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&thread->parked, __ATOMIC_SEQ_CST))
+        thread_wake(thread, 0, 0);
+}
+
+void thread_destroy(struct object *object)
+{
+    struct thread *thread = container_of(object, struct thread, object);
+
+    if (thread->command)
+        command_free(thread->command);
+    arch_thread_destroy(thread);
+    if (thread->stack_top)
+        arch_stack_free(thread->stack_top);
+    if (thread->process)
+        object_put(&thread->process->object);
+    cache_free(&thread_cache, thread);
+}

@@ -1,0 +1,98 @@
+/* Waiting: see wait.h. */
+#include "kernel/sched/wait.h"
+
+#include "abi/errors.h"
+#include "kernel/panic.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/timer.h"
+
+struct wait_timer {
+    struct timer timer;
+    struct thread *thread;
+};
+
+static void wait_timer_fire(struct timer *timer)
+{
+    thread_wake(container_of(timer, struct wait_timer, timer)->thread, -E_TIMED_OUT, 0);
+}
+
+void wait_prepare(uint32_t flags)
+{
+    __atomic_store_n(&thread_current()->waiting, WAIT_ARMED | flags, __ATOMIC_RELEASE);
+}
+
+bool wait_abandon(void)
+{
+    struct thread *self = thread_current();
+
+    lock_acquire(&self->lock);
+    bool mine = self->waiting != 0;
+    self->waiting = 0;
+    lock_release(&self->lock);
+    return mine;
+}
+
+static bool interrupted(const struct thread *thread)
+{
+    uint32_t work = __atomic_load_n(&thread->work, __ATOMIC_SEQ_CST);
+
+    if ((work & WORK_KILL) && !(thread->waiting & WAIT_UNKILLABLE))
+        return true;
+    return (work & WORK_KICK) && (thread->waiting & WAIT_INTERRUPTIBLE);
+}
+
+int wait_block(uint64_t deadline)
+{
+    struct thread *self = thread_current();
+    struct wait_timer timer = {.timer = {.fire = wait_timer_fire}, .thread = self};
+    bool timed = deadline != UINT64_MAX;
+
+    if (timed)
+        timer_start(&timer.timer, deadline);
+    lock_acquire(&self->lock);
+    if (self->waiting && interrupted(self)) {
+        self->waiting = 0;
+        self->wait_result = -E_INTERRUPTED;
+    }
+    bool sleep = self->waiting != 0;
+    if (sleep)
+        self->state = THREAD_BLOCKED;
+    lock_release(&self->lock);
+    if (sleep)
+        sched_switch();
+    if (timed)
+        timer_cancel(&timer.timer);
+    return self->wait_result;
+}
+
+bool thread_wake(struct thread *thread, int result, unsigned sched_flags)
+{
+    lock_acquire(&thread->lock);
+    bool mine = thread->waiting != 0;
+
+    if (mine) {
+        thread->waiting = 0;
+        thread->wait_result = result;
+        if (thread->state == THREAD_BLOCKED)
+            sched_ready(thread, sched_flags);
+    }
+    lock_release(&thread->lock);
+    return mine;
+}
+
+/* Killed, kicked or suspended: end its wait if that may be, and make it look at its work soon. */
+void thread_post_work(struct thread *thread, uint32_t work)
+{
+    __atomic_fetch_or(&thread->work, work, __ATOMIC_SEQ_CST);
+    lock_acquire(&thread->lock);
+    if (thread->waiting && interrupted(thread)) {
+        thread->waiting = 0;
+        thread->wait_result = -E_INTERRUPTED;
+        if (thread->state == THREAD_BLOCKED)
+            sched_ready(thread, 0);
+    }
+    struct cpu *cpu = thread->state == THREAD_RUNNING ? thread->cpu : NULL;
+    lock_release(&thread->lock);
+    if (cpu && cpu != cpu_self())
+        arch_cpu_kick(cpu);
+}
