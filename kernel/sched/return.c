@@ -2,10 +2,11 @@
  *
  * A kick (THREAD_INTERRUPT, a signal for a Linux program) finds the thread in one of four places:
  *
- *     in the program, with a full frame           registers go to block->frame; enter kick_entry
- *     in the program, in a native system call     no full frame here: an interrupt to ourselves makes one
- *     in the personality                          block->kick = 1: it looks before it returns
- *     in the personality's return window          the same, and the window starts over
+ *     in the program                         registers go to block->frame; enter kick_entry
+ *     in the personality                     block->kick = 1: it looks before it returns
+ *     in the personality's return window     the same, and the window starts over
+ *     in a native system call                block->kick = 1. A program that makes native calls itself (a service)
+ *                                            gets -E_INTERRUPTED, and the signal with its next foreign call
  */
 #include "kernel/sched/return.h"
 
@@ -66,29 +67,21 @@ static void latch_kick(struct thread *self)
 static void deliver_kick(struct thread *self, struct abi_frame *frame)
 {
     const struct abi_personality *personality = &self->process->personality;
-    struct abi_frame registers;
 
     if (!self->block) {
         clear_kick(self); /* only there to end waits */
-        return;
-    }
-    if (!frame)
-        arch_thread_frame(self, &registers);
-
-    uint64_t rip = frame ? frame->rip : registers.rip;
-
-    if (personality_text(personality, rip)) {
+    } else if (!frame) {
         latch_kick(self);
-        if (frame && rip >= personality->window_start && rip < personality->window_end) {
+    } else if (personality_text(personality, frame->rip)) {
+        latch_kick(self);
+        if (frame->rip >= personality->window_start && frame->rip < personality->window_end) {
             frame->rip = personality->window_start;
             frame->rsp = self->block;
         }
-    } else if (frame) {
+    } else {
         clear_kick(self);
         frame->vector = frame->error = frame->address = 0;
         personality_enter(self, frame, personality->kick_entry);
-    } else {
-        arch_cpu_kick(cpu_self());
     }
 }
 
