@@ -39,7 +39,7 @@ static struct {
     uint32_t count;
 } held[CPU_MAX];
 
-void lock_debug_acquire(struct lock *lock)
+static void check_order(const struct lock *lock, bool nested)
 {
     uint32_t index = cpu_self()->index;
 
@@ -48,10 +48,20 @@ void lock_debug_acquire(struct lock *lock)
 
         if (other == lock)
             panic("lock %s: taken twice by one CPU", lock->name);
-        if (other->rank >= lock->rank)
+        if (other->rank > lock->rank || (other->rank == lock->rank && !(nested && other < lock)))
             panic("lock %s (rank %u): taken while holding %s (rank %u)", lock->name, lock->rank,
                   other->name, other->rank);
     }
+}
+
+void lock_debug_acquire(struct lock *lock)
+{
+    check_order(lock, false);
+}
+
+static void lock_debug_acquire_nested(struct lock *lock)
+{
+    check_order(lock, true);
 }
 
 void lock_debug_acquired(struct lock *lock)
@@ -91,6 +101,11 @@ bool lock_held(struct lock *lock)
 
 #else
 
+static void lock_debug_acquire_nested(struct lock *lock)
+{
+    (void)lock;
+}
+
 bool lock_held(struct lock *lock)
 {
     (void)lock;
@@ -98,3 +113,13 @@ bool lock_held(struct lock *lock)
 }
 
 #endif
+
+void lock_acquire_nested(struct lock *lock)
+{
+    lock_debug_acquire_nested(lock);
+    uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+
+    if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
+        lock_wait(lock, ticket);
+    lock_debug_acquired(lock);
+}

@@ -49,13 +49,13 @@ ap_low:
 
     .text
 ap_high:
-    movq kernel_root, %rax /* the list and the stacks are only there */
-    movq %rax, %cr3
-    movl $SELECTOR_KERNEL_DATA, %eax
+    movl $SELECTOR_KERNEL_DATA, %eax /* while the GDT is still mapped */
     movl %eax, %ss
     xorl %eax, %eax /* a null selector, and CPUID's leaf 0 */
     movl %eax, %ds
     movl %eax, %es
+    movq kernel_root, %rcx /* the list and the stacks are only there */
+    movq %rcx, %cr3
 
     /* The APIC id: 32 bits from leaf 0xb where that says something, else 8 bits from leaf 1. */
     cpuid

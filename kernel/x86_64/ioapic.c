@@ -18,8 +18,6 @@
 #include "kernel/x86_64/port.h"
 #include "kernel/x86_64/routing.h"
 
-void irq_interrupt(uint32_t gsi);
-
 #define INDEX   0x00u
 #define WINDOW  0x10u
 #define VERSION 0x01u

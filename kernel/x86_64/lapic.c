@@ -15,8 +15,6 @@
 #include "kernel/x86_64/machine.h"
 #include "kernel/x86_64/scale.h"
 
-void timer_interrupt(void);
-
 /* Registers by their offset in memory; the MSR is 0x800 + offset / 16. */
 #define ID            0x020u
 #define VERSION       0x030u

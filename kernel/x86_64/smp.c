@@ -44,7 +44,6 @@ struct starting *smp_starting;
 uint32_t smp_starting_count;
 static uint32_t go;
 
-NORETURN void cpu_main(struct cpu *cpu);
 NORETURN void smp_entry(struct starting *starting);
 
 uint32_t smp_cpu_count(void)

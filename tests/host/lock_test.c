@@ -54,6 +54,20 @@ TEST(locks_are_taken_in_order)
     CHECK(PANICS(lock_release(&low)));
 }
 
+TEST(two_of_a_rank_in_address_order)
+{
+    struct lock pair[2];
+
+    fake_init();
+    lock_init(&pair[0], RANK_THREAD, "first");
+    lock_init(&pair[1], RANK_THREAD, "second");
+    lock_acquire(&pair[0]);
+    lock_acquire_nested(&pair[1]);
+    lock_release(&pair[0]);
+    CHECK(PANICS(lock_acquire_nested(&pair[0])));
+    lock_release(&pair[1]);
+}
+
 static struct lock shared;
 static unsigned counter;
 
