@@ -113,10 +113,13 @@ struct arch_cpu {
     struct ist_stack ist[IST_COUNT] ALIGNED(16);
 };
 
+/* The word at GS base, arch_cpu.self. A variable in that address space, at 0 (offsets.c), rather than asm: so the
+ * compiler knows that its value lasts until the next call, and no longer: the thread may be on another CPU then. */
+extern struct cpu *__seg_gs cpu_at_gs;
+
 static inline struct cpu *cpu_self(void)
 {
-    /* A named address space rather than asm: the compiler may keep the answer until the next call, and no longer. */
-    return *(struct cpu *__seg_gs *)0;
+    return cpu_at_gs;
 }
 
 static inline void arch_pause(void)

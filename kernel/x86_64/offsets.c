@@ -12,6 +12,7 @@ void offsets_for_assembly(void);
 
 void offsets_for_assembly(void)
 {
+    OFFSET(cpu_at_gs, struct cpu, arch.self);
     OFFSET(CPU_KERNEL_STACK, struct cpu, arch.kernel_stack);
     OFFSET(CPU_USER_RSP, struct cpu, arch.user_rsp);
     OFFSET(CPU_CURRENT, struct cpu, current);
