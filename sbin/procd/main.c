@@ -292,6 +292,36 @@ static int64_t proc_alarm(void *context, struct command *command)
     return 0;
 }
 
+/* POSIX 11.1.4: what a terminal does about a process that reads, or writes with TOSTOP, in the background. */
+static int64_t proc_terminal(void *context, struct command *command)
+{
+    (void)context;
+    const uint64_t *args = command->message.args;
+    const struct process *process = process_by_badge(&table, args[0]);
+    struct proc_siginfo info = {.signal = (int32_t)args[3]};
+    if (!process)
+        return -E_NO_PROCESS;
+    if (info.signal && info.signal != SIGNAL_TERMINAL_IN && info.signal != SIGNAL_TERMINAL_OUT)
+        return -E_INVALID;
+    enum proc_terminal verdict = TERMINAL_ALLOWED;
+    bool background = process->sid == (int32_t)args[1] && process->pgid != (int32_t)args[2];
+    if (info.signal && background) {
+        bool deaf = (process->ignored | process->blocked) & SIGNAL_BIT(info.signal);
+        if (deaf && info.signal == SIGNAL_TERMINAL_OUT)
+            verdict = TERMINAL_ALLOWED;
+        else if (deaf || group_orphaned(&table, process->pgid))
+            verdict = TERMINAL_ORPHANED;
+        else
+            verdict = TERMINAL_SIGNALLED;
+    }
+    command->reply.values[0] = verdict;
+    command->reply.values[1] = (uint32_t)process->pid | (uint64_t)process->uid << 32;
+    command->reply.values[2] = (uint32_t)process->pgid | (uint64_t)process->sid << 32;
+    if (verdict == TERMINAL_SIGNALLED)
+        signal_send_group(&table, process->pgid, &info);
+    return 0;
+}
+
 static bool path_is(const struct command *command, const char *path)
 {
     return command->path_length == strlen(path) &&
@@ -470,6 +500,7 @@ static command_handler *const operations[SERVICE_OPERATIONS] = {
     [SERVICE_INDEX(PROC_STOPPED)] = proc_stopped,
     [SERVICE_INDEX(PROC_LIST)] = proc_list,
     [SERVICE_INDEX(PROC_ALARM)] = proc_alarm,
+    [SERVICE_INDEX(PROC_TERMINAL)] = proc_terminal,
 };
 
 int main(void)

@@ -1,0 +1,124 @@
+/* The line discipline: what a terminal makes of the bytes that come and go (POSIX chapter 11, Linux's n_tty).
+ *
+ *     device --line_input--> [edit, echo, signals] --line_read--> program
+ *     device <--line_output_take-- [output queue] <--line_write-- program
+ *
+ * Pure: it owns its queues and knows no device, no processes and no time. In canonical mode what is read is whole
+ * lines; the line being edited is not readable yet. Queues are rings of LINE_INPUT and LINE_OUTPUT bytes: input that
+ * finds no room is dropped (a newline still ends a full line), echo too; writes take as much as fits.
+ */
+#pragma once
+
+#include "abi/tty.h"
+#include "lib/base/base.h"
+
+#define LINE_INPUT  4096u /* Linux's MAX_CANON and n_tty buffer; powers of two */
+#define LINE_OUTPUT 16384u
+
+/* Linux's termios flags. */
+enum line_input_flag {
+    LINE_IGNBRK = 0x1,
+    LINE_BRKINT = 0x2,
+    LINE_ISTRIP = 0x20,
+    LINE_INLCR = 0x40,
+    LINE_IGNCR = 0x80,
+    LINE_ICRNL = 0x100,
+    LINE_IXON = 0x400,
+    LINE_IXANY = 0x800,
+    LINE_IMAXBEL = 0x2000,
+    LINE_IUTF8 = 0x4000,
+};
+
+enum line_output_flag {
+    LINE_OPOST = 0x1,
+    LINE_ONLCR = 0x4,
+    LINE_OCRNL = 0x8,
+    LINE_ONOCR = 0x10,
+    LINE_ONLRET = 0x20,
+    LINE_TABS = 0x1800,
+};
+
+enum line_local_flag {
+    LINE_ISIG = 0x1,
+    LINE_ICANON = 0x2,
+    LINE_ECHO = 0x8,
+    LINE_ECHOE = 0x10,
+    LINE_ECHOK = 0x20,
+    LINE_ECHONL = 0x40,
+    LINE_NOFLSH = 0x80,
+    LINE_TOSTOP = 0x100,
+    LINE_ECHOCTL = 0x200,
+    LINE_ECHOKE = 0x800,
+    LINE_IEXTEN = 0x8000,
+};
+
+enum line_character {
+    LINE_VINTR,
+    LINE_VQUIT,
+    LINE_VERASE,
+    LINE_VKILL,
+    LINE_VEOF,
+    LINE_VTIME,
+    LINE_VMIN,
+    LINE_VSWTC,
+    LINE_VSTART,
+    LINE_VSTOP,
+    LINE_VSUSP,
+    LINE_VEOL,
+    LINE_VREPRINT,
+    LINE_VDISCARD,
+    LINE_VWERASE,
+    LINE_VLNEXT,
+    LINE_VEOL2,
+};
+
+/* Signals for the foreground group, Linux's numbers. */
+enum line_signal { LINE_SIGINT = 2, LINE_SIGQUIT = 3, LINE_SIGTSTP = 20 };
+
+struct line {
+    struct tty_attributes attributes;
+    /* Positions count up for ever; the ring index is the position modulo the size. read <= lines <= end:
+     * [read, lines) are complete lines, [lines, end) is being edited (canonical) or simply input (raw). */
+    uint8_t input[LINE_INPUT];
+    uint8_t delimiter[LINE_INPUT / 8]; /* bit: this byte ends a line; a NUL so marked is an end of file */
+    uint64_t read, lines, end;
+    uint8_t output[LINE_OUTPUT];
+    uint64_t output_read, output_end;
+    uint32_t column;       /* of the cursor, as far as output tells */
+    uint32_t edit_column;  /* where the line being edited began */
+    bool literal;          /* the next byte is taken as it is (VLNEXT) */
+    bool stopped;          /* output is (VSTOP, TCOOFF) */
+};
+
+void line_init(struct line *line);
+
+/* One byte from the device. The signal it means for the foreground group, or 0. */
+int line_input(struct line *line, uint8_t byte);
+
+/* Whether a read would find something: a line (canonical), or `minimum` bytes. */
+bool line_readable(const struct line *line, size_t minimum);
+
+/* Bytes a read could return at most (FIONREAD). */
+size_t line_pending(const struct line *line);
+
+/* Up to size bytes, in canonical mode at most one line; *end_of_file: an end of file was typed (count is 0 then). */
+size_t line_read(struct line *line, uint8_t *buffer, size_t size, bool *end_of_file);
+
+/* Takes as many of the program's bytes as find room: the count. */
+size_t line_write(struct line *line, const uint8_t *bytes, size_t count);
+
+/* The next bytes for the device; none while output is stopped. */
+size_t line_output_take(struct line *line, uint8_t *buffer, size_t size);
+size_t line_output_pending(const struct line *line);
+size_t line_output_room(const struct line *line);
+
+void line_flush_input(struct line *line);
+void line_flush_output(struct line *line);
+
+/* New attributes; a change of canonical mode makes what was typed so far readable, as Linux does. */
+void line_set_attributes(struct line *line, const struct tty_attributes *attributes);
+
+static inline bool line_canonical(const struct line *line)
+{
+    return line->attributes.local & LINE_ICANON;
+}
