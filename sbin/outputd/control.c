@@ -1,0 +1,253 @@
+/* Attributes, size, session and foreground group, queues. Each code is a line of the table at the end. */
+#include "sbin/outputd/control.h"
+
+#include <string.h>
+
+#include "sbin/outputd/held.h"
+
+#define SIGTTOU_    22
+#define SIGWINCH_   28
+
+/* TTY_FLUSH's and TTY_FLOW's arguments, Linux's numbers. */
+enum { FLUSH_INPUT = 0, FLUSH_OUTPUT = 1, FLUSH_BOTH = 2 };
+enum { FLOW_STOP_OUTPUT = 0, FLOW_START_OUTPUT = 1, FLOW_STOP_INPUT = 2, FLOW_START_INPUT = 3 };
+
+typedef int64_t control_handler(struct terminal *terminal, struct command *command);
+
+/* Changing a terminal from the background stops the caller (POSIX tcsetattr, tcflush, ...). */
+static int64_t background_check(struct terminal *terminal, const struct command *command)
+{
+    struct caller caller;
+    if (!terminal->session)
+        return 0;
+    return terminal_job_control(terminal, command->message.caller, SIGTTOU_, &caller);
+}
+
+static int64_t get_attributes(struct terminal *terminal, struct command *command)
+{
+    return command_answer(command, &terminal->line.attributes, sizeof(struct tty_attributes));
+}
+
+static bool drained(const struct terminal *terminal)
+{
+    return list_empty(&terminal->writes) && line_output_pending(&terminal->line) == 0;
+}
+
+static int64_t set_attributes(struct terminal *terminal, struct command *command)
+{
+    uint32_t code = (uint32_t)command->message.args[0];
+    struct tty_attributes attributes;
+    int64_t result = command_read_exactly(command, &attributes, sizeof(attributes));
+    if (result >= 0)
+        result = background_check(terminal, command);
+    if (result < 0)
+        return result;
+    if (code != TTY_SET_ATTRIBUTES && !drained(terminal)) {
+        struct held *held = held_add(&terminal->drains, command);
+        if (!held)
+            return -E_NO_MEMORY;
+        held->code = code;
+        held->attributes = attributes;
+        return COMMAND_HELD;
+    }
+    if (code == TTY_SET_ATTRIBUTES_FLUSH)
+        line_flush_input(&terminal->line);
+    line_set_attributes(&terminal->line, &attributes);
+    terminal_changed(terminal);
+    return 0;
+}
+
+/* args[1] != 0: tcdrain. A break is not sent: the line has nobody who listens for it. */
+static int64_t send_break(struct terminal *terminal, struct command *command)
+{
+    int64_t result = background_check(terminal, command);
+    if (result < 0 || drained(terminal))
+        return result;
+    struct held *held = held_add(&terminal->drains, command);
+    if (!held)
+        return -E_NO_MEMORY;
+    held->code = TTY_SEND_BREAK;
+    return COMMAND_HELD;
+}
+
+void control_drained(struct terminal *terminal)
+{
+    bool changed = false;
+    list_for_each(struct held, held, &terminal->drains, link) {
+        if (held->code == TTY_SET_ATTRIBUTES_FLUSH)
+            line_flush_input(&terminal->line);
+        if (held->code != TTY_SEND_BREAK) {
+            line_set_attributes(&terminal->line, &held->attributes);
+            changed = true;
+        }
+        held_return(held, 0, 0, NULL, 0);
+    }
+    if (changed)
+        terminal_changed(terminal);
+}
+
+static int64_t flow(struct terminal *terminal, struct command *command)
+{
+    int64_t result = background_check(terminal, command);
+    if (result < 0)
+        return result;
+    switch (command->message.args[1]) {
+    case FLOW_STOP_OUTPUT:
+        terminal->line.stopped = true;
+        return 0;
+    case FLOW_START_OUTPUT:
+        terminal->line.stopped = false;
+        terminal_changed(terminal);
+        return 0;
+    case FLOW_STOP_INPUT:
+    case FLOW_START_INPUT: {
+        const uint8_t *characters = terminal->line.attributes.characters;
+        uint8_t byte = command->message.args[1] == FLOW_STOP_INPUT ? characters[LINE_VSTOP]
+                                                                   : characters[LINE_VSTART];
+        line_write(&terminal->line, &byte, byte ? 1 : 0);
+        terminal->output_ready(terminal);
+        return 0;
+    }
+    default:
+        return -E_INVALID;
+    }
+}
+
+static int64_t flush(struct terminal *terminal, struct command *command)
+{
+    uint64_t queue = command->message.args[1];
+    int64_t result = background_check(terminal, command);
+    if (result < 0)
+        return result;
+    if (queue > FLUSH_BOTH)
+        return -E_INVALID;
+    if (queue != FLUSH_OUTPUT)
+        line_flush_input(&terminal->line);
+    if (queue != FLUSH_INPUT)
+        line_flush_output(&terminal->line);
+    terminal_drained(terminal);
+    return 0;
+}
+
+/* args[1]: 1 takes it from another session (uid 0); args[2]: for that session instead of the caller's (uid 0).
+ * A session that has ended has lost its terminal. */
+static int64_t become_controlling(struct terminal *terminal, struct command *command)
+{
+    const uint64_t *args = command->message.args;
+    struct caller caller;
+    session_check(command->message.caller, 0, 0, 0, &caller);
+    if (!caller.known)
+        return -E_NO_PROCESS;
+    int32_t session = caller.sid, group = caller.pgid;
+    if (args[2]) {
+        if (caller.uid != 0)
+            return -E_PERMISSION;
+        session = group = (int32_t)args[2];
+    } else if (caller.sid != caller.pid) {
+        return -E_PERMISSION;
+    }
+    if (terminal->session == session)
+        return 0;
+    if (terminal->session && session_exists(terminal->session) && !(args[1] == 1 && caller.uid == 0))
+        return -E_PERMISSION;
+    terminal->session = session;
+    terminal->foreground = group;
+    return 0;
+}
+
+/* E_NOT_TERMINAL: it is not the caller's controlling terminal. */
+static int64_t own_terminal(const struct terminal *terminal, const struct command *command,
+                            struct caller *caller)
+{
+    session_check(command->message.caller, 0, 0, 0, caller);
+    if (!caller->known)
+        return -E_NO_PROCESS;
+    return terminal->session && caller->sid == terminal->session ? 0 : -E_NOT_TERMINAL;
+}
+
+static int64_t get_group(struct terminal *terminal, struct command *command)
+{
+    struct caller caller;
+    int64_t result = own_terminal(terminal, command, &caller);
+    command->reply.values[0] = (uint64_t)terminal->foreground;
+    return result;
+}
+
+static int64_t set_group(struct terminal *terminal, struct command *command)
+{
+    struct caller caller;
+    int32_t group;
+    int64_t result = command_read_exactly(command, &group, sizeof(group));
+    if (result >= 0)
+        result = own_terminal(terminal, command, &caller);
+    if (result >= 0)
+        result = background_check(terminal, command);
+    if (result < 0)
+        return result;
+    if (group <= 0)
+        return -E_INVALID;
+    if (!session_exists(-group))
+        return -E_PERMISSION;
+    terminal->foreground = group;
+    return 0;
+}
+
+static int64_t get_session(struct terminal *terminal, struct command *command)
+{
+    struct caller caller;
+    int64_t result = own_terminal(terminal, command, &caller);
+    command->reply.values[0] = (uint64_t)terminal->session;
+    return result;
+}
+
+static int64_t get_size(struct terminal *terminal, struct command *command)
+{
+    return command_answer(command, &terminal->size, sizeof(terminal->size));
+}
+
+static int64_t set_size(struct terminal *terminal, struct command *command)
+{
+    struct tty_size size;
+    int64_t result = command_read_exactly(command, &size, sizeof(size));
+    if (result < 0)
+        return result;
+    if (memcmp(&size, &terminal->size, sizeof(size)) != 0) {
+        terminal->size = size;
+        session_signal(terminal->foreground, SIGWINCH_);
+    }
+    return 0;
+}
+
+static int64_t get_pending(struct terminal *terminal, struct command *command)
+{
+    command->reply.values[0] = line_pending(&terminal->line);
+    return 0;
+}
+
+static const struct {
+    uint32_t code;
+    control_handler *handle;
+} controls[] = {
+    {TTY_GET_ATTRIBUTES, get_attributes},
+    {TTY_SET_ATTRIBUTES, set_attributes},
+    {TTY_SET_ATTRIBUTES_DRAIN, set_attributes},
+    {TTY_SET_ATTRIBUTES_FLUSH, set_attributes},
+    {TTY_SEND_BREAK, send_break},
+    {TTY_FLOW, flow},
+    {TTY_FLUSH, flush},
+    {TTY_CONTROLLING, become_controlling},
+    {TTY_GET_GROUP, get_group},
+    {TTY_SET_GROUP, set_group},
+    {TTY_GET_SIZE, get_size},
+    {TTY_SET_SIZE, set_size},
+    {TTY_PENDING, get_pending},
+    {TTY_GET_SESSION, get_session},
+};
+
+int64_t terminal_control(struct terminal *terminal, struct command *command)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(controls); i++)
+        if (controls[i].code == command->message.args[0])
+            return controls[i].handle(terminal, command);
+    return -E_NOT_TERMINAL;
+}

@@ -1,0 +1,55 @@
+/* A terminal: a line discipline, who may use it, the commands that wait for it, and its readiness.
+ *
+ *     device input -> terminal_input -> held reads are answered, signals sent
+ *     commands -> terminal_read / write / control -> answered, or held
+ *     terminal_output_take -> device; terminal_drained afterwards answers held writes and drains
+ *
+ * One thread. A held read leaves by input, a signal's flush, its time (VTIME), or cancellation, and then has
+ * taken nothing. A held write counts what it wrote: cancelled, it answers that.
+ */
+#pragma once
+
+#include "lib/base/list.h"
+#include "lib/sys/service.h"
+#include "sbin/outputd/line.h"
+
+struct terminal {
+    struct line line;
+    handle_t port;
+    int32_t session, foreground; /* 0: none */
+    struct tty_size size;
+    struct list files;  /* struct terminal_file */
+    struct list reads;  /* struct held */
+    struct list writes; /* struct held, in order */
+    struct list drains; /* struct held */
+    uint32_t ready;     /* SIGNAL_* last published */
+    void (*output_ready)(struct terminal *terminal); /* the device should look for output */
+};
+
+/* An open file: its address is the file's cookie. */
+struct terminal_file {
+    struct list link;
+    struct terminal *terminal;
+    uint64_t id;
+};
+
+void terminal_init(struct terminal *terminal, handle_t port,
+                   void (*output_ready)(struct terminal *terminal));
+
+int64_t terminal_open(struct terminal *terminal, struct command *command);
+void terminal_close(struct terminal_file *file);
+int64_t terminal_read(struct terminal *terminal, struct command *command);
+int64_t terminal_write(struct terminal *terminal, struct command *command);
+int64_t terminal_control(struct terminal *terminal, struct command *command);
+
+void terminal_input(struct terminal *terminal, const uint8_t *bytes, size_t count);
+
+/* Output went to the device: there is room again. */
+void terminal_drained(struct terminal *terminal);
+
+/* true: one of this terminal's held commands had the token, and was returned. */
+bool terminal_cancel(struct terminal *terminal, uint64_t token);
+
+/* When a held read's VTIME is over (DEADLINE_NEVER: none waits), and what to do then. */
+int64_t terminal_deadline(const struct terminal *terminal);
+void terminal_expire(struct terminal *terminal);
