@@ -72,6 +72,28 @@ static bool message_serve(struct service *service, struct command *command, cons
     return false;
 }
 
+/* A reply that carries a handle or a cookie: when its caller has left meanwhile, they are still ours. */
+static bool reply_owns(const struct service *service, const struct command *command)
+{
+    bool cookie = command->message.op == OP_OPEN && service->closed && command->reply.values[0];
+    return command->reply.handle_count || (cookie && command->reply.status == 0);
+}
+
+static void reply_return(struct service *service, struct command *command)
+{
+    struct abi_return *reply = &command->reply;
+    int64_t result = sys_proto_return(service->port, reply);
+    if (result >= 0)
+        return;
+    for (uint32_t i = 0; i < reply->handle_count; i++)
+        handle_drop(reply->handles[i]);
+    if (command->message.op == OP_OPEN && service->closed && reply->status == 0 &&
+        !reply->handle_count)
+        service->closed(service->context, reply->values[0]);
+    if (result != -E_CANCELLED) /* the reply itself was refused: the caller must not wait for ever */
+        command_return_value(service->port, reply->token, result, 0);
+}
+
 static int64_t service_loop(struct service *service)
 {
     size_t size = service->buffer_size ? service->buffer_size : BUFFER_SIZE;
@@ -83,6 +105,10 @@ static int64_t service_loop(struct service *service)
         int64_t deadline =
             service->deadline ? service->deadline(service->context) : DEADLINE_NEVER;
         command->port = service->port;
+        if (answer && reply_owns(service, command)) {
+            reply_return(service, command);
+            answer = false;
+        }
         if (answer)
             result = sys_proto_return_accept(service->port, &command->reply, &command->message,
                                              buffer, size, deadline);

@@ -328,6 +328,7 @@ static int64_t process_fill(const struct spawn *spawn, struct builder *builder, 
     result = sys_process_exec(process, exec);
     if (result >= 0) {
         /* From here on the handles are the child's: nothing may fail for a reason the caller could mend. */
+        handle_drop((handle_t)result); /* of the first thread */
         for (uint32_t i = 0; i < spawn->handle_count; i++)
             startup->handles[i].handle = values[i];
         result = sys_memory_op(memory, MEMORY_OP_WRITE, 0, length, startup);

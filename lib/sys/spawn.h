@@ -8,7 +8,8 @@
  *     spawn_program_close(&program);
  *
  * Static ELF programs only (fixed or position-independent); one with an interpreter is -E_NOT_SUPPORTED.
- * Handles given to the child move to it; when spawn_start fails they are still the caller's.
+ * Handles given to the child move to it; when spawn_start fails they may be gone too: the caller closes them
+ * all, and ignores those it no longer has (handle_drop does).
  */
 #pragma once
 
