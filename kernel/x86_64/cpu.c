@@ -11,6 +11,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/x86_64/machine.h"
+#include "kernel/x86_64/port.h"
 #include "lib/base/string.h"
 
 struct cpu_features cpu_features;
@@ -197,8 +198,18 @@ void cpu_paging_load(void)
         cr4_write(cr4_read() | CR4_PCIDE);
 }
 
+/* The firmware's timer may have an interrupt pending at the 8259s. They are masked while the local APIC still passes
+ * their line on (LINT0), so that the request goes away: once LINT0 is changed QEMU 7 would keep it, find no vector for
+ * it when interrupts are first let in, and raise #GP there. */
+static void mask_firmware_interrupts(void)
+{
+    port_out8(0x21, 0xff);
+    port_out8(0xa1, 0xff);
+}
+
 void arch_early_init(void)
 {
+    mask_firmware_interrupts();
     find_features();
     patch_user_access();
     trap_init();
