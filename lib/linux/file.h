@@ -1,0 +1,43 @@
+/* Open files and the descriptor table.
+ *
+ *     file_new(kind, handle, flags, uri) -> a file with one reference, which owns handle and uri
+ *     file_install(process, file, lowest, cloexec) -> a descriptor; takes the reference over
+ *     file_get(process, fd) ... file_put(file)         around every use, so that a close elsewhere does no harm
+ *
+ * Several descriptors of a process (dup) share one struct file and its handle; offset, O_APPEND and O_NONBLOCK belong
+ * to the kernel's object behind the handle, which forked processes share too. Close-on-exec belongs to the slot.
+ * The last reference closes the handle. Lock: process->lock for the table; the count is atomic.
+ */
+#pragma once
+
+#include "lib/linux/thread.h"
+
+enum file_kind {
+    KIND_FILE = 1,
+    KIND_STREAM, /* a pipe or socket end */
+    KIND_LOG,    /* 1 and 2 of a process that was given no descriptors */
+};
+
+struct file {
+    uint32_t references;
+    handle_t handle; /* HANDLE_NONE: KIND_LOG */
+    enum file_kind kind;
+    uint32_t flags; /* O_ACCMODE, O_PATH, O_DIRECTORY as opened */
+    char *uri;      /* canonical; NULL: not known */
+};
+
+struct slot {
+    struct file *file; /* NULL: free */
+    bool cloexec;
+};
+
+struct file *file_new(enum file_kind kind, handle_t handle, uint32_t flags, char *uri) MUST_CHECK;
+struct file *file_get(struct process *process, uint64_t fd) MUST_CHECK;
+void file_put(struct file *file);
+/* The descriptor, or -EMFILE, -ENOMEM, -EINVAL (then the reference stays the caller's). */
+int64_t file_install(struct process *process, struct file *file, uint64_t lowest,
+                     bool cloexec) MUST_CHECK;
+/* Puts file at fd exactly, closing what was there. For dup2 and the start. */
+int64_t file_install_at(struct process *process, struct file *file, uint64_t fd,
+                        bool cloexec) MUST_CHECK;
+void file_close_on_exec(struct process *process);

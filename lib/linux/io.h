@@ -1,0 +1,10 @@
+/* Reading and writing open files for the personality's own use (exec, sendfile): buffers are its own. */
+#pragma once
+
+#include "lib/linux/file.h"
+
+/* Bytes moved, -errno or -RESTART_*. offset: a position, or IO_POSITION for the file's own. */
+#define IO_POSITION UINT64_MAX
+int64_t io_read(struct file *file, uint64_t data, uint64_t length, uint64_t offset,
+                bool nonblock) MUST_CHECK;
+int64_t io_write(struct file *file, uint64_t data, uint64_t length, uint64_t offset) MUST_CHECK;

@@ -1,0 +1,105 @@
+/* ioctl: what a terminal is asked goes to its service under the same number (abi/tty.h), with a window as large
+ * as the structure. */
+#include "abi/ops.h"
+#include "abi/tty.h"
+#include "lib/base/string.h"
+#include "lib/linux/answer.h"
+#include "lib/linux/calls.h"
+#include "lib/linux/file.h"
+#include "lib/linux/user.h"
+
+struct control {
+    uint32_t code;
+    uint32_t in, out; /* bytes at the argument */
+    enum { ARGUMENT_NONE, ARGUMENT_VALUE, RESULT_I32 } kind;
+};
+
+/* Linux's struct termios ends at its 19 control characters: 36 bytes, as struct tty_attributes. */
+_Static_assert(sizeof(struct tty_attributes) == 36, "");
+
+static const struct control controls[] = {
+    {TTY_GET_ATTRIBUTES, 0, sizeof(struct tty_attributes), ARGUMENT_NONE},
+    {TTY_SET_ATTRIBUTES, sizeof(struct tty_attributes), 0, ARGUMENT_NONE},
+    {TTY_SET_ATTRIBUTES_DRAIN, sizeof(struct tty_attributes), 0, ARGUMENT_NONE},
+    {TTY_SET_ATTRIBUTES_FLUSH, sizeof(struct tty_attributes), 0, ARGUMENT_NONE},
+    {TTY_SEND_BREAK, 0, 0, ARGUMENT_VALUE},
+    {TTY_FLOW, 0, 0, ARGUMENT_VALUE},
+    {TTY_FLUSH, 0, 0, ARGUMENT_VALUE},
+    {TTY_CONTROLLING, 0, 0, ARGUMENT_VALUE},
+    {TTY_GET_GROUP, 0, 0, RESULT_I32},
+    {TTY_SET_GROUP, sizeof(int32_t), 0, ARGUMENT_NONE},
+    {TTY_GET_SIZE, 0, sizeof(struct tty_size), ARGUMENT_NONE},
+    {TTY_SET_SIZE, sizeof(struct tty_size), 0, ARGUMENT_NONE},
+    {TTY_PENDING, 0, 0, RESULT_I32},
+    {TTY_GET_SESSION, 0, 0, RESULT_I32},
+};
+
+static int64_t terminal_control(struct file *file, const struct control *control, uint64_t argument)
+{
+    struct abi_command command;
+
+    memset(&command, 0, sizeof(command));
+    command.op = OP_CONTROL;
+    command.args[0] = control->code;
+    command.args[1] = control->kind == ARGUMENT_VALUE ? argument : 0;
+    command.in = control->in ? argument : 0;
+    command.in_length = control->in;
+    command.out = control->out ? argument : 0;
+    command.out_length = control->out;
+    int64_t result = answer(sys_file_call(file->handle, &command));
+    if (result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS || result == -LINUX_EINVAL)
+        return -LINUX_ENOTTY;
+    if (result >= 0 && control->kind == RESULT_I32)
+        return user_put_u32(argument, (uint32_t)command.values[0]) ? -LINUX_EFAULT : 0;
+    return result;
+}
+
+/* FIONREAD of a pipe, up to what fits here. */
+static int64_t stream_pending(struct file *file, uint64_t argument)
+{
+    char bytes[4096];
+    struct abi_stream_io io = {
+        .data = (uint64_t)bytes,
+        .length = sizeof(bytes),
+        .flags = STREAM_PEEK | STREAM_NONBLOCK,
+    };
+    int64_t result = sys_stream_receive(file->handle, &io);
+
+    if (result == -E_AGAIN)
+        result = 0;
+    if (result < 0)
+        return answer(result);
+    return user_put_u32(argument, (uint32_t)result) ? -LINUX_EFAULT : 0;
+}
+
+static int64_t set_nonblocking(struct file *file, uint64_t argument)
+{
+    uint32_t on;
+
+    if (user_read(&on, argument, sizeof(on)))
+        return -LINUX_EFAULT;
+    int64_t result = answer(sys_handle_flags(file->handle, HANDLE_FLAG_NONBLOCK,
+                                             on ? HANDLE_FLAG_NONBLOCK : 0));
+    return MIN(result, INT64_C(0));
+}
+
+int64_t linux_ioctl(struct thread *thread, uint64_t fd, uint64_t code, uint64_t argument)
+{
+    struct file *file;
+    int64_t result = -LINUX_ENOTTY;
+
+    code = (uint32_t)code;
+    if (code == LINUX_FIOCLEX || code == LINUX_FIONCLEX)
+        return linux_fcntl(thread, fd, LINUX_F_SETFD, code == LINUX_FIOCLEX);
+    if (!(file = file_get(thread->process, (uint32_t)fd)))
+        return -LINUX_EBADF;
+    if (code == LINUX_FIONBIO && file->kind != KIND_LOG)
+        result = set_nonblocking(file, argument);
+    else if (code == LINUX_FIONREAD && file->kind == KIND_STREAM)
+        result = stream_pending(file, argument);
+    for (size_t i = 0; file->kind == KIND_FILE && i < ARRAY_SIZE(controls); i++)
+        if (controls[i].code == code)
+            result = terminal_control(file, &controls[i], argument);
+    file_put(file);
+    return result;
+}

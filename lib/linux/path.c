@@ -1,0 +1,611 @@
+/* See path.h; and the calls that take paths (stat.c has those that ask about them). */
+#include "lib/linux/path.h"
+
+#include "abi/ops.h"
+#include "lib/base/string.h"
+#include "lib/base/uri.h"
+#include "lib/linux/answer.h"
+#include "lib/linux/calls.h"
+#include "lib/linux/file.h"
+#include "lib/linux/heap.h"
+#include "lib/linux/time.h"
+#include "lib/linux/user.h"
+
+#define LINKS_MAX 40
+#define UNLINK_DIRECTORY 0x1u /* OP_UNLINK, args[0]: it must be a directory (rmdir); else it must be none */
+
+/* A name the personality knows better than any service. */
+static int64_t path_special(struct thread *thread, struct path *path)
+{
+    static const char self[] = "fs:///proc/self/";
+    struct process *process = thread->process;
+    const char *name = path->uri + sizeof(self) - 1, *target = NULL;
+    struct file *file = NULL;
+
+    if (path->length <= sizeof(self) - 1 || memcmp(path->uri, self, sizeof(self) - 1) != 0)
+        return 0;
+    size_t length = path->length - (sizeof(self) - 1);
+    if (length == 3 && memcmp(name, "exe", 3) == 0) {
+        target = process->executable;
+    } else if (length > 3 && length < 12 && memcmp(name, "fd/", 3) == 0) {
+        uint64_t fd = 0;
+        for (size_t i = 3; i < length; i++) {
+            if (name[i] < '0' || name[i] > '9')
+                return 0;
+            fd = fd * 10 + (uint64_t)(name[i] - '0');
+        }
+        file = file_get(process, fd);
+        target = file ? file->uri : NULL;
+    }
+    if (target && (length = strlen(target)) < sizeof(path->uri)) {
+        memcpy(path->uri, target, length + 1);
+        path->length = length;
+    }
+    file_put(file);
+    return 0;
+}
+
+static int64_t resolve(struct thread *thread, const char *cwd, const char *text, size_t length,
+                       struct path *path)
+{
+    int64_t result = answer(uri_resolve(cwd, text, length, path->uri, sizeof(path->uri),
+                                        &path->length, &path->flags));
+    return result < 0 ? result : path_special(thread, path);
+}
+
+int64_t path_from_text(struct thread *thread, const char *text, size_t length, struct path *path)
+{
+    struct process *process = thread->process;
+
+    lock(&process->lock); /* the cwd may be replaced by another thread; path_special locks by itself */
+    int64_t result = answer(uri_resolve(process->cwd, text, length, path->uri, sizeof(path->uri),
+                                        &path->length, &path->flags));
+    unlock(&process->lock);
+    return result < 0 ? result : path_special(thread, path);
+}
+
+int64_t path_read(struct thread *thread, uint64_t dirfd, uint64_t address, struct path *path)
+{
+    char text[PATH_LENGTH_MAX];
+
+    if (!user_range(address, 1))
+        return -LINUX_EFAULT;
+    int64_t length = user_copy_string(text, (const char *)address, sizeof(text));
+    if (length < 0)
+        return -LINUX_EFAULT;
+    if ((size_t)length == sizeof(text))
+        return -LINUX_ENAMETOOLONG;
+    if (!length)
+        return -LINUX_ENOENT;
+    if ((int32_t)dirfd == LINUX_AT_FDCWD || text[0] == '/')
+        return path_from_text(thread, text, (size_t)length, path);
+    struct file *file = file_get(thread->process, (uint32_t)dirfd);
+    if (!file)
+        return -LINUX_EBADF;
+    int64_t result = file->uri ? resolve(thread, file->uri, text, (size_t)length, path)
+                               : -LINUX_ENOTDIR;
+    file_put(file);
+    return result;
+}
+
+/* The service says the name is a link to `target`, relative to where the link lies. */
+static int64_t follow(struct path *path, const char *target, size_t length)
+{
+    char text[PATH_LENGTH_MAX];
+    unsigned flags = path->flags;
+
+    if (length >= sizeof(text))
+        return -LINUX_ENAMETOOLONG;
+    memcpy(text, target, length);
+    path->uri[uri_basename(path->uri, path->length)] = '\0';
+    char *directory = heap_string(path->uri, strlen(path->uri));
+    if (!directory)
+        return -LINUX_ENOMEM;
+    int64_t result = answer(uri_resolve(directory, text, length, path->uri, sizeof(path->uri),
+                                        &path->length, &path->flags));
+    heap_free(directory);
+    path->flags |= flags;
+    return result;
+}
+
+int64_t path_open(struct path *path, uint32_t flags, uint32_t mode)
+{
+    char link[PATH_LENGTH_MAX];
+
+    if (path->flags & URI_DIRECTORY)
+        flags |= OPEN_DIRECTORY;
+    for (int links = 0; links <= LINKS_MAX; links++) {
+        struct abi_open open = {
+            .uri = (uint64_t)path->uri,
+            .uri_length = path->length,
+            .flags = flags,
+            .mode = mode,
+            .link = (uint64_t)link,
+            .link_length = sizeof(link),
+        };
+        int64_t result = sys_open(HANDLE_SELF, &open);
+        if (result != -E_LINK)
+            return answer(result);
+        if ((result = follow(path, link, open.link_length)) < 0)
+            return result;
+    }
+    return -LINUX_ELOOP;
+}
+
+int64_t path_command(struct path *path, struct abi_command *command, char *out)
+{
+    for (int links = 0; links <= LINKS_MAX; links++) {
+        struct abi_path_call call = {
+            .uri = (uint64_t)path->uri,
+            .uri_length = path->length,
+            .command = *command,
+        };
+        call.command.out = (uint64_t)out;
+        call.command.out_length = PATH_LENGTH_MAX;
+        int64_t result = sys_path_call(HANDLE_SELF, &call);
+        if (result != -E_LINK) {
+            memcpy(command->values, call.command.values, sizeof(command->values));
+            return answer(result);
+        }
+        if ((result = follow(path, out, MIN(call.command.values[0], (uint64_t)PATH_LENGTH_MAX))) < 0)
+            return result;
+    }
+    return -LINUX_ELOOP;
+}
+
+static uint32_t open_flags(uint64_t flags)
+{
+    static const uint32_t map[][2] = {
+        {LINUX_O_CREAT, OPEN_CREATE},       {LINUX_O_EXCL, OPEN_EXCLUSIVE},
+        {LINUX_O_TRUNC, OPEN_TRUNCATE},     {LINUX_O_APPEND, OPEN_APPEND},
+        {LINUX_O_DIRECTORY, OPEN_DIRECTORY}, {LINUX_O_NOFOLLOW, OPEN_NOFOLLOW},
+        {LINUX_O_NONBLOCK, OPEN_NONBLOCK},  {LINUX_O_PATH, OPEN_PATH},
+    };
+    uint64_t access = flags & LINUX_O_ACCMODE;
+    uint32_t result = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(map); i++)
+        if (flags & map[i][0])
+            result |= map[i][1];
+    if (flags & LINUX_O_PATH)
+        return result & (OPEN_PATH | OPEN_DIRECTORY | OPEN_NOFOLLOW);
+    return result | (access != LINUX_O_WRONLY ? OPEN_READ : 0) | (access ? OPEN_WRITE : 0);
+}
+
+/* The kind of what an open gave us: a service may hand out a stream instead of a file. */
+static enum file_kind handle_kind(handle_t handle)
+{
+    struct abi_handle_info info;
+
+    return sys_handle_info(handle, &info) >= 0 && info.type == OBJECT_STREAM ? KIND_STREAM
+                                                                            : KIND_FILE;
+}
+
+int64_t linux_openat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t flags,
+                     uint64_t mode)
+{
+    struct process *process = thread->process;
+    struct path path;
+    int64_t result = path_read(thread, dirfd, address, &path);
+
+    if (result < 0)
+        return result;
+    if ((flags & LINUX_O_CREAT) && (path.flags & URI_DIRECTORY))
+        return -LINUX_EISDIR;
+    result = path_open(&path, open_flags(flags), (uint32_t)(mode & 07777 & ~process->umask));
+    if (result < 0)
+        return result;
+    handle_t handle = (handle_t)result;
+    uint32_t status = (flags & LINUX_O_NONBLOCK ? HANDLE_FLAG_NONBLOCK : 0) |
+                      (flags & LINUX_O_APPEND ? HANDLE_FLAG_APPEND : 0);
+    if (status && !(flags & LINUX_O_PATH))
+        sys_ignore(sys_handle_flags(handle, status, status));
+    char *uri = heap_string(path.uri, path.length);
+    struct file *file =
+        uri ? file_new(handle_kind(handle), handle,
+                       (uint32_t)flags & (LINUX_O_ACCMODE | LINUX_O_PATH | LINUX_O_DIRECTORY), uri)
+            : NULL;
+    if (!file) {
+        heap_free(uri);
+        handle_drop(handle);
+        return -LINUX_ENOMEM;
+    }
+    result = file_install(process, file, 0, flags & LINUX_O_CLOEXEC);
+    if (result < 0)
+        file_put(file);
+    return result;
+}
+
+int64_t linux_open(struct thread *thread, uint64_t address, uint64_t flags, uint64_t mode)
+{
+    return linux_openat(thread, (uint64_t)LINUX_AT_FDCWD, address, flags, mode);
+}
+
+int64_t linux_creat(struct thread *thread, uint64_t address, uint64_t mode)
+{
+    return linux_openat(thread, (uint64_t)LINUX_AT_FDCWD, address,
+                        LINUX_O_CREAT | LINUX_O_WRONLY | LINUX_O_TRUNC, mode);
+}
+
+int64_t linux_getcwd(struct thread *thread, uint64_t address, uint64_t room)
+{
+    char text[PATH_LENGTH_MAX + 8];
+    struct process *process = thread->process;
+    size_t length = 0;
+
+    lock(&process->lock);
+    int64_t result = answer(uri_posix(process->cwd, strlen(process->cwd), text, sizeof(text), &length));
+    unlock(&process->lock);
+    if (result < 0)
+        return result;
+    if (length + 1 > room)
+        return -LINUX_ERANGE;
+    return user_write(address, text, length + 1) ? -LINUX_EFAULT : (int64_t)length + 1;
+}
+
+static int64_t set_cwd(struct process *process, struct path *path)
+{
+    struct abi_stat stat;
+    int64_t result = path_stat(path, true, &stat);
+
+    if (result < 0)
+        return result;
+    if (stat.type != FILE_DIRECTORY)
+        return -LINUX_ENOTDIR;
+    char *text = heap_string(path->uri, path->length);
+    if (!text)
+        return -LINUX_ENOMEM;
+    lock(&process->lock);
+    char *old = process->cwd;
+    process->cwd = text;
+    unlock(&process->lock);
+    heap_free(old);
+    return 0;
+}
+
+int64_t linux_chdir(struct thread *thread, uint64_t address)
+{
+    struct path path;
+    int64_t result = path_read(thread, (uint64_t)LINUX_AT_FDCWD, address, &path);
+
+    return result < 0 ? result : set_cwd(thread->process, &path);
+}
+
+int64_t linux_fchdir(struct thread *thread, uint64_t fd)
+{
+    struct file *file = file_get(thread->process, (uint32_t)fd);
+    struct path path;
+
+    if (!file)
+        return -LINUX_EBADF;
+    int64_t result = file->uri ? path_from_text(thread, file->uri, strlen(file->uri), &path)
+                               : -LINUX_ENOTDIR;
+    file_put(file);
+    return result < 0 ? result : set_cwd(thread->process, &path);
+}
+
+/* A command on a path that answers nothing but its success. */
+static int64_t plain(struct path *path, uint32_t op, uint64_t first, uint64_t second)
+{
+    struct abi_command command;
+    char out[PATH_LENGTH_MAX];
+
+    memset(&command, 0, sizeof(command));
+    command.op = op;
+    command.args[0] = first;
+    command.args[1] = second;
+    int64_t result = path_command(path, &command, out);
+    return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
+}
+
+static int64_t plain_at(struct thread *thread, uint64_t dirfd, uint64_t address, uint32_t op,
+                        uint64_t first, uint64_t second)
+{
+    struct path path;
+    int64_t result = path_read(thread, dirfd, address, &path);
+
+    return result < 0 ? result : plain(&path, op, first, second);
+}
+
+static int64_t plain_file(struct thread *thread, uint64_t fd, uint32_t op, uint64_t first,
+                          uint64_t second)
+{
+    struct file *file = file_get(thread->process, (uint32_t)fd);
+    struct abi_command command;
+
+    if (!file)
+        return -LINUX_EBADF;
+    memset(&command, 0, sizeof(command));
+    command.op = op;
+    command.args[0] = first;
+    command.args[1] = second;
+    int64_t result = file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command))
+                                             : -LINUX_EINVAL;
+    file_put(file);
+    return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
+}
+
+/* A command on `path` whose in bytes are `text`. */
+static int64_t with_text(struct path *path, uint32_t op, const char *text, size_t length,
+                         uint64_t argument)
+{
+    struct abi_command command;
+    char out[PATH_LENGTH_MAX];
+
+    memset(&command, 0, sizeof(command));
+    command.op = op;
+    command.args[0] = argument;
+    command.in = (uint64_t)text;
+    command.in_length = length;
+    return path_command(path, &command, out);
+}
+
+/* RENAME and LINK: the other name goes along as its part behind "scheme://", of the same scheme. */
+static int64_t two_paths(struct thread *thread, uint32_t op, uint64_t old_fd, uint64_t old,
+                         uint64_t new_fd, uint64_t new, uint64_t flags)
+{
+    struct path from, to;
+    struct uri a, b;
+    int64_t result = path_read(thread, old_fd, old, &from);
+
+    if (result < 0 || (result = path_read(thread, new_fd, new, &to)) < 0)
+        return result;
+    if (uri_split(from.uri, from.length, &a) || uri_split(to.uri, to.length, &b))
+        return -LINUX_EINVAL;
+    if (a.scheme_length != b.scheme_length || memcmp(a.scheme, b.scheme, a.scheme_length) != 0)
+        return answer(-E_CROSS_DEVICE);
+    return with_text(&from, op, b.rest, b.rest_length, flags);
+}
+
+int64_t linux_renameat2(struct thread *thread, uint64_t old_fd, uint64_t old, uint64_t new_fd,
+                        uint64_t new, uint64_t flags)
+{
+    return two_paths(thread, OP_RENAME, old_fd, old, new_fd, new, (uint32_t)flags);
+}
+
+int64_t linux_renameat(struct thread *thread, uint64_t old_fd, uint64_t old, uint64_t new_fd,
+                       uint64_t new)
+{
+    return two_paths(thread, OP_RENAME, old_fd, old, new_fd, new, 0);
+}
+
+int64_t linux_rename(struct thread *thread, uint64_t old, uint64_t new)
+{
+    return two_paths(thread, OP_RENAME, (uint64_t)LINUX_AT_FDCWD, old, (uint64_t)LINUX_AT_FDCWD, new, 0);
+}
+
+int64_t linux_linkat(struct thread *thread, uint64_t old_fd, uint64_t old, uint64_t new_fd,
+                     uint64_t new, uint64_t flags)
+{
+    if (flags & ~(uint64_t)LINUX_AT_SYMLINK_FOLLOW)
+        return -LINUX_EINVAL;
+    return two_paths(thread, OP_LINK, old_fd, old, new_fd, new, 0);
+}
+
+int64_t linux_link(struct thread *thread, uint64_t old, uint64_t new)
+{
+    return linux_linkat(thread, (uint64_t)LINUX_AT_FDCWD, old, (uint64_t)LINUX_AT_FDCWD, new, 0);
+}
+
+int64_t linux_mkdirat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t mode)
+{
+    return plain_at(thread, dirfd, address, OP_MKDIR, mode & 01777 & ~thread->process->umask, 0);
+}
+
+int64_t linux_mkdir(struct thread *thread, uint64_t address, uint64_t mode)
+{
+    return linux_mkdirat(thread, (uint64_t)LINUX_AT_FDCWD, address, mode);
+}
+
+int64_t linux_unlinkat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t flags)
+{
+    struct path path;
+
+    if (flags & ~(uint64_t)LINUX_AT_REMOVEDIR)
+        return -LINUX_EINVAL;
+    int64_t result = path_read(thread, dirfd, address, &path);
+    if (result < 0)
+        return result;
+    if (!flags && (path.flags & URI_DIRECTORY))
+        return -LINUX_ENOTDIR;
+    return plain(&path, OP_UNLINK, flags ? UNLINK_DIRECTORY : 0, 0);
+}
+
+int64_t linux_unlink(struct thread *thread, uint64_t address)
+{
+    return linux_unlinkat(thread, (uint64_t)LINUX_AT_FDCWD, address, 0);
+}
+
+int64_t linux_rmdir(struct thread *thread, uint64_t address)
+{
+    return linux_unlinkat(thread, (uint64_t)LINUX_AT_FDCWD, address, LINUX_AT_REMOVEDIR);
+}
+
+int64_t linux_symlinkat(struct thread *thread, uint64_t target, uint64_t dirfd, uint64_t address)
+{
+    struct path path;
+    char text[PATH_LENGTH_MAX];
+
+    if (!user_range(target, 1))
+        return -LINUX_EFAULT;
+    int64_t length = user_copy_string(text, (const char *)target, sizeof(text));
+    if (length < 0)
+        return -LINUX_EFAULT;
+    if (!length || (size_t)length == sizeof(text))
+        return length ? -LINUX_ENAMETOOLONG : -LINUX_ENOENT;
+    int64_t result = path_read(thread, dirfd, address, &path);
+    return result < 0 ? result : with_text(&path, OP_SYMLINK, text, (size_t)length, 0);
+}
+
+int64_t linux_symlink(struct thread *thread, uint64_t target, uint64_t address)
+{
+    return linux_symlinkat(thread, target, (uint64_t)LINUX_AT_FDCWD, address);
+}
+
+static bool is_own_executable(const char *text, size_t length)
+{
+    static const char name[] = "/proc/self/exe";
+
+    return length == sizeof(name) - 1 && memcmp(text, name, length) == 0;
+}
+
+int64_t linux_readlinkat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t buffer,
+                         uint64_t room)
+{
+    struct path path;
+    struct abi_command command;
+    char out[PATH_LENGTH_MAX];
+    size_t length = 0;
+    char start[16];
+    int64_t result;
+
+    if ((int32_t)room <= 0)
+        return -LINUX_EINVAL;
+    if (!user_range(address, 1))
+        return -LINUX_EFAULT;
+    result = user_copy_string(start, (const char *)address, sizeof(start));
+    if (result > 0 && (size_t)result < sizeof(start) && is_own_executable(start, (size_t)result)) {
+        const char *name = thread->process->executable;
+        result = answer(uri_posix(name, strlen(name), out, sizeof(out), &length));
+    } else if ((result = path_read(thread, dirfd, address, &path)) >= 0) {
+        memset(&command, 0, sizeof(command));
+        command.op = OP_READLINK;
+        result = path_command(&path, &command, out);
+        length = MIN(command.values[0], (uint64_t)sizeof(out));
+        if (result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS)
+            result = -LINUX_EINVAL;
+    }
+    if (result < 0)
+        return result;
+    length = MIN(length, (size_t)(uint32_t)room);
+    return user_write(buffer, out, length) ? -LINUX_EFAULT : (int64_t)length;
+}
+
+int64_t linux_readlink(struct thread *thread, uint64_t address, uint64_t buffer, uint64_t room)
+{
+    return linux_readlinkat(thread, (uint64_t)LINUX_AT_FDCWD, address, buffer, room);
+}
+
+int64_t linux_truncate(struct thread *thread, uint64_t address, uint64_t length)
+{
+    return (int64_t)length < 0
+               ? -LINUX_EINVAL
+               : plain_at(thread, (uint64_t)LINUX_AT_FDCWD, address, OP_TRUNCATE, length, 0);
+}
+
+int64_t linux_fchmodat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t mode)
+{
+    return plain_at(thread, dirfd, address, OP_CHMOD, mode & 07777, 0);
+}
+
+int64_t linux_chmod(struct thread *thread, uint64_t address, uint64_t mode)
+{
+    return linux_fchmodat(thread, (uint64_t)LINUX_AT_FDCWD, address, mode);
+}
+
+int64_t linux_fchmod(struct thread *thread, uint64_t fd, uint64_t mode)
+{
+    return plain_file(thread, fd, OP_CHMOD, mode & 07777, 0);
+}
+
+/* -1 (leave as it is) travels as it is, 32 bits wide. */
+int64_t linux_fchownat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t uid,
+                       uint64_t gid, uint64_t flags)
+{
+    struct path path;
+    struct abi_command command;
+    char out[PATH_LENGTH_MAX];
+    int64_t result = path_read(thread, dirfd, address, &path);
+
+    if (result < 0)
+        return result;
+    memset(&command, 0, sizeof(command));
+    command.op = OP_CHOWN;
+    command.args[0] = (uint32_t)uid;
+    command.args[1] = (uint32_t)gid;
+    command.args[2] = flags & LINUX_AT_SYMLINK_NOFOLLOW ? OPEN_NOFOLLOW : 0;
+    result = path_command(&path, &command, out);
+    return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
+}
+
+int64_t linux_chown(struct thread *thread, uint64_t address, uint64_t uid, uint64_t gid)
+{
+    return linux_fchownat(thread, (uint64_t)LINUX_AT_FDCWD, address, uid, gid, 0);
+}
+
+int64_t linux_lchown(struct thread *thread, uint64_t address, uint64_t uid, uint64_t gid)
+{
+    return linux_fchownat(thread, (uint64_t)LINUX_AT_FDCWD, address, uid, gid,
+                          LINUX_AT_SYMLINK_NOFOLLOW);
+}
+
+int64_t linux_fchown(struct thread *thread, uint64_t fd, uint64_t uid, uint64_t gid)
+{
+    return plain_file(thread, fd, OP_CHOWN, (uint32_t)uid, (uint32_t)gid);
+}
+
+/* Times in ns; UINT64_MAX leaves one as it is. */
+static int64_t set_times(struct thread *thread, uint64_t dirfd, uint64_t address,
+                         const uint64_t times[2])
+{
+    return address ? plain_at(thread, dirfd, address, OP_UTIME, times[0], times[1])
+                   : plain_file(thread, dirfd, OP_UTIME, times[0], times[1]);
+}
+
+int64_t linux_utimensat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t times,
+                        uint64_t flags)
+{
+    enum { UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe };
+    struct linux_timespec given[2];
+    uint64_t wanted[2] = {(uint64_t)clock_realtime(thread->process), (uint64_t)clock_realtime(thread->process)};
+
+    if (flags & ~(uint64_t)(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH))
+        return -LINUX_EINVAL;
+    if (times && user_read(given, times, sizeof(given)))
+        return -LINUX_EFAULT;
+    for (int i = 0; times && i < 2; i++) {
+        if (given[i].nanoseconds == UTIME_OMIT)
+            wanted[i] = UINT64_MAX;
+        else if (given[i].nanoseconds != UTIME_NOW) {
+            if ((uint64_t)given[i].nanoseconds >= (uint64_t)NS_PER_SECOND)
+                return -LINUX_EINVAL;
+            wanted[i] = (uint64_t)given[i].seconds * (uint64_t)NS_PER_SECOND +
+                        (uint64_t)given[i].nanoseconds;
+        }
+    }
+    return set_times(thread, dirfd, address, wanted);
+}
+
+int64_t linux_utimes(struct thread *thread, uint64_t address, uint64_t times)
+{
+    struct linux_timeval given[2];
+    uint64_t wanted[2] = {(uint64_t)clock_realtime(thread->process), (uint64_t)clock_realtime(thread->process)};
+
+    if (times && user_read(given, times, sizeof(given)))
+        return -LINUX_EFAULT;
+    for (int i = 0; times && i < 2; i++)
+        wanted[i] = (uint64_t)given[i].seconds * (uint64_t)NS_PER_SECOND +
+                    (uint64_t)given[i].microseconds * 1000;
+    return address ? set_times(thread, (uint64_t)LINUX_AT_FDCWD, address, wanted) : -LINUX_EFAULT;
+}
+
+int64_t linux_utime(struct thread *thread, uint64_t address, uint64_t times)
+{
+    uint64_t given[2], wanted[2] = {(uint64_t)clock_realtime(thread->process), (uint64_t)clock_realtime(thread->process)};
+
+    if (times && user_read(given, times, sizeof(given)))
+        return -LINUX_EFAULT;
+    for (int i = 0; times && i < 2; i++)
+        wanted[i] = given[i] * (uint64_t)NS_PER_SECOND;
+    return address ? set_times(thread, (uint64_t)LINUX_AT_FDCWD, address, wanted) : -LINUX_EFAULT;
+}
+
+int64_t linux_sync(struct thread *thread)
+{
+    struct path path;
+    int64_t result = path_from_text(thread, "/", 1, &path);
+
+    if (result >= 0)
+        sys_ignore(plain(&path, OP_SYNC, 0, 0)); /* sync() has no way to fail */
+    return 0;
+}

@@ -1,0 +1,15 @@
+/* What the process is to the rest of the system: procd's record of it, its descendants, its end. */
+#pragma once
+
+#include "lib/linux/thread.h"
+
+/* One command to procd; -ENOSYS without one. 0, -errno or -RESTART_*. */
+int64_t proc_command(struct process *process, struct abi_command *command) MUST_CHECK;
+/* Ends the process with a wait status as wait4 reports it. */
+NORETURN void process_exit(struct process *process, uint32_t status);
+int32_t process_pid(struct process *process);
+/* A copy of the process: the child returns 0 from the call with its own stack if `stack` is not 0. */
+int64_t process_fork(struct thread *thread, uint64_t stack, uint64_t flags, uint64_t parent_tid,
+                     uint64_t child_tid, uint64_t tls) MUST_CHECK;
+uint64_t thread_fs_base(struct thread *thread);
+uint64_t thread_gs_base(struct thread *thread);

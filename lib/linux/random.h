@@ -1,0 +1,9 @@
+/* Random bytes: from rng:// where the process may name it, else from the CPU. */
+#pragma once
+
+#include "lib/linux/thread.h"
+
+/* Into the program's memory; the count, or -errno (-ENOSYS: there is no source). */
+int64_t random_read(struct thread *thread, uint64_t address, uint64_t length) MUST_CHECK;
+/* 16 bytes for AT_RANDOM, from the best source that needs no service. */
+void random_seed(uint8_t bytes[16]);

@@ -1,0 +1,206 @@
+/* What programs ask about files: stat, access, statfs. */
+#include "lib/linux/stat.h"
+
+#include "abi/ops.h"
+#include "lib/base/string.h"
+#include "lib/base/uri.h"
+#include "lib/linux/answer.h"
+#include "lib/linux/calls.h"
+#include "lib/linux/path.h"
+#include "lib/linux/user.h"
+
+#define MODE_TYPE_SHIFT 12 /* of S_IFMT: file types are those of d_type */
+#define R_OK 4
+#define W_OK 2
+#define X_OK 1
+
+int64_t stat_file(struct file *file, struct abi_stat *stat)
+{
+    struct abi_command command;
+
+    memset(stat, 0, sizeof(*stat));
+    if (file->kind != KIND_FILE) {
+        struct abi_handle_info info = {.id = 1};
+        if (file->kind == KIND_STREAM)
+            sys_ignore(sys_handle_info(file->handle, &info));
+        stat->type = file->kind == KIND_STREAM ? FILE_PIPE : FILE_CHARACTER;
+        stat->inode = info.id;
+        stat->mode = 0600;
+        stat->links = 1;
+        stat->block_size = PAGE_SIZE;
+        return 0;
+    }
+    memset(&command, 0, sizeof(command));
+    command.op = OP_STAT;
+    command.out = (uint64_t)stat;
+    command.out_length = sizeof(*stat);
+    return answer(sys_file_call(file->handle, &command));
+}
+
+int64_t path_stat(struct path *path, bool follow, struct abi_stat *stat)
+{
+    struct abi_command command;
+    char out[PATH_LENGTH_MAX] __attribute__((aligned(8)));
+
+    memset(&command, 0, sizeof(command));
+    command.op = OP_STAT;
+    command.args[0] = follow || (path->flags & URI_DIRECTORY) ? 0 : OPEN_NOFOLLOW;
+    int64_t result = path_command(path, &command, out);
+    if (result < 0)
+        return result;
+    memcpy(stat, out, sizeof(*stat));
+    if ((path->flags & URI_DIRECTORY) && stat->type != FILE_DIRECTORY)
+        return -LINUX_ENOTDIR;
+    return 0;
+}
+
+static int64_t stat_write(const struct abi_stat *stat, uint64_t address)
+{
+    struct linux_stat result = {
+        .device = stat->device,
+        .inode = stat->inode,
+        .links = stat->links,
+        .mode = stat->type << MODE_TYPE_SHIFT | (stat->mode & 07777),
+        .uid = stat->uid,
+        .gid = stat->gid,
+        .rdev = stat->rdev,
+        .size = (int64_t)stat->size,
+        .block_size = stat->block_size ? stat->block_size : PAGE_SIZE,
+        .blocks = (int64_t)stat->blocks,
+        .accessed = (uint64_t)(stat->accessed / NS_PER_SECOND),
+        .accessed_ns = (uint64_t)(stat->accessed % NS_PER_SECOND),
+        .modified = (uint64_t)(stat->modified / NS_PER_SECOND),
+        .modified_ns = (uint64_t)(stat->modified % NS_PER_SECOND),
+        .changed = (uint64_t)(stat->changed / NS_PER_SECOND),
+        .changed_ns = (uint64_t)(stat->changed % NS_PER_SECOND),
+    };
+
+    return user_write(address, &result, sizeof(result)) ? -LINUX_EFAULT : 0;
+}
+
+int64_t linux_fstat(struct thread *thread, uint64_t fd, uint64_t address)
+{
+    struct file *file = file_get(thread->process, (uint32_t)fd);
+    struct abi_stat stat;
+
+    if (!file)
+        return -LINUX_EBADF;
+    int64_t result = stat_file(file, &stat);
+    file_put(file);
+    return result < 0 ? result : stat_write(&stat, address);
+}
+
+static bool empty_path(uint64_t address)
+{
+    char first;
+
+    return !address || (!user_read(&first, address, 1) && !first);
+}
+
+int64_t linux_newfstatat(struct thread *thread, uint64_t dirfd, uint64_t name, uint64_t address,
+                         uint64_t flags)
+{
+    struct path path;
+    struct abi_stat stat;
+
+    if ((flags & LINUX_AT_EMPTY_PATH) && (int32_t)dirfd != LINUX_AT_FDCWD && empty_path(name))
+        return linux_fstat(thread, dirfd, address);
+    int64_t result = path_read(thread, dirfd, name, &path);
+    if (result >= 0)
+        result = path_stat(&path, !(flags & LINUX_AT_SYMLINK_NOFOLLOW), &stat);
+    return result < 0 ? result : stat_write(&stat, address);
+}
+
+int64_t linux_stat(struct thread *thread, uint64_t name, uint64_t address)
+{
+    return linux_newfstatat(thread, (uint64_t)LINUX_AT_FDCWD, name, address, 0);
+}
+
+int64_t linux_lstat(struct thread *thread, uint64_t name, uint64_t address)
+{
+    return linux_newfstatat(thread, (uint64_t)LINUX_AT_FDCWD, name, address,
+                            LINUX_AT_SYMLINK_NOFOLLOW);
+}
+
+int64_t linux_faccessat(struct thread *thread, uint64_t dirfd, uint64_t name, uint64_t mode)
+{
+    struct path path;
+    struct abi_stat stat;
+    struct process *process = thread->process;
+
+    if (mode & ~(uint64_t)(R_OK | W_OK | X_OK))
+        return -LINUX_EINVAL;
+    int64_t result = path_read(thread, dirfd, name, &path);
+    if (result >= 0)
+        result = path_stat(&path, true, &stat);
+    if (result < 0)
+        return result;
+    if (!process->uid) /* who may do everything may execute what anybody may */
+        return (mode & X_OK) && stat.type == FILE_REGULAR && !(stat.mode & 0111) ? -LINUX_EACCES : 0;
+    unsigned shift = process->uid == stat.uid ? 6 : process->gid == stat.gid ? 3 : 0;
+    return mode & ~(uint64_t)(stat.mode >> shift) ? -LINUX_EACCES : 0;
+}
+
+int64_t linux_access(struct thread *thread, uint64_t name, uint64_t mode)
+{
+    return linux_faccessat(thread, (uint64_t)LINUX_AT_FDCWD, name, mode);
+}
+
+static int64_t statfs_write(const struct abi_statfs *statfs, uint64_t address)
+{
+    struct linux_statfs result = {
+        .type = (int64_t)statfs->type,
+        .block_size = (int64_t)statfs->block_size,
+        .blocks = statfs->blocks,
+        .free = statfs->free,
+        .available = statfs->available,
+        .files = statfs->files,
+        .files_free = statfs->files_free,
+        .name_length = (int64_t)statfs->name_max,
+        .fragment_size = (int64_t)statfs->block_size,
+    };
+
+    return user_write(address, &result, sizeof(result)) ? -LINUX_EFAULT : 0;
+}
+
+/* ENOSYS is what Linux says of a file system without it. */
+static int64_t statfs_error(int64_t result)
+{
+    return result == -LINUX_EOPNOTSUPP ? -LINUX_ENOSYS : result;
+}
+
+int64_t linux_statfs(struct thread *thread, uint64_t name, uint64_t address)
+{
+    struct path path;
+    struct abi_command command;
+    struct abi_statfs statfs;
+    char out[PATH_LENGTH_MAX];
+    int64_t result = path_read(thread, (uint64_t)LINUX_AT_FDCWD, name, &path);
+
+    if (result < 0)
+        return result;
+    memset(&command, 0, sizeof(command));
+    command.op = OP_STATFS;
+    result = path_command(&path, &command, out);
+    memcpy(&statfs, out, sizeof(statfs));
+    return result < 0 ? statfs_error(result) : statfs_write(&statfs, address);
+}
+
+int64_t linux_fstatfs(struct thread *thread, uint64_t fd, uint64_t address)
+{
+    struct file *file = file_get(thread->process, (uint32_t)fd);
+    struct abi_command command;
+    struct abi_statfs statfs;
+
+    if (!file)
+        return -LINUX_EBADF;
+    memset(&command, 0, sizeof(command));
+    memset(&statfs, 0, sizeof(statfs));
+    command.op = OP_STATFS;
+    command.out = (uint64_t)&statfs;
+    command.out_length = sizeof(statfs);
+    int64_t result = file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command))
+                                             : -LINUX_ENOSYS;
+    file_put(file);
+    return result < 0 ? statfs_error(result) : statfs_write(&statfs, address);
+}
