@@ -26,8 +26,8 @@ struct exception_entry {
     uint64_t instruction, fixup;
 };
 
-extern const struct exception_entry exception_table_start[], exception_table_end[];
-extern const char personality_iret[];
+__attribute__((visibility("hidden"))) extern const struct exception_entry exception_table_start[], exception_table_end[];
+__attribute__((visibility("hidden"))) extern const char personality_iret[];
 
 /* Something is mapped there, but not for this access. */
 static int page_fault_code(uint64_t address)

@@ -23,7 +23,7 @@
 
 #define TICKS_PER_SECOND 100
 
-void personality_fork_entry(void);
+__attribute__((visibility("hidden"))) void personality_fork_entry(void);
 
 int64_t proc_command(struct process *process, struct abi_command *command)
 {

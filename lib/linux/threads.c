@@ -18,7 +18,7 @@
 #define CLONE_THREAD_FLAGS                                                                          \
     (LINUX_CLONE_VM | LINUX_CLONE_FS | LINUX_CLONE_FILES | LINUX_CLONE_SIGHAND | LINUX_CLONE_THREAD)
 
-void personality_thread_entry(void);
+__attribute__((visibility("hidden"))) void personality_thread_entry(void);
 
 static bool thread_gone(struct thread *thread)
 {
