@@ -368,5 +368,8 @@ uint64_t sched_cpu_time(struct thread *thread)
 
     if (thread == thread_current())
         cycles += arch_cycles() - thread->started_at;
-    return (uint64_t)((unsigned __int128)cycles * 1000000000u / arch_cycles_hz());
+
+    uint64_t hz = arch_cycles_hz();
+
+    return cycles / hz * 1000000000u + cycles % hz * 1000000000u / hz;
 }
