@@ -21,14 +21,14 @@
 
 struct region {
     struct rb_node node; /* in space->regions, by start */
-    struct space *space;
-    uint64_t start, end; /* page-aligned */
+    struct space *space; /* NULL: not a region but a cursor on memory->regions (mapping.c) */
+    uint64_t start, end; /* page-aligned; with memory: changed under its lock too, so read under either */
+    uint64_t offset;     /* of start in memory; the same */
     uint32_t protection; /* PROT_* */
     uint32_t maximum;    /* PROT_* the memory handle's rights allow */
     bool shared;
     struct memory *memory; /* NULL: anonymous. Holds a reference */
-    uint64_t offset;       /* of start in memory */
-    struct list mapping;   /* in memory->regions */
+    struct list mapping;   /* in memory->regions: its lock */
 };
 
 struct space {
@@ -36,12 +36,19 @@ struct space {
     struct lock lock;
     struct arch_space arch;
     struct rb_tree regions;
-    uint64_t owned_pages; /* private pages, for process_info and quotas */
+    struct region *recent; /* found last; NULL when it went */
+    uint64_t next_free;    /* where the search for a free range starts */
+    uint64_t owned_pages;  /* private pages, for process_info and quotas */
     uint64_t region_count;
+    uint64_t trim_start, trim_end, trim_count; /* where page tables may be empty, and how many */
 };
 
 #define SPACE_START UINT64_C(0x1000)
 #define SPACE_END   UINT64_C(0x7ffffffff000)
+
+/* Where mappings without an address go. */
+#define SPACE_AUTO_START UINT64_C(0x100000000000)
+#define SPACE_AUTO_END   UINT64_C(0x7ff000000000)
 
 struct map_request {
     uint64_t address, length, offset;
@@ -53,18 +60,35 @@ struct map_request {
 
 int space_new(struct space **space) MUST_CHECK;
 void space_get(struct space *space);
+bool space_try_get(struct space *space) MUST_CHECK; /* false: the last reference is gone already */
 void space_put(struct space *space);
+/* The caller's process gives the space up: if nobody else holds it, everything is unmapped now, while it may still
+ * be the current one; the caller's reference stays and is put later, off it. */
+void space_leave(struct space *space);
+
+/* Of all that take a range: E_INVALID: not page-aligned, or empty; E_RANGE: not within SPACE_START .. SPACE_END. Lengths
+ * are rounded up to pages. What fails has changed nothing, but where noted. */
+
+/* E_ACCESS: writable and executable, or beyond maximum. E_EXISTS (NOREPLACE). E_NO_MEMORY: also for more private
+ * writable memory than there is RAM. E_NOT_SUPPORTED: a private mapping of device memory. MAP_POPULATE is best
+ * effort: a page it could not get is fetched, or refused, at its first use. */
 int space_map_region(struct space *space, const struct map_request *request,
                      uint64_t *address) MUST_CHECK;
-int space_unmap_range(struct space *space, uint64_t address, uint64_t length) MUST_CHECK;
+int space_unmap_range(struct space *space, uint64_t address, uint64_t length) MUST_CHECK; /* holes allowed */
+/* E_FAULT: there is a hole in the range. E_ACCESS as for mapping. */
 int space_protect_range(struct space *space, uint64_t address, uint64_t length,
                         uint32_t protection) MUST_CHECK;
+/* Private pages go: anonymous memory reads as zero again, a private mapping as its object. E_FAULT: there was
+ * a hole; the rest is done. */
 int space_discard(struct space *space, uint64_t address, uint64_t length) MUST_CHECK;
+/* The regions of the range, with their pages, go to `to`. E_FAULT: a hole. E_EXISTS: something is there. */
 int space_move(struct space *space, uint64_t address, uint64_t length, uint64_t to) MUST_CHECK;
 int space_query(struct space *space, uint64_t address, uint32_t *protection,
-                bool *shared) MUST_CHECK;
+                bool *shared) MUST_CHECK; /* E_FAULT: nothing there */
+/* The lowest free range at or above from. E_NO_MEMORY: none. */
 int space_find(struct space *space, uint64_t from, uint64_t length, uint64_t *address) MUST_CHECK;
 int space_fork(struct space *parent, struct space **child) MUST_CHECK;
+/* access: FAULT_*. No locks held; may block. */
 int space_fault(struct space *space, uint64_t address, unsigned access) MUST_CHECK;
 
 /* Copy between the current thread's memory and another space (the caller of a command). Whole pages at a time under

@@ -5,7 +5,9 @@
 
 #include "kernel/arch.h"
 #include "kernel/panic.h"
+#include "kernel/sched/thread.h"
 #include "kernel/vmm/frame.h"
+#include "kernel/vmm/space.h"
 
 #define WEAK    __attribute__((weak))
 #define ENTRIES 512u
@@ -33,7 +35,10 @@ WEAK bool fault_resolve(uint64_t address, unsigned access)
 
 WEAK struct arch_space *fake_current_space(void)
 {
-    return fake_space_loaded;
+    struct thread *thread = thread_current();
+
+    return thread && thread->process && thread->process->space ? &thread->process->space->arch
+                                                               : fake_space_loaded;
 }
 
 static unsigned index_at(uint64_t address, unsigned level)
@@ -142,8 +147,10 @@ static bool trim(uint64_t *table, unsigned level, uint64_t base, uint64_t start,
 
 void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end)
 {
-    /* The fake walker caches no tables, so there is nothing to flush. */
+    /* The fake walker caches no tables, so there is nothing to flush; but it may be on its way through them. */
+    pthread_mutex_lock(&tlb_lock);
     trim(direct_map(PADDR(space->root)), LEVELS - 1, 0, start, end);
+    pthread_mutex_unlock(&tlb_lock);
 }
 
 static unsigned count_tables(uint64_t *table, unsigned level)

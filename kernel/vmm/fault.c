@@ -1,0 +1,315 @@
+/* Page faults: what a program may have at an address is made so; else it gets an exception.
+ *
+ *     space_fault:  lock the space -> resolve --done, or an error----------------------------> unlock, return
+ *                        ^                \--something is wanted--> unlock -> supply (may block) --+
+ *                        +-------------------------------------------------------------------------+
+ *
+ * Nothing is allocated, zeroed or waited for under the lock: resolve says what it lacks and starts from the beginning
+ * once it was supplied, because by then anything may have changed. What there is to lack: a frame, kept across
+ * rounds in fault->frame; or a page of a memory object. A pager will be one more way to supply a page.
+ *
+ * What resolve does, by the entry and the region (P: private, S: shared mapping of an object; A: anonymous):
+ *
+ *     none,     A           a zeroed frame, OWNED
+ *     none,     P S read    borrow the object's, and what is there of the 16 pages around it
+ *     none,     P write     a copy of the object's page, OWNED
+ *     none,     S write     borrow, once the object shares the page with no clone
+ *     OWNED,    write       one owner: make it writable. More: copy (fork shared it)
+ *     borrowed, P write     copy, OWNED
+ *     borrowed, S write     make it writable, once the object shares the page with no clone
+ */
+#include "kernel/vmm/fault.h"
+
+#include "kernel/sched/thread.h"
+#include "kernel/vmm/fail.h"
+#include "kernel/vmm/region.h"
+#include "lib/base/string.h"
+
+#define AROUND 16u /* pages; a power of two, at most PAGE_TREE_WAYS */
+#define TABLE_PAGES 512u
+
+enum { WANT_FRAME = 1, WANT_ZERO_FRAME, WANT_PAGE };
+
+struct fault {
+    struct space *space;
+    uint64_t address; /* of the page */
+    bool write;
+    struct frame *frame;    /* spare: for what is resolved next */
+    bool zeroed;            /* the spare is */
+    struct frame *unneeded; /* to be put once the lock is released */
+    struct memory *memory;  /* WANT_PAGE: a reference, and which page */
+    uint64_t index;
+    bool page_write;
+};
+
+static int want_page(struct fault *fault, struct memory *memory, uint64_t index, bool write)
+{
+    object_get(&memory->object);
+    fault->memory = memory;
+    fault->index = index;
+    fault->page_write = write;
+    return WANT_PAGE;
+}
+
+/* Use up the spare frame. */
+static void install_owned(struct fault *fault, const struct region *region, pte_t *entry)
+{
+    unsigned flags = region_page_flags(region) | PAGE_OWNED;
+
+    if (region->protection & PROT_WRITE_)
+        flags |= PAGE_WRITE;
+    *entry = pte_make(frame_paddr(fault->frame), flags);
+    fault->frame = NULL;
+}
+
+/* Replace what the entry shows, wherever that comes from, by a private copy. */
+static int copy_page(struct fault *fault, const struct region *region, pte_t *entry,
+                     const void *source)
+{
+    if (!fault->frame)
+        return WANT_FRAME;
+
+    pte_t old = *entry;
+
+    memcpy(frame_data(fault->frame), source, PAGE_SIZE);
+    install_owned(fault, region, entry);
+    if (old)
+        arch_tlb_flush(&fault->space->arch, fault->address, fault->address + PAGE_SIZE);
+    if (pte_flags(old) & PAGE_OWNED)
+        fault->unneeded = frame_of(pte_paddr(old));
+    else
+        fault->space->owned_pages++;
+    return 0;
+}
+
+static int write_owned(struct fault *fault, const struct region *region, pte_t *entry)
+{
+    struct frame *frame = frame_of(pte_paddr(*entry));
+
+    if (frame_owners(frame) == 1) {
+        *entry = pte_make(pte_paddr(*entry), pte_flags(*entry) | PAGE_WRITE);
+        return 0;
+    }
+    return copy_page(fault, region, entry, frame_data(frame));
+}
+
+/* A write to the object's page that is mapped read-only. The object may have another frame there by now. */
+static int write_shared(struct fault *fault, const struct region *region, pte_t *entry)
+{
+    struct memory *memory = region->memory;
+    uint64_t index = region_index(region, fault->address);
+    pte_t old = *entry;
+
+    lock_acquire(&memory->lock);
+
+    struct frame **slot = page_tree_find(&memory->tree, index);
+    bool ready = slot && *slot && frame_owners(*slot) == 1;
+
+    if (ready)
+        *entry = pte_make(frame_paddr(*slot), pte_flags(old) | PAGE_WRITE);
+    lock_release(&memory->lock);
+    if (!ready)
+        return want_page(fault, memory, index, true);
+    if (pte_paddr(old).value != pte_paddr(*entry).value)
+        arch_tlb_flush(&fault->space->arch, fault->address, fault->address + PAGE_SIZE);
+    return 0;
+}
+
+static int resolve_present(struct fault *fault, const struct region *region, pte_t *entry)
+{
+    unsigned flags = pte_flags(*entry);
+
+    if (!pte_present(*entry)) { /* hidden, and the region is accessible again */
+        flags = (flags & PAGE_OWNED) | region_page_flags(region);
+        *entry = pte_make(pte_paddr(*entry), flags);
+    }
+    if (!fault->write || flags & PAGE_WRITE)
+        return 0; /* another CPU was faster, or this one remembered the old entry */
+    if (flags & PAGE_OWNED)
+        return write_owned(fault, region, entry);
+    if (region->shared)
+        return write_shared(fault, region, entry);
+    if (region->memory->flags & MEMORY_IS_PHYSICAL)
+        return copy_page(fault, region, entry,
+                         memory_boot_data(region->memory, region_index(region, fault->address)));
+    return copy_page(fault, region, entry, frame_data(frame_of(pte_paddr(*entry))));
+}
+
+static int fill_anonymous(struct fault *fault, const struct region *region, pte_t *entry)
+{
+    if (!fault->frame)
+        return WANT_ZERO_FRAME;
+    if (!fault->zeroed)
+        memset(frame_data(fault->frame), 0, PAGE_SIZE);
+    install_owned(fault, region, entry);
+    fault->space->owned_pages++;
+    return 0;
+}
+
+/* The pages around the fault that lie in the same page table, region and group of AROUND: the first, and one past
+ * the last, as distances from the faulting page. */
+static void window(const struct fault *fault, const struct region *region, uint64_t index,
+                   int64_t *low, int64_t *high)
+{
+    uint64_t before = index % AROUND, after = AROUND - before;
+    uint64_t in_table = fault->address / PAGE_SIZE % TABLE_PAGES;
+
+    before = MIN(before, in_table);
+    before = MIN(before, (fault->address - region->start) / PAGE_SIZE);
+    after = MIN(after, TABLE_PAGES - in_table);
+    after = MIN(after, (region->end - fault->address) / PAGE_SIZE);
+    *low = -(int64_t)before;
+    *high = (int64_t)after;
+}
+
+static int borrow_physical(struct fault *fault, const struct region *region, pte_t *entry)
+{
+    static const unsigned caching[] = {
+        [CACHE_BACK] = 0, [CACHE_NONE] = PAGE_NOCACHE, [CACHE_COMBINING] = PAGE_COMBINE};
+    const struct memory *memory = region->memory;
+    uint64_t index = region_index(region, fault->address);
+    unsigned flags = region_page_flags(region) | caching[memory->cache];
+    int64_t low, high;
+
+    if (index >= memory->pages)
+        return -E_FAULT;
+    if (fault->write && !region->shared)
+        return copy_page(fault, region, entry, memory_boot_data(memory, index));
+    if (region->shared && region->protection & PROT_WRITE_)
+        flags |= PAGE_WRITE;
+    window(fault, region, index, &low, &high);
+    for (int64_t i = low; i < high && (int64_t)index + i < (int64_t)memory->pages; i++)
+        if (entry[i] == 0)
+            entry[i] = pte_make(
+                PADDR(memory->base.value + (uint64_t)((int64_t)index + i) * PAGE_SIZE), flags);
+    return 0;
+}
+
+/* The object's lock is held; slot is the faulting page's, and in use. */
+static void borrow_around(struct fault *fault, const struct region *region, uint64_t index,
+                          struct frame **slot, pte_t *entry)
+{
+    unsigned flags = region_page_flags(region);
+    bool writable = region->shared && region->protection & PROT_WRITE_;
+    int64_t low, high;
+
+    window(fault, region, index, &low, &high);
+    for (int64_t i = low; i < high; i++) {
+        if (!slot[i] || entry[i] != 0)
+            continue;
+        entry[i] = pte_make(frame_paddr(slot[i]), writable && frame_owners(slot[i]) == 1
+                                                      ? flags | PAGE_WRITE
+                                                      : flags);
+    }
+}
+
+static int fill_from_object(struct fault *fault, const struct region *region, pte_t *entry)
+{
+    struct memory *memory = region->memory;
+    uint64_t index = region_index(region, fault->address);
+
+    if (memory->flags & MEMORY_IS_PHYSICAL)
+        return borrow_physical(fault, region, entry);
+    lock_acquire(&memory->lock);
+    if (index >= memory->pages) {
+        lock_release(&memory->lock);
+        return -E_FAULT;
+    }
+
+    struct frame **slot = page_tree_find(&memory->tree, index);
+    struct frame *frame = slot ? *slot : NULL;
+    bool ready = frame && !(fault->write && region->shared && frame_owners(frame) > 1);
+
+    if (ready && !(fault->write && !region->shared))
+        borrow_around(fault, region, index, slot, entry);
+    lock_release(&memory->lock);
+    if (!ready)
+        return want_page(fault, memory, index, fault->write && region->shared);
+    if (fault->write && !region->shared) /* the space's lock keeps the frame: memory.h, step 2 */
+        return copy_page(fault, region, entry, frame_data(frame));
+    return 0;
+}
+
+static bool allowed(const struct region *region, unsigned access)
+{
+    if (access & FAULT_WRITE)
+        return region->protection & PROT_WRITE_;
+    if (access & FAULT_EXECUTE)
+        return region->protection & PROT_EXECUTE_;
+    return region->protection != 0;
+}
+
+/* The space's lock is held. 0, an error, or WANT_*. */
+static int resolve(struct fault *fault, unsigned access)
+{
+    struct region *region = region_find(fault->space, fault->address);
+
+    if (!region || !allowed(region, access))
+        return -E_FAULT;
+
+    pte_t *entry = arch_pte(&fault->space->arch, fault->address, true);
+
+    if (!entry)
+        return -E_NO_MEMORY;
+    if (*entry)
+        return resolve_present(fault, region, entry);
+    if (!region->memory)
+        return fill_anonymous(fault, region, entry);
+    return fill_from_object(fault, region, entry);
+}
+
+/* No lock is held; this may block. */
+static int supply(struct fault *fault, int want)
+{
+    if (want == WANT_PAGE) {
+        int result = memory_supply(fault->memory, fault->index, fault->page_write);
+
+        object_put(&fault->memory->object);
+        return result;
+    }
+    fault->zeroed = want == WANT_ZERO_FRAME;
+    return frame_alloc(fault->zeroed ? FRAME_ZERO : 0, &fault->frame);
+}
+
+int space_fault(struct space *space, uint64_t address, unsigned access)
+{
+    struct fault fault = {
+        .space = space,
+        .address = ALIGN_DOWN(address, (uint64_t)PAGE_SIZE),
+        .write = access & FAULT_WRITE,
+    };
+    int result;
+
+    do {
+        lock_acquire(&space->lock);
+        result = resolve(&fault, access);
+        lock_release(&space->lock);
+        if (result <= 0)
+            break;
+        result = supply(&fault, result);
+    } while (result == 0);
+
+    if (fault.unneeded)
+        frame_put(fault.unneeded);
+    if (fault.frame)
+        frame_put(fault.frame);
+    return result;
+}
+
+bool fault_resolve(uint64_t address, unsigned access)
+{
+    struct process *process = process_current();
+
+    if (address < SPACE_START || address >= SPACE_END || !process || !process->space)
+        return false;
+    cpu_self()->page_faults++;
+    if (likely(!fail_armed) || !(access & FAULT_USER))
+        return space_fault(process->space, address, access) == 0;
+
+    /* Injected failures are for system calls. */
+    uint64_t countdown = __atomic_exchange_n(&process->fail_countdown, 0, __ATOMIC_RELAXED);
+    int result = space_fault(process->space, address, access);
+
+    __atomic_store_n(&process->fail_countdown, countdown, __ATOMIC_RELAXED);
+    return result == 0;
+}

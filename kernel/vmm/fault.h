@@ -1,0 +1,7 @@
+/* Page faults of programs, and of the kernel's copies to and from them. */
+#pragma once
+
+#include "lib/base/base.h"
+
+/* Of the current process's space; access: FAULT_* (arch.h). True: try again. May block. */
+bool fault_resolve(uint64_t address, unsigned access);

@@ -1,0 +1,67 @@
+/* Taking pages out of page tables: see gather.h. */
+#include "kernel/vmm/gather.h"
+
+#include "kernel/vmm/region.h"
+
+void gather_start(struct gather *gather, struct space *space)
+{
+    gather->space = space;
+    gather->start = UINT64_MAX;
+    gather->end = 0;
+    list_init(&gather->frames);
+    list_init(&gather->regions);
+    gather->shared_count = 0;
+    gather->steps = 0;
+    gather->dead = false;
+}
+
+static void keep_frame(struct gather *gather, struct frame *frame)
+{
+    gather->space->owned_pages--;
+    if (gather->dead) {
+        frame_put(frame);
+    } else if (frame_owners(frame) == 1) {
+        list_append(&gather->frames, &frame->link);
+    } else {
+        if (gather->shared_count == GATHER_SHARED)
+            gather_flush(gather);
+        gather->shared[gather->shared_count++] = frame;
+    }
+}
+
+void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what)
+{
+    struct walk walk = WALK(&gather->space->arch, start, end);
+    pte_t *entry;
+
+    while ((entry = walk_next(&walk)) != NULL) {
+        pte_t old = *entry;
+        bool owned = pte_flags(old) & PAGE_OWNED;
+
+        if (!(what & (owned ? GATHER_OWNED : GATHER_BORROWED)))
+            continue;
+        *entry = 0;
+        gather_touch(gather, walk.address);
+        if (owned)
+            keep_frame(gather, frame_of(pte_paddr(old)));
+        if (++gather->steps % WALK_BATCH == 0)
+            arch_preempt_window();
+    }
+}
+
+void gather_flush(struct gather *gather)
+{
+    if (gather->start < gather->end && !gather->dead)
+        arch_tlb_flush(&gather->space->arch, gather->start, gather->end);
+    gather->start = UINT64_MAX;
+    gather->end = 0;
+    while (gather->shared_count > 0)
+        frame_put(gather->shared[--gather->shared_count]);
+}
+
+void gather_finish(struct gather *gather)
+{
+    list_for_each(struct frame, frame, &gather->frames, link)
+        frame_put(frame);
+    region_free_list(&gather->regions);
+}

@@ -1,0 +1,75 @@
+/* Walking page-table entries, and taking pages out of them so that nobody can still use what is freed.
+ *
+ *     struct gather gather;
+ *     gather_start(&gather, space);
+ *     gather_unmap(&gather, start, end, GATHER_ALL)        entries cleared, frames kept aside
+ *     gather_flush(&gather)                                one TLB flush over all that was touched
+ *     (release the space's lock)
+ *     gather_finish(&gather)                               frames are put
+ *
+ * A frame whose only owner is this space is kept on a list through its own link, however many there are. One
+ * that is shared has its link in use elsewhere perhaps, so it waits in a small array; when that is full, a flush comes
+ * early. All but gather_finish under the space's lock.
+ */
+#pragma once
+
+#include "kernel/vmm/space.h"
+
+#define TABLE_SPAN UINT64_C(0x200000) /* what the entries cover that lie next to each other (arch.h) */
+#define WALK_BATCH 512u               /* entries a loop handles before it lets interrupts in */
+
+#define GATHER_OWNED    0x1u /* private pages */
+#define GATHER_BORROWED 0x2u /* the memory object's pages */
+#define GATHER_ALL      0x3u
+#define GATHER_SHARED   32u
+
+struct gather {
+    struct space *space;
+    uint64_t start, end; /* to be flushed; start >= end: nothing */
+    struct list frames;
+    struct list regions; /* unmapped; freed by gather_finish */
+    unsigned shared_count, steps;
+    bool dead; /* no CPU uses the space any more: frames are put at once, nothing is flushed */
+    struct frame *shared[GATHER_SHARED];
+};
+
+void gather_start(struct gather *gather, struct space *space);
+void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what);
+void gather_flush(struct gather *gather);
+void gather_finish(struct gather *gather);
+
+/* An entry loses something other CPUs may have cached. */
+static inline void gather_touch(struct gather *gather, uint64_t address)
+{
+    gather->start = MIN(gather->start, address);
+    gather->end = MAX(gather->end, address + PAGE_SIZE);
+}
+
+/* The entries in use in [address, end), in order:
+ *     struct walk walk = WALK(&space->arch, start, end);
+ *     while ((entry = walk_next(&walk)) != NULL) ... walk.address ... */
+struct walk {
+    struct arch_space *space;
+    uint64_t address, end;
+    pte_t *entry;
+};
+
+#define WALK(space_, start_, end_) {(space_), (start_), (end_), NULL}
+
+static inline pte_t *walk_next(struct walk *walk)
+{
+    if (walk->entry) {
+        do {
+            walk->address += PAGE_SIZE;
+            walk->entry++;
+            if (walk->address >= walk->end)
+                return NULL;
+            if (walk->address % TABLE_SPAN == 0)
+                goto next_table;
+        } while (*walk->entry == 0);
+        return walk->entry;
+    }
+next_table:
+    walk->entry = arch_pte_next(walk->space, &walk->address, walk->end);
+    return walk->entry;
+}

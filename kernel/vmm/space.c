@@ -1,0 +1,581 @@
+/* Address spaces: their life, and what changes their regions. See space.h.
+ *
+ * Every operation has the same shape: check, lock, make borders where the range starts and ends (the only thing
+ * that may fail, and is undone by merging), change regions and entries, one flush, unlock, free what was taken out.
+ * Page tables that became empty are not looked for each time but every TRIM_BATCH tables or so, and when the space
+ * goes: a program that maps and unmaps the same page keeps its tables.
+ */
+#include "kernel/vmm/gather.h"
+#include "kernel/vmm/heap.h"
+#include "kernel/vmm/region.h"
+
+#include "kernel/panic.h"
+
+#define TRIM_BATCH 16u
+#define TRIM_SPAN  (UINT64_C(1) << 30) /* tables of tables go too when this much is empty */
+#define PROT_ALL   (PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_)
+
+static struct cache space_cache = CACHE_INIT("space", sizeof(struct space), 64);
+
+/* --- Life ------------------------------------------------------------------------------------------------------ */
+
+int space_new(struct space **result)
+{
+    struct space *space = cache_alloc(&space_cache);
+
+    if (!space)
+        return -E_NO_MEMORY;
+    if (arch_space_init(&space->arch) != 0) {
+        cache_free(&space_cache, space);
+        return -E_NO_MEMORY;
+    }
+    space->references = 1;
+    space->next_free = SPACE_AUTO_START;
+    space->trim_start = UINT64_MAX;
+    lock_init(&space->lock, RANK_SPACE, "space");
+    *result = space;
+    return 0;
+}
+
+void space_get(struct space *space)
+{
+    __atomic_fetch_add(&space->references, 1, __ATOMIC_RELAXED);
+}
+
+bool space_try_get(struct space *space)
+{
+    uint32_t references = __atomic_load_n(&space->references, __ATOMIC_RELAXED);
+
+    do {
+        if (references == 0)
+            return false;
+    } while (!__atomic_compare_exchange_n(&space->references, &references, references + 1, true,
+                                          __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+    return true;
+}
+
+static void take_regions(struct space *space, uint64_t start, uint64_t end, struct list *unused)
+{
+    struct region *region = region_above(space, start);
+
+    while (region && region->start < end) {
+        struct region *next = region_next(region);
+
+        region_remove(space, region);
+        region_unlink(region);
+        list_append(unused, &region->mapping);
+        region = next;
+    }
+}
+
+static void unmap_everything(struct space *space, bool dead)
+{
+    struct gather gather;
+
+    gather_start(&gather, space);
+    gather.dead = dead;
+    lock_acquire(&space->lock);
+    gather_unmap(&gather, 0, SPACE_END, GATHER_ALL);
+    take_regions(space, 0, SPACE_END, &gather.regions);
+    gather_flush(&gather);
+    lock_release(&space->lock);
+    gather_finish(&gather);
+}
+
+void space_leave(struct space *space)
+{
+    if (__atomic_load_n(&space->references, __ATOMIC_ACQUIRE) == 1)
+        unmap_everything(space, false);
+}
+
+void space_put(struct space *space)
+{
+    if (__atomic_sub_fetch(&space->references, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    unmap_everything(space, true);
+    ASSERT(space->owned_pages == 0 && space->region_count == 0);
+    arch_tables_trim(&space->arch, 0, SPACE_END + PAGE_SIZE);
+    arch_space_destroy(&space->arch);
+    cache_free(&space_cache, space);
+}
+
+/* --- What the operations share --------------------------------------------------------------------------------- */
+
+/* *end: of the range, its length rounded up. */
+static int check_range(uint64_t start, uint64_t length, uint64_t *end)
+{
+    if (!IS_ALIGNED(start, (uint64_t)PAGE_SIZE) || length == 0)
+        return -E_INVALID;
+    if (length > SPACE_END || start < SPACE_START || start > SPACE_END - length)
+        return -E_RANGE;
+    *end = ALIGN_UP(start + length, (uint64_t)PAGE_SIZE);
+    return 0;
+}
+
+static int check_protection(uint32_t protection, uint32_t maximum)
+{
+    if (protection & ~PROT_ALL)
+        return -E_INVALID;
+    if (protection & ~maximum ||
+        (protection & (PROT_WRITE_ | PROT_EXECUTE_)) == (PROT_WRITE_ | PROT_EXECUTE_))
+        return -E_ACCESS;
+    return 0;
+}
+
+/* Private memory is allocated when it is touched, and then it may be refused. But what could never be had at all
+ * is refused at once. */
+static int check_amount(uint64_t length, uint32_t protection)
+{
+    return protection & PROT_WRITE_ && length / PAGE_SIZE > frame_count_total() ? -E_NO_MEMORY : 0;
+}
+
+/* Nothing is left in [start, end): tables there may be empty now. */
+static void trim(struct space *space, uint64_t start, uint64_t end)
+{
+    uint64_t low = start, high = end;
+
+    region_gap(space, &low, &high);
+    if (ALIGN_UP(low, TABLE_SPAN) >= ALIGN_DOWN(high, TABLE_SPAN))
+        return;
+    space->trim_start = MIN(space->trim_start, MAX(low, ALIGN_DOWN(start, TRIM_SPAN)));
+    space->trim_end = MAX(space->trim_end, MIN(high, ALIGN_UP(end, TRIM_SPAN)));
+    space->trim_count += 1 + (end - start) / TABLE_SPAN;
+    if (space->trim_count < TRIM_BATCH)
+        return;
+    arch_tables_trim(&space->arch, space->trim_start, space->trim_end);
+    space->trim_start = UINT64_MAX;
+    space->trim_end = space->trim_count = 0;
+}
+
+static int make_borders(struct space *space, uint64_t start, uint64_t end, struct list *unused)
+{
+    if (region_split(space, start) == 0 && region_split(space, end) == 0)
+        return 0;
+    region_merge(space, start, start, unused);
+    return -E_NO_MEMORY;
+}
+
+static int unmap_locked(struct space *space, uint64_t start, uint64_t end, struct gather *gather)
+{
+    struct region *region = region_above(space, start);
+
+    if (!region || region->start >= end)
+        return 0;
+
+    int result = make_borders(space, start, end, &gather->regions);
+
+    if (result != 0)
+        return result;
+    gather_unmap(gather, start, end, GATHER_ALL);
+    take_regions(space, start, end, &gather->regions);
+    gather_flush(gather);
+    trim(space, start, end);
+    if (end == space->next_free && start >= SPACE_AUTO_START)
+        space->next_free = start;
+    return 0;
+}
+
+/* --- Mapping ----------------------------------------------------------------------------------------------------- */
+
+static bool free_range(struct space *space, uint64_t from, uint64_t limit, uint64_t length,
+                       uint64_t *address)
+{
+    struct region *region = region_above(space, from);
+
+    while (from <= limit && length <= limit - from) {
+        if (!region || region->start >= from + length) {
+            *address = from;
+            return true;
+        }
+        from = region->end;
+        region = region_next(region);
+    }
+    return false;
+}
+
+static int choose_address(struct space *space, uint64_t hint, uint64_t length, uint64_t *address)
+{
+    hint = ALIGN_DOWN(hint, (uint64_t)PAGE_SIZE);
+    if (hint >= SPACE_START && length <= SPACE_END && hint <= SPACE_END - length &&
+        free_range(space, hint, hint + length, length, address))
+        return 0;
+    if (!free_range(space, space->next_free, SPACE_AUTO_END, length, address) &&
+        !free_range(space, SPACE_AUTO_START, SPACE_AUTO_END, length, address))
+        return -E_NO_MEMORY;
+    space->next_free = *address + length;
+    return 0;
+}
+
+static int check_request(const struct map_request *request)
+{
+    const struct memory *memory = request->memory;
+    uint64_t end;
+
+    if (request->flags & ~(MAP_SHARED_ | MAP_FIXED_ | MAP_NOREPLACE_ | MAP_POPULATE_))
+        return -E_INVALID;
+    if (request->flags & MAP_FIXED_) {
+        int result = check_range(request->address, request->length, &end);
+
+        if (result != 0)
+            return result;
+    } else if (request->length == 0) {
+        return -E_INVALID;
+    } else if (request->length > SPACE_END) {
+        return -E_RANGE;
+    }
+
+    int result = check_protection(request->protection, request->maximum);
+
+    if (result != 0)
+        return result;
+    if (!memory) /* shared without an object would be shared with nobody */
+        return request->flags & MAP_SHARED_ || request->offset
+                   ? -E_INVALID
+                   : check_amount(request->length, request->protection);
+    if (!IS_ALIGNED(request->offset, (uint64_t)PAGE_SIZE))
+        return -E_INVALID;
+    if (request->offset > MEMORY_SIZE_MAX || request->length > MEMORY_SIZE_MAX - request->offset)
+        return -E_RANGE;
+    if (memory->flags & MEMORY_IS_DEVICE && !(request->flags & MAP_SHARED_))
+        return -E_NOT_SUPPORTED;
+    return request->flags & MAP_SHARED_ ? 0 : check_amount(request->length, request->protection);
+}
+
+static int map_locked(struct space *space, const struct map_request *request,
+                      struct region *region, struct gather *gather)
+{
+    uint64_t length = ALIGN_UP(request->length, (uint64_t)PAGE_SIZE), start = request->address;
+    int result;
+
+    if (request->flags & MAP_FIXED_) {
+        struct region *there = region_above(space, start);
+
+        if (request->flags & MAP_NOREPLACE_ && there && there->start < start + length)
+            return -E_EXISTS;
+        result = unmap_locked(space, start, start + length, gather);
+    } else {
+        result = choose_address(space, request->address, length, &start);
+    }
+    if (result != 0)
+        return result;
+    region->start = start;
+    region->end = start + length;
+    region_insert(space, region);
+    region_link(region, true);
+    region_merge(space, start, start + length, &gather->regions);
+    return 0;
+}
+
+static void populate(struct space *space, uint64_t start, uint64_t end, uint32_t protection)
+{
+    if (protection == 0)
+        return;
+    for (uint64_t at = start; at < end; at += PAGE_SIZE) {
+        if (space_fault(space, at, protection & PROT_WRITE_ ? FAULT_WRITE : 0) != 0)
+            return;
+        arch_preempt_window();
+    }
+}
+
+int space_map_region(struct space *space, const struct map_request *request, uint64_t *address)
+{
+    int result = check_request(request);
+
+    if (result != 0)
+        return result;
+
+    struct region *region = region_new();
+
+    if (!region)
+        return -E_NO_MEMORY;
+    region->protection = request->protection;
+    region->maximum = request->maximum;
+    region->shared = request->flags & MAP_SHARED_;
+    region->memory = request->memory;
+    region->offset = request->offset;
+    if (region->memory)
+        object_get(&region->memory->object);
+
+    struct gather gather;
+
+    gather_start(&gather, space);
+    lock_acquire(&space->lock);
+    result = map_locked(space, request, region, &gather);
+
+    uint64_t start = region->start, end = start + ALIGN_UP(request->length, (uint64_t)PAGE_SIZE);
+
+    lock_release(&space->lock);
+    if (result != 0)
+        region_free(region);
+    gather_finish(&gather);
+    if (result != 0)
+        return result;
+    if (request->flags & MAP_POPULATE_)
+        populate(space, start, end, request->protection);
+    *address = start;
+    return 0;
+}
+
+int space_find(struct space *space, uint64_t from, uint64_t length, uint64_t *address)
+{
+    if (length == 0)
+        return -E_INVALID;
+    if (length > SPACE_END || from > SPACE_END)
+        return -E_RANGE;
+    from = MAX(ALIGN_UP(from, (uint64_t)PAGE_SIZE), SPACE_START);
+    lock_acquire(&space->lock);
+
+    bool found =
+        free_range(space, from, SPACE_END, ALIGN_UP(length, (uint64_t)PAGE_SIZE), address);
+
+    lock_release(&space->lock);
+    return found ? 0 : -E_NO_MEMORY;
+}
+
+/* --- Unmapping, discarding ------------------------------------------------------------------------------------- */
+
+int space_unmap_range(struct space *space, uint64_t start, uint64_t length)
+{
+    uint64_t end;
+    int result = check_range(start, length, &end);
+    struct gather gather;
+
+    if (result != 0)
+        return result;
+    gather_start(&gather, space);
+    lock_acquire(&space->lock);
+    result = unmap_locked(space, start, end, &gather);
+    lock_release(&space->lock);
+    gather_finish(&gather);
+    return result;
+}
+
+int space_discard(struct space *space, uint64_t start, uint64_t length)
+{
+    uint64_t end;
+    int result = check_range(start, length, &end);
+    struct gather gather;
+
+    if (result != 0)
+        return result;
+    gather_start(&gather, space);
+    lock_acquire(&space->lock);
+    result = region_covers(space, start, end) ? 0 : -E_FAULT;
+    for (struct region *region = region_above(space, start); region && region->start < end;
+         region = region_next(region))
+        gather_unmap(&gather, MAX(start, region->start), MIN(end, region->end), GATHER_OWNED);
+    gather_flush(&gather);
+    lock_release(&space->lock);
+    gather_finish(&gather);
+    return result;
+}
+
+/* --- Protection ------------------------------------------------------------------------------------------------- */
+
+/* What becomes of an entry when its region's protection changes. */
+static pte_t protected_entry(const struct region *region, pte_t old)
+{
+    unsigned flags = pte_flags(old);
+    bool owned = flags & PAGE_OWNED, write = flags & PAGE_WRITE;
+
+    if (region->protection == 0)
+        return owned ? pte_hide(old) : 0;
+    flags &= PAGE_OWNED | PAGE_NOCACHE | PAGE_COMBINE;
+    if (owned)
+        write = frame_owners(frame_of(pte_paddr(old))) == 1;
+    if (write && region->protection & PROT_WRITE_)
+        flags |= PAGE_WRITE;
+    return pte_make(pte_paddr(old), flags | region_page_flags(region));
+}
+
+static void protect_entries(struct gather *gather, const struct region *region)
+{
+    struct walk walk = WALK(&gather->space->arch, region->start, region->end);
+    pte_t *entry;
+
+    while ((entry = walk_next(&walk)) != NULL) {
+        pte_t old = *entry;
+        unsigned lost;
+
+        *entry = protected_entry(region, old);
+        lost = pte_present(old) ? pte_flags(old) : 0;
+        if (*entry && pte_present(*entry))
+            lost &= ~pte_flags(*entry);
+        if (lost)
+            gather_touch(gather, walk.address);
+        if (++gather->steps % WALK_BATCH == 0)
+            arch_preempt_window();
+    }
+}
+
+static int check_protect(struct space *space, uint64_t start, uint64_t end, uint32_t protection)
+{
+    if (!region_covers(space, start, end))
+        return -E_FAULT;
+    for (struct region *region = region_above(space, start); region && region->start < end;
+         region = region_next(region)) {
+        int result = check_protection(protection, region->maximum);
+
+        if (result != 0)
+            return result;
+    }
+    return check_amount(end - start, protection);
+}
+
+int space_protect_range(struct space *space, uint64_t start, uint64_t length, uint32_t protection)
+{
+    uint64_t end;
+    int result = check_range(start, length, &end);
+    struct gather gather;
+
+    if (result == 0)
+        result = check_protection(protection, PROT_ALL);
+    if (result != 0)
+        return result;
+    gather_start(&gather, space);
+    lock_acquire(&space->lock);
+    result = check_protect(space, start, end, protection);
+    if (result == 0)
+        result = make_borders(space, start, end, &gather.regions);
+    if (result == 0) {
+        for (struct region *region = region_above(space, start); region && region->start < end;
+             region = region_next(region)) {
+            if (region->protection == protection)
+                continue;
+            region->protection = protection;
+            protect_entries(&gather, region);
+        }
+        region_merge(space, start, end, &gather.regions);
+        gather_flush(&gather);
+    }
+    lock_release(&space->lock);
+    gather_finish(&gather);
+    return result;
+}
+
+/* --- Moving ------------------------------------------------------------------------------------------------------ */
+
+/* The page tables the moved entries need, so that moving them cannot fail. */
+static int prepare_tables(struct space *space, uint64_t start, uint64_t end, uint64_t to)
+{
+    struct walk walk = WALK(&space->arch, start, end);
+    uint64_t table = UINT64_MAX;
+
+    while (walk_next(&walk)) {
+        uint64_t target = to + (walk.address - start);
+
+        if (target / TABLE_SPAN != table && !arch_pte(&space->arch, target, true))
+            return -E_NO_MEMORY;
+        table = target / TABLE_SPAN;
+    }
+    return 0;
+}
+
+static void move_entries(struct gather *gather, uint64_t start, uint64_t end, uint64_t to)
+{
+    struct walk walk = WALK(&gather->space->arch, start, end);
+    pte_t *entry;
+
+    while ((entry = walk_next(&walk)) != NULL) {
+        *arch_pte(walk.space, to + (walk.address - start), true) = *entry;
+        *entry = 0;
+        gather_touch(gather, walk.address);
+        if (++gather->steps % WALK_BATCH == 0)
+            arch_preempt_window();
+    }
+}
+
+static void move_regions(struct space *space, uint64_t start, uint64_t end, uint64_t to)
+{
+    struct region *region = region_above(space, start);
+
+    while (region && region->start >= start && region->start < end) {
+        struct region *next = region_next(region);
+
+        region_remove(space, region);
+        region_place(region, region->start - start + to, region->end - start + to, region->offset);
+        region_insert(space, region);
+        region = next;
+    }
+}
+
+static int move_locked(struct gather *gather, uint64_t start, uint64_t end, uint64_t to)
+{
+    struct space *space = gather->space;
+    uint64_t to_end = to + (end - start);
+    struct region *there = region_above(space, to);
+
+    if (!region_covers(space, start, end))
+        return -E_FAULT;
+    if (there && there->start < to_end)
+        return -E_EXISTS;
+
+    int result = make_borders(space, start, end, &gather->regions);
+
+    if (result != 0)
+        return result;
+    result = prepare_tables(space, start, end, to);
+    if (result != 0) {
+        region_merge(space, start, end, &gather->regions);
+        trim(space, to, to_end);
+        return result;
+    }
+    move_entries(gather, start, end, to);
+    move_regions(space, start, end, to);
+    gather_flush(gather);
+    region_merge(space, to, to_end, &gather->regions);
+    trim(space, start, end);
+    return 0;
+}
+
+int space_move(struct space *space, uint64_t start, uint64_t length, uint64_t to)
+{
+    uint64_t end, to_end;
+    int result = check_range(start, length, &end);
+    struct gather gather;
+
+    if (result == 0)
+        result = check_range(to, length, &to_end);
+    if (result != 0)
+        return result;
+    if (start < to_end && to < end)
+        return -E_INVALID;
+    gather_start(&gather, space);
+    lock_acquire(&space->lock);
+    result = move_locked(&gather, start, end, to);
+    lock_release(&space->lock);
+    gather_finish(&gather);
+    return result;
+}
+
+/* --- Questions --------------------------------------------------------------------------------------------------- */
+
+int space_query(struct space *space, uint64_t address, uint32_t *protection, bool *shared)
+{
+    lock_acquire(&space->lock);
+
+    struct region *region = region_find(space, address);
+
+    if (region) {
+        *protection = region->protection;
+        *shared = region->shared;
+    }
+    lock_release(&space->lock);
+    return region ? 0 : -E_FAULT;
+}
+
+int space_futex_key(struct space *space, uaddr_t address, bool shared, struct futex_key *key)
+{
+    *key = (struct futex_key){(uint64_t)(uintptr_t)space, address.value};
+    if (!shared)
+        return 0;
+    lock_acquire(&space->lock);
+
+    struct region *region = region_find(space, address.value);
+
+    if (region && region->shared)
+        *key = (struct futex_key){(uint64_t)(uintptr_t)region->memory,
+                                  region->offset + (address.value - region->start)};
+    lock_release(&space->lock);
+    return region ? 0 : -E_FAULT;
+}

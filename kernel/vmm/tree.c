@@ -1,0 +1,153 @@
+/* Radix tree of frames: see tree.h. The tree is as high as its highest index needs. */
+#include "kernel/vmm/tree.h"
+
+#include "kernel/panic.h"
+#include "kernel/vmm/heap.h"
+
+#define HEIGHT_MAX 6u
+
+struct page_node {
+    union {
+        struct page_node *nodes[PAGE_TREE_WAYS];
+        struct frame *frames[PAGE_TREE_WAYS];
+    };
+    unsigned used; /* slots that are not NULL */
+};
+
+static struct cache node_cache = CACHE_INIT("page-node", sizeof(struct page_node), 8);
+
+static unsigned way(uint64_t index, unsigned level)
+{
+    return (unsigned)(index >> (PAGE_TREE_BITS * (level - 1))) % PAGE_TREE_WAYS;
+}
+
+static bool too_high(const struct page_tree *tree, uint64_t index)
+{
+    return index >> (PAGE_TREE_BITS * tree->height) != 0;
+}
+
+struct frame **page_tree_find(const struct page_tree *tree, uint64_t index)
+{
+    struct page_node *node = tree->root;
+
+    if (!node || too_high(tree, index))
+        return NULL;
+    for (unsigned level = tree->height; level > 1; level--) {
+        node = node->nodes[way(index, level)];
+        if (!node)
+            return NULL;
+    }
+    return &node->frames[way(index, 1)];
+}
+
+struct frame *page_tree_next(const struct page_tree *tree, uint64_t *index, uint64_t end)
+{
+    uint64_t at = *index;
+
+    while (tree->root && at < end && !too_high(tree, at)) {
+        struct page_node *node = tree->root;
+        unsigned level = tree->height;
+
+        while (level > 1 && node->nodes[way(at, level)]) {
+            node = node->nodes[way(at, level)];
+            level--;
+        }
+        if (level == 1 && node->frames[way(at, 1)]) {
+            *index = at;
+            return node->frames[way(at, 1)];
+        }
+
+        uint64_t step = UINT64_C(1) << (PAGE_TREE_BITS * (level - 1));
+
+        at = ALIGN_DOWN(at, step) + step;
+        for (unsigned i = way(at, level); i > 0 && i < PAGE_TREE_WAYS && !node->nodes[i]; i++)
+            at += step; /* the rest of this node, without coming from the root again */
+    }
+    *index = end;
+    return NULL;
+}
+
+/* Take out the empty nodes on the way to index, and levels of the root that only lead to slot 0. */
+static void prune(struct page_tree *tree, uint64_t index)
+{
+    struct page_node **path[HEIGHT_MAX];
+    struct page_node **place = &tree->root;
+    unsigned depth = 0;
+
+    for (unsigned level = tree->height; level >= 1 && *place; level--) {
+        path[depth++] = place;
+        if (level > 1)
+            place = &(*place)->nodes[way(index, level)];
+    }
+    while (depth > 0 && (*path[depth - 1])->used == 0) {
+        cache_free(&node_cache, *path[--depth]);
+        *path[depth] = NULL;
+        if (depth > 0)
+            (*path[depth - 1])->used--;
+    }
+    if (!tree->root)
+        tree->height = 0;
+}
+
+static bool grow(struct page_tree *tree, uint64_t index)
+{
+    while (!tree->root || too_high(tree, index)) {
+        struct page_node *node = cache_alloc(&node_cache);
+
+        if (!node)
+            return false;
+        if (tree->root) {
+            node->nodes[0] = tree->root;
+            node->used = 1;
+        }
+        tree->root = node;
+        tree->height++;
+    }
+    return true;
+}
+
+int page_tree_insert(struct page_tree *tree, uint64_t index, struct frame *frame)
+{
+    ASSERT(index < PAGE_TREE_LIMIT);
+    if (!grow(tree, index))
+        goto fail;
+
+    struct page_node *node = tree->root;
+
+    for (unsigned level = tree->height; level > 1; level--) {
+        struct page_node **place = &node->nodes[way(index, level)];
+
+        if (!*place) {
+            *place = cache_alloc(&node_cache);
+            if (!*place)
+                goto fail;
+            node->used++;
+        }
+        node = *place;
+    }
+    ASSERT(!node->frames[way(index, 1)]);
+    node->frames[way(index, 1)] = frame;
+    node->used++;
+    return 0;
+
+fail:
+    if (tree->root)
+        prune(tree, index);
+    return -E_NO_MEMORY;
+}
+
+struct frame *page_tree_remove(struct page_tree *tree, uint64_t index)
+{
+    struct frame **slot = page_tree_find(tree, index);
+
+    if (!slot || !*slot)
+        return NULL;
+
+    struct frame *frame = *slot;
+    struct page_node *node = container_of(slot - way(index, 1), struct page_node, frames[0]);
+
+    *slot = NULL;
+    if (--node->used == 0)
+        prune(tree, index);
+    return frame;
+}

@@ -1,0 +1,30 @@
+/* The pages of a memory object: a radix tree from page index to frame, 64 ways at each level.
+ *
+ *     page_tree_insert(&tree, index, frame)     the slot must be empty
+ *     slot = page_tree_find(&tree, index)       NULL, or where the frame's pointer is (it may be NULL)
+ *     frame = page_tree_next(&tree, &index, end)
+ *     frame = page_tree_remove(&tree, index)
+ *
+ * Slots of 64 indexes that differ in their low six bits only lie next to each other. Empty nodes are freed at once.
+ * No locks: the object's.
+ */
+#pragma once
+
+#include "kernel/vmm/frame.h"
+
+#define PAGE_TREE_BITS  6u
+#define PAGE_TREE_WAYS  (1u << PAGE_TREE_BITS)
+#define PAGE_TREE_LIMIT (UINT64_C(1) << 36) /* indexes are below */
+
+struct page_node;
+
+struct page_tree {
+    struct page_node *root;
+    unsigned height; /* 1: the root holds frames */
+};
+
+struct frame **page_tree_find(const struct page_tree *tree, uint64_t index);
+/* The first frame at or above *index and below end: moves *index there; NULL if none. */
+struct frame *page_tree_next(const struct page_tree *tree, uint64_t *index, uint64_t end);
+int page_tree_insert(struct page_tree *tree, uint64_t index, struct frame *frame) MUST_CHECK;
+struct frame *page_tree_remove(struct page_tree *tree, uint64_t index); /* NULL: it was empty */
