@@ -10,22 +10,14 @@ BOOT_IMAGE ?= $(O)/bootstrap.image
 
 link_kernel = ld -n -z noexecstack --no-warn-rwx-segments --build-id=none -T $(KERNEL_SCRIPT) -o $(1) $(KERNEL_OBJECTS) $(2)
 
-$(O)/obj/kernel/boot_image.S: $(BOOT_IMAGE) mk/kernel.mk
+# Rewritten only when BOOT_IMAGE names another file.
+$(O)/obj/kernel/boot_image.S: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '.section .bootimage, "a", @progbits' '.balign 4096' \
 	    '.globl bootstrap_image_start, bootstrap_image_end' 'bootstrap_image_start:' \
 	    '.incbin "$(BOOT_IMAGE)"' '.balign 4096' 'bootstrap_image_end:' \
-	    '.section .note.GNU-stack, "", @progbits' > $@
-
-# The font of the log's screen, from a Debian package.
-CONSOLE_FONT := /usr/share/consolefonts/Uni2-Terminus16.psf.gz
-$(O)/gen/font.c: tools/font.py $(CONSOLE_FONT)
-	@mkdir -p $(@D)
-	@tools/font.py $(CONSOLE_FONT) > $@
-
-$(O)/obj/kernel/font.o: $(O)/gen/font.c $(O)/flags kernel/x86_64/screen.h
-	@mkdir -p $(@D)
-	@$(CC) $(KERNEL_FLAGS) -c -o $@ $<
+	    '.section .note.GNU-stack, "", @progbits' > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 $(O)/obj/kernel/boot_image.o: $(O)/obj/kernel/boot_image.S $(BOOT_IMAGE)
 	@$(CC) -c -o $@ $<
