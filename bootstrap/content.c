@@ -24,6 +24,12 @@ int64_t content_create(uint64_t size, uint8_t **data, handle_t *memory)
     return 0;
 }
 
+void content_destroy(uint8_t *data, uint64_t size, handle_t memory)
+{
+    sys_ignore(sys_space_unmap(HANDLE_SELF, (uintptr_t)data, ALIGN_UP(size, PAGE_SIZE)));
+    handle_drop(memory);
+}
+
 void content_seal(uint8_t *data, uint64_t size)
 {
     sys_ignore(sys_space_protect(HANDLE_SELF, (uintptr_t)data, ALIGN_UP(size, PAGE_SIZE), PROT_READ_));

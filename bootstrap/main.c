@@ -148,7 +148,7 @@ static void program_find(const struct tree *tree, const char *uri, struct spawn_
 
 static handle_t duplicate(handle_t handle, uint32_t rights)
 {
-    int64_t result = sys_handle_duplicate(handle, rights);
+    int64_t result = handle_copy(handle, rights);
     if (result < 0)
         boot_fail("cannot duplicate a handle for init", result);
     return (handle_t)result;

@@ -141,18 +141,24 @@ static const char *place_make(struct tree *tree, const char *path, size_t length
 
 static const char *file_fill(struct tree *tree, struct node *node, const struct tar_entry *entry)
 {
-    uint8_t *data = NULL;
     node->type = FILE_REGULAR;
     node->size = entry->size;
     node->data = NULL;
     node->memory = HANDLE_NONE;
     if (entry->size == 0)
         return NULL;
-    if (content_create(entry->size, &data, &node->memory) < 0)
+    struct content *content = calloc(1, sizeof(*content));
+    if (!content || content_create(entry->size, &content->data, &content->memory) < 0) {
+        free(content);
         return "no memory for the files";
-    memcpy(data, entry->data, entry->size);
-    content_seal(data, entry->size);
-    node->data = data;
+    }
+    content->size = entry->size;
+    content->next = tree->contents;
+    tree->contents = content;
+    memcpy(content->data, entry->data, entry->size);
+    content_seal(content->data, entry->size);
+    node->data = content->data;
+    node->memory = content->memory;
     tree->bytes += entry->size;
     return NULL;
 }
@@ -164,6 +170,7 @@ static const char *link_fill(struct node *node, const struct tar_entry *entry)
         return no_memory;
     memcpy(target, entry->link, entry->link_length);
     target[entry->link_length] = '\0';
+    free(node->target);
     node->type = FILE_LINK;
     node->mode = 0777;
     node->size = strlen(target);
@@ -180,11 +187,15 @@ static const char *hard_link_fill(struct tree *tree, struct node *node, const st
         free(walk.link);
     if (result < 0 || walk.node->type == FILE_DIRECTORY || walk.node == node)
         return "the archive holds a hard link to nothing";
+    char *target = walk.node->target ? strdup(walk.node->target) : NULL;
+    if (walk.node->target && !target)
+        return no_memory;
+    free(node->target);
     node->type = walk.node->type;
     node->size = walk.node->size;
     node->data = walk.node->data;
     node->memory = walk.node->memory;
-    node->target = walk.node->target;
+    node->target = target;
     return NULL;
 }
 
@@ -232,6 +243,24 @@ const char *tree_build(struct tree *tree, const uint8_t *archive, size_t length)
             return problem;
     }
     return result < 0 ? reader.problem : NULL;
+}
+
+void tree_destroy(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        struct node *node = tree->nodes[i];
+        free(node->children);
+        free(node->target);
+        free((void *)(uintptr_t)node->name);
+        free(node);
+    }
+    for (struct content *content = tree->contents, *next; content; content = next) {
+        next = content->next;
+        content_destroy(content->data, content->size, content->memory);
+        free(content);
+    }
+    free(tree->nodes);
+    memset(tree, 0, sizeof(*tree));
 }
 
 /* A path being walked: links put their target in front of what is left. */

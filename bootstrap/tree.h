@@ -20,7 +20,7 @@ struct node {
     uint64_t inode; /* its index in tree.nodes, plus 1 */
     int64_t modified; /* ns */
     uint64_t size;    /* of data, of a link's target */
-    const char *target;    /* of a link; terminated */
+    char *target;          /* of a link; terminated */
     const uint8_t *data;   /* of a file: whole pages, zero behind the end */
     handle_t memory;       /* where the data lies; HANDLE_NONE when empty */
     struct node **children; /* of a directory, by name */
@@ -28,15 +28,25 @@ struct node {
     uint32_t uid, gid;
 };
 
+/* A file's bytes: kept for the life of the tree, as hard links share them. */
+struct content {
+    struct content *next;
+    uint8_t *data;
+    uint64_t size;
+    handle_t memory;
+};
+
 struct tree {
     struct node **nodes;
     size_t count, room;
     struct node *root;
     uint64_t bytes; /* of all data */
+    struct content *contents;
 };
 
 /* The tree keeps nothing of the archive. NULL, or why it failed, for people; what was built stays. */
 MUST_CHECK const char *tree_build(struct tree *tree, const uint8_t *archive, size_t length);
+void tree_destroy(struct tree *tree);
 
 #define WALK_FOLLOW 0x1u /* a link at the end is followed too */
 
@@ -58,3 +68,5 @@ MUST_CHECK int64_t content_create(uint64_t size, uint8_t **data, handle_t *memor
 
 /* The content is complete: from now on it is only read. */
 void content_seal(uint8_t *data, uint64_t size);
+
+void content_destroy(uint8_t *data, uint64_t size, handle_t memory);

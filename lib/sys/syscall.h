@@ -118,6 +118,14 @@ static inline void sys_ignore(int64_t result)
     (void)result;
 }
 
+/* A second handle with those of the rights that the first one has. */
+static inline MUST_CHECK int64_t handle_copy(handle_t handle, uint32_t rights)
+{
+    struct abi_handle_info info;
+    int64_t result = sys_handle_info(handle, &info);
+    return result < 0 ? result : sys_handle_duplicate(handle, info.rights & rights);
+}
+
 static inline void handle_drop(handle_t handle)
 {
     if (handle != HANDLE_NONE)

@@ -1,0 +1,263 @@
+/* The keys of a service's configuration, each a line of the table at the end. */
+#include "sbin/initd/service_conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/abi.h"
+#include "abi/errors.h"
+#include "lib/sys/conf.h"
+
+#define WORDS_MAX    64u
+#define READY_MS_MAX 600000u
+
+#define PROGRAM_FOLDER "initfs:///sbin/"
+
+static const char no_memory[] = "no memory";
+
+bool strings_add(struct strings *strings, const char *text)
+{
+    char *copy = strdup(text);
+    char **items = realloc(strings->items, (strings->count + 2) * sizeof(*items));
+    if (items)
+        strings->items = items;
+    if (!copy || !items) {
+        free(copy);
+        return false;
+    }
+    items[strings->count++] = copy;
+    items[strings->count] = NULL;
+    return true;
+}
+
+void strings_destroy(struct strings *strings)
+{
+    for (size_t i = 0; i < strings->count; i++)
+        free(strings->items[i]);
+    free(strings->items);
+    *strings = (struct strings){0};
+}
+
+static const char *range_add(struct device_ranges *ranges, uint64_t base, uint64_t count)
+{
+    struct device_range *items = realloc(ranges->items, (ranges->count + 1) * sizeof(*items));
+    if (!items)
+        return no_memory;
+    ranges->items = items;
+    items[ranges->count++] = (struct device_range){base, count};
+    return NULL;
+}
+
+/* A key's words[0..count) are its values. NULL, or what is wrong. */
+typedef const char *key_handler(struct service_conf *conf, char **words, size_t count);
+
+static const char *add_all(struct strings *strings, char **words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strings_add(strings, words[i]))
+            return no_memory;
+    return NULL;
+}
+
+static const char *key_program(struct service_conf *conf, char **words, size_t count)
+{
+    (void)count;
+    char *program = strdup(words[0]), *argument = strdup(words[0]);
+    if (!program || !argument) {
+        free(program);
+        free(argument);
+        return no_memory;
+    }
+    free(conf->program);
+    conf->program = program;
+    free(conf->arguments.items[0]);
+    conf->arguments.items[0] = argument;
+    return NULL;
+}
+
+static const char *key_argument(struct service_conf *conf, char **words, size_t count)
+{
+    return add_all(&conf->arguments, words, count);
+}
+
+static const char *key_environment(struct service_conf *conf, char **words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strchr(words[i], '='))
+            return "environment: NAME=value is wanted";
+    return add_all(&conf->environment, words, count);
+}
+
+static const char *names_add(struct strings *strings, char **words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strlen(words[i]) > PROTOCOL_NAME_MAX || strchr(words[i], '/') || strchr(words[i], ':'))
+            return "not a name";
+    return add_all(strings, words, count);
+}
+
+static const char *key_protocol(struct service_conf *conf, char **words, size_t count)
+{
+    return names_add(&conf->protocols, words, count);
+}
+
+static const char *key_use(struct service_conf *conf, char **words, size_t count)
+{
+    return names_add(&conf->uses, words, count);
+}
+
+static const char *key_after(struct service_conf *conf, char **words, size_t count)
+{
+    return names_add(&conf->after, words, count);
+}
+
+static const char *key_give(struct service_conf *conf, char **words, size_t count)
+{
+    return names_add(&conf->gives, words, count);
+}
+
+static const char *key_ioport(struct service_conf *conf, char **words, size_t count)
+{
+    uint64_t base, ports;
+    (void)count;
+    if (!conf_number(words[0], 0xffff, &base) || !conf_number(words[1], 0x10000 - base, &ports) ||
+        ports == 0)
+        return "ioport: base and count are wanted, within 64 Ki ports";
+    return range_add(&conf->ioports, base, ports);
+}
+
+static const char *key_memory(struct service_conf *conf, char **words, size_t count)
+{
+    uint64_t base, length;
+    (void)count;
+    if (!conf_number(words[0], UINT64_MAX - PAGE_SIZE, &base) ||
+        !conf_number(words[1], UINT64_MAX - base, &length) || length == 0 ||
+        (base | length) % PAGE_SIZE)
+        return "memory: base and length are wanted, in whole pages";
+    return range_add(&conf->memories, base, length);
+}
+
+static const char *key_irq(struct service_conf *conf, char **words, size_t count)
+{
+    static const struct {
+        const char *word;
+        uint32_t flag;
+    } flags[] = {{"isa", IRQ_ISA}, {"level", IRQ_LEVEL}, {"low", IRQ_LOW}};
+    uint64_t line;
+    uint32_t set = 0;
+    if (!conf_number(words[0], 1023, &line))
+        return "irq: a line is wanted";
+    for (size_t i = 1; i < count; i++) {
+        uint32_t flag = 0;
+        for (size_t j = 0; j < ARRAY_SIZE(flags); j++)
+            if (strcmp(words[i], flags[j].word) == 0)
+                flag = flags[j].flag;
+        if (!flag)
+            return "irq: flags are isa, level and low";
+        set |= flag;
+    }
+    return range_add(&conf->irqs, line, set);
+}
+
+static const char *key_restart(struct service_conf *conf, char **words, size_t count)
+{
+    (void)count;
+    if (strcmp(words[0], "always") != 0 && strcmp(words[0], "never") != 0)
+        return "restart: always or never";
+    conf->restart = words[0][0] == 'a';
+    return NULL;
+}
+
+static const char *key_priority(struct service_conf *conf, char **words, size_t count)
+{
+    uint64_t value;
+    (void)count;
+    if (!conf_number(words[0], CONF_PRIORITY_MAX, &value))
+        return "priority: 0 to 31";
+    conf->priority = (uint32_t)value;
+    return NULL;
+}
+
+static const char *key_ready(struct service_conf *conf, char **words, size_t count)
+{
+    uint64_t value;
+    (void)count;
+    if (!conf_number(words[0], READY_MS_MAX, &value))
+        return "ready: milliseconds, at most 600000";
+    conf->ready_ms = (uint32_t)value;
+    return NULL;
+}
+
+static const struct {
+    const char *word;
+    size_t least, most; /* values */
+    key_handler *handle;
+} keys[] = {
+    {"program", 1, 1, key_program},         {"argument", 1, WORDS_MAX, key_argument},
+    {"environment", 1, WORDS_MAX, key_environment}, {"protocol", 1, WORDS_MAX, key_protocol},
+    {"use", 1, WORDS_MAX, key_use},         {"after", 1, WORDS_MAX, key_after},
+    {"give", 1, WORDS_MAX, key_give},       {"ioport", 2, 2, key_ioport},
+    {"memory", 2, 2, key_memory},           {"irq", 1, 4, key_irq},
+    {"restart", 1, 1, key_restart},         {"priority", 1, 1, key_priority},
+    {"ready", 1, 1, key_ready},
+};
+
+static const char *line_apply(struct service_conf *conf, char **words, size_t count)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        if (strcmp(words[0], keys[i].word) != 0)
+            continue;
+        if (count - 1 < keys[i].least || count - 1 > keys[i].most)
+            return "the wrong number of values";
+        return keys[i].handle(conf, words + 1, count - 1);
+    }
+    return "no such key";
+}
+
+static bool conf_start(struct service_conf *conf, const char *name)
+{
+    size_t length = sizeof(PROGRAM_FOLDER) + strlen(name);
+    *conf = (struct service_conf){.restart = true, .ready_ms = CONF_READY_MS};
+    conf->name = strdup(name);
+    conf->program = malloc(length);
+    if (!conf->name || !conf->program)
+        return false;
+    strcpy(stpcpy(conf->program, PROGRAM_FOLDER), name);
+    return strings_add(&conf->arguments, conf->program);
+}
+
+int service_conf_parse(struct service_conf *conf, const char *name, char *text, size_t length,
+                       struct conf_problem *problem)
+{
+    struct conf_reader reader = {.text = text, .length = length};
+    char *words[WORDS_MAX];
+    int count;
+    if (!conf_start(conf, name))
+        return -E_NO_MEMORY;
+    while ((count = conf_next(&reader, words, WORDS_MAX)) > 0) {
+        const char *wrong = line_apply(conf, words, (size_t)count);
+        if (!wrong)
+            continue;
+        *problem = (struct conf_problem){reader.line, wrong};
+        return wrong == no_memory ? -E_NO_MEMORY : -E_BAD_FORMAT;
+    }
+    if (count < 0)
+        *problem = (struct conf_problem){reader.line, reader.problem};
+    return count;
+}
+
+void service_conf_destroy(struct service_conf *conf)
+{
+    free(conf->name);
+    free(conf->program);
+    strings_destroy(&conf->arguments);
+    strings_destroy(&conf->environment);
+    strings_destroy(&conf->protocols);
+    strings_destroy(&conf->uses);
+    strings_destroy(&conf->after);
+    strings_destroy(&conf->gives);
+    free(conf->ioports.items);
+    free(conf->irqs.items);
+    free(conf->memories.items);
+    *conf = (struct service_conf){0};
+}
