@@ -5,7 +5,8 @@
 #   make iso      $(O)/protos.iso                    make debug    boot stopped, with gdb attached
 #   make check    format, analyzers, includes, docs  make fuzz     every fuzz target for FUZZ_SECONDS
 #   make bench    the figures of bench/              make soak     the test suite SOAK_ROUNDS times
-#   make repro    the ISO built twice and compared   make clean
+#   make repro    the ISO built twice and compared   make format   clang-format writes what check wants
+#   make clean
 #
 # Each installs what is missing on the machine first (tools/install-deps). Sources are found by wildcard: add a
 # file and it is built; what links with what is said in mk/*.mk, one file per kind of result.
@@ -25,7 +26,7 @@ export O CC
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all build run iso test debug check bench soak repro fuzz clean deps host guest kernel FORCE
+.PHONY: all build run iso test debug check bench soak repro format fuzz clean deps host guest kernel FORCE
 
 # A goal for people makes sure of the tools, then builds with all CPUs; `build` and files are for make itself.
 BUILD = +@tools/install-deps && $(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -63,6 +64,9 @@ bench:
 check:
 	$(BUILD) build
 	@tools/check
+
+format:
+	@tools/install-deps && tools/check --fix
 
 repro:
 	$(BUILD) build
