@@ -124,7 +124,7 @@ static void start_first_process(void)
     struct thread *thread;
     struct memory *image, *page;
     struct thread_start start = {.entry = layout->entry,
-                                 .stack = layout->block,
+                                 .stack = layout->stack,
                                  .argument = BOOT_ARGUMENTS};
 
     if (layout->magic != BOOT_IMAGE_MAGIC || !arguments)
