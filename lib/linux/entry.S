@@ -33,15 +33,14 @@
 .globl personality_nested_entry, personality_window_start, personality_window_end
 .globl personality_fork_entry, personality_thread_entry, personality_resume, personality_iret
 
-/* First instruction of the process: rdi = startup structure, rsi = START_*, rsp = its stack. */
+/* First instruction of the process: rdi = startup structure, rsi = START_*. */
     .balign 16
 personality_start:
-    mov     %rsp, %rcx
     movabs  $PERSONALITY_FIRST_BLOCK, %rsp
     mov     %rsi, %rdx
     mov     %rdi, %rsi
     mov     %rsp, %rdi
-    call    start_process                   /* (thread, startup, kind, stack) */
+    call    start_process                   /* (thread, startup, kind) */
     jmp     personality_window_start
 
 /* A foreign call: all registers but rsp, rcx and r11 are the program's. */

@@ -28,6 +28,7 @@ struct exception_entry {
 
 __attribute__((visibility("hidden"))) extern const struct exception_entry exception_table_start[], exception_table_end[];
 __attribute__((visibility("hidden"))) extern const char personality_iret[];
+__attribute__((visibility("hidden"))) extern const char personality_text_start[], personality_text_end[];
 
 /* Something is mapped there, but not for this access. */
 static int page_fault_code(uint64_t address)
@@ -98,5 +99,11 @@ void exception_nested(struct abi_frame *frame)
     log_number("linux: exception in the personality: vector ", frame->vector);
     log_number("linux: at text + ", frame->rip - PERSONALITY_TEXT);
     log_number("linux: address ", frame->address);
+    for (uint64_t *word = (uint64_t *)frame->rsp, shown = 0;
+         (uint64_t)word < (uint64_t)thread && shown < 8; word++)
+        if (*word - PERSONALITY_TEXT < (uint64_t)(personality_text_end - personality_text_start)) {
+            log_number("linux: maybe called from text + ", *word - PERSONALITY_TEXT);
+            shown++;
+        }
     process_exit(thread->process, LINUX_SIGSEGV);
 }

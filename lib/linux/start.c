@@ -19,7 +19,7 @@
 #define HEAP_ROOM_MINIMUM (UINT64_C(256) << 20)
 #define CPUID_XSAVE 13u
 
-void start_process(struct thread *thread, uint64_t startup, uint64_t kind, uint64_t stack);
+void start_process(struct thread *thread, uint64_t startup, uint64_t kind);
 
 /* Written by tools/boot_image.py into the image. */
 extern volatile struct boot_program personality_boot_program;
@@ -144,8 +144,8 @@ static void start_spawned(struct thread *thread, const struct abi_startup *start
     program_enter(thread, startup->entry, startup->stack);
 }
 
-/* The first process: the program lies in memory already, its stack is empty, nobody gave it a name. */
-static void start_boot(struct thread *thread, uint64_t stack)
+/* The first process: the program lies in memory already; its stack and its arguments are made here. */
+static void start_boot(struct thread *thread)
 {
     static const char name[] = "bootstrap";
     struct process *process = thread->process;
@@ -162,9 +162,19 @@ static void start_boot(struct thread *thread, uint64_t stack)
         .hwcap = cpu_hwcap(),
     };
 
+    struct abi_map map = {
+        .address = PROGRAM_STACK_TOP - PROGRAM_STACK_SIZE,
+        .length = PROGRAM_STACK_SIZE,
+        .memory = HANDLE_NONE,
+        .protection = PROT_READ_ | PROT_WRITE_,
+        .flags = MAP_FIXED_,
+    };
+
+    if (sys_space_map(HANDLE_SELF, &map) < 0)
+        process_exit(process, STATUS_BAD_START);
     random_seed(start.random);
-    stack = ALIGN_DOWN(stack, (uint64_t)16);
-    uint64_t rsp = linux_stack_build(&start, stack, (void *)(stack - linux_stack_length(&start)));
+    uint64_t rsp = linux_stack_build(&start, PROGRAM_STACK_TOP,
+                                     (void *)(PROGRAM_STACK_TOP - linux_stack_length(&start)));
     descriptors_default(process);
     process->cwd = text_keep(process, "fs:///");
     process->executable = text_keep(process, "boot:///bootstrap");
@@ -177,7 +187,7 @@ static void start_boot(struct thread *thread, uint64_t stack)
 }
 
 /* From entry.S; it goes on to the program through the window. */
-void start_process(struct thread *thread, uint64_t startup, uint64_t kind, uint64_t stack)
+void start_process(struct thread *thread, uint64_t startup, uint64_t kind)
 {
     struct process *process = &first_process;
 
@@ -191,7 +201,7 @@ void start_process(struct thread *thread, uint64_t startup, uint64_t kind, uint6
     limits_default(process);
     cpu_learn(process);
     if (kind == START_BOOT)
-        start_boot(thread, stack);
+        start_boot(thread);
     else
         start_spawned(thread, (const struct abi_startup *)startup);
     fpu_reset(process);
