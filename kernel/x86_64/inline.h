@@ -97,7 +97,6 @@ struct arch_cpu {
     struct arch_space *space; /* in CR3; NULL: the kernel's own tables */
     struct thread *fpu_owner; /* whose state the registers hold */
     bool fpu_live;            /* CR0.TS is clear: the current thread may have changed them */
-    uint64_t fs_base, gs_base; /* what the MSRs hold; without FSGSBASE only */
     uint64_t ports_version;   /* of the bitmap the TSS holds a copy of (ports.c); 0: none */
     uint32_t ports_low, ports_high; /* its part in use */
     uint32_t apic_id;

@@ -59,7 +59,11 @@ void arch_thread_init(struct thread *thread, void *stack_top, void (*start)(void
     thread->arch.rsp = (uint64_t)stack;
 }
 
-/* --- FS and GS base of user mode. In the kernel, the user's GS base is the one SWAPGS would bring. --- */
+/* --- FS and GS base of user mode. In the kernel, the user's GS base is the one SWAPGS would bring. ---
+ *
+ * They are written on every switch, even if the old thread was given the same values: without FSGSBASE, too, a program
+ * changes them unseen, to 0, by loading a selector. (The selectors themselves are not switched: in 64-bit mode they
+ * mean nothing.) */
 
 static uint64_t read_fs_base(void)
 {
@@ -77,38 +81,34 @@ static uint64_t read_gs_base(void)
     return base;
 }
 
-static void write_fs_base(struct cpu *cpu, uint64_t base)
+static void write_fs_base(uint64_t base)
 {
-    if (cpu_features.fsgsbase) {
+    if (cpu_features.fsgsbase)
         __asm__ volatile("wrfsbase %0" : : "r"(base));
-    } else if (cpu->arch.fs_base != base) {
+    else
         msr_write(MSR_FS_BASE, base);
-        cpu->arch.fs_base = base;
-    }
 }
 
-static void write_gs_base(struct cpu *cpu, uint64_t base)
+static void write_gs_base(uint64_t base)
 {
-    if (cpu_features.fsgsbase) {
+    if (cpu_features.fsgsbase)
         __asm__ volatile("swapgs\n\twrgsbase %0\n\tswapgs" : : "r"(base));
-    } else if (cpu->arch.gs_base != base) {
+    else
         msr_write(MSR_KERNEL_GS_BASE, base);
-        cpu->arch.gs_base = base;
-    }
 }
 
 void arch_set_fs(struct thread *thread, uint64_t base)
 {
     thread->arch.fs_base = base;
     if (thread == thread_current())
-        write_fs_base(cpu_self(), base);
+        write_fs_base(base);
 }
 
 void arch_set_gs(struct thread *thread, uint64_t base)
 {
     thread->arch.gs_base = base;
     if (thread == thread_current())
-        write_gs_base(cpu_self(), base);
+        write_gs_base(base);
 }
 
 /* With FSGSBASE a program sets them without telling. */
@@ -131,8 +131,8 @@ void arch_switch(struct thread *from, struct thread *to)
     if (process) {
         struct space *space = process->space;
 
-        write_fs_base(cpu, to->arch.fs_base);
-        write_gs_base(cpu, to->arch.gs_base);
+        write_fs_base(to->arch.fs_base);
+        write_gs_base(to->arch.gs_base);
         if (space && cpu->arch.space != &space->arch)
             tlb_load(&space->arch);
         ports_switch(cpu, process);
