@@ -92,6 +92,8 @@ void arch_thread_copy_fpu(struct thread *to, struct thread *from);
 void arch_switch(struct thread *from, struct thread *to);
 /* First entry to user mode: all registers zero but these; never returns. */
 NORETURN void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument, uint64_t argument2);
+/* To user mode with all of these registers (cs, ss aside); rip and rsp are the user's half. Never returns. */
+NORETURN void arch_resume_user(const struct abi_frame *registers);
 void arch_set_fs(struct thread *thread, uint64_t base); /* thread: the caller or one that is not running */
 void arch_set_gs(struct thread *thread, uint64_t base);
 /* The user registers of a thread that is in the kernel; false if it entered by system call and so has only

@@ -160,6 +160,17 @@ void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument, uint64_t
     trap_enter_user(frame);
 }
 
+void arch_resume_user(const struct abi_frame *registers)
+{
+    struct abi_frame *frame = trap_frame(thread_current()), copy = *registers;
+
+    copy.cs = SELECTOR_USER_CODE;
+    copy.ss = SELECTOR_USER_DATA;
+    copy.vector = copy.error = copy.address = copy.reserved = 0;
+    *frame = copy;
+    trap_enter_user(frame);
+}
+
 bool arch_thread_frame(struct thread *thread, struct abi_frame *frame)
 {
     const struct syscall_frame *call = syscall_frame(thread);

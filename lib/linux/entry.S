@@ -1,8 +1,8 @@
 /* The ways into the personality and out of it.
  *
  *   program --syscall--> kernel --> personality_call_entry --> handler --> window --jmp--> program
- *   program --fault----> kernel --> personality_exception_entry --> C ----> window --iretq--> program
- *   program --kick-----> kernel --> personality_kick_entry --> C ---------> window --iretq--> program
+ *   program --fault----> kernel --> personality_exception_entry --> C ----> window --thread_resume--> program
+ *   program --kick-----> kernel --> personality_kick_entry --> C ---------> window --thread_resume--> program
  *
  * At the first three, rsp is the thread's block (struct thread, thread.h); what the program had in its registers
  * is kept in thread->frame and nowhere else. The window [personality_window_start, _end) puts it back. It
@@ -14,7 +14,7 @@
  *                                         kick: thread->kick = 1, RIP in the window: RIP = window start
  *     window start: thread->kick is 1 --> personality_kicked
  *
- * No kernel entry lies on the way back: same privilege, so `jmp` or `iretq` will do.
+ * No kernel entry lies on the way back from a call: same privilege, so a `jmp` will do.
  */
 #include "lib/linux/offsets.h"
 
@@ -31,7 +31,7 @@
 .section .text.entry, "ax"
 .globl personality_start, personality_call_entry, personality_exception_entry, personality_kick_entry
 .globl personality_nested_entry, personality_window_start, personality_window_end
-.globl personality_fork_entry, personality_thread_entry, personality_resume, personality_iret
+.globl personality_fork_entry, personality_thread_entry, personality_resume
 
 /* First instruction of the process: rdi = startup structure, rsi = START_*. */
     .balign 16
@@ -105,37 +105,17 @@ personality_window_start:
     mov     FRAME_RSP(%rsp), %rsp
     jmp     *%rcx
 
-#define IRET 40 /* bytes of the frame that iretq pops: rip, cs, rflags, rsp, ss */
+/* Every register from thread->frame: the kernel's part, since no instruction of ring 3 loads rip, rsp, rcx and
+ * r11 at once (iretq would, but QEMU's TCG faults on it for ever under SMAP). A kick that comes meanwhile finds
+ * the program's registers in place. */
 full_return:
-    lea     -IRET(%rsp), %rsp
-    mov     IRET + FRAME_RIP(%rsp), %rax
-    mov     %rax, (%rsp)
-    mov     %cs, %eax
-    mov     %rax, 8(%rsp)
-    mov     IRET + FRAME_RFLAGS(%rsp), %rax
-    mov     %rax, 16(%rsp)
-    mov     IRET + FRAME_RSP(%rsp), %rax
-    mov     %rax, 24(%rsp)
-    mov     %ss, %eax
-    mov     %rax, 32(%rsp)
-    mov     IRET + FRAME_R15(%rsp), %r15
-    mov     IRET + FRAME_R14(%rsp), %r14
-    mov     IRET + FRAME_R13(%rsp), %r13
-    mov     IRET + FRAME_R12(%rsp), %r12
-    mov     IRET + FRAME_RBP(%rsp), %rbp
-    mov     IRET + FRAME_RBX(%rsp), %rbx
-    mov     IRET + FRAME_R11(%rsp), %r11
-    mov     IRET + FRAME_R10(%rsp), %r10
-    mov     IRET + FRAME_R9(%rsp), %r9
-    mov     IRET + FRAME_R8(%rsp), %r8
-    mov     IRET + FRAME_RAX(%rsp), %rax
-    mov     IRET + FRAME_RCX(%rsp), %rcx
-    mov     IRET + FRAME_RDX(%rsp), %rdx
-    mov     IRET + FRAME_RSI(%rsp), %rsi
-    mov     IRET + FRAME_RDI(%rsp), %rdi
-personality_iret:
-    iretq
+    lea     FRAME_R15(%rsp), %rdi           /* the frame's first register */
+    mov     $THREAD_RESUME_CALL, %eax
+    syscall
 personality_window_end:
+    mov     %rsp, %rdi
+    call    exception_lost                  /* (thread): the registers cannot be put back: an odd rip, say */
+    jmp     personality_window_start
 
 unknown_call:
     call    calls_unknown
@@ -172,24 +152,10 @@ personality_nested_entry:
     mov     %rdi, %rbx
     and     $-16, %rsp
     call    exception_nested                /* (frame): corrects frame->rip, or ends the process */
-    mov     %rbx, %rsp
-    pop     %r15
-    pop     %r14
-    pop     %r13
-    pop     %r12
-    pop     %rbp
-    pop     %rbx
-    pop     %r11
-    pop     %r10
-    pop     %r9
-    pop     %r8
-    pop     %rax
-    pop     %rcx
-    pop     %rdx
-    pop     %rsi
-    pop     %rdi
-    add     $16, %rsp                       /* vector, error */
-    iretq
+    mov     %rbx, %rdi
+    mov     $THREAD_RESUME_CALL, %eax
+    syscall
+    ud2
 
 /* The only thread of a forked child: rdi = its block, rsi = its pid. */
     .balign 16

@@ -27,7 +27,6 @@ struct exception_entry {
 };
 
 __attribute__((visibility("hidden"))) extern const struct exception_entry exception_table_start[], exception_table_end[];
-__attribute__((visibility("hidden"))) extern const char personality_iret[];
 __attribute__((visibility("hidden"))) extern const char personality_text_start[], personality_text_end[];
 
 /* Something is mapped there, but not for this access. */
@@ -79,6 +78,12 @@ void exception_program(struct thread *thread)
     }
 }
 
+/* The kernel refused the program's registers. */
+void exception_lost(struct thread *thread)
+{
+    signal_fault(thread, LINUX_SIGSEGV, LINUX_SI_KERNEL, 0);
+}
+
 void exception_nested(struct abi_frame *frame)
 {
     for (const struct exception_entry *entry = exception_table_start; entry < exception_table_end;
@@ -91,10 +96,6 @@ void exception_nested(struct abi_frame *frame)
     if (frame->vector == VECTOR_DEBUG) { /* the program's trap flag, put back a moment too early */
         frame->rflags &= ~RFLAGS_TRAP;
         return;
-    }
-    if (frame->rip == (uint64_t)personality_iret) { /* its registers cannot be put back: an odd rip, say */
-        signal_fault(thread, LINUX_SIGSEGV, LINUX_SI_KERNEL, 0);
-        personality_resume(thread);
     }
     log_number("linux: exception in the personality: vector ", frame->vector);
     log_number("linux: at text + ", frame->rip - PERSONALITY_TEXT);

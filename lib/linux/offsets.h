@@ -25,6 +25,8 @@
 #define FRAME_RFLAGS 184
 #define FRAME_RSP    192
 
+#define THREAD_RESUME_CALL 0x70500023 /* SYSCALL_BASE + thread_resume's number (exception.c asserts) */
+
 #define THREAD_NUMBER 224 /* of the call being answered */
 #define THREAD_FULL   232 /* restore every register: rcx and r11 are not what a system call leaves in them */
 
