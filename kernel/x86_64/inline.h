@@ -2,7 +2,6 @@
 #pragma once
 
 #include "abi/abi.h"
-#include "kernel/x86_64/registers.h"
 #include "lib/base/address.h"
 #include "kernel/x86_64/pcid.h"
 #include "lib/base/base.h"
@@ -68,6 +67,7 @@ struct tss { /* SDM volume 3, 7.7. The hardware's layout: fields are not aligned
     uint16_t ports_offset; /* of the permission bitmap; at or beyond the limit: no port is allowed */
 } PACKED;
 
+#define GDT_SLOTS   10u
 #define PORTS_BYTES 8192u
 #define STACKS_KEPT 4u
 

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+/* From machine.h and from assembly: portable code sees none of this. */
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 #endif
@@ -67,7 +68,6 @@
 #define SELECTOR_USER_DATA   0x2b
 #define SELECTOR_USER_CODE   0x33
 #define SELECTOR_TSS         0x40 /* two slots */
-#define GDT_SLOTS            10
 
 #ifdef __ASSEMBLER__
 #define BIT_(n) (1 << (n))
