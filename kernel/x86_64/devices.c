@@ -155,6 +155,7 @@ void arch_devices_init(const struct boot_info *boot)
     trap_set_handler(VECTOR_RESCHEDULE, on_reschedule);
     screen_start(&boot->framebuffer);
     find_acpi(boot, &acpi);
+    pic_silence();
     lapic_start(&acpi);
     clock_start(&acpi);
     lapic_timer_start();

@@ -199,8 +199,9 @@ void arch_irq_unbind(uint32_t gsi)
 
 /* --- Starting ------------------------------------------------------------------------------------------ */
 
-/* Both 8259s: away from the exceptions' vectors, and every line masked. */
-static void silence_pics(void)
+/* Both 8259s: away from the exceptions' vectors, and every line masked. While the local APIC still takes their
+ * interrupts: QEMU would not forget one that waits when LINT0 is masked, and raise #GP at the first STI. */
+void pic_silence(void)
 {
     static const uint8_t setup[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, 0x20}, {0xa1, 0x28}, {0x21, 0x04},
                                        {0xa1, 0x02}, {0x21, 0x01}, {0xa1, 0x01}, {0x21, 0xff}, {0xa1, 0xff}};
@@ -244,7 +245,6 @@ void ioapic_start(const struct acpi *acpi)
     struct acpi_madt_entry entry;
     uint32_t offset = 0, listed = 0;
 
-    silence_pics();
     routing_init(&routes);
     while (acpi_madt_next(acpi, &offset, &entry))
         listed += entry.kind == MADT_IOAPIC;

@@ -3,4 +3,5 @@
 
 #include "kernel/acpi/acpi.h"
 
-void ioapic_start(const struct acpi *acpi); /* silences the legacy interrupt controllers, too */
+void pic_silence(void); /* the legacy controllers; before lapic_start */
+void ioapic_start(const struct acpi *acpi);
