@@ -3,7 +3,7 @@
  *     gunzip -> tree_build -> proto_create("initfs") -> spawn(init) -> "initfsd" -> initfs_serve
  *
  * The kernel gives it struct boot_arguments (abi/boot.h); init is given everything in it that services need:
- * "resource" (all devices), "image" (lib/linux.elf), "archive", "port:initfs", "framebuffer", and as environment
+ * "resource" (all devices), "image" (lib/linux.elf), "archive", "port:initfs", "framebuffer", "self" (its own process), and as environment
  * the command line's key=value words, PROTOS_FRAMEBUFFER and PROTOS_RSDP. The command line's init= names the program
  * (default initfs:///sbin/initd); words behind "--" are its arguments.
  *
@@ -167,7 +167,8 @@ static void init_start(const struct tree *tree, handle_t port)
     static struct init init;
     struct spawn_program image;
     struct spawn_handle handles[5];
-    struct spawn spawn = {.argv = init.argv, .environment = init.environment, .handles = handles};
+    struct spawn spawn = {
+        .argv = init.argv, .environment = init.environment, .handles = handles, .flags = SPAWN_SELF};
     const uint32_t memory_rights = RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER;
     handle_t process;
 

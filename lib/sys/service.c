@@ -119,6 +119,8 @@ static int64_t service_loop(struct service *service)
             answer = message_serve(service, command, buffer);
         else if ((result == -E_TIMED_OUT || result == -E_AGAIN) && service->expired)
             service->expired(service->context);
+        else if (result == -E_INTERRUPTED && service->interrupted)
+            service->interrupted(service->context);
         else if (result != -E_INTERRUPTED)
             break;
     }

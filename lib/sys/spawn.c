@@ -277,7 +277,8 @@ static int64_t program_map(struct builder *builder, const struct spawn *spawn,
 static int64_t startup_build(const struct spawn *spawn, struct abi_startup **block, size_t *length)
 {
     const char *cwd = spawn->cwd ? spawn->cwd : "fs:///";
-    size_t head = sizeof(**block) + spawn->handle_count * sizeof((*block)->handles[0]);
+    bool self = spawn->flags & SPAWN_SELF;
+    size_t head = sizeof(**block) + (spawn->handle_count + self) * sizeof((*block)->handles[0]);
     *length = head + strlen(cwd) + 1 + strlen(spawn->program.uri) + 1;
     if (*length > STARTUP_SIZE_MAX)
         return -E_TOO_LONG;
@@ -289,7 +290,9 @@ static int64_t startup_build(const struct spawn *spawn, struct abi_startup **blo
     startup->executable = (uint32_t)(head + strlen(cwd) + 1);
     strcpy((char *)startup + startup->cwd, cwd);
     strcpy((char *)startup + startup->executable, spawn->program.uri);
-    startup->handle_count = spawn->handle_count;
+    startup->handle_count = spawn->handle_count + self;
+    if (self)
+        strcpy(startup->handles[spawn->handle_count].name, "self");
     for (uint32_t i = 0; i < spawn->handle_count; i++) {
         if (strlen(spawn->handles[i].name) > STARTUP_NAME_MAX) {
             free(startup);
@@ -299,6 +302,19 @@ static int64_t startup_build(const struct spawn *spawn, struct abi_startup **blo
     }
     *block = startup;
     return 0;
+}
+
+/* The first thread exists, suspended. From here on the handles are the child's. */
+static int64_t startup_finish(const struct spawn *spawn, handle_t thread, handle_t memory,
+                              struct abi_startup *startup, size_t length, const handle_t *values)
+{
+    int64_t result = 0;
+    for (uint32_t i = 0; i < startup->handle_count; i++)
+        startup->handles[i].handle = values[i];
+    if (spawn->priority)
+        result = sys_thread_control(thread, THREAD_PRIORITY, spawn->priority, NULL);
+    handle_drop(thread);
+    return result < 0 ? result : sys_memory_op(memory, MEMORY_OP_WRITE, 0, length, startup);
 }
 
 static int64_t process_fill(const struct spawn *spawn, struct builder *builder, struct abi_exec *exec,
@@ -311,28 +327,34 @@ static int64_t process_fill(const struct spawn *spawn, struct builder *builder, 
                          memory, 0, PROT_READ_, MAP_SHARED_);
     if (result < 0)
         return result;
-    handles = calloc(spawn->handle_count * 2 + 1, sizeof(*handles));
+    handles = calloc(startup->handle_count * 2 + 1, sizeof(*handles));
     if (!handles)
         return -E_NO_MEMORY;
-    values = handles + spawn->handle_count;
+    values = handles + startup->handle_count;
     for (uint32_t i = 0; i < spawn->handle_count; i++)
         handles[i] = spawn->handles[i].handle;
+    if (spawn->flags & SPAWN_SELF) {
+        result = sys_handle_duplicate(process, RIGHT_CONTROL | RIGHT_MAP | RIGHT_WAIT |
+                                                   RIGHT_DUPLICATE | RIGHT_TRANSFER);
+        if (result < 0) {
+            free(handles);
+            return result;
+        }
+        handles[spawn->handle_count] = (handle_t)result;
+    }
     exec->maps = (uintptr_t)builder->maps;
     exec->map_count = builder->count;
     exec->argument = STARTUP_ADDRESS;
     exec->argument2 = START_SPAWNED;
     exec->handles = (uintptr_t)handles;
-    exec->handle_count = spawn->handle_count;
+    exec->handle_count = startup->handle_count;
     exec->handle_values = (uintptr_t)values;
     exec->flags = EXEC_SUSPENDED;
     result = sys_process_exec(process, exec);
-    if (result >= 0) {
-        /* From here on the handles are the child's: nothing may fail for a reason the caller could mend. */
-        handle_drop((handle_t)result); /* of the first thread */
-        for (uint32_t i = 0; i < spawn->handle_count; i++)
-            startup->handles[i].handle = values[i];
-        result = sys_memory_op(memory, MEMORY_OP_WRITE, 0, length, startup);
-    }
+    if (result >= 0)
+        result = startup_finish(spawn, (handle_t)result, memory, startup, length, values);
+    else if (spawn->flags & SPAWN_SELF)
+        handle_drop(handles[spawn->handle_count]);
     free(handles);
     return result;
 }

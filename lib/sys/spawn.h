@@ -42,8 +42,11 @@ struct spawn {
     char *const *environment; /* NULL-terminated; NULL: none */
     const struct spawn_handle *handles;
     uint32_t handle_count;
-    uint32_t flags; /* EXEC_SUSPENDED: the caller resumes by process_control */
+    uint32_t priority;  /* of the first thread: THREAD_PRIORITY's value; 0: fair */
+    uint32_t flags;     /* EXEC_SUSPENDED: the caller resumes by process_control; SPAWN_SELF */
 };
+
+#define SPAWN_SELF 0x100u /* the child is given a handle to itself, "self" */
 
 /* 0: *process is the caller's handle to it, all rights. */
 MUST_CHECK int64_t spawn_start(const struct spawn *spawn, handle_t *process);

@@ -1,0 +1,87 @@
+/* initd: starts and keeps the services, serves log://, runs the shells on the terminals; pid 1.
+ *
+ *     bootstrap gives "resource", "image", "port:initfs", "self" ... ->  log:// is created
+ *     /etc/services, /etc/services.d -> protocols -> services, by dependency (supervise.h)
+ *     /etc/ttys -> a thread for each terminal (session.h)
+ *
+ * One thread accepts on log://'s port: commands, the ends of services, and their readiness. Signals to pid 1 (kill,
+ * busybox's reboot, halt and poweroff) turn the machine off or reset it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/sys/error.h"
+#include "lib/sys/service.h"
+#include "lib/sys/startup.h"
+#include "sbin/initd/launch.h"
+#include "sbin/initd/log.h"
+#include "sbin/initd/posix.h"
+#include "sbin/initd/protocol.h"
+#include "sbin/initd/session.h"
+#include "sbin/initd/supervise.h"
+
+static void notified(void *context, uint64_t key, uint64_t signals)
+{
+    (void)context;
+    supervise_notified(key, signals);
+}
+
+static int64_t deadline(void *context)
+{
+    (void)context;
+    return supervise_deadline();
+}
+
+static void expired(void *context)
+{
+    (void)context;
+    supervise_expired();
+}
+
+static void interrupted(void *context)
+{
+    (void)context;
+    uint64_t signals = posix_signals();
+    uint32_t op = signals & POSIX_BIT(POSIX_SIGTERM)                              ? SYSTEM_RESET
+                  : signals & (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2)) ? SYSTEM_POWER_OFF
+                                                                                  : 0;
+    if (!op)
+        return;
+    fprintf(stderr, "the machine %s\n", op == SYSTEM_RESET ? "is reset" : "is turned off");
+    sys_ignore(sys_system_control(launch_own("resource"), op, 0));
+    fprintf(stderr, "it cannot\n");
+}
+
+static void check(int64_t result, const char *what)
+{
+    if (result >= 0)
+        return;
+    fprintf(stderr, "%s: %s\n", what, error_text(result));
+    exit(1);
+}
+
+int main(void)
+{
+    handle_t initfs = startup_require("port:initfs");
+    startup_require("resource");
+    startup_require("image");
+    check(protocol_enter("initfs", initfs, PROTOCOL_NO_SERVICE), "initfs://");
+    check(protocol_enter("fs", initfs, PROTOCOL_NO_SERVICE), "fs://");
+    check(protocol_create("log", PROTOCOL_NO_SERVICE), "log://");
+
+    handle_t port = protocol_find("log")->port;
+    struct service service = {
+        .port = port,
+        .operations = log_operations,
+        .notified = notified,
+        .closed = log_closed,
+        .deadline = deadline,
+        .expired = expired,
+        .interrupted = interrupted,
+    };
+    supervise_load(port);
+    supervise_start();
+    session_start(getenv("run"));
+    check(service_run(&service, 1), "cannot serve log://");
+    return 1;
+}

@@ -1,0 +1,96 @@
+/* Commands to procd. */
+#include "sbin/initd/posix.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "lib/sys/error.h"
+#include "lib/sys/file.h"
+
+#define ANSWER_TIME_NS INT64_C(1000000000)
+
+#define WANTED                                                                                     \
+    (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2) | POSIX_BIT(POSIX_SIGTERM))
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of proc */
+static handle_t proc = HANDLE_NONE;
+
+static int64_t proc_command(struct abi_command *command)
+{
+    pthread_mutex_lock(&lock);
+    handle_t file = proc;
+    pthread_mutex_unlock(&lock);
+    command->deadline = sys_clock_get(CLOCK_MONOTONIC_) + ANSWER_TIME_NS;
+    return file == HANDLE_NONE ? -E_NO_PROTOCOL : file_command(file, command);
+}
+
+int64_t posix_adopt(handle_t process, uint32_t flags)
+{
+    struct abi_command command = {.op = PROC_ADOPT, .args = {0, flags}, .send_count = 1};
+    int64_t copy = handle_copy(process, RIGHT_CONTROL | RIGHT_MAP | RIGHT_WAIT | RIGHT_DUPLICATE |
+                                            RIGHT_TRANSFER);
+    if (copy < 0)
+        return copy;
+    command.send[0] = (handle_t)copy;
+    int64_t result = proc_command(&command);
+    if (result == -E_NO_PROTOCOL)
+        handle_drop((handle_t)copy); /* never sent */
+    return result < 0 ? result : (int64_t)command.values[0];
+}
+
+static void signals_want(void)
+{
+    struct abi_command command = {
+        .op = PROC_MASKS, .args = {POSIX_BIT(POSIX_SIGCHLD), WANTED, 0}};
+    int64_t result = proc_command(&command);
+    if (result < 0)
+        fprintf(stderr, "proc: no signals for init: %s\n", error_text(result));
+}
+
+bool posix_connect(handle_t self)
+{
+    handle_t file;
+    pthread_mutex_lock(&lock);
+    bool open = proc != HANDLE_NONE;
+    pthread_mutex_unlock(&lock);
+    if (!open) {
+        int64_t result = file_open(HANDLE_SELF, "proc://", OPEN_READ | OPEN_WRITE, &file);
+        if (result < 0) {
+            fprintf(stderr, "proc: cannot open proc://: %s\n", error_text(result));
+            return false;
+        }
+        pthread_mutex_lock(&lock);
+        proc = file;
+        pthread_mutex_unlock(&lock);
+    }
+    int64_t pid = posix_adopt(self, PROC_LEADER);
+    if (pid == -E_EXISTS)
+        return false;
+    if (pid != 1)
+        fprintf(stderr, "proc: init is not pid 1: %s\n", pid < 0 ? error_text(pid) : "another pid");
+    signals_want();
+    return true;
+}
+
+handle_t posix_file(void)
+{
+    pthread_mutex_lock(&lock);
+    int64_t copy = proc == HANDLE_NONE
+                       ? HANDLE_NONE
+                       : handle_copy(proc, RIGHT_READ | RIGHT_WRITE | RIGHT_CONTROL | RIGHT_WAIT |
+                                               RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    pthread_mutex_unlock(&lock);
+    return copy < 0 ? HANDLE_NONE : (handle_t)copy;
+}
+
+uint64_t posix_signals(void)
+{
+    struct proc_siginfo infos[8];
+    struct abi_command command = {
+        .op = PROC_SIGNALS,
+        .args = {UINT64_MAX},
+        .out = (uintptr_t)infos,
+        .out_length = sizeof(infos),
+    };
+    return proc_command(&command) < 0 ? 0 : command.values[0];
+}

@@ -1,0 +1,29 @@
+/* initd's side of proc://: it is pid 1, and enters every process it starts.
+ *
+ * Used by the supervisor's thread and the terminals' threads; each command has a deadline, so that a procd that
+ * hangs delays its callers only by that much.
+ */
+#pragma once
+
+#include "abi/proc.h"
+#include "lib/base/base.h"
+#include "lib/sys/syscall.h"
+
+/* procd serves (again): enters initd itself, and says which signals it wants. True: it knew nothing of us, so
+ * everything that runs has to be entered again. */
+bool posix_connect(handle_t self);
+
+/* A file on proc:// for a new process to keep as "proc"; HANDLE_NONE: there is none yet. */
+handle_t posix_file(void);
+
+/* Enters a process; flags: PROC_LEADER. Its pid, or -E_*. */
+MUST_CHECK int64_t posix_adopt(handle_t process, uint32_t flags);
+
+/* The signals sent to initd since the last time, bit n-1 for n. */
+uint64_t posix_signals(void);
+
+#define POSIX_SIGUSR1 10
+#define POSIX_SIGUSR2 12
+#define POSIX_SIGTERM 15
+#define POSIX_SIGCHLD 17
+#define POSIX_BIT(signal) BIT((signal)-1)

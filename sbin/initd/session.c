@@ -1,0 +1,295 @@
+/* Terminals' threads. */
+#include "sbin/initd/session.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi/tty.h"
+#include "lib/base/list.h"
+#include "lib/sys/conf.h"
+#include "lib/sys/error.h"
+#include "lib/sys/file.h"
+#include "sbin/initd/launch.h"
+#include "sbin/initd/posix.h"
+#include "sbin/initd/protocol.h"
+#include "sbin/initd/status.h"
+
+#define TTYS_FILE  "initfs:///etc/ttys"
+#define FILE_LIMIT 65536u
+#define WORDS_MAX  64u
+
+#define SECOND         INT64_C(1000000000)
+#define WAIT_NS        (10 * SECOND) /* for the protocols a program uses */
+#define DRAIN_NS       (5 * SECOND)
+#define PAUSE_FIRST_MS 10u
+#define PAUSE_LAST_MS  5000u
+#define LIFE_NS        (2 * SECOND)
+
+struct session {
+    struct list link;
+    struct service_conf conf;
+    char *terminal; /* URI */
+    bool once;      /* then the machine is turned off */
+    handle_t process;
+};
+
+static struct list sessions = LIST_INIT(sessions);
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of sessions and their process */
+
+static int64_t now(void)
+{
+    return sys_clock_get(CLOCK_MONOTONIC_);
+}
+
+static void sleep_until(int64_t deadline)
+{
+    int64_t result;
+    do
+        result = sys_wait_many(NULL, 0, deadline);
+    while (result == -E_INTERRUPTED);
+}
+
+static void protocols_wait(const struct session *session)
+{
+    int64_t deadline = now() + WAIT_NS;
+    for (size_t i = 0; i < session->conf.uses.count; i++) {
+        const struct protocol *protocol = protocol_find(session->conf.uses.items[i]);
+        if (protocol && !protocol_wait(protocol, deadline))
+            fprintf(stderr, "%s: starts without %s://\n", session->terminal, protocol->name);
+    }
+}
+
+static void terminal_take(handle_t terminal, int64_t pid)
+{
+    struct abi_command command = {
+        .op = OP_CONTROL, .args = {TTY_CONTROLLING, 1, (uint64_t)pid}};
+    int64_t result = file_command(terminal, &command);
+    if (result < 0)
+        fprintf(stderr, "no controlling terminal for pid %d: %s\n", (int)pid, error_text(result));
+}
+
+static void process_set(struct session *session, handle_t process)
+{
+    pthread_mutex_lock(&lock);
+    session->process = process;
+    pthread_mutex_unlock(&lock);
+}
+
+static void session_wait(struct session *session, handle_t process)
+{
+    struct abi_process_info info;
+    char why[64];
+    int64_t result;
+    do {
+        struct abi_wait wait = {.handle = process, .signals = SIGNAL_EXITED};
+        result = sys_wait_many(&wait, 1, DEADLINE_NEVER);
+    } while (result == -E_INTERRUPTED);
+    process_set(session, HANDLE_NONE);
+    if (sys_process_info(process, &info) >= 0) {
+        status_describe(info.status, why, sizeof(why));
+        if (info.status || session->once)
+            fprintf(stderr, "%s on %s: %s\n", session->conf.program, session->terminal, why);
+    }
+}
+
+static int64_t session_run(struct session *session, handle_t terminal)
+{
+    handle_t process;
+    int64_t result = launch(&session->conf, terminal, &process);
+    if (result < 0)
+        return result;
+    int64_t pid = posix_adopt(process, PROC_LEADER);
+    if (pid > 0)
+        terminal_take(terminal, pid);
+    else
+        fprintf(stderr, "%s: no job control: %s\n", session->terminal, error_text(pid));
+    process_set(session, process);
+    result = sys_process_control(process, PROCESS_RESUME, 0);
+    if (result >= 0)
+        session_wait(session, process);
+    else
+        sys_ignore(sys_process_kill(process, EXIT_EXCEPTION));
+    process_set(session, HANDLE_NONE);
+    handle_drop(process);
+    return result;
+}
+
+/* What the program wrote is on the line before the power goes. */
+static void machine_stop(const struct session *session)
+{
+    struct abi_command command = {
+        .op = OP_CONTROL, .args = {TTY_SEND_BREAK, 1}, .deadline = now() + DRAIN_NS};
+    handle_t terminal;
+    if (file_open(HANDLE_SELF, session->terminal, OPEN_WRITE, &terminal) >= 0)
+        sys_ignore(file_command(terminal, &command));
+    sleep_until(now() + SECOND / 20); /* the transmitter's own 16 bytes */
+    sys_ignore(sys_system_control(launch_own("resource"), SYSTEM_POWER_OFF, 0));
+    fprintf(stderr, "the machine cannot be turned off\n");
+}
+
+static void *session_thread(void *argument)
+{
+    struct session *session = argument;
+    uint32_t pause_ms = PAUSE_FIRST_MS;
+    for (;;) {
+        handle_t terminal;
+        int64_t began = now();
+        protocols_wait(session);
+        int64_t result =
+            file_open(HANDLE_SELF, session->terminal, OPEN_READ | OPEN_WRITE, &terminal);
+        if (result >= 0) {
+            result = session_run(session, terminal);
+            handle_drop(terminal);
+        }
+        if (result < 0)
+            fprintf(stderr, "%s: %s\n", session->terminal, error_text(result));
+        if (session->once) {
+            machine_stop(session);
+            return NULL;
+        }
+        pause_ms = now() - began >= LIFE_NS ? PAUSE_FIRST_MS : MIN(pause_ms * 2, PAUSE_LAST_MS);
+        sleep_until(now() + pause_ms * (SECOND / 1000));
+    }
+}
+
+void session_adopt_all(void)
+{
+    pthread_mutex_lock(&lock);
+    list_for_each(struct session, session, &sessions, link)
+        if (session->process != HANDLE_NONE)
+            sys_ignore(posix_adopt(session->process, PROC_LEADER));
+    pthread_mutex_unlock(&lock);
+}
+
+static void session_launch(struct session *session)
+{
+    pthread_t thread;
+    session->process = HANDLE_NONE;
+    pthread_mutex_lock(&lock);
+    list_append(&sessions, &session->link);
+    pthread_mutex_unlock(&lock);
+    int error = pthread_create(&thread, NULL, session_thread, session);
+    if (error)
+        fprintf(stderr, "%s: no thread: %s\n", session->terminal, strerror(error));
+    else
+        pthread_detach(thread);
+}
+
+static bool strings_add_all(struct strings *to, const struct strings *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        if (!strings_add(to, from->items[i]))
+            return false;
+    return true;
+}
+
+/* The process is called what the shell's argv[0] says, without a login shell's '-' and folders. */
+static const char *name_of(const char *argument)
+{
+    const char *slash = strrchr(argument, '/');
+    if (slash && slash[1])
+        argument = slash + 1;
+    return *argument == '-' && argument[1] ? argument + 1 : argument;
+}
+
+/* One `terminal` line: words[1] its URI, [2] TERM, [3] the program, [4].. its argv. */
+static struct session *session_create(const struct service_conf *common, char *const *words,
+                                      size_t count)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    char term[128];
+    if (!session)
+        return NULL;
+    struct service_conf *conf = &session->conf;
+    snprintf(term, sizeof(term), "TERM=%s", words[2]);
+    session->terminal = strdup(words[1]);
+    conf->program = strdup(words[3]);
+    conf->name = strdup(name_of(count > 4 ? words[4] : words[3]));
+    bool complete = session->terminal && conf->program && conf->name &&
+                    strings_add_all(&conf->uses, &common->uses) &&
+                    strings_add_all(&conf->environment, &common->environment) &&
+                    strings_add_all(&conf->gives, &common->gives) &&
+                    strings_add(&conf->environment, term) && strings_add(&conf->gives, "image");
+    for (size_t i = 4; i < count && complete; i++)
+        complete = strings_add(&conf->arguments, words[i]);
+    if (complete && count == 4)
+        complete = strings_add(&conf->arguments, words[3]);
+    if (complete)
+        return session;
+    service_conf_destroy(conf);
+    free(session->terminal);
+    free(session);
+    return NULL;
+}
+
+static const char *line_apply(struct service_conf *common, char **words, size_t count, const char *run)
+{
+    struct strings *list = strcmp(words[0], "use") == 0           ? &common->uses
+                           : strcmp(words[0], "environment") == 0 ? &common->environment
+                           : strcmp(words[0], "give") == 0        ? &common->gives
+                                                                  : NULL;
+    if (list) {
+        for (size_t i = 1; i < count; i++)
+            if (!strings_add(list, words[i]))
+                return "no memory";
+        return NULL;
+    }
+    if (strcmp(words[0], "terminal") != 0)
+        return "no such key";
+    if (count < 4)
+        return "terminal: URI, TERM and program are wanted";
+    if (run)
+        return NULL;
+    struct session *session = session_create(common, words, count);
+    if (!session)
+        return "no memory";
+    session_launch(session);
+    return NULL;
+}
+
+/* run=program,argument,...: on the serial line, with the machine's resource as well (for tests). */
+static void run_start(const struct service_conf *common, const char *run)
+{
+    char *copy = strdup(run), *words[WORDS_MAX] = {NULL, (char[]){"tty:///serial"}, (char[]){"vt100"}};
+    char *rest = copy;
+    size_t count = 3;
+    while (copy && count + 1 < WORDS_MAX && (words[count] = strsep(&rest, ",")))
+        if (count++ == 3) {
+            words[4] = words[3]; /* argv[0] */
+            count++;
+        }
+    struct session *session = copy ? session_create(common, words, count) : NULL;
+    free(copy);
+    if (!session || !strings_add(&session->conf.gives, "resource")) {
+        fprintf(stderr, "run=%s: no memory\n", run);
+        return;
+    }
+    session->once = true;
+    session_launch(session);
+}
+
+void session_start(const char *run)
+{
+    char *text, *words[WORDS_MAX];
+    size_t length;
+    int count;
+    struct service_conf common = {0};
+    int64_t result = file_load(HANDLE_SELF, TTYS_FILE, FILE_LIMIT, &text, &length);
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", TTYS_FILE, error_text(result));
+        return;
+    }
+    struct conf_reader reader = {.text = text, .length = length};
+    while ((count = conf_next(&reader, words, WORDS_MAX)) != 0) {
+        const char *wrong =
+            count < 0 ? reader.problem : line_apply(&common, words, (size_t)count, run);
+        if (wrong)
+            fprintf(stderr, "%s:%u: %s\n", TTYS_FILE, reader.line, wrong);
+    }
+    if (run)
+        run_start(&common, run);
+    service_conf_destroy(&common);
+    free(text);
+}

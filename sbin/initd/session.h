@@ -1,0 +1,16 @@
+/* The programs on terminals: login shells by /etc/ttys, or the one program that run= on the command line names.
+ *
+ *     use initfs fs rng tty null zero proc log      protocols the programs on the terminals listed below may name
+ *     environment PATH=/sbin:/bin
+ *     terminal tty:///serial vt100 /bin/busybox -sh     URI, TERM, program, its argv from argv[0] on
+ *
+ * Each terminal has a thread: it waits for what the program needs, opens the terminal, starts the program as the
+ * leader of a session with that controlling terminal, waits for its end, and begins again (pauses as supervise.h's).
+ */
+#pragma once
+
+/* Starts the threads. run: "program,argument,..." instead of the shells; its end turns the machine off. NULL: none. */
+void session_start(const char *run);
+
+/* procd is new: enters the programs that run. */
+void session_adopt_all(void);

@@ -1,0 +1,383 @@
+/* State changes of services, each in its function; the picture is in supervise.h. */
+#include "sbin/initd/supervise.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/sys/conf.h"
+#include "lib/sys/error.h"
+#include "lib/sys/file.h"
+#include "sbin/initd/launch.h"
+#include "sbin/initd/posix.h"
+#include "sbin/initd/protocol.h"
+#include "sbin/initd/session.h"
+#include "sbin/initd/status.h"
+
+#define SERVICES_FILE   "initfs:///etc/services"
+#define SERVICES_FOLDER "initfs:///etc/services.d/"
+#define FILE_LIMIT      65536u
+#define WORDS_MAX       64u
+
+#define MILLISECOND    INT64_C(1000000)
+#define PAUSE_FIRST_MS 10u
+#define PAUSE_LAST_MS  5000u
+#define LIFE_NS        (10000 * MILLISECOND)
+
+#define KEY_READY (UINT64_C(1) << 32) /* | index of the protocol */
+#define KEY_EXIT  (UINT64_C(2) << 32) /* | index of the service */
+#define KEY_KIND  (UINT64_C(0xffffffff) << 32)
+
+enum state { WAITING, STARTING, LATE, READY, PAUSED, ENDED };
+
+struct unit {
+    struct service_conf conf;
+    enum state state;
+    handle_t process;
+    int64_t started_at;
+    int64_t due; /* when STARTING is late, or PAUSED is over */
+    uint32_t pause_ms;
+    uint64_t starts;
+    uint32_t status; /* of its last end */
+};
+
+static struct unit **units;
+static size_t unit_count;
+static handle_t port;
+
+static void units_advance(void);
+
+static int64_t now(void)
+{
+    return sys_clock_get(CLOCK_MONOTONIC_);
+}
+
+static struct unit *unit_find(const char *name)
+{
+    for (size_t i = 0; i < unit_count; i++)
+        if (strcmp(units[i]->conf.name, name) == 0)
+            return units[i];
+    return NULL;
+}
+
+/* --- ends --- */
+
+static void unit_pause(struct unit *unit, const char *why)
+{
+    if (!unit->conf.restart) {
+        fprintf(stderr, "%s: %s\n", unit->conf.name, why);
+        unit->state = ENDED;
+        return;
+    }
+    if (unit->pause_ms == 0 || now() - unit->started_at >= LIFE_NS)
+        unit->pause_ms = PAUSE_FIRST_MS;
+    fprintf(stderr, "%s: %s; starts again in %u ms\n", unit->conf.name, why, unit->pause_ms);
+    unit->state = PAUSED;
+    unit->due = now() + unit->pause_ms * MILLISECOND;
+    unit->pause_ms = MIN(unit->pause_ms * 2, PAUSE_LAST_MS);
+}
+
+static void unit_exited(struct unit *unit)
+{
+    struct abi_process_info info;
+    char words[64], why[80];
+    if (unit->process == HANDLE_NONE || sys_process_info(unit->process, &info) < 0 ||
+        !(info.state & PROCESS_EXITED))
+        return;
+    unit->status = info.status;
+    status_describe(info.status, words, sizeof(words));
+    snprintf(why, sizeof(why), "ended: %s", words);
+    handle_drop(unit->process);
+    unit->process = HANDLE_NONE;
+    unit_pause(unit, why);
+    units_advance();
+}
+
+/* --- starts --- */
+
+static bool unit_served(const struct unit *unit)
+{
+    for (size_t i = 0; i < unit->conf.protocols.count; i++) {
+        const struct protocol *protocol = protocol_find(unit->conf.protocols.items[i]);
+        if (protocol && !protocol_served(protocol))
+            return false;
+    }
+    return true;
+}
+
+static void proc_connected(void);
+
+static void unit_check_ready(struct unit *unit)
+{
+    if ((unit->state != STARTING && unit->state != LATE) || !unit_served(unit))
+        return;
+    fprintf(stderr, "%s: ready after %" PRId64 " ms\n", unit->conf.name,
+            (now() - unit->started_at) / MILLISECOND);
+    unit->state = READY;
+    const struct protocol *proc = protocol_find("proc");
+    if (proc && units[proc->service] == unit)
+        proc_connected();
+    units_advance();
+}
+
+static void unit_adopt(const struct unit *unit)
+{
+    int64_t result = posix_adopt(unit->process, PROC_LEADER);
+    if (result < 0 && result != -E_NO_PROTOCOL && result != -E_EXISTS)
+        fprintf(stderr, "%s: not entered in proc://: %s\n", unit->conf.name, error_text(result));
+}
+
+static void unit_start(struct unit *unit, size_t index)
+{
+    const struct protocol *proc = protocol_find("proc");
+    unit->started_at = now();
+    unit->starts++;
+    int64_t result = launch(&unit->conf, HANDLE_NONE, &unit->process);
+    if (result >= 0)
+        result = sys_port_bind(port, unit->process, SIGNAL_EXITED, KEY_EXIT | index, BIND_ONCE);
+    if (result >= 0) {
+        /* procd enters itself with the others once it serves. */
+        if (proc && proc->service != index && protocol_served(proc))
+            unit_adopt(unit);
+        unit->state = STARTING;
+        unit->due = now() + unit->conf.ready_ms * MILLISECOND;
+        result = sys_process_control(unit->process, PROCESS_RESUME, 0);
+    }
+    if (result >= 0) {
+        unit_check_ready(unit);
+        return;
+    }
+    if (unit->process != HANDLE_NONE) {
+        sys_ignore(sys_process_kill(unit->process, EXIT_EXCEPTION));
+        handle_drop(unit->process);
+        unit->process = HANDLE_NONE;
+    }
+    char why[128];
+    snprintf(why, sizeof(why), "cannot be started: %s", error_text(result));
+    unit_pause(unit, why);
+}
+
+/* What the service waits for is there, or at least not to be waited for any longer. */
+static bool dependencies_met(const struct unit *unit)
+{
+    for (size_t i = 0; i < unit->conf.after.count; i++) {
+        const struct unit *other = unit_find(unit->conf.after.items[i]);
+        if (other && other != unit && (other->state == WAITING || other->state == STARTING))
+            return false;
+    }
+    return true;
+}
+
+static void units_advance(void)
+{
+    static bool advancing;
+    if (advancing) /* called by a start: the loop below goes round once more */
+        return;
+    advancing = true;
+    for (size_t i = 0; i < unit_count; i++) {
+        if (units[i]->state == WAITING && dependencies_met(units[i])) {
+            unit_start(units[i], i);
+            i = SIZE_MAX; /* from the first again: it may have become ready already */
+        }
+    }
+    advancing = false;
+}
+
+/* Nothing starts any more and nobody is starting: who still waits does so in a circle. */
+static void circles_break(void)
+{
+    for (;;) {
+        struct unit *waiting = NULL;
+        size_t index = 0;
+        for (size_t i = 0; i < unit_count; i++) {
+            if (units[i]->state == STARTING)
+                return;
+            if (units[i]->state == WAITING && !waiting) {
+                waiting = units[i];
+                index = i;
+            }
+        }
+        if (!waiting)
+            return;
+        fprintf(stderr, "%s: waits for itself in a circle; starts now\n", waiting->conf.name);
+        unit_start(waiting, index);
+        units_advance();
+    }
+}
+
+void supervise_start(void)
+{
+    units_advance();
+    circles_break();
+}
+
+/* procd is new: everything that runs is entered (again). */
+static void proc_connected(void)
+{
+    if (!posix_connect(launch_own("self")))
+        return;
+    for (size_t i = 0; i < unit_count; i++)
+        if (units[i]->process != HANDLE_NONE)
+            unit_adopt(units[i]);
+    session_adopt_all();
+}
+
+/* --- events --- */
+
+void supervise_notified(uint64_t key, uint64_t signals)
+{
+    size_t index = (uint32_t)key;
+    (void)signals;
+    if ((key & KEY_KIND) == KEY_EXIT && index < unit_count) {
+        unit_exited(units[index]);
+    } else if ((key & KEY_KIND) == KEY_READY) {
+        const struct protocol *protocol = protocol_at(index);
+        if (protocol && protocol->service < unit_count)
+            unit_check_ready(units[protocol->service]);
+    }
+    circles_break();
+}
+
+int64_t supervise_deadline(void)
+{
+    int64_t first = DEADLINE_NEVER;
+    for (size_t i = 0; i < unit_count; i++)
+        if (units[i]->state == STARTING || units[i]->state == PAUSED)
+            first = MIN(first, units[i]->due);
+    return first;
+}
+
+void supervise_expired(void)
+{
+    int64_t time = now();
+    for (size_t i = 0; i < unit_count; i++) {
+        struct unit *unit = units[i];
+        if (unit->due > time)
+            continue;
+        if (unit->state == PAUSED) {
+            unit_start(unit, i);
+        } else if (unit->state == STARTING) {
+            fprintf(stderr, "%s: not ready after %u ms; others no longer wait for it\n",
+                    unit->conf.name, unit->conf.ready_ms);
+            unit->state = LATE;
+            units_advance();
+        }
+    }
+    circles_break();
+}
+
+void supervise_status(FILE *stream)
+{
+    static const char *const names[] = {
+        [WAITING] = "waiting", [STARTING] = "starting", [LATE] = "late",
+        [READY] = "ready",     [PAUSED] = "paused",     [ENDED] = "ended"};
+    fprintf(stream, "%-16s %-9s %7s %10s  %s\n", "SERVICE", "STATE", "STARTS", "UP/s", "LAST END");
+    for (size_t i = 0; i < unit_count; i++) {
+        const struct unit *unit = units[i];
+        char end[64] = "-";
+        bool up = unit->process != HANDLE_NONE;
+        if (unit->starts > (up ? 1u : 0u))
+            status_describe(unit->status, end, sizeof(end));
+        fprintf(stream, "%-16s %-9s %7" PRIu64 " %10" PRId64 "  %s\n", unit->conf.name,
+                names[unit->state], unit->starts,
+                up ? (now() - unit->started_at) / (1000 * MILLISECOND) : 0, end);
+    }
+}
+
+/* --- configuration --- */
+
+static bool unit_load(const char *name, struct service_conf *conf)
+{
+    char *uri, *text;
+    size_t length;
+    struct conf_problem problem = {0};
+    if (asprintf(&uri, SERVICES_FOLDER "%s.conf", name) < 0)
+        return false;
+    int64_t result = file_load(HANDLE_SELF, uri, FILE_LIMIT, &text, &length);
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", uri, error_text(result));
+        free(uri);
+        return false;
+    }
+    int error = service_conf_parse(conf, name, text, length, &problem);
+    if (error) {
+        fprintf(stderr, "%s:%u: %s\n", uri, problem.line,
+                problem.text ? problem.text : error_text(error));
+        service_conf_destroy(conf);
+    }
+    free(text);
+    free(uri);
+    return error == 0;
+}
+
+static void unit_protocols(const struct unit *unit, size_t index)
+{
+    for (size_t i = 0; i < unit->conf.protocols.count; i++) {
+        const char *name = unit->conf.protocols.items[i];
+        int64_t result = protocol_create(name, index);
+        if (result < 0)
+            fprintf(stderr, "%s: cannot create %s://: %s\n", unit->conf.name, name,
+                    error_text(result));
+    }
+}
+
+static void unit_add(const char *name)
+{
+    if (unit_find(name)) {
+        fprintf(stderr, "%s: listed twice\n", name);
+        return;
+    }
+    struct unit *unit = calloc(1, sizeof(*unit));
+    struct unit **table = realloc(units, (unit_count + 1) * sizeof(*table));
+    if (table)
+        units = table;
+    if (!unit || !table || !unit_load(name, &unit->conf)) {
+        free(unit);
+        return;
+    }
+    unit->process = HANDLE_NONE;
+    units[unit_count++] = unit;
+    unit_protocols(unit, unit_count - 1);
+}
+
+static void dependencies_check(void)
+{
+    for (size_t i = 0; i < unit_count; i++) {
+        const struct strings *after = &units[i]->conf.after;
+        for (size_t j = 0; j < after->count; j++)
+            if (!unit_find(after->items[j]))
+                fprintf(stderr, "%s: waits for %s, which is not started\n", units[i]->conf.name,
+                        after->items[j]);
+    }
+}
+
+void supervise_load(handle_t notify_port)
+{
+    char *text, *words[WORDS_MAX];
+    size_t length;
+    int count;
+    port = notify_port;
+    int64_t result = file_load(HANDLE_SELF, SERVICES_FILE, FILE_LIMIT, &text, &length);
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", SERVICES_FILE, error_text(result));
+        return;
+    }
+    struct conf_reader reader = {.text = text, .length = length};
+    while ((count = conf_next(&reader, words, WORDS_MAX)) != 0) {
+        if (count < 0 || strcmp(words[0], "service") != 0)
+            fprintf(stderr, "%s:%u: %s\n", SERVICES_FILE, reader.line,
+                    count < 0 ? reader.problem : "service NAME... is wanted");
+        for (int i = 1; i < count && strcmp(words[0], "service") == 0; i++)
+            unit_add(words[i]);
+    }
+    free(text);
+    dependencies_check();
+    const struct protocol *protocol;
+    for (size_t i = 0; (protocol = protocol_at(i)); i++) {
+        if (protocol->service == PROTOCOL_NO_SERVICE)
+            continue;
+        result = sys_port_bind(port, protocol->port, SIGNAL_WRITABLE, KEY_READY | i, 0);
+        if (result < 0)
+            fprintf(stderr, "cannot watch %s://: %s\n", protocol->name, error_text(result));
+    }
+}
