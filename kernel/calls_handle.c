@@ -21,12 +21,8 @@ int64_t sys_handle_duplicate(handle_t handle, uint32_t rights)
 
     if (error)
         return error;
-    if (rights & ~had) {
-        object_put(object);
-        return -E_ACCESS;
-    }
     object_handle_get(object);
-    error = handle_install(process_current()->handles, object, rights, &copy);
+    error = handle_install(process_current()->handles, object, rights & had, &copy);
     if (error)
         object_handle_put(object);
     object_put(object);
