@@ -11,7 +11,7 @@ $(O)/bootstrap.image:
 endif
 
 BUSYBOX := /bin/busybox
-ROOTFS_FILES = $(shell find rootfs) $(wildcard sbin/*/service.conf)
+ROOTFS_FILES = $(shell find rootfs -not -type l) $(wildcard sbin/*/service.conf)
 INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX)
 
 $(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) tools/initfs.py
