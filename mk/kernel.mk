@@ -19,6 +19,16 @@ $(O)/obj/kernel/boot_image.S: FORCE
 	    '.section .note.GNU-stack, "", @progbits' > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
+# The font of the log's screen, from a Debian package.
+CONSOLE_FONT := /usr/share/consolefonts/Uni2-Terminus16.psf.gz
+$(O)/gen/font.c: tools/font.py $(CONSOLE_FONT)
+	@mkdir -p $(@D)
+	@tools/font.py $(CONSOLE_FONT) > $@
+
+$(O)/obj/kernel/font.o: $(O)/gen/font.c $(O)/flags kernel/x86_64/screen.h
+	@mkdir -p $(@D)
+	@$(CC) $(KERNEL_FLAGS) -c -o $@ $<
+
 $(O)/obj/kernel/boot_image.o: $(O)/obj/kernel/boot_image.S $(BOOT_IMAGE)
 	@$(CC) -c -o $@ $<
 
