@@ -3,8 +3,8 @@
  * One thread, one table. It never waits for a client: wait4 is a held command, signals are left pending and
  * their process kicked. Deaths arrive as notifications of process handles, keyed by pid.
  *
- * proc://       the file every Linux process sends its operations through
- * proc:///list  (and proc:///) the table as text, as it was at the open
+ * proc://   the file every Linux process sends its operations through
+ * proc:///  what people and programs read: files.h
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@
 #include "lib/sys/service.h"
 #include "lib/sys/startup.h"
 #include "sbin/procd/alarm.h"
+#include "sbin/procd/files.h"
 #include "sbin/procd/kernel.h"
-#include "sbin/procd/list.h"
 #include "sbin/procd/process.h"
 #include "sbin/procd/signal.h"
 #include "sbin/procd/wait.h"
@@ -26,9 +26,10 @@
 static struct table table;
 static handle_t port;
 
-/* An open proc:///list. Its address is the file's cookie; proc:// itself has cookie 0. */
-struct listing {
-    char *text;
+/* An open file of files.h. Its address is the file's cookie; proc:// itself has cookie 0. */
+struct open_file {
+    struct place place;
+    char *text; /* NULL: a directory that is only listed */
     size_t length;
 };
 
@@ -270,7 +271,7 @@ static int64_t proc_list(void *context, struct command *command)
         if (count == room)
             break;
         if (index++ >= command->message.args[0])
-            list_entry(process, &entries[count++]);
+            process_entry(process, &entries[count++]);
     }
     command->reply.data = (uintptr_t)entries;
     command->reply.data_length = count * sizeof(entries[0]);
@@ -322,83 +323,109 @@ static int64_t proc_terminal(void *context, struct command *command)
     return 0;
 }
 
-static bool path_is(const struct command *command, const char *path)
-{
-    return command->path_length == strlen(path) &&
-           memcmp(command->path, path, command->path_length) == 0;
-}
-
 static int64_t proc_open(void *context, struct command *command)
 {
     (void)context;
-    struct listing *listing;
-    if (command->path_length == 0) {
-        command->reply.values[0] = 0;
-        return 0;
-    }
-    if (!path_is(command, "/") && !path_is(command, "/list") && !path_is(command, "list"))
-        return -E_NOT_FOUND;
-    if (command->message.args[0] & OPEN_DIRECTORY)
+    uint64_t flags = command->message.args[0];
+    struct open_file *file;
+    struct place place;
+    if (command->path_length == 0)
+        return 0; /* proc:// itself: cookie 0 */
+    int64_t result =
+        place_find(&table, caller_of(command), command->path, command->path_length, &place);
+    if (result < 0)
+        return result;
+    if ((flags & OPEN_DIRECTORY) && place.kind)
         return -E_NOT_DIRECTORY;
-    if (command->message.args[0] & (OPEN_WRITE | OPEN_TRUNCATE))
-        return -E_READ_ONLY;
-    listing = malloc(sizeof(*listing));
-    if (!listing)
+    if (flags & (OPEN_WRITE | OPEN_TRUNCATE))
+        return place.kind ? -E_READ_ONLY : -E_IS_DIRECTORY;
+    file = calloc(1, sizeof(*file));
+    if (!file)
         return -E_NO_MEMORY;
-    listing->text = list_text(&table, &listing->length);
-    if (!listing->text) {
-        free(listing);
-        return -E_NO_MEMORY;
+    file->place = place;
+    result = place_text(&table, &place, &file->text, &file->length);
+    if (result < 0 && result != -E_IS_DIRECTORY) {
+        free(file);
+        return result;
     }
-    command->reply.values[0] = (uintptr_t)listing;
+    command->reply.values[0] = (uintptr_t)file;
     command->reply.values[1] = HANDLE_FLAG_SEEKABLE;
     command->reply.values[2] = SIGNAL_READABLE;
     return 0;
 }
 
+static const struct open_file *file_of(const struct command *command)
+{
+    return (const struct open_file *)(uintptr_t)(command->message.file ? command->message.cookie : 0);
+}
+
 static int64_t proc_read(void *context, struct command *command)
 {
     (void)context;
-    const struct listing *listing = (const struct listing *)(uintptr_t)command->message.cookie;
+    const struct open_file *file = file_of(command);
     uint64_t offset = command->message.args[0];
-    if (!listing || command->message.file == 0)
+    if (!file)
         return -E_INVALID;
-    if (offset >= listing->length)
+    if (!file->text)
+        return -E_IS_DIRECTORY;
+    if (offset >= file->length)
         return 0;
-    command->reply.data = (uintptr_t)listing->text + offset;
-    command->reply.data_length = MIN(listing->length - offset, command->message.out_length);
+    command->reply.data = (uintptr_t)file->text + offset;
+    command->reply.data_length = MIN(file->length - offset, command->message.out_length);
     command->reply.values[0] = command->reply.data_length;
     return 0;
+}
+
+/* What a command is about: the open file, or what its path names. */
+static int64_t place_of(const struct command *command, struct place *place)
+{
+    const struct open_file *file = file_of(command);
+    *place = file ? file->place : (struct place){NULL, 0};
+    if (command->message.file)
+        return 0;
+    return place_find(&table, caller_of(command), command->path, command->path_length, place);
 }
 
 static int64_t proc_stat(void *context, struct command *command)
 {
     (void)context;
     static struct abi_stat stat;
-    const struct listing *listing = (const struct listing *)(uintptr_t)command->message.cookie;
-    if (command->message.file == 0 && !path_is(command, "") && !path_is(command, "/") &&
-        !path_is(command, "/list") && !path_is(command, "list"))
-        return -E_NOT_FOUND;
-    stat = (struct abi_stat){
-        .size = command->message.file && listing ? listing->length : 0,
-        .inode = 1,
-        .device = 1,
-        .type = FILE_REGULAR,
-        .mode = 0444,
-        .links = 1,
-        .block_size = PAGE_SIZE,
-    };
+    const struct open_file *file = file_of(command);
+    struct place place;
+    int64_t result = place_of(command, &place);
+    if (result < 0)
+        return result;
+    place_stat(&table, &place, file && place.kind ? file->length : 0, &stat);
     return command_answer(command, &stat, sizeof(stat));
+}
+
+static int64_t proc_directory(void *context, struct command *command)
+{
+    (void)context;
+    static uint8_t listing[16384] ALIGNED(8);
+    struct place place;
+    uint64_t position = command->message.args[0];
+    int64_t result = place_of(command, &place);
+    if (result < 0)
+        return result;
+    if (place.kind)
+        return -E_NOT_DIRECTORY;
+    size_t room = MIN(command->message.out_length, sizeof(listing));
+    command->reply.data = (uintptr_t)listing;
+    command->reply.data_length = place_list(&table, &place, &position, listing, room);
+    command->reply.values[0] = command->reply.data_length;
+    command->reply.values[1] = position;
+    return 0;
 }
 
 static void proc_closed(void *context, uint64_t cookie)
 {
     (void)context;
-    struct listing *listing = (struct listing *)(uintptr_t)cookie;
-    if (!listing)
+    struct open_file *file = (struct open_file *)(uintptr_t)cookie;
+    if (!file)
         return;
-    free(listing->text);
-    free(listing);
+    free(file->text);
+    free(file);
 }
 
 static int32_t child_code(uint32_t status)
@@ -487,6 +514,7 @@ static command_handler *const operations[SERVICE_OPERATIONS] = {
     [OP_OPEN] = proc_open,
     [OP_READ] = proc_read,
     [OP_STAT] = proc_stat,
+    [OP_LIST] = proc_directory,
     [SERVICE_INDEX(PROC_FORK)] = proc_fork,
     [SERVICE_INDEX(PROC_EXEC)] = proc_exec,
     [SERVICE_INDEX(PROC_WAIT)] = proc_wait,
