@@ -203,7 +203,7 @@ static int64_t vector_call(struct thread *thread, bool receive, uint64_t fd, uin
     if (!file)
         return -LINUX_EBADF;
     int64_t result = vector_check(vector, count, &total);
-    if (!result && !receive && count > 1 && total <= GATHER_MAX)
+    if (!result && !receive && file->kind != KIND_LOG && count > 1 && total <= GATHER_MAX)
         result = write_gathered(thread, file, vector, count, offset);
     else if (!result)
         result = vector_io(thread, file, receive, vector, count, offset);
