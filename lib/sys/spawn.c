@@ -157,7 +157,7 @@ static int64_t personality_map(struct builder *builder, handle_t image, struct a
     int64_t result = view_open(image, 0, (uint64_t)size, &view);
     if (result < 0)
         return result;
-    result = elf_read(view.bytes, (size_t)size, (uint64_t)size, USER_LIMIT | 0xffffffff, &elf);
+    result = elf_read(view.bytes, (size_t)size, (uint64_t)size, PERSONALITY_AREAS, &elf);
     if (result >= 0 && (!elf_segment(&elf, &index, &segment) ||
                         segment.file_length < sizeof(struct personality_header)))
         result = -E_BAD_FORMAT;
