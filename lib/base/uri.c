@@ -141,6 +141,8 @@ int uri_resolve(const char *cwd, const char *path, size_t path_length, char *out
                       path_length && path[0] == '/');
         if (!error)
             error = add_path(&builder, path, path_length, false, flags);
+        if (path_length == 1)
+            *flags = 0; /* rng:///: the slash is the root's own, whatever the root is */
     } else if (path[0] == '/') {
         error = begin(&builder, "fs", 2, true);
         if (!error)
