@@ -6,7 +6,8 @@
  *
  * A failing CHECK reports and ends its test; the others still run. Sanitizer findings end the program, which
  * the runner counts as a failure too. `program NAME` runs one test. Each test prints `ok NAME` or
- * `not ok NAME: why`.
+ * `not ok NAME: why`. A header in front of this one may say how a test is run and what is done before a failed
+ * one is left: TEST_RUN and TEST_CLEAN (tests/guest/guest.h).
  */
 #pragma once
 
@@ -17,6 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifndef TEST_RUN
+#define TEST_RUN(test)  (test)->run()
+#define TEST_CLEAN(why) ((void)0)
+#endif
 
 struct test {
     const char *name;
@@ -42,6 +48,7 @@ test_fail(const char *file, int line, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(test_failure + used, sizeof(test_failure) - (size_t)used, format, arguments);
     va_end(arguments);
+    TEST_CLEAN(test_failure);
     longjmp(test_abort, 1);
 }
 
@@ -92,7 +99,7 @@ __attribute__((noinline)) static int test_passes(const struct test *test)
 {
     if (setjmp(test_abort))
         return 0;
-    test->run();
+    TEST_RUN(test);
     return 1;
 }
 
