@@ -435,11 +435,11 @@ static int32_t child_code(uint32_t status)
 
 /* init takes over: what is dead already is reaped at once, and groups that lost their last outside parent are
  * hung up. */
-static void children_release(const int32_t *groups, size_t count)
+static void children_release(const struct process *ended, const int32_t *groups, size_t count)
 {
     if (table.init) {
         list_for_each(struct process, child, &table.init->children, sibling)
-            if (child->state == PROCESS_ZOMBIE)
+            if (child != ended && child->state == PROCESS_ZOMBIE)
                 wait_changed(&table, child);
     }
     for (size_t i = 0; i < count; i++)
@@ -476,7 +476,7 @@ static void process_ended(struct process *process)
     alarm_forget(&table, process);
     wait_forget(process);
     process_exited(&table, process, status);
-    children_release(groups, count);
+    children_release(process, groups, count);
     free(groups);
     int32_t code = child_code(status);
     parent_notify(&table, process, code, code == CHILD_EXITED ? status >> 8 : status & 0x7f);
