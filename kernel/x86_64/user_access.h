@@ -6,6 +6,7 @@
  * They stand around user accesses and nothing else; trap entry closes, too, and IRET brings back what was open.
  */
 #pragma once
+/* clang-format off */
 
 #define STAC_OPCODE 0xcb
 #define CLAC_OPCODE 0xca
