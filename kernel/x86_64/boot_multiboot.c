@@ -41,7 +41,8 @@ struct tag_framebuffer {
     uint8_t red_shift, red_bits, green_shift, green_bits, blue_shift, blue_bits; /* type 1 */
 };
 
-#define FRAMEBUFFER_RGB 1u
+#define FRAMEBUFFER_RGB      1u
+#define TAG_FRAMEBUFFER_SIZE (offsetof(struct tag_framebuffer, blue_bits) + 1) /* without the structure's padding */
 
 #define INFO_MAX (16u << 20) /* no loader writes more: a larger total is nonsense */
 
@@ -101,7 +102,7 @@ static void read_tag(struct boot_info *boot, const struct tag *tag, uint64_t add
             read_memory_map(boot, (const struct tag_memory_map *)tag);
         break;
     case TAG_FRAMEBUFFER:
-        if (tag->size >= sizeof(struct tag_framebuffer))
+        if (tag->size >= TAG_FRAMEBUFFER_SIZE)
             read_framebuffer(boot, (const struct tag_framebuffer *)tag);
         break;
     case TAG_RSDP_OLD:
