@@ -9,6 +9,29 @@ void log_text(const char *text)
     sys_ignore(sys_log_write(text, strlen(text)));
 }
 
+/* "text 0xnumber" pieces for one line. */
+void log_fault(const char *what, uint64_t rip, uint64_t rsp, uint64_t address)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *const names[] = {" at ", " rsp ", " address "};
+    const uint64_t values[] = {rip, rsp, address};
+    char line[128];
+    size_t length = MIN(strlen(what), (size_t)32);
+
+    memcpy(line, what, length);
+    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+        size_t name = strlen(names[i]);
+        memcpy(line + length, names[i], name);
+        length += name;
+        int shift = 60;
+        while (shift && !(values[i] >> shift))
+            shift -= 4;
+        for (; shift >= 0; shift -= 4)
+            line[length++] = digits[values[i] >> shift & 15];
+    }
+    sys_ignore(sys_log_write(line, length));
+}
+
 void log_number(const char *text, uint64_t number)
 {
     char line[96], digits[20];

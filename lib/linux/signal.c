@@ -6,6 +6,7 @@
 #include "lib/linux/answer.h"
 #include "lib/linux/calls.h"
 #include "lib/linux/heap.h"
+#include "lib/linux/log.h"
 #include "lib/linux/process.h"
 #include "lib/linux/threads.h"
 #include "lib/linux/time.h"
@@ -242,14 +243,25 @@ void signal_interrupted(struct thread *thread)
     look(thread, -(int64_t)thread->frame.rax);
 }
 
+static const char *fault_name(int signal)
+{
+    return signal == LINUX_SIGSEGV   ? "segmentation fault"
+           : signal == LINUX_SIGFPE  ? "arithmetic exception"
+           : signal == LINUX_SIGILL  ? "illegal instruction"
+           : signal == LINUX_SIGTRAP ? "trap"
+                                     : "bus error";
+}
+
 void signal_fault(struct thread *thread, int signal, int code, uint64_t address)
 {
     struct process *process = thread->process;
     struct signal_info info = {.code = code, .value = address};
     struct action *action = &process->actions[signal];
 
-    if ((thread->mask & SIGNAL_MASK(signal)) || action->handler <= LINUX_SIG_IGN)
+    if ((thread->mask & SIGNAL_MASK(signal)) || action->handler <= LINUX_SIG_IGN) {
+        log_fault(fault_name(signal), thread->frame.rip, thread->frame.rsp, thread->frame.address);
         process_exit(process, (uint32_t)signal);
+    }
     thread_post(thread, signal, &info);
     deliver(thread, 0);
 }
