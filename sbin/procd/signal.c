@@ -95,10 +95,10 @@ int64_t signal_send(struct table *table, struct process *process, const struct p
         process_continue(table, process);
     else if (bit & STOP_SIGNALS)
         pending_drop(process, SIGNAL_BIT(SIGNAL_CONTINUE));
-    if (!(process->blocked & bit)) {
-        if ((process->ignored & bit) || ((DEFAULT_IGNORED & bit) && !(process->caught & bit)))
-            return 0;
-    }
+    /* Of the hints only this one may drop a signal: a personality tells each change of it. Whether others are
+     * ignored it says when it fetches them. */
+    if ((DEFAULT_IGNORED & bit) && !(process->caught & bit) && !(process->blocked & bit))
+        return 0;
     int64_t result = pending_add(process, info);
     if (result >= 0 && !(process->blocked & bit) && process->state == PROCESS_RUNNING)
         kernel_kick(process);

@@ -2,7 +2,7 @@
  *
  * SIGKILL, SIGSTOP and SIGCONT act here, by the process's handle, so that they work on a process that answers
  * nothing. All others stay pending until the process's personality takes them (PROC_SIGNALS): it knows the
- * handlers and masks. What the hints say is ignored is dropped, what is blocked is kept without a kick.
+ * handlers and masks. What is ignored by default and not caught is dropped, what is blocked is kept without a kick.
  * Standard signals are pending once, real-time signals queue (SIGNAL_QUEUE_MAX; then -E_AGAIN).
  */
 #pragma once
