@@ -2,16 +2,16 @@
 #pragma once
 
 #include "abi/abi.h"
-#include "lib/base/address.h"
 #include "kernel/x86_64/pcid.h"
+#include "lib/base/address.h"
 #include "lib/base/base.h"
 
 struct cpu;
 struct thread;
 
-/* --- Address map (docs/memory.md) --------------------------------------------------------------------- */
+/* --- Address map (docs/machine.md) -------------------------------------------------------------------- */
 
-#define USER_LIMIT      UINT64_C(0x00007ffffffff000) /* the last page below 2^47 stays empty: see syscall.S */
+#define USER_LIMIT      UINT64_C(0x00007ffffffff000) /* the last page stays empty: syscall.S */
 #define DIRECT_MAP_BASE UINT64_C(0xffff800000000000) /* all RAM; up to 64 TiB */
 #define DIRECT_MAP_SIZE (UINT64_C(1) << 46)
 #define VMAP_BASE       UINT64_C(0xffffc00000000000) /* device memory */
@@ -43,17 +43,17 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
 #define CPU_WORDS 4u /* of a mask of CPU_MAX bits */
 
 struct arch_space {
-    paddr_t root;       /* PML4 */
-    uint64_t id;        /* never used twice: what PCIDs are handed out to */
-    uint64_t flushes;   /* rises with every flush: what is cached from before is stale (tlb.c) */
+    paddr_t root;     /* PML4 */
+    uint64_t id;      /* never used twice: what PCIDs are handed out to */
+    uint64_t flushes; /* rises with every flush: what is cached from before is stale (tlb.c) */
     uint64_t cpus[CPU_WORDS]; /* whose CR3 it is in */
 };
 
 struct arch_thread {
-    uint64_t rsp;       /* while it does not run */
+    uint64_t rsp; /* while it does not run */
     uint64_t stack_top;
     uint64_t fs_base, gs_base; /* of user mode, while it does not run */
-    void *fpu;          /* save area; valid unless loaded in a CPU and changed there */
+    void *fpu;                 /* save area; valid unless loaded in a CPU and changed there */
     struct cpu *fpu_cpu; /* where it was loaded last: still there if that CPU's fpu_owner says so */
 };
 
@@ -64,7 +64,7 @@ struct tss { /* SDM volume 3, 7.7. The hardware's layout: fields are not aligned
     uint64_t ist[7];
     uint64_t reserved2;
     uint16_t reserved3;
-    uint16_t ports_offset; /* of the permission bitmap; at or beyond the limit: no port is allowed */
+    uint16_t ports_offset; /* of the permission bitmap; beyond the limit: no port is allowed */
 } PACKED;
 
 #define GDT_SLOTS   10u
@@ -91,24 +91,25 @@ struct shootdown {
 };
 
 struct arch_cpu {
-    struct cpu *self;      /* must be first: cpu_self() */
-    uint64_t kernel_stack; /* top of the current thread's */
-    uint64_t user_rsp;     /* for three instructions of SYSCALL entry */
-    struct arch_space *space; /* in CR3; NULL: the kernel's own tables */
-    struct thread *fpu_owner; /* whose state the registers hold */
-    bool fpu_live;            /* CR0.TS is clear: the current thread may have changed them */
-    uint64_t ports_version;   /* of the bitmap the TSS holds a copy of (ports.c); 0: none */
+    struct cpu *self;               /* must be first: cpu_self() */
+    uint64_t kernel_stack;          /* top of the current thread's */
+    uint64_t user_rsp;              /* for three instructions of SYSCALL entry */
+    struct arch_space *space;       /* in CR3; NULL: the kernel's own tables */
+    struct thread *fpu_owner;       /* whose state the registers hold */
+    bool fpu_live;                  /* CR0.TS is clear: the current thread may have changed them */
+    uint64_t ports_version;         /* of the bitmap the TSS holds a copy of (ports.c); 0: none */
     uint32_t ports_low, ports_high; /* its part in use */
     uint32_t apic_id;
     uint64_t timer_deadline, timer_scale; /* the timer's own */
     struct shootdown shootdown;           /* asked of others */
     uint64_t incoming[CPU_WORDS];         /* CPUs that ask something of this one */
     struct pcid_table pcids;
-    void *stacks[STACKS_KEPT];            /* for the next threads: vmap.c */
+    void *stacks[STACKS_KEPT]; /* for the next threads: vmap.c */
     unsigned stack_count;
     uint64_t gdt[GDT_SLOTS] ALIGNED(16);
     struct tss tss ALIGNED(128); /* within one page as far as the CPU reads it in one go */
-    uint8_t port_bitmap[PORTS_BYTES + 1]; /* right behind the TSS; the CPU wants a byte of ones behind it */
+    uint8_t port_bitmap[PORTS_BYTES +
+                        1]; /* right behind the TSS; the CPU wants a byte of ones behind it */
     struct ist_stack ist[IST_COUNT] ALIGNED(16);
 };
 
@@ -139,11 +140,12 @@ typedef uint64_t pte_t;
 #define PTE_DIRTY    BIT(6)
 #define PTE_LARGE    BIT(7) /* in a PDPT or PD entry: it is a leaf */
 #define PTE_GLOBAL   BIT(8)
-#define PTE_OWNED    BIT(9)  /* software: PAGE_OWNED */
+#define PTE_OWNED    BIT(9) /* software: PAGE_OWNED */
 #define PTE_NX       BIT(63)
 #define PTE_ADDRESS  UINT64_C(0x000ffffffffff000)
 
-extern uint64_t pte_no_execute; /* PTE_NX; on a CPU without it a software bit that only pte_flags reads */
+extern uint64_t
+    pte_no_execute; /* PTE_NX; on a CPU without it a software bit that only pte_flags reads */
 
 static inline bool pte_present(pte_t pte)
 {
