@@ -138,7 +138,8 @@ void arch_memory_init(const struct boot_info *boot)
     kernel_root = frame_early();
     memset(direct_map(kernel_root), 0, PAGE_SIZE);
 
-    map_direct(0, LOW_MEMORY); /* real-mode data, firmware's tables, the code that starts other CPUs */
+    map_direct(0,
+               LOW_MEMORY); /* real-mode data, firmware's tables, the code that starts other CPUs */
     for (uint32_t i = 0; i < boot->range_count; i++) {
         const struct boot_range *range = &boot->ranges[i];
         uint64_t start = ALIGN_DOWN(range->base.value, PAGE_SIZE);
@@ -290,12 +291,14 @@ void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end)
 {
     struct list unhooked = LIST_INIT(unhooked);
 
-    unhook_tables(direct_map(space->root), LEVEL_PML4, 0, start, MIN(end, USER_LIMIT), &unhooked);
+    /* To the end of the lower half: the last table covers a page more than programs may use. */
+    unhook_tables(direct_map(space->root), LEVEL_PML4, 0, start, MIN(end, USER_LIMIT + PAGE_SIZE),
+                  &unhooked);
     if (list_empty(&unhooked))
         return;
     /* CPUs cache the upper entries, too; flushing any one page drops all of these (SDM volume 3, 4.10.4.1). */
     arch_tlb_flush(space, start, start + PAGE_SIZE);
-    list_for_each(struct frame, frame, &unhooked, link) {
+    list_for_each (struct frame, frame, &unhooked, link) {
         list_remove(&frame->link);
         frame_put(frame);
     }
