@@ -21,8 +21,16 @@ extern call_t *const calls_table[CALLS_LIMIT];
     {                                                                                              \
         return linux_##name(thread ARGUMENTS_##count);                                             \
     }
+#define ABSENT(number, name)
 #include "lib/linux/calls.def"
 #undef CALL
+#undef ABSENT
+
+static int64_t call_absent(struct thread *thread)
+{
+    (void)thread;
+    return -LINUX_ENOSYS;
+}
 
 int64_t calls_unknown(struct thread *thread)
 {
@@ -43,7 +51,9 @@ int64_t calls_unknown(struct thread *thread)
 call_t *const calls_table[CALLS_LIMIT] = {
     [0 ... CALLS_LIMIT - 1] = calls_unknown,
 #define CALL(number, name, count) [number] = call_##name,
+#define ABSENT(number, name) [number] = call_absent,
 #include "lib/linux/calls.def"
 #undef CALL
+#undef ABSENT
 };
 #pragma GCC diagnostic pop

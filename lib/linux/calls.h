@@ -16,5 +16,7 @@
     int64_t linux_##name(struct thread *thread, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, \
                          uint64_t f);
 #define CALL(number, name, count) HANDLER_##count(name)
+#define ABSENT(number, name)
 #include "lib/linux/calls.def"
 #undef CALL
+#undef ABSENT

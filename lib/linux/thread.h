@@ -39,7 +39,7 @@ struct thread {
     uint64_t number;
     uint32_t full;
 
-    int32_t tid;
+    int32_t tid; /* 0: the process's pid */
     struct process *process;
     uint64_t mask;     /* blocked signals, bit n - 1 */
     uint64_t pending;  /* sent to this thread */

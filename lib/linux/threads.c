@@ -63,7 +63,7 @@ static struct thread *area_find_locked(struct process *process)
 struct thread *thread_find_locked(struct process *process, int32_t tid)
 {
     for (struct thread *thread = process->threads; thread; thread = thread->next)
-        if (thread->life == THREAD_RUNS && thread->tid == tid)
+        if (thread->life == THREAD_RUNS && (thread->tid ? thread->tid : process->pid) == tid)
             return thread;
     return NULL;
 }
