@@ -14,6 +14,7 @@
 
 #include "abi/errors.h"
 #include "kernel/handle.h"
+#include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
 #include "kernel/types.h"
@@ -84,12 +85,11 @@ static void update(struct stream_pair *pair, uint32_t to)
         object_signal(sender, sends, (SIGNAL_WRITABLE | SIGNAL_ERROR) & ~sends);
 }
 
-static void wake_all(struct list *waiters, unsigned flags)
+/* The other side stays on this CPU: it is sooner done than another CPU woken, and many small pieces become one. */
+static void wake_all(struct list *waiters)
 {
-    list_for_each(struct stream_waiter, waiter, waiters, link) {
-        thread_wake(waiter->thread, 0, flags);
-        flags = 0;
-    }
+    list_for_each(struct stream_waiter, waiter, waiters, link)
+        thread_wake(waiter->thread, 0, SCHED_SYNC);
 }
 
 /* Sleep in a list of waiters. Pair locked, and locked again on return. */
@@ -262,9 +262,9 @@ static int send_piece(struct stream_call *call, uaddr_t data, uint64_t length, u
         }
         channel->tail += header + piece;
         *sent = piece;
-        wake_all(&channel->receive_waiters, 0);
+        wake_all(&channel->receive_waiters);
     }
-    wake_all(&channel->send_waiters, 0); /* the claim is free */
+    wake_all(&channel->send_waiters); /* the claim is free */
     update(pair, call->to);
     lock_release(&pair->lock);
     return error;
@@ -393,12 +393,12 @@ int64_t sys_stream_receive(struct object *object, uaddr_t argument)
         channel->head = start + header + (packets ? whole : count);
         if (handles)
             list_remove(&handles->link);
-        wake_all(&channel->send_waiters, 0);
+        wake_all(&channel->send_waiters);
     } else {
         handles = NULL;
     }
     if (channel_used(channel) || channel->closed_in)
-        wake_all(&channel->receive_waiters, 0);
+        wake_all(&channel->receive_waiters);
     update(pair, call.to);
     lock_release(&pair->lock);
     passing_free(handles);
@@ -476,8 +476,8 @@ void stream_closed(struct object *object)
             channel->closed_out = true;
         else
             channel->closed_in = true;
-        wake_all(&channel->send_waiters, 0);
-        wake_all(&channel->receive_waiters, 0);
+        wake_all(&channel->send_waiters);
+        wake_all(&channel->receive_waiters);
         update(pair, to);
     }
     lock_release(&pair->lock);

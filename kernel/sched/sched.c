@@ -30,12 +30,14 @@ static bool cpu_is_idle(uint32_t index)
 }
 
 /* Where a thread that became ready should run. */
-static struct cpu *place(struct thread *thread)
+static struct cpu *place(struct thread *thread, unsigned flags)
 {
     struct cpu *last = thread->cpu;
 
     if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
         return last;
+    if ((flags & SCHED_SYNC) && allowed(thread, cpu_self()))
+        return cpu_self();
     if (last && allowed(thread, last) && cpu_is_idle(last->index))
         return last;
     for (uint32_t word = 0; word < ARRAY_SIZE(idle_mask); word++) {
@@ -70,9 +72,9 @@ static void advance_floor(struct cpu_queue *queue, const struct thread *running)
     queue->virtual_floor = MAX(queue->virtual_floor, least);
 }
 
-static void enqueue(struct thread *thread)
+static void enqueue(struct thread *thread, unsigned flags)
 {
-    struct cpu *cpu = place(thread);
+    struct cpu *cpu = place(thread, flags);
     bool local = cpu == cpu_self(), preempts = false;
 
     lock_acquire(&cpu->queue->lock);
@@ -115,7 +117,7 @@ void sched_ready(struct thread *thread, unsigned flags)
         cpu->need_resched = 1; /* unless the caller blocks, it is queued at the return to user mode */
         return;
     }
-    enqueue(thread);
+    enqueue(thread, flags);
 }
 
 void sched_flush_handoff(void)
@@ -124,7 +126,7 @@ void sched_flush_handoff(void)
 
     if (next) {
         cpu_self()->queue->next = NULL;
-        enqueue(next);
+        enqueue(next, 0);
     }
 }
 
@@ -212,7 +214,7 @@ void sched_switched(struct thread *previous)
     if (unlikely(dead))
         thread_reap(previous);
     else if (unlikely(migrates))
-        enqueue(previous);
+        enqueue(previous, 0);
 }
 
 /* The caller goes behind its equals. */
@@ -246,6 +248,21 @@ static void migrate(struct thread *self)
     sched_switch();
 }
 
+/* Threads wait here while another CPU idles: wake it, and it takes one. */
+static void share(struct cpu_queue *queue)
+{
+    if (!queue->length)
+        return;
+    for (uint32_t word = 0; word < ARRAY_SIZE(idle_mask); word++) {
+        uint64_t idle = __atomic_load_n(&idle_mask[word], __ATOMIC_RELAXED);
+
+        if (idle) {
+            arch_cpu_kick(cpus[word * 64 + (uint32_t)__builtin_ctzll(idle)]);
+            return;
+        }
+    }
+}
+
 /* need_resched was set: give way if somebody outranks the caller or its slice is over. */
 void sched_preempt(void)
 {
@@ -263,7 +280,7 @@ void sched_preempt(void)
         return;
 
     uint64_t now = arch_cycles();
-    bool leave = arch_clock() >= queue->slice_end;
+    bool slice_over = arch_clock() >= queue->slice_end, leave = slice_over;
 
     queue_charge(self, now - self->started_at);
     self->started_at = now;
@@ -285,6 +302,8 @@ void sched_preempt(void)
         queue_insert(queue, self);
     }
     lock_release(&queue->lock);
+    if (slice_over)
+        share(queue);
     if (leave)
         sched_switch();
     else

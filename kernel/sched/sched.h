@@ -8,7 +8,8 @@
  *
  * Each CPU has 31 FIFO levels (a bitmap finds the highest) above a fair class ordered by virtual time. Waking a
  * thread puts it on an idle CPU it may use, best the one it ran on, else on its own CPU's queue, and preempts what
- * ranks lower. An idle CPU takes work from the longest queue. No tick: the timer is set only while
+ * ranks lower. An idle CPU takes work from another's queue, and is woken for that by a CPU whose slice ends while
+ * threads wait for it. No tick: the timer is set only while
  * somebody waits for the CPU.
  *
  * Handing over (the relay's direct switch): sched_ready with SCHED_HANDOFF parks the thread in cpu->queue->next
@@ -41,6 +42,7 @@ struct cpu_queue {
 };
 
 #define SCHED_HANDOFF 0x1u
+#define SCHED_SYNC    0x2u /* the waker is likely to wait soon: queue it on this CPU. An idle CPU gets it if not */
 
 #define SLICE_NS UINT64_C(4000000)
 
