@@ -153,8 +153,8 @@ static void convert(struct output *out, const char **format, va_list *arguments)
     case 'd': {
         int64_t value = wide ? va_arg(*arguments, int64_t) : va_arg(*arguments, int);
 
-        put_number(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0, 10, width, pad,
-                   left);
+        put_number(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0, 10, width,
+                   pad, left);
         break;
     }
     case 'u':

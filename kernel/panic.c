@@ -54,11 +54,12 @@ static void print_thread(const struct cpu *cpu)
     }
     if (!thread->process) {
         panic_print("CPU %u, %sthread %lu of the kernel\n", cpu->index,
-              thread == cpu->idle ? "idle " : "", thread->object.id);
+                    thread == cpu->idle ? "idle " : "", thread->object.id);
         return;
     }
     panic_print("CPU %u, thread %lu of process %lu (%.*s)\n", cpu->index, thread->object.id,
-          thread->process->object.id, (int)sizeof(thread->process->name), thread->process->name);
+                thread->process->object.id, (int)sizeof(thread->process->name),
+                thread->process->name);
 }
 
 static void print_locks(void)

@@ -32,7 +32,8 @@ struct acpi_header { /* ACPI 5.2.6; tables are not aligned */
 
 struct acpi {
     const struct acpi_memory *memory;
-    const struct acpi_header *madt, *hpet, *fadt, *mcfg, *dsdt; /* NULL: there is none that can be used */
+    const struct acpi_header *madt, *hpet, *fadt, *mcfg,
+        *dsdt; /* NULL: there is none that can be used */
 };
 
 /* What the MADT says, decoded. Other kinds of entry are passed over. */
@@ -69,7 +70,7 @@ struct acpi_hpet {
 enum acpi_space { ACPI_MEMORY = 0, ACPI_IO = 1, ACPI_PCI = 2 };
 
 struct acpi_register {
-    uint8_t space; /* enum acpi_space */
+    uint8_t space;    /* enum acpi_space */
     uint64_t address; /* 0: there is none */
 };
 

@@ -38,10 +38,9 @@ enum {
 /* The next entry's offset behind *offset, whatever its type, if it lies wholly inside the table. */
 static bool next_raw(const struct acpi_header *madt, uint32_t *offset, uint32_t *entry)
 {
-    static const uint8_t needed[] = {[TYPE_LAPIC] = 8,          [TYPE_IOAPIC] = 12,
-                                     [TYPE_OVERRIDE] = 10,      [TYPE_LAPIC_NMI] = 6,
-                                     [TYPE_LAPIC_ADDRESS] = 12, [TYPE_X2APIC] = 16,
-                                     [TYPE_X2APIC_NMI] = 12};
+    static const uint8_t needed[] = {
+        [TYPE_LAPIC] = 8,          [TYPE_IOAPIC] = 12, [TYPE_OVERRIDE] = 10,  [TYPE_LAPIC_NMI] = 6,
+        [TYPE_LAPIC_ADDRESS] = 12, [TYPE_X2APIC] = 16, [TYPE_X2APIC_NMI] = 12};
 
     for (;;) {
         uint32_t at = *offset < MADT_ENTRIES ? MADT_ENTRIES : *offset;
@@ -107,7 +106,8 @@ bool acpi_madt_next(const struct acpi *acpi, uint32_t *offset, struct acpi_madt_
         case TYPE_LAPIC_NMI: {
             uint32_t id = (uint32_t)field(madt, at + 2, 1);
 
-            entry->kind = MADT_LAPIC_NMI; /* by ACPI's number of the CPU: only "all" is told apart */
+            entry->kind =
+                MADT_LAPIC_NMI; /* by ACPI's number of the CPU: only "all" is told apart */
             entry->lapic_nmi.apic_id = id == ALL_CPUS ? UINT32_MAX : id;
             entry->lapic_nmi.low = flags_low(field(madt, at + 3, 2));
             entry->lapic_nmi.level = flags_level(field(madt, at + 3, 2));
@@ -246,7 +246,8 @@ bool acpi_sleep_type(const struct acpi *acpi, uint8_t *type_a, uint8_t *type_b)
 
         if (memcmp((const uint8_t *)dsdt + i, "_S5_", 4) != 0)
             continue;
-        if (field(dsdt, i - 1, 1) != 0x08 && (field(dsdt, i - 1, 1) != '\\' || field(dsdt, i - 2, 1) != 0x08))
+        if (field(dsdt, i - 1, 1) != 0x08 &&
+            (field(dsdt, i - 1, 1) != '\\' || field(dsdt, i - 2, 1) != 0x08))
             continue;
         if (field(dsdt, at++, 1) != 0x12)
             continue;

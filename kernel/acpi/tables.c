@@ -4,13 +4,13 @@
 #include "kernel/log.h"
 #include "lib/base/string.h"
 
-#define RSDP_SIZE_1     20u /* revision 0 */
-#define RSDP_SIZE_2     36u
-#define TABLE_SIZE_MAX  (16u << 20)
-#define BIOS_AREA       0xe0000u
-#define BIOS_AREA_SIZE  0x20000u
-#define EBDA_POINTER    0x40eu
-#define EBDA_SIZE       1024u
+#define RSDP_SIZE_1    20u /* revision 0 */
+#define RSDP_SIZE_2    36u
+#define TABLE_SIZE_MAX (16u << 20)
+#define BIOS_AREA      0xe0000u
+#define BIOS_AREA_SIZE 0x20000u
+#define EBDA_POINTER   0x40eu
+#define EBDA_SIZE      1024u
 
 struct rsdp {
     char signature[8];
@@ -89,7 +89,8 @@ static const struct acpi_header *load_table(const struct acpi_memory *memory, ui
     }
     length = header->length;
     for (unsigned i = 0; i < 4; i++)
-        name[i] = header->signature[i] >= ' ' && header->signature[i] <= '~' ? header->signature[i] : '?';
+        name[i] =
+            header->signature[i] >= ' ' && header->signature[i] <= '~' ? header->signature[i] : '?';
     unmap(memory, header, sizeof(*header));
     if (length < sizeof(*header) || length > TABLE_SIZE_MAX) {
         log_warning("acpi: %s at 0x%lx has length %u: left out", name, address, length);
@@ -200,7 +201,8 @@ bool acpi_load(struct acpi *acpi, const struct acpi_memory *memory, uint64_t add
         if (view && sum_is_zero(view, RSDP_SIZE_2))
             memcpy(&rsdp, view, RSDP_SIZE_2);
         else
-            log_warning("acpi: the root pointer's second part has a wrong checksum: the first is used");
+            log_warning(
+                "acpi: the root pointer's second part has a wrong checksum: the first is used");
         unmap(memory, view, RSDP_SIZE_2);
     }
     if (rsdp.xsdt != 0 && load_root(acpi, rsdp.xsdt, "XSDT", 8)) {

@@ -17,12 +17,12 @@
 #include "kernel/x86_64/msr.h"
 #include "kernel/x86_64/scale.h"
 
-#define NS_PER_S     UINT64_C(1000000000)
-#define MEASURE_NS   UINT64_C(20000000)
-#define ATTEMPTS     8u
-#define TSC_MIN_HZ   UINT64_C(10000000)
-#define TSC_MAX_HZ   UINT64_C(100000000000)
-#define GUESSED_HZ   UINT64_C(1000000000) /* with no reference at all: time runs, at a wrong rate */
+#define NS_PER_S   UINT64_C(1000000000)
+#define MEASURE_NS UINT64_C(20000000)
+#define ATTEMPTS   8u
+#define TSC_MIN_HZ UINT64_C(10000000)
+#define TSC_MAX_HZ UINT64_C(100000000000)
+#define GUESSED_HZ UINT64_C(1000000000) /* with no reference at all: time runs, at a wrong rate */
 
 static struct {
     uint64_t (*read)(void); /* NULL: not started, it is 0 */
@@ -31,13 +31,13 @@ static struct {
     bool held; /* keep to `latest` */
 } source;
 
-static uint64_t latest;      /* ns, with source.held */
+static uint64_t latest; /* ns, with source.held */
 static uint64_t tsc_hz;
 static bool tsc_trusted;
 static const struct reference *reference;
 
-static uint64_t check_last;  /* the latest TSC any CPU saw while they started */
-static uint64_t check_warp;  /* the farthest another CPU's was behind it */
+static uint64_t check_last; /* the latest TSC any CPU saw while they started */
+static uint64_t check_warp; /* the farthest another CPU's was behind it */
 
 uint64_t arch_clock(void)
 {
@@ -52,8 +52,8 @@ uint64_t arch_clock(void)
     if (unlikely(source.held)) {
         uint64_t seen = __atomic_load_n(&latest, __ATOMIC_RELAXED);
 
-        while (seen < now && !__atomic_compare_exchange_n(&latest, &seen, now, true, __ATOMIC_RELAXED,
-                                                          __ATOMIC_RELAXED))
+        while (seen < now && !__atomic_compare_exchange_n(&latest, &seen, now, true,
+                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             ;
         now = MAX(now, seen);
     }
@@ -201,13 +201,14 @@ void clock_check(void)
     if (now < last) {
         uint64_t warp = __atomic_load_n(&check_warp, __ATOMIC_RELAXED);
 
-        while (warp < last - now && !__atomic_compare_exchange_n(&check_warp, &warp, last - now, true,
-                                                                 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        while (warp < last - now &&
+               !__atomic_compare_exchange_n(&check_warp, &warp, last - now, true, __ATOMIC_RELAXED,
+                                            __ATOMIC_RELAXED))
             ;
         return;
     }
-    while (last < now && !__atomic_compare_exchange_n(&check_last, &last, now, true, __ATOMIC_ACQ_REL,
-                                                      __ATOMIC_ACQUIRE))
+    while (last < now && !__atomic_compare_exchange_n(&check_last, &last, now, true,
+                                                      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         ;
 }
 

@@ -13,8 +13,8 @@
 void clock_start(const struct acpi *acpi);
 void clock_check(void);
 void clock_settle(void);
-bool clock_tsc_steady(void);       /* TSC deadlines may be used */
-void clock_delay(uint64_t ns);     /* busy; for bringing devices up only */
+bool clock_tsc_steady(void);   /* TSC deadlines may be used */
+void clock_delay(uint64_t ns); /* busy; for bringing devices up only */
 void clock_measure_lapic(uint32_t (*read)(void), uint64_t *hz); /* a counter that counts down */
 
 /* A counter that runs at a known rate, to measure others by. */

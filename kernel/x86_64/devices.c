@@ -103,7 +103,8 @@ void arch_cpus_stop(void)
     if (others == 0 || __atomic_exchange_n(&stopping, 1, __ATOMIC_ACQ_REL))
         return;
     lapic_send_nmi_others();
-    for (uint32_t i = 0; i < STOP_PATIENCE && __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) < others; i++)
+    for (uint32_t i = 0; i < STOP_PATIENCE && __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) < others;
+         i++)
         arch_pause();
 }
 

@@ -13,9 +13,9 @@
 #define CONFIGURE_ENABLE BIT(0)
 #define CONFIGURE_LEGACY BIT(1)
 
-#define FEMTOSECONDS   UINT64_C(1000000000000000)
-#define PERIOD_MAX     UINT64_C(100000000) /* 10 MHz at least, says the specification */
-#define PERIOD_MIN     UINT64_C(100000)    /* 10 GHz: no such thing exists */
+#define FEMTOSECONDS UINT64_C(1000000000000000)
+#define PERIOD_MAX   UINT64_C(100000000) /* 10 MHz at least, says the specification */
+#define PERIOD_MIN   UINT64_C(100000)    /* 10 GHz: no such thing exists */
 
 static volatile uint64_t *registers;
 static bool wide;

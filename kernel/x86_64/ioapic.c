@@ -147,7 +147,8 @@ static int bind_locked(struct ioapic *ioapic, const struct line *line, struct ve
     if (!vectors_take(vectors[cpu->index], line->gsi, &vector))
         return -E_BUSY;
     entry->cpu = cpu;
-    entry->low = ENTRY_MASKED | vector | (line->level ? ENTRY_LEVEL : 0) | (line->low ? ENTRY_LOW : 0);
+    entry->low =
+        ENTRY_MASKED | vector | (line->level ? ENTRY_LEVEL : 0) | (line->low ? ENTRY_LOW : 0);
     ioapic_write(ioapic, ENTRY + 2 * number, entry->low);
     ioapic_write(ioapic, ENTRY + 2 * number + 1, cpu->arch.apic_id << 24);
     return 0;
@@ -203,8 +204,9 @@ void arch_irq_unbind(uint32_t gsi)
  * interrupts: QEMU would not forget one that waits when LINT0 is masked, and raise #GP at the first STI. */
 void pic_silence(void)
 {
-    static const uint8_t setup[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, 0x20}, {0xa1, 0x28}, {0x21, 0x04},
-                                       {0xa1, 0x02}, {0x21, 0x01}, {0xa1, 0x01}, {0x21, 0xff}, {0xa1, 0xff}};
+    static const uint8_t setup[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, 0x20}, {0xa1, 0x28},
+                                       {0x21, 0x04}, {0xa1, 0x02}, {0x21, 0x01}, {0xa1, 0x01},
+                                       {0x21, 0xff}, {0xa1, 0xff}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(setup); i++) {
         port_out8(setup[i][0], setup[i][1]);
@@ -223,7 +225,8 @@ static void add(uint64_t address, uint32_t gsi_base)
     version = ioapic_read(ioapic, VERSION);
     ioapic->gsi_base = gsi_base;
     ioapic->count = (version >> 16 & 0xff) + 1;
-    ioapic->entries = version == UINT32_MAX ? NULL : heap_alloc(ioapic->count * sizeof(struct entry));
+    ioapic->entries =
+        version == UINT32_MAX ? NULL : heap_alloc(ioapic->count * sizeof(struct entry));
     if (!ioapic->entries || gsi_base > UINT32_MAX - 256 || find(gsi_base) ||
         find(gsi_base + ioapic->count - 1)) {
         log_warning("ioapic: at 0x%lx, from GSI %u: left out", address, gsi_base);
@@ -253,8 +256,8 @@ void ioapic_start(const struct acpi *acpi)
         if (entry.kind == MADT_IOAPIC && ioapics)
             add(entry.ioapic.address, entry.ioapic.gsi_base);
         else if (entry.kind == MADT_OVERRIDE &&
-                 !routing_override(&routes, entry.override.isa, entry.override.gsi, entry.override.level,
-                                   entry.override.low))
+                 !routing_override(&routes, entry.override.isa, entry.override.gsi,
+                                   entry.override.level, entry.override.low))
             log_warning("ioapic: an override of ISA line %u: left out", entry.override.isa);
     }
     if (ioapic_count == 0)

@@ -35,22 +35,22 @@
 #define CURRENT_COUNT 0x390u
 #define DIVIDE        0x3e0u
 
-#define BASE_ENABLE      BIT(11)
-#define BASE_X2APIC      BIT(10)
-#define BASE_ADDRESS     UINT64_C(0x000ffffffffff000)
-#define SPURIOUS_ENABLE  0x100u
-#define LVT_MASKED       0x10000u
-#define LVT_NMI          0x400u
-#define LVT_LEVEL        0x8000u
-#define LVT_LOW          0x2000u
-#define TIMER_DEADLINE   0x40000u /* mode bits of LVT_TIMER; 0: one-shot */
-#define COMMAND_PENDING  0x1000u
-#define COMMAND_ASSERT   0x4000u
-#define COMMAND_NMI      0x400u
-#define COMMAND_INIT     0x500u
-#define COMMAND_STARTUP  0x600u
-#define COMMAND_OTHERS   0xc0000u
-#define DIVIDE_BY_4      0x1u
+#define BASE_ENABLE     BIT(11)
+#define BASE_X2APIC     BIT(10)
+#define BASE_ADDRESS    UINT64_C(0x000ffffffffff000)
+#define SPURIOUS_ENABLE 0x100u
+#define LVT_MASKED      0x10000u
+#define LVT_NMI         0x400u
+#define LVT_LEVEL       0x8000u
+#define LVT_LOW         0x2000u
+#define TIMER_DEADLINE  0x40000u /* mode bits of LVT_TIMER; 0: one-shot */
+#define COMMAND_PENDING 0x1000u
+#define COMMAND_ASSERT  0x4000u
+#define COMMAND_NMI     0x400u
+#define COMMAND_INIT    0x500u
+#define COMMAND_STARTUP 0x600u
+#define COMMAND_OTHERS  0xc0000u
+#define DIVIDE_BY_4     0x1u
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -192,7 +192,8 @@ void lapic_timer_start(void)
         log_info("lapic: timer %lu.%03lu MHz", hz / 1000000, hz / 1000 % 1000);
     }
     write(LVT_TIMER, VECTOR_TIMER | (deadlines ? TIMER_DEADLINE : 0));
-    log_info("lapic: %s, %s", x2apic ? "x2APIC" : "xAPIC", deadlines ? "TSC deadlines" : "one-shot timer");
+    log_info("lapic: %s, %s", x2apic ? "x2APIC" : "xAPIC",
+             deadlines ? "TSC deadlines" : "one-shot timer");
 }
 
 /* --- Starting ------------------------------------------------------------------------------------------ */
@@ -251,7 +252,8 @@ static void find_nmi(const struct acpi *acpi)
         if (entry.kind != MADT_LAPIC_NMI || entry.lapic_nmi.line > 1)
             continue;
         nmi_line = entry.lapic_nmi.line == 0 ? LVT_LINT0 : LVT_LINT1;
-        nmi_mode = LVT_NMI | (entry.lapic_nmi.low ? LVT_LOW : 0) | (entry.lapic_nmi.level ? LVT_LEVEL : 0);
+        nmi_mode =
+            LVT_NMI | (entry.lapic_nmi.low ? LVT_LOW : 0) | (entry.lapic_nmi.level ? LVT_LEVEL : 0);
     }
 }
 

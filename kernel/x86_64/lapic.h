@@ -15,5 +15,6 @@ uint32_t lapic_id(void); /* of the calling CPU */
 
 /* Interprocessor interrupts that are not vectors. */
 void lapic_send_init(uint32_t apic_id);
-void lapic_send_startup(uint32_t apic_id, uint32_t page); /* page: physical address / 4096, below 256 */
+void lapic_send_startup(uint32_t apic_id,
+                        uint32_t page); /* page: physical address / 4096, below 256 */
 void lapic_send_nmi_others(void);

@@ -11,9 +11,9 @@
 #include "kernel/x86_64/clock.h"
 #include "kernel/x86_64/port.h"
 
-#define SLEEP_ENABLE       0x2000u /* PM1 control: SLP_EN; SLP_TYP is bits 10-12 (ACPI 4.8.3.2.1) */
-#define SLEEP_TYPE_SHIFT   10u
-#define ACPI_ENABLED       0x1u /* PM1 control: SCI_EN */
+#define SLEEP_ENABLE         0x2000u /* PM1 control: SLP_EN; SLP_TYP is bits 10-12 (ACPI 4.8.3.2.1) */
+#define SLEEP_TYPE_SHIFT     10u
+#define ACPI_ENABLED         0x1u  /* PM1 control: SCI_EN */
 #define SLEEP_CONTROL_ENABLE 0x20u /* reduced hardware (ACPI 4.8.3.7); SLP_TYP is bits 2-4 */
 
 #define QEMU_Q35_PORT  0x604u
@@ -61,7 +61,8 @@ static void enter_s5(const struct acpi_register *control, uint8_t type)
 
     if (control->address == 0 || control->space != ACPI_IO)
         return;
-    port_out16(port, (uint16_t)((port_in16(port) & 0xc3ffu) | (type & 7u) << SLEEP_TYPE_SHIFT | SLEEP_ENABLE));
+    port_out16(port, (uint16_t)((port_in16(port) & 0xc3ffu) | (type & 7u) << SLEEP_TYPE_SHIFT |
+                                SLEEP_ENABLE));
 }
 
 static void acpi_off(void)
@@ -69,7 +70,8 @@ static void acpi_off(void)
     if (!can_sleep)
         return;
     if (power.reduced_hardware) {
-        write_register(&power.sleep_control, sleep_memory, (uint8_t)((type_a & 7u) << 2 | SLEEP_CONTROL_ENABLE));
+        write_register(&power.sleep_control, sleep_memory,
+                       (uint8_t)((type_a & 7u) << 2 | SLEEP_CONTROL_ENABLE));
         return;
     }
     if (power.smi_port != 0 && power.acpi_enable != 0 && power.pm1a_control.space == ACPI_IO &&

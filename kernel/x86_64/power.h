@@ -3,4 +3,5 @@
 
 #include "kernel/acpi/acpi.h"
 
-void power_start(const struct acpi *acpi); /* reads what will be needed, while memory can still be mapped */
+void power_start(
+    const struct acpi *acpi); /* reads what will be needed, while memory can still be mapped */

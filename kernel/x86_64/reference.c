@@ -59,7 +59,8 @@ const struct reference *reference_find(const struct acpi *acpi)
         hpet.mask = hpet_wide() ? UINT64_MAX : UINT32_MAX;
         return &hpet;
     }
-    if (acpi_power(acpi, &power) && power.pm_timer.space == ACPI_IO && power.pm_timer.address != 0) {
+    if (acpi_power(acpi, &power) && power.pm_timer.space == ACPI_IO &&
+        power.pm_timer.address != 0) {
         pm_port = (uint16_t)power.pm_timer.address;
         if (counts(&pm))
             return &pm;

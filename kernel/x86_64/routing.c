@@ -3,7 +3,8 @@
 
 #include "kernel/x86_64/vectors.h"
 
-_Static_assert(VECTOR_COUNT == VECTOR_DEVICE_LAST - VECTOR_DEVICE_FIRST + 1, "vectors.h has the range");
+_Static_assert(VECTOR_COUNT == VECTOR_DEVICE_LAST - VECTOR_DEVICE_FIRST + 1,
+               "vectors.h has the range");
 
 void routing_init(struct routes *routes)
 {
@@ -19,7 +20,8 @@ bool routing_override(struct routes *routes, uint8_t isa, uint32_t gsi, bool lev
     return true;
 }
 
-bool routing_resolve(const struct routes *routes, uint32_t line, uint32_t flags, struct line *result)
+bool routing_resolve(const struct routes *routes, uint32_t line, uint32_t flags,
+                     struct line *result)
 {
     if (!(flags & IRQ_ISA)) {
         *result = (struct line){line, flags & IRQ_LEVEL, flags & IRQ_LOW};

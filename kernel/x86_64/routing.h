@@ -25,7 +25,8 @@ void routing_init(struct routes *routes);
 /* False: there is no such ISA line. */
 bool routing_override(struct routes *routes, uint8_t isa, uint32_t gsi, bool level, bool low);
 /* False: IRQ_ISA with a line beyond 15. */
-bool routing_resolve(const struct routes *routes, uint32_t line, uint32_t flags, struct line *result);
+bool routing_resolve(const struct routes *routes, uint32_t line, uint32_t flags,
+                     struct line *result);
 
 /* A CPU's device vectors: which GSI each serves. */
 #define VECTOR_COUNT 192u /* VECTOR_DEVICE_FIRST .. VECTOR_DEVICE_LAST */

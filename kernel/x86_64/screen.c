@@ -52,8 +52,8 @@ static void draw(uint32_t row, uint32_t column, uint8_t character)
     uint32_t size = (screen.mode.bits + 7u) / 8;
     uint8_t index = (uint8_t)(character - SCREEN_FONT_FIRST);
     const uint8_t *glyph = screen_font[index < SCREEN_FONT_COUNT ? index : '?' - SCREEN_FONT_FIRST];
-    volatile uint8_t *line =
-        screen.pixels + (uint64_t)row * HEIGHT * screen.mode.pitch + (uint64_t)column * WIDTH * size;
+    volatile uint8_t *line = screen.pixels + (uint64_t)row * HEIGHT * screen.mode.pitch +
+                             (uint64_t)column * WIDTH * size;
 
     for (uint32_t y = 0; y < HEIGHT; y++, line += screen.mode.pitch) {
         for (uint32_t x = 0; x < WIDTH; x++)
@@ -96,7 +96,9 @@ static void new_line(void)
     for (uint32_t row = 0; row < screen.rows; row++) {
         for (uint32_t column = 0; column < screen.columns; column++)
             set_cell(row, column,
-                     row + shift < screen.rows ? screen.cells[(row + shift) * screen.columns + column] : ' ');
+                     row + shift < screen.rows
+                         ? screen.cells[(row + shift) * screen.columns + column]
+                         : ' ');
     }
 }
 
@@ -120,14 +122,16 @@ static bool usable(const struct boot_framebuffer *mode)
                                   {mode->green_shift, mode->green_bits},
                                   {mode->blue_shift, mode->blue_bits}};
 
-    if (mode->base.value == 0 || (mode->bits != 15 && mode->bits != 16 && mode->bits != 24 && mode->bits != 32))
+    if (mode->base.value == 0 ||
+        (mode->bits != 15 && mode->bits != 16 && mode->bits != 24 && mode->bits != 32))
         return false;
     for (unsigned i = 0; i < 3; i++) {
         if (fields[i][1] == 0 || fields[i][1] > 8 || fields[i][0] + fields[i][1] > mode->bits)
             return false;
     }
-    return mode->width >= WIDTH && mode->height >= HEIGHT && mode->width <= 16384 && mode->height <= 16384 &&
-           mode->pitch >= mode->width * ((mode->bits + 7u) / 8) && mode->pitch <= 16384 * 8;
+    return mode->width >= WIDTH && mode->height >= HEIGHT && mode->width <= 16384 &&
+           mode->height <= 16384 && mode->pitch >= mode->width * ((mode->bits + 7u) / 8) &&
+           mode->pitch <= 16384 * 8;
 }
 
 void screen_start(const struct boot_framebuffer *framebuffer)
@@ -139,16 +143,17 @@ void screen_start(const struct boot_framebuffer *framebuffer)
     if (framebuffer->base.value == 0)
         return;
     if (!usable(framebuffer)) {
-        log_warning("screen: %ux%u, %u bits, pitch %u: not a layout that can be drawn", framebuffer->width,
-                    framebuffer->height, framebuffer->bits, framebuffer->pitch);
+        log_warning("screen: %ux%u, %u bits, pitch %u: not a layout that can be drawn",
+                    framebuffer->width, framebuffer->height, framebuffer->bits, framebuffer->pitch);
         return;
     }
     screen.mode = *framebuffer;
     screen.columns = framebuffer->width / WIDTH;
     screen.rows = framebuffer->height / HEIGHT;
     screen.cells = heap_alloc((size_t)screen.columns * screen.rows);
-    volatile uint8_t *pixels = arch_map_device(
-        framebuffer->base, (uint64_t)framebuffer->pitch * framebuffer->height, PAGE_WRITE | PAGE_COMBINE);
+    volatile uint8_t *pixels =
+        arch_map_device(framebuffer->base, (uint64_t)framebuffer->pitch * framebuffer->height,
+                        PAGE_WRITE | PAGE_COMBINE);
     if (!screen.cells || !pixels) {
         log_warning("screen: no memory to show text");
         heap_free(screen.cells);

@@ -7,7 +7,8 @@
 #define SCREEN_FONT_COUNT  95u
 #define SCREEN_FONT_HEIGHT 16u
 
-extern const uint8_t screen_font[SCREEN_FONT_COUNT][SCREEN_FONT_HEIGHT]; /* tools/font.py; bit 7 is leftmost */
+extern const uint8_t screen_font[SCREEN_FONT_COUNT]
+                                [SCREEN_FONT_HEIGHT]; /* tools/font.py; bit 7 is leftmost */
 
 /* Needs device mappings and the heap. Shows what the log holds already. Without a framebuffer: nothing. */
 void screen_start(const struct boot_framebuffer *framebuffer);

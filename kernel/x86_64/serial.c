@@ -39,7 +39,8 @@ static void start(void)
     port_out8(PORT + INTERRUPT_ENABLE, 0);
     port_out8(PORT + LINE_CONTROL, 0x03); /* 8 bits, no parity, one stop bit */
     port_out8(PORT + FIFO_CONTROL, 0x07);
-    port_out8(PORT + MODEM_CONTROL, 0x0b); /* DTR, RTS, OUT2: the interrupt line is wired through it */
+    port_out8(PORT + MODEM_CONTROL,
+              0x0b); /* DTR, RTS, OUT2: the interrupt line is wired through it */
     state = PRESENT;
 }
 

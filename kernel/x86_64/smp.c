@@ -208,8 +208,8 @@ void arch_cpus_start(void)
         struct starting *starting = &smp_starting[i];
         uint32_t expected = WAITING;
 
-        if (__atomic_compare_exchange_n(&starting->state, &expected, GIVEN_UP, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_ACQUIRE)) {
+        if (__atomic_compare_exchange_n(&starting->state, &expected, GIVEN_UP, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
             log_warning("smp: the CPU with APIC id %u did not start", starting->apic_id);
             continue;
         }

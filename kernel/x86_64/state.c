@@ -28,18 +28,18 @@ static void print_machine_check(void)
 void arch_print_state(const struct abi_frame *frame)
 {
     if (frame) {
-        panic_print("rip %016lx  rsp %016lx  flags %08lx  cs %02lx  vector %lu  error %lx\n", frame->rip,
-                    frame->rsp, frame->rflags, frame->cs, frame->vector, frame->error);
-        panic_print("rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", frame->rax, frame->rbx, frame->rcx,
-                    frame->rdx);
-        panic_print("rsi %016lx  rdi %016lx  rbp %016lx  r8  %016lx\n", frame->rsi, frame->rdi, frame->rbp,
-                    frame->r8);
-        panic_print("r9  %016lx  r10 %016lx  r11 %016lx  r12 %016lx\n", frame->r9, frame->r10, frame->r11,
-                    frame->r12);
+        panic_print("rip %016lx  rsp %016lx  flags %08lx  cs %02lx  vector %lu  error %lx\n",
+                    frame->rip, frame->rsp, frame->rflags, frame->cs, frame->vector, frame->error);
+        panic_print("rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", frame->rax, frame->rbx,
+                    frame->rcx, frame->rdx);
+        panic_print("rsi %016lx  rdi %016lx  rbp %016lx  r8  %016lx\n", frame->rsi, frame->rdi,
+                    frame->rbp, frame->r8);
+        panic_print("r9  %016lx  r10 %016lx  r11 %016lx  r12 %016lx\n", frame->r9, frame->r10,
+                    frame->r11, frame->r12);
         panic_print("r13 %016lx  r14 %016lx  r15 %016lx\n", frame->r13, frame->r14, frame->r15);
     }
-    panic_print("cr0 %016lx  cr2 %016lx  cr3 %016lx  cr4 %016lx\n", cr0_read(), cr2_read(), cr3_read(),
-                cr4_read());
+    panic_print("cr0 %016lx  cr2 %016lx  cr3 %016lx  cr4 %016lx\n", cr0_read(), cr2_read(),
+                cr3_read(), cr4_read());
     if (frame && frame->vector == VECTOR_MACHINE_CHECK)
         print_machine_check();
 }

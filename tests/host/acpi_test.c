@@ -96,15 +96,16 @@ static void build(void)
     table(XSDT, "XSDT", 36 + sizeof(list));
     put(MADT + 36, 0xfee00000, 4);
     const uint8_t entries[] = {
-        0, 8, 0, 0, 1, 0, 0, 0,                           /* CPU, APIC 0 */
-        0, 8, 1, 5, 0, 0, 0, 0,                           /* CPU, APIC 5, disabled */
-        9, 16, 0, 0, 0x34, 0x12, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, /* CPU, x2APIC 0x1234 */
-        1, 12, 2, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,        /* IO-APIC */
-        2, 10, 0, 0, 2, 0, 0, 0, 0, 0,                    /* ISA 0 is GSI 2, bus default */
-        2, 10, 0, 9, 9, 0, 0, 0, 0x0d, 0,                 /* ISA 9: level, high */
-        2, 10, 0, 11, 11, 0, 0, 0, 0x0f, 0,               /* ISA 11: level, low */
-        0x7f, 3, 0,                                       /* unknown */
-        4, 6, 0xff, 0, 0, 1,                              /* NMI at LINT1 of all */
+        0,    8,  0,    0,  1,    0,    0,    0, /* CPU, APIC 0 */
+        0,    8,  1,    5,  0,    0,    0,    0, /* CPU, APIC 5, disabled */
+        9,    16, 0,    0,  0x34, 0x12, 0,    0,    1,    0, 0, 0,
+        0,    0,  0,    0,                                         /* CPU, x2APIC 0x1234 */
+        1,    12, 2,    0,  0,    0,    0xc0, 0xfe, 0,    0, 0, 0, /* IO-APIC */
+        2,    10, 0,    0,  2,    0,    0,    0,    0,    0,       /* ISA 0 is GSI 2, bus default */
+        2,    10, 0,    9,  9,    0,    0,    0,    0x0d, 0,       /* ISA 9: level, high */
+        2,    10, 0,    11, 11,   0,    0,    0,    0x0f, 0,       /* ISA 11: level, low */
+        0x7f, 3,  0,                                               /* unknown */
+        4,    6,  0xff, 0,  0,    1,                               /* NMI at LINT1 of all */
     };
     memcpy(memory + MADT + 44, entries, sizeof(entries));
     table(MADT, "APIC", 44 + sizeof(entries));
@@ -116,7 +117,8 @@ static void build(void)
     put(FADT + 120, 0xcf9, 8);
     memory[FADT + 128] = 6;
     table(FADT, "FACP", 244);
-    const uint8_t code[] = {0x10, 0x05, 0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x00, 0, 0};
+    const uint8_t code[] = {0x10, 0x05, 0x08, '_',  'S',  '5', '_', 0x12,
+                            0x06, 0x04, 0x0a, 0x05, 0x00, 0,   0};
     memcpy(memory + DSDT + 36, code, sizeof(code));
     table(DSDT, "DSDT", 36 + sizeof(code));
     put(HPET + 44, 0xfed00000, 8);
@@ -171,7 +173,8 @@ TEST(good_tables_are_read)
     CHECK(acpi_madt_next(&acpi, &offset, &entry));
     CHECK(entry.kind == MADT_CPU && entry.cpu.apic_id == 0x1234 && entry.cpu.enabled);
     CHECK(acpi_madt_next(&acpi, &offset, &entry));
-    CHECK(entry.kind == MADT_IOAPIC && entry.ioapic.address == 0xfec00000 && entry.ioapic.gsi_base == 0);
+    CHECK(entry.kind == MADT_IOAPIC && entry.ioapic.address == 0xfec00000 &&
+          entry.ioapic.gsi_base == 0);
     CHECK(acpi_madt_next(&acpi, &offset, &entry));
     CHECK(entry.kind == MADT_OVERRIDE && entry.override.isa == 0 && entry.override.gsi == 2);
     CHECK(!entry.override.level && !entry.override.low);
@@ -180,7 +183,8 @@ TEST(good_tables_are_read)
     CHECK(acpi_madt_next(&acpi, &offset, &entry));
     CHECK(entry.override.isa == 11 && entry.override.level && entry.override.low);
     CHECK(acpi_madt_next(&acpi, &offset, &entry));
-    CHECK(entry.kind == MADT_LAPIC_NMI && entry.lapic_nmi.apic_id == UINT32_MAX && entry.lapic_nmi.line == 1);
+    CHECK(entry.kind == MADT_LAPIC_NMI && entry.lapic_nmi.apic_id == UINT32_MAX &&
+          entry.lapic_nmi.line == 1);
     CHECK(!acpi_madt_next(&acpi, &offset, &entry));
     CHECK(acpi_hpet(&acpi, &hpet));
     CHECK_EQUAL(hpet.address, 0xfed00000);
@@ -253,7 +257,8 @@ TEST(a_table_that_lies_is_left_out)
 TEST(a_bad_madt_entry_ends_or_is_skipped)
 {
     build();
-    memory[MADT + 44 + 1] = 4; /* a CPU entry too short for one: skipped, the bytes behind it misread */
+    memory[MADT + 44 + 1] =
+        4; /* a CPU entry too short for one: skipped, the bytes behind it misread */
     fix_sum(MADT, (uint32_t)memory[MADT + 4], 9);
     CHECK(acpi_load(&acpi, &access, RSDP));
     CHECK(count_kind(MADT_IOAPIC) <= 1);

@@ -15,7 +15,8 @@ TEST(isa_lines_follow_their_overrides)
     CHECK(routing_override(&routes, 9, 20, true, true));
     CHECK(!routing_override(&routes, 16, 3, false, false));
 
-    CHECK(routing_resolve(&routes, 4, IRQ_ISA | IRQ_LEVEL | IRQ_LOW, &line)); /* flags: the bus knows better */
+    CHECK(routing_resolve(&routes, 4, IRQ_ISA | IRQ_LEVEL | IRQ_LOW,
+                          &line)); /* flags: the bus knows better */
     CHECK(line.gsi == 4 && !line.level && !line.low);
     CHECK(routing_resolve(&routes, 0, IRQ_ISA, &line));
     CHECK(line.gsi == 2);
@@ -66,11 +67,13 @@ TEST(the_first_vectors_have_different_priorities)
 
 TEST(scaling_is_exact_enough_and_does_not_overflow)
 {
-    static const uint64_t rates[] = {1, 32768, 1193182, 3579545, 10000000, 14318180, 100000000,
-                                     1000000000, 2400000017, 2999999999, 5000000000};
+    static const uint64_t rates[] = {1,          32768,      1193182,   3579545,
+                                     10000000,   14318180,   100000000, 1000000000,
+                                     2400000017, 2999999999, 5000000000};
 
     for (unsigned i = 0; i < ARRAY_SIZE(rates); i++) {
-        struct scale to_ns = scale_make(rates[i], 1000000000), from_ns = scale_make(1000000000, rates[i]);
+        struct scale to_ns = scale_make(rates[i], 1000000000),
+                     from_ns = scale_make(1000000000, rates[i]);
         uint64_t year = rates[i] * 86400 * 365;
 
         CHECK_EQUAL(scale_apply(to_ns, 0), 0);

@@ -25,7 +25,9 @@ void panic(const char *format, ...)
 }
 
 /* True: the statement panicked. */
-#define PANICS(statement) (expecting = true, setjmp(caught) ? (expecting = false, true) : ((statement), expecting = false, false))
+#define PANICS(statement) \
+    (expecting = true,    \
+     setjmp(caught) ? (expecting = false, true) : ((statement), expecting = false, false))
 
 TEST(locks_are_taken_in_order)
 {

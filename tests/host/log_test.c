@@ -38,7 +38,8 @@ __attribute__((format(printf, 1, 2))) static const char *text(const char *format
     return buffer;
 }
 
-__attribute__((format(printf, 3, 4))) static int into(char *buffer, size_t size, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int into(char *buffer, size_t size, const char *format,
+                                                      ...)
 {
     va_list arguments;
 
@@ -52,10 +53,12 @@ TEST(numbers)
 {
     CHECK_STRING(text("%d %d %d", 0, -1, INT32_MIN), "0 -1 -2147483648");
     CHECK_STRING(text("%ld", (long)INT64_MIN), "-9223372036854775808");
-    CHECK_STRING(text("%u %lu", UINT32_MAX, (unsigned long)UINT64_MAX), "4294967295 18446744073709551615");
+    CHECK_STRING(text("%u %lu", UINT32_MAX, (unsigned long)UINT64_MAX),
+                 "4294967295 18446744073709551615");
     CHECK_STRING(text("%x %lx", 0xdeadbeefu, 0x123456789abcdef0ul), "deadbeef 123456789abcdef0");
     CHECK_STRING(text("%zu", (size_t)42), "42");
-    CHECK_STRING(text("[%5d] [%-5d] [%05d] [%05d]", 42, 42, 42, -42), "[   42] [42   ] [00042] [-0042]");
+    CHECK_STRING(text("[%5d] [%-5d] [%05d] [%05d]", 42, 42, 42, -42),
+                 "[   42] [42   ] [00042] [-0042]");
     CHECK_STRING(text("%016lx", 0xabcul), "0000000000000abc");
     CHECK_STRING(text("%3u|%2u", 1234u, 1234u), "1234|1234");
     CHECK_STRING(text("%*d", 4, 7), "   7");
