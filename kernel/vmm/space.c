@@ -379,7 +379,7 @@ static pte_t protected_entry(const struct region *region, pte_t old)
     bool owned = flags & PAGE_OWNED, write = flags & PAGE_WRITE;
 
     if (region->protection == 0)
-        return owned ? pte_hide(old) : 0;
+        return owned ? pte_hide(pte_make(pte_paddr(old), PAGE_USER | PAGE_OWNED)) : 0;
     flags &= PAGE_OWNED | PAGE_NOCACHE | PAGE_COMBINE;
     if (owned)
         write = frame_owners(frame_of(pte_paddr(old))) == 1;

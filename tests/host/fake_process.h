@@ -9,37 +9,9 @@
 #include "kernel/vmm/heap.h"
 #include "kernel/vmm/space.h"
 
-struct fake_process {
-    struct process process;
-    struct thread thread;
-};
-
-static __thread struct fake_process fake_process;
-
-static inline void fake_process_enter(struct space *space)
-{
-    fake_process.process.space = space;
-    fake_process.thread.process = &fake_process.process;
-    cpu_self()->current = &fake_process.thread;
-}
-
 /* A machine with so much RAM, once per program: caches outlive tests. */
-static inline void fake_machine(uint64_t mib)
-{
-    static bool started;
-
-    if (started)
-        return;
-    started = true;
-    fake_init();
-    fake_ram(0x100000, mib << 20);
-    frame_init(&boot_info);
-    heap_init();
-    fake_process_enter(NULL);
-}
-
+void fake_machine(uint64_t mib);
+/* The calling host thread's process has this space from now on; NULL: none. */
+void fake_process_enter(struct space *space);
 /* What must be the same before and after. */
-static inline uint64_t fake_frames(void)
-{
-    return frame_count_free() + heap_frames();
-}
+uint64_t fake_frames(void);
