@@ -434,6 +434,7 @@ struct abi_system_info {
     uint64_t context_switches, interrupts, page_faults, shootdowns;
     uint64_t features; /* FEATURE_* */
     uint64_t xsave_size;
+    uint64_t frames_kept; /* by the kernel: slabs of its allocations, stacks for threads to come */
 };
 
 #define FEATURE_FSGSBASE 0x1u /* rdfsbase and its kin work in user mode */

@@ -75,6 +75,7 @@ void arch_unmap_device(void *address, uint64_t length);
 /* KERNEL_STACK_SIZE bytes with an unmapped page below; top (highest address) returned. Recycled per CPU. */
 void *arch_stack_alloc(void);
 void arch_stack_free(void *top);
+uint64_t arch_frames_cached(void); /* in stacks that are kept for the next thread */
 #define KERNEL_STACK_SIZE 16384u
 
 /* --- Threads -------------------------------------------------------------------------------------- */

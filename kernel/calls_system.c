@@ -90,6 +90,7 @@ int64_t sys_system_info(uaddr_t to, uint64_t size)
         .tsc_hz = arch_cycles_hz(),
         .features = arch_features(),
         .xsave_size = arch_xsave_size(),
+        .frames_kept = heap_frames() + arch_frames_cached(),
     };
 
 #define OBJECT(number, name, rights, meaning) info.objects[number] = object_count(number);

@@ -22,8 +22,8 @@ void sched_switched(struct thread *previous);
 struct cpu_features {
     bool nx, smep, smap, umip, fsgsbase, pge, pcid, mce, pat, huge_pages; /* huge: 1 GiB */
     bool xsave, xsaveopt;
-    uint64_t xcr0;      /* FPU state that is switched */
-    uint32_t fpu_size;  /* bytes of it */
+    uint64_t xcr0;     /* FPU state that is switched */
+    uint32_t fpu_size; /* bytes of it */
 };
 extern struct cpu_features cpu_features;
 
@@ -54,9 +54,9 @@ pte_t *kernel_pte(uint64_t address, bool create);
 
 /* --- tlb.c --- */
 void tlb_init(void);
-void tlb_serve(void);                     /* what other CPUs ask of this one */
-void tlb_load(struct arch_space *space);  /* into CR3 of this CPU */
-void tlb_forget(struct arch_space *space); /* no CPU uses its tables when this returns */
+void tlb_serve(void);                                /* what other CPUs ask of this one */
+void tlb_load(struct arch_space *space);             /* into CR3 of this CPU */
+void tlb_forget(struct arch_space *space);           /* no CPU uses its tables when this returns */
 void tlb_flush_kernel(uint64_t start, uint64_t end); /* on every CPU; end 0: everything */
 
 /* --- thread.c, switch.S --- */
@@ -68,7 +68,7 @@ NORETURN void trap_enter_user(struct abi_frame *frame); /* trap.S */
 void fpu_init(void);
 int fpu_create(struct arch_thread *thread) MUST_CHECK;
 void fpu_destroy(struct arch_thread *thread);
-void fpu_leave(struct cpu *cpu, struct thread *from); /* save, if it was used */
+void fpu_leave(struct cpu *cpu, struct thread *from);   /* save, if it was used */
 void fpu_enter(struct cpu *cpu, struct thread *thread); /* #NM */
 
 /* --- ports.c --- */
@@ -85,7 +85,6 @@ struct exception_entry {
 #define EXCEPTION_RESOLVE 1u /* ask fault_resolve first */
 
 /* --- vmap.c --- */
-uint64_t arch_frames_cached(void); /* in stacks that are kept for the next thread */
 
 /* --- The local APIC (apic.c) --- */
 void lapic_send(uint32_t apic_id, uint8_t vector);

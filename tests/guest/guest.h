@@ -149,7 +149,7 @@ static inline size_t counters_compare(const struct abi_system_info *before, char
     if ((has) > (had) && used < size)                                                              \
     used += (size_t)snprintf(text + used, size - used, "%s%" PRIu64 " " name, used ? ", " : "lost ", \
                              (has) - (had))
-    COMPARE("frames", info.frames_free, before->frames_free);
+    COMPARE("frames", info.frames_free + info.frames_kept, before->frames_free + before->frames_kept);
     COMPARE("kernel bytes", before->kernel_bytes, info.kernel_bytes);
     COMPARE("handles", before->handles, info.handles);
     COMPARE("commands", before->commands, info.commands);

@@ -1,6 +1,11 @@
-/* Runs the guest tests: every program in /tests but itself, or the one named, and prints a line for each test.
+/* Runs the guest tests, programs in /tests, and prints a line for each test.
  *
- *     runner [program]
+ *     runner [program]                           from the shell: linux_*, which need the whole system, or the one named
+ *     init=initfs:///tests/runner [-- program]   as the first program: all others, or the one named
+ *
+ * As the first program there is no service but initfs://, nobody else works or allocates while a test runs, and the
+ * tests are given what the kernel gives to the first process: the handles "resource" and "image". The runner then
+ * spawns them itself, and turns the machine off in the end.
  *
  * A test program (tests/guest/<name>.c, frame: tests/host/test.h) prints `ok TEST` and `not ok TEST: why`; here
  * the program's name is put before. A program that ends badly or hangs is a failed test of its own name. The
@@ -19,9 +24,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/sys/syscall.h"
+#include "lib/sys/error.h"
+#include "lib/sys/spawn.h"
+#include "lib/sys/startup.h"
 
 #define FOLDER       "/tests"
+#define NEEDS_SYSTEM "linux_" /* names of programs that need it start so */
 #define PROGRAMS_MAX 512
 #define DEADLINE_MS  100000
 #define SETTLE_TRIES 20 /* of 100 ms: services give back what a dead program held */
@@ -38,7 +46,7 @@ static struct counters counters_now(void)
     struct counters now = {0};
     if (sys_system_info(&info, sizeof(info)) < 0)
         return now;
-    now.frames = (int64_t)(info.frames_total - info.frames_free);
+    now.frames = (int64_t)(info.frames_total - info.frames_free - info.frames_kept);
     now.handles = (int64_t)info.handles;
     now.commands = (int64_t)info.commands;
     now.bindings = (int64_t)info.bindings;
@@ -104,42 +112,68 @@ static int line_read(const char *program, char *line, int quiet)
     return 0;
 }
 
-/* Reads all a program says, line by line, until it closes its output or the deadline passes. */
-static int output_read(const char *program, int from, int quiet, int *late)
-{
+/* A program while it runs: from the shell a child, as the first program a process of our own making. */
+struct run {
+    const char *program;
+    int quiet; /* its good tests were counted before */
+    int failures, late;
     char line[1024];
-    size_t used = 0;
-    int failures = 0;
+    size_t used;
+};
+
+static void run_output(struct run *run, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] != '\n' && run->used < sizeof(run->line) - 1) {
+            run->line[run->used++] = text[i];
+        } else {
+            run->line[run->used] = '\0';
+            run->failures += line_read(run->program, run->line, run->quiet);
+            run->used = 0;
+        }
+    }
+}
+
+/* end: what became of it, if that is bad. */
+static void run_ended(const struct run *run, int bad, const char *end)
+{
+    char why[64];
+
+    if (run->late) {
+        snprintf(why, sizeof(why), "silent for %d s", DEADLINE_MS / 1000);
+        report(run->program, NULL, why);
+    } else if (bad && !run->failures) {
+        report(run->program, NULL, end);
+    }
+}
+
+/* --- From the shell ------------------------------------------------------------------------------------------- */
+
+static void child_read(struct run *run, int from)
+{
     struct pollfd input = {.fd = from, .events = POLLIN};
+    char text[1024];
 
     for (;;) {
         int ready = poll(&input, 1, DEADLINE_MS);
-        if (ready == 0)
-            *late = 1;
-        char byte;
-        if (ready <= 0 || read(from, &byte, 1) != 1)
-            break;
-        if (byte != '\n' && used < sizeof(line) - 1) {
-            line[used++] = byte;
-        } else {
-            line[used] = '\0';
-            failures += line_read(program, line, quiet);
-            used = 0;
-        }
+        ssize_t length = ready > 0 ? read(from, text, sizeof(text)) : 0;
+
+        run->late |= ready == 0;
+        if (length <= 0)
+            return;
+        run_output(run, text, (size_t)length);
     }
-    return failures;
 }
 
-/* Runs a program once. quiet: its good tests were counted before. */
-static void program_run(const char *program, int quiet)
+static void child_run(struct run *run)
 {
     char path[300], why[64];
-    int ends[2], status = 0, late = 0;
+    int ends[2], status = 0;
 
-    snprintf(path, sizeof(path), FOLDER "/%s", program);
+    snprintf(path, sizeof(path), FOLDER "/%s", run->program);
     fflush(stdout);
     if (pipe(ends)) {
-        report(program, NULL, "no pipe");
+        report(run->program, NULL, "no pipe");
         return;
     }
     pid_t child = fork();
@@ -154,23 +188,111 @@ static void program_run(const char *program, int quiet)
     close(ends[1]);
     if (child < 0) {
         close(ends[0]);
-        report(program, NULL, "no fork");
+        report(run->program, NULL, "no fork");
         return;
     }
-    int failures = output_read(program, ends[0], quiet, &late);
+    child_read(run, ends[0]);
     close(ends[0]);
-    if (late)
+    if (run->late)
         kill(child, SIGKILL);
     while (waitpid(child, &status, 0) < 0)
         ;
-    if (late)
-        snprintf(why, sizeof(why), "silent for %d s", DEADLINE_MS / 1000);
-    else if (WIFSIGNALED(status))
+    if (WIFSIGNALED(status))
         snprintf(why, sizeof(why), "killed by signal %d", WTERMSIG(status));
     else
         snprintf(why, sizeof(why), "exit status %d", WEXITSTATUS(status));
-    if (late || (status && !failures))
-        report(program, NULL, why);
+    run_ended(run, status != 0, why);
+}
+
+/* --- As the first program --------------------------------------------------------------------------------------- */
+
+static int first_program(void)
+{
+    return startup_handle("resource") != HANDLE_NONE && startup_handle("proc") == HANDLE_NONE;
+}
+
+static void spawned_read(struct run *run, handle_t from)
+{
+    char text[1024];
+
+    for (;;) {
+        int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
+        struct abi_stream_io io = {
+            .data = (uintptr_t)text,
+            .length = sizeof(text),
+            .deadline = now + DEADLINE_MS * INT64_C(1000000),
+        };
+        int64_t length = sys_stream_receive(from, &io);
+
+        run->late |= length == -E_TIMED_OUT;
+        if (length <= 0)
+            return;
+        run_output(run, text, (size_t)length);
+    }
+}
+
+static void spawned_end(struct run *run, handle_t process)
+{
+    struct abi_wait wait = {.handle = process, .signals = SIGNAL_EXITED};
+    struct abi_process_info info = {.status = UINT32_MAX};
+    char why[64];
+
+    if (run->late)
+        sys_ignore(sys_process_kill(process, 0));
+    while (sys_wait_many(&wait, 1, DEADLINE_NEVER) < 0)
+        ;
+    sys_ignore(sys_process_info(process, &info));
+    snprintf(why, sizeof(why), "status 0x%x", info.status);
+    run_ended(run, info.status != 0, why);
+}
+
+static void spawned_run(struct run *run)
+{
+    char uri[300];
+    handle_t ends[2] = {HANDLE_NONE, HANDLE_NONE}, process, image = startup_handle("image");
+    struct spawn_handle handles[] = {{"resource", HANDLE_NONE},
+                                     {"image", HANDLE_NONE},
+                                     {"fd:1", HANDLE_NONE},
+                                     {"fd:2", HANDLE_NONE}};
+    char *argv[] = {uri, NULL};
+    struct spawn spawn = {
+        .name = run->program, .image = image, .argv = argv, .handles = handles, .handle_count = 4};
+
+    snprintf(uri, sizeof(uri), "initfs://" FOLDER "/%s", run->program);
+    int64_t result = spawn_program_open(HANDLE_SELF, uri, &spawn.program);
+    if (result < 0) {
+        report(run->program, NULL, error_text(result));
+        return;
+    }
+    sys_ignore(sys_stream_pair(STREAM_ONE_WAY, ends));
+    handles[0].handle = (handle_t)handle_copy(startup_handle("resource"), RIGHT_ALL);
+    handles[1].handle = (handle_t)handle_copy(image, RIGHT_ALL);
+    handles[2].handle = (handle_t)handle_copy(ends[1], RIGHT_ALL);
+    handles[3].handle = ends[1];
+    result = spawn_start(&spawn, &process);
+    spawn_program_close(&spawn.program);
+    if (result < 0) {
+        report(run->program, NULL, error_text(result));
+        for (int i = 0; i < 4; i++)
+            handle_drop(handles[i].handle);
+    } else {
+        spawned_read(run, ends[0]);
+        spawned_end(run, process);
+        handle_drop(process);
+    }
+    handle_drop(ends[0]);
+}
+
+/* --- All of them -------------------------------------------------------------------------------------------------- */
+
+static void program_run(const char *program, int quiet)
+{
+    struct run run = {.program = program, .quiet = quiet};
+
+    if (first_program())
+        spawned_run(&run);
+    else
+        child_run(&run);
 }
 
 static void program_test(const char *program)
@@ -201,9 +323,18 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Whether it runs without being named: a program belongs to one of the two ways to run. */
+static int chosen(const char *program)
+{
+    int needs_system = strncmp(program, NEEDS_SYSTEM, strlen(NEEDS_SYSTEM)) == 0;
+
+    return needs_system != first_program();
+}
+
 int main(int argc, char **argv)
 {
     static char *programs[PROGRAMS_MAX];
+    setvbuf(stdout, NULL, _IOLBF, 0);
     size_t count = 0;
     DIR *folder = opendir(FOLDER);
     if (!folder) {
@@ -217,8 +348,11 @@ int main(int argc, char **argv)
     closedir(folder);
     qsort(programs, count, sizeof(programs[0]), by_name);
     for (size_t i = 0; i < count; i++)
-        if (argc < 2 || strcmp(argv[1], programs[i]) == 0)
+        if (argc < 2 ? chosen(programs[i]) : strcmp(argv[1], programs[i]) == 0)
             program_test(programs[i]);
     printf("guest tests done: %d passed, %d failed\n", passed, failed);
+    fflush(stdout);
+    if (first_program())
+        sys_ignore(sys_system_control(startup_handle("resource"), SYSTEM_POWER_OFF, 0));
     return failed != 0;
 }
