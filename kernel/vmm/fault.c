@@ -25,7 +25,7 @@
 #include "kernel/vmm/region.h"
 #include "lib/base/string.h"
 
-#define AROUND 16u /* pages; a power of two, at most PAGE_TREE_WAYS */
+#define AROUND      16u /* pages; a power of two, at most PAGE_TREE_WAYS */
 #define TABLE_PAGES 512u
 
 enum { WANT_FRAME = 1, WANT_ZERO_FRAME, WANT_PAGE };
@@ -197,9 +197,8 @@ static void borrow_around(struct fault *fault, const struct region *region, uint
     for (int64_t i = low; i < high; i++) {
         if (!slot[i] || entry[i] != 0)
             continue;
-        entry[i] = pte_make(frame_paddr(slot[i]), writable && frame_owners(slot[i]) == 1
-                                                      ? flags | PAGE_WRITE
-                                                      : flags);
+        entry[i] = pte_make(frame_paddr(slot[i]),
+                            writable && frame_owners(slot[i]) == 1 ? flags | PAGE_WRITE : flags);
     }
 }
 

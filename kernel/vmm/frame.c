@@ -46,7 +46,7 @@ static struct lock frames_lock = LOCK_INIT(RANK_FRAMES, "frames"); /* zones, low
 static struct zone zones[ZONE_COUNT];
 static struct list low;
 static uint64_t total, reserve;
-static bool ram_known; /* boot: frame_early came before frame_init */
+static bool ram_known;                     /* boot: frame_early came before frame_init */
 static struct frame_cache caches[CPU_MAX]; /* each its CPU's own */
 
 static struct frame *frame_numbered(uint64_t number)
@@ -369,13 +369,15 @@ static void sections_init(void)
 
     if (map.count == 0)
         panic("memory: the loader reported no RAM");
-    section_count = (uint32_t)(((map.ranges[map.count - 1].end - 1) / PAGE_SIZE) >> SECTION_SHIFT) + 1;
+    section_count =
+        (uint32_t)(((map.ranges[map.count - 1].end - 1) / PAGE_SIZE) >> SECTION_SHIFT) + 1;
     sections = take_table(section_count * sizeof(struct section));
 
     unsigned i = 0;
 
     for (uint64_t s = 0; s < section_count; s++) {
-        uint64_t start = (s << SECTION_SHIFT) * PAGE_SIZE, end = ((s + 1) << SECTION_SHIFT) * PAGE_SIZE;
+        uint64_t start = (s << SECTION_SHIFT) * PAGE_SIZE,
+                 end = ((s + 1) << SECTION_SHIFT) * PAGE_SIZE;
         uint64_t first = UINT64_MAX, last = 0;
 
         while (i < map.count && map.ranges[i].end <= start)

@@ -61,7 +61,7 @@ void gather_flush(struct gather *gather)
 
 void gather_finish(struct gather *gather)
 {
-    list_for_each(struct frame, frame, &gather->frames, link)
+    list_for_each (struct frame, frame, &gather->frames, link)
         frame_put(frame);
     region_free_list(&gather->regions);
 }

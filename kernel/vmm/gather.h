@@ -15,7 +15,7 @@
 
 #include "kernel/vmm/space.h"
 
-#define TABLE_SPAN UINT64_C(0x200000) /* what the entries cover that lie next to each other (arch.h) */
+#define TABLE_SPAN UINT64_C(0x200000) /* the range of one table of entries (arch.h) */
 #define WALK_BATCH 512u               /* entries a loop handles before it lets interrupts in */
 
 #define GATHER_OWNED    0x1u /* private pages */
@@ -54,7 +54,10 @@ struct walk {
     pte_t *entry;
 };
 
-#define WALK(space_, start_, end_) {(space_), (start_), (end_), NULL}
+#define WALK(space_, start_, end_)       \
+    {                                    \
+        (space_), (start_), (end_), NULL \
+    }
 
 static inline pte_t *walk_next(struct walk *walk)
 {

@@ -310,23 +310,23 @@ uint64_t cache_used(struct cache *cache)
 #define BLOCK_CACHE(size_) CACHE_INIT("block-" #size_, size_, (size_) % 64 ? 16 : 64)
 
 static struct cache blocks[] = {
-    BLOCK_CACHE(16),  BLOCK_CACHE(32),  BLOCK_CACHE(48),  BLOCK_CACHE(64),   BLOCK_CACHE(96),
-    BLOCK_CACHE(128), BLOCK_CACHE(192), BLOCK_CACHE(256), BLOCK_CACHE(384),  BLOCK_CACHE(512),
+    BLOCK_CACHE(16),  BLOCK_CACHE(32),   BLOCK_CACHE(48),   BLOCK_CACHE(64),   BLOCK_CACHE(96),
+    BLOCK_CACHE(128), BLOCK_CACHE(192),  BLOCK_CACHE(256),  BLOCK_CACHE(384),  BLOCK_CACHE(512),
     BLOCK_CACHE(768), BLOCK_CACHE(1024), BLOCK_CACHE(1536), BLOCK_CACHE(2048),
 };
 
-static uint8_t block_class[BLOCK_MAX / 16 + 1]; /* by size in 16-byte units, rounded up */
+static uint8_t block_kind[BLOCK_MAX / 16 + 1]; /* by size in 16-byte units, rounded up */
 
 void heap_init(void)
 {
-    unsigned class = 0;
+    unsigned kind = 0;
 
     _Static_assert(CACHE_MAGAZINE_FRAMES * (PAGE_SIZE / sizeof(struct magazine)) >= CPU_MAX,
                    "a magazine for each CPU");
-    for (unsigned units = 0; units < ARRAY_SIZE(block_class); units++) {
-        if (units * 16 > blocks[class].size)
-            class++;
-        block_class[units] = (uint8_t)class;
+    for (unsigned units = 0; units < ARRAY_SIZE(block_kind); units++) {
+        if (units * 16 > blocks[kind].size)
+            kind++;
+        block_kind[units] = (uint8_t)kind;
     }
 }
 
@@ -344,7 +344,7 @@ void *heap_alloc(size_t size)
     struct frame *frame;
 
     if (likely(size <= BLOCK_MAX))
-        return cache_alloc(&blocks[block_class[(size + 15) / 16]]);
+        return cache_alloc(&blocks[block_kind[(size + 15) / 16]]);
     if (size > (size_t)PAGE_SIZE << FRAME_ORDER_MAX ||
         frame_alloc_order(order_of(size), FRAME_KERNEL | FRAME_ZERO, &frame) != 0)
         return NULL;

@@ -31,15 +31,15 @@ struct cache {
     size_t first, stride;
     struct list partial; /* slabs with a free object */
     uint64_t slabs, empty;
-    int64_t balance; /* objects handed out past the magazines */
+    int64_t balance;                                   /* objects handed out past the magazines */
     struct magazine *magazines[CACHE_MAGAZINE_FRAMES]; /* a frame of them, made on first use */
     struct cache *next;                                /* every cache in use */
 };
 
-#define CACHE_INIT(name_, size_, alignment_)                                                       \
-    {                                                                                              \
-        .name = (name_), .size = (size_), .alignment = (alignment_),                               \
-        .lock = LOCK_INIT(RANK_HEAP, name_)                                                        \
+#define CACHE_INIT(name_, size_, alignment_)                         \
+    {                                                                \
+        .name = (name_), .size = (size_), .alignment = (alignment_), \
+        .lock = LOCK_INIT(RANK_HEAP, name_)                          \
     }
 
 void heap_init(void);

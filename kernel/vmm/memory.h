@@ -27,9 +27,9 @@ struct memory {
     struct lock lock;
     uint64_t pages; /* size / PAGE_SIZE */
     struct page_tree tree;
-    unsigned flags; /* MEMORY_* of abi, MEMORY_IS_* */
-    unsigned cache; /* CACHE_*, physical only */
-    paddr_t base;   /* physical and boot only */
+    unsigned flags;     /* MEMORY_* of abi, MEMORY_IS_* */
+    unsigned cache;     /* CACHE_*, physical only */
+    paddr_t base;       /* physical and boot only */
     uint64_t committed; /* frames in the tree */
     uint32_t cloning;   /* clones whose source may still be mapped writable */
     bool resizing;
@@ -65,7 +65,8 @@ int memory_fill_zero(struct memory *memory, uint64_t offset, uint64_t length) MU
 /* The kernel's own copy into and out of it. */
 int memory_write_kernel(struct memory *memory, uint64_t offset, const void *from,
                         uint64_t length) MUST_CHECK;
-int memory_read_kernel(struct memory *memory, uint64_t offset, void *to, uint64_t length) MUST_CHECK;
+int memory_read_kernel(struct memory *memory, uint64_t offset, void *to,
+                       uint64_t length) MUST_CHECK;
 /* Where a page is: pinned and physical memory only, others may move. E_RANGE, E_NOT_SUPPORTED. */
 int memory_paddr(struct memory *memory, uint64_t index, paddr_t *address) MUST_CHECK;
 uint64_t memory_size(const struct memory *memory);
@@ -85,4 +86,5 @@ enum mapping_change {
 };
 
 /* In every region that maps pages [first, end) of the object; TLBs are flushed on return. No locks held. */
-void mapping_change(struct memory *memory, uint64_t first, uint64_t end, enum mapping_change change);
+void mapping_change(struct memory *memory, uint64_t first, uint64_t end,
+                    enum mapping_change change);

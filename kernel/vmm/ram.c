@@ -102,7 +102,8 @@ void ram_init(const struct boot_info *boot)
             continue;
 
         uint64_t start = ALIGN_UP(range->base.value, (uint64_t)PAGE_SIZE);
-        uint64_t end = ALIGN_DOWN(clipped_end(range->base.value, range->length), (uint64_t)PAGE_SIZE);
+        uint64_t end =
+            ALIGN_DOWN(clipped_end(range->base.value, range->length), (uint64_t)PAGE_SIZE);
 
         if (start < end)
             add(&all, start, end);

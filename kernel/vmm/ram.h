@@ -22,11 +22,12 @@ struct ram_map {
     unsigned count;
 };
 
-#define RAM_LIMIT (UINT64_C(1) << 44) /* what lies above is left alone: frame numbers have 32 bits */
-#define RAM_LOW   UINT64_C(0x100000)
+#define RAM_LIMIT \
+    (UINT64_C(1) << 44) /* what lies above is left alone: frame numbers have 32 bits */
+#define RAM_LOW UINT64_C(0x100000)
 
 void ram_init(const struct boot_info *boot);
-struct ram_map ram_all(void);                /* usable RAM, whoever has it now */
-struct ram_map ram_free(void);               /* without kernel, module, loader's structures, taken pieces */
+struct ram_map ram_all(void);  /* usable RAM, whoever has it now */
+struct ram_map ram_free(void); /* without kernel, module, loader's structures, taken pieces */
 bool ram_take(uint64_t length, paddr_t *base) MUST_CHECK;
 bool ram_early(paddr_t *page) MUST_CHECK;

@@ -24,7 +24,7 @@ void region_free(struct region *region)
 
 void region_free_list(struct list *regions)
 {
-    list_for_each(struct region, region, regions, mapping) {
+    list_for_each (struct region, region, regions, mapping) {
         list_remove(&region->mapping);
         region_free(region);
     }
@@ -78,8 +78,8 @@ struct region *region_previous(const struct region *region)
 void region_gap(struct space *space, uint64_t *start, uint64_t *end)
 {
     struct region *above = region_above(space, *start);
-    struct region *below = above ? region_previous(above)
-                                 : rb_entry(rb_last(&space->regions), struct region, node);
+    struct region *below =
+        above ? region_previous(above) : rb_entry(rb_last(&space->regions), struct region, node);
 
     *start = below ? below->end : 0;
     *end = above ? above->start : SPACE_END + PAGE_SIZE;

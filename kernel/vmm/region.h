@@ -14,15 +14,18 @@ struct region *region_new(void);
 void region_free(struct region *region);
 void region_free_list(struct list *regions); /* linked by mapping; no locks held */
 
-struct region *region_find(struct space *space, uint64_t address);  /* the one with address in it, or NULL */
-struct region *region_above(struct space *space, uint64_t address); /* the first that ends above address */
+struct region *region_find(struct space *space,
+                           uint64_t address); /* the one with address in it, or NULL */
+struct region *region_above(struct space *space,
+                            uint64_t address); /* the first that ends above address */
 struct region *region_next(const struct region *region);
 struct region *region_previous(const struct region *region);
 /* The free range around [start, end), which is free itself. */
 void region_gap(struct space *space, uint64_t *start, uint64_t *end);
 
 void region_insert(struct space *space, struct region *region); /* into the tree */
-void region_append(struct space *space, struct region *region); /* known to be the highest: no search */
+void region_append(struct space *space,
+                   struct region *region); /* known to be the highest: no search */
 void region_remove(struct space *space, struct region *region);
 void region_link(struct region *region, bool fresh); /* to memory->regions, if there is memory */
 void region_unlink(struct region *region);

@@ -241,8 +241,8 @@ static int check_request(const struct map_request *request)
     return request->flags & MAP_SHARED_ ? 0 : check_amount(request->length, request->protection);
 }
 
-static int map_locked(struct space *space, const struct map_request *request,
-                      struct region *region, struct gather *gather)
+static int map_locked(struct space *space, const struct map_request *request, struct region *region,
+                      struct gather *gather)
 {
     uint64_t length = ALIGN_UP(request->length, (uint64_t)PAGE_SIZE), start = request->address;
     int result;
@@ -325,8 +325,7 @@ int space_find(struct space *space, uint64_t from, uint64_t length, uint64_t *ad
     from = MAX(ALIGN_UP(from, (uint64_t)PAGE_SIZE), SPACE_START);
     lock_acquire(&space->lock);
 
-    bool found =
-        free_range(space, from, SPACE_END, ALIGN_UP(length, (uint64_t)PAGE_SIZE), address);
+    bool found = free_range(space, from, SPACE_END, ALIGN_UP(length, (uint64_t)PAGE_SIZE), address);
 
     lock_release(&space->lock);
     return found ? 0 : -E_NO_MEMORY;

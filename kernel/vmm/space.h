@@ -22,7 +22,8 @@
 struct region {
     struct rb_node node; /* in space->regions, by start */
     struct space *space; /* NULL: not a region but a cursor on memory->regions (mapping.c) */
-    uint64_t start, end; /* page-aligned; with memory: changed under its lock too, so read under either */
+    uint64_t start,
+        end; /* page-aligned; with memory: changed under its lock too, so read under either */
     uint64_t offset;     /* of start in memory; the same */
     uint32_t protection; /* PROT_* */
     uint32_t maximum;    /* PROT_* the memory handle's rights allow */
@@ -74,7 +75,8 @@ void space_leave(struct space *space);
  * effort: a page it could not get is fetched, or refused, at its first use. */
 int space_map_region(struct space *space, const struct map_request *request,
                      uint64_t *address) MUST_CHECK;
-int space_unmap_range(struct space *space, uint64_t address, uint64_t length) MUST_CHECK; /* holes allowed */
+int space_unmap_range(struct space *space, uint64_t address,
+                      uint64_t length) MUST_CHECK; /* holes allowed */
 /* E_FAULT: there is a hole in the range. E_ACCESS as for mapping. */
 int space_protect_range(struct space *space, uint64_t address, uint64_t length,
                         uint32_t protection) MUST_CHECK;

@@ -111,18 +111,18 @@ static inline bool pte_accessed(pte_t pte)
 
 /* --- For tests ----------------------------------------------------------------------------------------- */
 
-extern uint64_t fake_clock;   /* what arch_clock answers */
-extern uint64_t fake_flushes; /* calls of arch_tlb_flush */
-extern bool fake_log;         /* show the log */
+extern uint64_t fake_clock;     /* what arch_clock answers */
+extern uint64_t fake_flushes;   /* calls of arch_tlb_flush */
+extern bool fake_log;           /* show the log */
 extern void (*fake_spin)(void); /* called by arch_spin_wait when set */
 
-void fake_init(void);                   /* once per test: CPU 0, no RAM */
+void fake_init(void);                          /* once per test: CPU 0, no RAM */
 void fake_ram(uint64_t base, uint64_t length); /* adds to boot_info */
 void fake_cpu_enter(uint32_t index);
 
 struct space;
-struct arch_space *fake_current_space(void);      /* weak: of process_current() when there is one */
-extern struct arch_space *fake_space_loaded;      /* what fake_current_space answers without a process */
-unsigned fake_tables(struct arch_space *space);   /* page tables in use */
+struct arch_space *fake_current_space(void); /* weak: of process_current() when there is one */
+extern struct arch_space *fake_space_loaded; /* what fake_current_space answers without a process */
+unsigned fake_tables(struct arch_space *space); /* page tables in use */
 /* As a program would: through the TLB, faulting where it must. False: the fault could not be resolved. */
 bool fake_user_access(uint64_t address, unsigned access, void *bytes, size_t length);

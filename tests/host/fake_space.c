@@ -9,10 +9,10 @@
 #include "kernel/vmm/frame.h"
 #include "kernel/vmm/space.h"
 
-#define WEAK    __attribute__((weak))
-#define ENTRIES 512u
-#define LEVELS  4u
-#define TLB_SIZE 4096u
+#define WEAK     __attribute__((weak))
+#define ENTRIES  512u
+#define LEVELS   4u
+#define TLB_SIZE 1024u
 
 struct tlb_entry {
     uint64_t space, page; /* ids and page addresses; space 0: empty */
@@ -121,7 +121,8 @@ static pte_t *next_in(uint64_t *table, unsigned level, uint64_t *address, uint64
 
 pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
 {
-    return *address < end ? next_in(direct_map(PADDR(space->root)), LEVELS - 1, address, end) : NULL;
+    return *address < end ? next_in(direct_map(PADDR(space->root)), LEVELS - 1, address, end)
+                          : NULL;
 }
 
 /* True: the table is empty. */

@@ -1,8 +1,8 @@
 /* The heap: sizes, zeroing, nothing handed out twice, slabs given back, stable caches left alone. */
 // sources: kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c kernel/lock.c
 // sources: tests/host/fake_arch.c
-#include "kernel/vmm/frame.h"
 #include "kernel/boot.h"
+#include "kernel/vmm/frame.h"
 #include "kernel/vmm/heap.h"
 #include "tests/host/test.h"
 
@@ -104,7 +104,10 @@ TEST(slabs_go_back)
 
 TEST(stable)
 {
-    static struct cache cache = {.name = "stable", .size = 96, .alignment = 8, .flags = CACHE_STABLE,
+    static struct cache cache = {.name = "stable",
+                                 .size = 96,
+                                 .alignment = 8,
+                                 .flags = CACHE_STABLE,
                                  .lock = LOCK_INIT(RANK_HEAP, "stable")};
     static struct thing *things[300];
 

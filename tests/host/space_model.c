@@ -8,17 +8,17 @@
 
 #define SPACES  4u
 #define OBJECTS 3u
-#define PAGES   48u /* of a space that the model watches */
+#define PAGES   48u                                     /* of a space that the model watches */
 #define BASE    (UINT64_C(0x40000000) - 20 * PAGE_SIZE) /* a page table ends among them */
-#define LENGTH  32u /* pages an object has at most */
+#define LENGTH  32u                                     /* pages an object has at most */
 
-#define REQUIRE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: operation %lu: %s\n", __FILE__, __LINE__, operation,           \
-                    #condition);                                                                   \
-            abort();                                                                               \
-        }                                                                                          \
+#define REQUIRE(condition)                                                               \
+    do {                                                                                 \
+        if (!(condition)) {                                                              \
+            fprintf(stderr, "%s:%d: operation %lu: %s\n", __FILE__, __LINE__, operation, \
+                    #condition);                                                         \
+            abort();                                                                     \
+        }                                                                                \
     } while (0)
 
 struct page {
@@ -104,8 +104,10 @@ static void access_page(unsigned s, unsigned p, unsigned access)
     fake_process_enter(spaces[s].space);
     got = fake_user_access(address_of(p) + 8 * 77, access, &value, sizeof(value));
     if (got != may(page, access))
-        fprintf(stderr, "space %u page %u access %u: got %d; mapped %d shared %d own %d object %d index %u "
-                "protection %u\n", s, p, access, got, page->mapped, page->shared, page->has_own, page->object,
+        fprintf(stderr,
+                "space %u page %u access %u: got %d; mapped %d shared %d own %d object %d index %u "
+                "protection %u\n",
+                s, p, access, got, page->mapped, page->shared, page->has_own, page->object,
                 page->index, page->protection);
     REQUIRE(got == may(page, access));
     if (got && access & FAULT_WRITE)
@@ -258,8 +260,7 @@ static void op_discard(unsigned s)
     for (unsigned i = 0; i < range.count; i++)
         whole = whole && spaces[s].pages[range.first + i].mapped;
 
-    int result =
-        space_discard(spaces[s].space, address_of(range.first), range.count * PAGE_SIZE);
+    int result = space_discard(spaces[s].space, address_of(range.first), range.count * PAGE_SIZE);
 
     REQUIRE(result == (whole ? 0 : -E_FAULT));
     for (unsigned i = 0; i < range.count; i++)
@@ -448,13 +449,18 @@ static void step(void)
         return;
     }
     switch (what) {
-    case 0: case 1: case 2: case 3:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
         op_map(s);
         break;
-    case 4: case 5:
+    case 4:
+    case 5:
         op_unmap(s);
         break;
-    case 6: case 7:
+    case 6:
+    case 7:
         op_protect(s);
         break;
     case 8:
@@ -463,7 +469,8 @@ static void step(void)
     case 9:
         op_move(s);
         break;
-    case 10: case 11:
+    case 10:
+    case 11:
         op_fork(s);
         break;
     case 12:
@@ -477,10 +484,12 @@ static void step(void)
     case 14:
         op_clone(o);
         break;
-    case 15: case 16:
+    case 15:
+    case 16:
         op_object(o);
         break;
-    case 17: case 18:
+    case 17:
+    case 18:
         op_copy(s);
         break;
     case 19:

