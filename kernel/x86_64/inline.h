@@ -101,6 +101,7 @@ struct arch_cpu {
     uint32_t ports_low, ports_high; /* its part in use */
     uint32_t apic_id;
     uint64_t timer_deadline, timer_scale; /* the timer's own */
+    uint32_t spin_turns;                  /* of arch_spin_wait, ever */
     struct shootdown shootdown;           /* asked of others */
     uint64_t incoming[CPU_WORDS];         /* CPUs that ask something of this one */
     struct pcid_table pcids;

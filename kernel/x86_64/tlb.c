@@ -29,7 +29,8 @@ static uint64_t mask_bit(uint32_t cpu)
 
 static void flush_all(void)
 {
-    if (cpu_features.pge) { /* a write that changes PGE flushes global and all PCIDs' translations */
+    if (cpu_features
+            .pge) { /* a write that changes PGE flushes global and all PCIDs' translations */
         uint64_t cr4 = cr4_read();
 
         cr4_write(cr4 & ~CR4_PGE);
@@ -129,9 +130,16 @@ void tlb_serve(void)
     }
 }
 
+/* PAUSE on every turn would be right for a real CPU; an emulator leaves its fast path for it (QEMU: several
+ * microseconds and a global lock), and most waits are over in a few turns. */
+#define TURNS_PER_PAUSE 64u
+
 void arch_spin_wait(void)
 {
-    arch_pause();
+    struct cpu *cpu = cpu_self();
+
+    if (++cpu->arch.spin_turns % TURNS_PER_PAUSE == 0)
+        arch_pause();
     tlb_serve();
 }
 
