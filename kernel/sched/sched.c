@@ -285,7 +285,9 @@ void sched_preempt(void)
     queue_charge(self, now - self->started_at);
     self->started_at = now;
     lock_acquire(&queue->lock);
-    if (queue->levels) {
+    if (!queue->length) { /* stolen meanwhile */
+        leave = false;
+    } else if (queue->levels) {
         uint32_t top = 32u - (uint32_t)__builtin_clz(queue->levels);
 
         leave = top > self->priority || (leave && top == self->priority);
