@@ -387,11 +387,10 @@ TEST(model)
         model[i] = ABSENT;
     for (int round = 0; round < 2000; round++) {
         uint64_t r = test_random(&seed);
-        int first = (int)(r % PAGES), count = (int)(r >> 8) % (PAGES - first) + 1;
+        int first = (int)(r % PAGES), count = (int)(r >> 8 & 0xff) % (PAGES - first) + 1;
         uint32_t protection = protections[(r >> 40) % 4];
         bool whole = true;
 
-        count = count < 0 ? 1 : count;
         for (int i = first; i < first + count; i++)
             whole &= model[i] != ABSENT;
         switch ((r >> 48) % 3) {
