@@ -25,6 +25,7 @@ sys.path.insert(0, os.path.join(ROOT, "tools"))
 import qemu  # noqa: E402
 
 PROMPT = r"[#$] $"
+LOG_LINE = re.compile(r"\[ *\d+\.\d{6}\] [^\n]*\n")  # the system's log may come in between anywhere
 PANIC = re.compile(r"^.*\bpanic: .*$", re.M)
 SCALE = float(os.environ.get("DEADLINE_SCALE", "1"))  # for slow machines
 
@@ -131,13 +132,13 @@ class Machine:
         self.expect(PROMPT, deadline)
 
     def shell(self, command, deadline=30):
-        """(output, exit status) of a command line; the shell must be at its prompt."""
+        """(output without log lines, exit status) of a command line; the shell must be at its prompt."""
         # The quotes keep the echo of what is typed from looking like the marks.
         self.send(f"echo =BE''GIN=; {command}\necho =E''ND= $?\n")
         self.expect(r"^.*=BEGIN=\n", deadline)
         start = self.position
         end = self.expect(r"=END= (\d+)\n", deadline)
-        output = self.text[start:end.start()]
+        output = LOG_LINE.sub("", self.text[start:end.start()])
         # Behind the output stand the prompt and the echo of the second line; the prompt may show where we are, so
         # the one that follows tells how it looks.
         follows = self.position

@@ -23,7 +23,8 @@ sys.path.insert(0, HERE)
 import harness  # noqa: E402
 from machine import Failure  # noqa: E402
 
-LINE = re.compile(r"^(?:\[[^\]]*\] )?(ok|not ok) ([\w./+-]+)(?:: (.*))?$")
+LOG = r"(?:\[[^\]]*\] (?:\w+: )?)?"  # what stands before a line that comes through the system's log
+LINE = re.compile(rf"^{LOG}(ok|not ok) ([\w./+-]+)(?:: (.*))?$")
 KINDS = ("host", "fuzz", "guest", "system")
 HOST_DEADLINE = 300
 GUEST_DEADLINE = 900
@@ -89,18 +90,21 @@ def run_fuzz(program, results, seconds):
     results.add(f"fuzz/{target}", None if code == 0 else f"exit code {code}\n{tail(text)}", time.monotonic() - started)
 
 
-def run_guest(name, cpus, out, results):
-    """Boot the test archive and run /tests/runner from the shell; each of its lines is a test."""
+def run_guest(name, cpus, out, results, native):
+    """Run /tests/runner in the test archive, as the first program or from the shell; each of its lines is a test."""
     selected = results.only.split("/")[1] if results.only.startswith("guest/") else ""
+    selected = "" if selected.startswith("all-") else selected
     context = harness.Context(name, out, cpus)
+    first = "init=initfs:///tests/runner" + (f" -- {selected}" if selected else "")
     done = failures = 0
     try:
-        with context.boot(initfs=os.path.join(out, "test-initfs.tar.gz")) as vm:
-            vm.prompt()
-            vm.send(f"/tests/runner {selected}\n")
+        with context.boot(initfs=os.path.join(out, "test-initfs.tar.gz"), append=first if native else "") as vm:
+            if not native:
+                vm.prompt()
+                vm.send(f"/tests/runner {selected}\n")
             until = time.monotonic() + GUEST_DEADLINE
             while True:
-                match = vm.expect(r"^(?:\[[^\]]*\] )?(?:(?:ok|not ok) [\w./+-]+(?:: .*)?|"
+                match = vm.expect(rf"^{LOG}(?:(?:ok|not ok) [\w./+-]+(?:: .*)?|"
                                   r"guest tests done: (\d+) passed, (\d+) failed)\n",
                                   min(GUEST_SILENCE, max(1, until - time.monotonic())))
                 if match[1] is not None:
@@ -111,9 +115,9 @@ def run_guest(name, cpus, out, results):
                 done += line[1] == "ok"
                 failures += line[1] != "ok"
                 results.add(f"guest/{line[2]}/{cpus}", None if line[1] == "ok" else line[3] or "failed")
-        results.add(f"{name}-complete")
+        results.add(name)
     except Failure as failure:
-        results.add(f"{name}-complete", str(failure))
+        results.add(name, str(failure))
 
 
 def run_scenario(name, cpus, function, out, results):
@@ -145,7 +149,12 @@ def jobs(options, results):
                 yield f"{kind}/{os.path.basename(program)}", run, (program, results, *more)
     if os.path.exists("tests/guest/runner.c"):
         for cpus in (1, 4):
-            yield f"guest/run-{cpus}", run_guest, (f"guest/run-{cpus}", cpus, out, results)
+            for kind in ("native", "linux"):
+                name = f"guest/all-{kind}/{cpus}"
+                # A program named by --only is of one kind.
+                program = options.only.removeprefix("guest/") if options.only.startswith("guest/") else ""
+                if not program or program.startswith(("linux_", "all-linux")) == (kind == "linux"):
+                    yield name, run_guest, (name, cpus, out, results, kind == "native")
     for name, cpus, function in harness.SCENARIOS:
         yield name, run_scenario, (name, cpus, function, out, results)
 
