@@ -56,7 +56,7 @@ void arch_cpus_start(void);                        /* every other CPU ends up in
 
 /* An address space with the kernel's half and an empty user half. E_NO_MEMORY. */
 int arch_space_init(struct arch_space *space) MUST_CHECK;
-/* The user half must be empty (arch_tables_trim over all of it). */
+/* No page is mapped any more in the user half; its tables are freed, too. */
 void arch_space_destroy(struct arch_space *space);
 /* The entry for address; with create, missing tables are made (NULL: no memory). Else NULL if there is none. */
 pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create);

@@ -47,9 +47,9 @@ static pte_t *child_entry(struct copying *copying, uint64_t address)
     return copying->entries + (address - table) / PAGE_SIZE;
 }
 
-static int copy_entries(struct copying *copying)
+static int copy_entries(struct copying *copying, const struct region *region)
 {
-    struct walk walk = WALK(&copying->parent->arch, 0, SPACE_END);
+    struct walk walk = WALK(&copying->parent->arch, region->start, region->end);
     pte_t *entry;
 
     while ((entry = walk_next(&walk)) != NULL) {
@@ -78,10 +78,13 @@ static int copy_locked(struct copying *copying)
     int result = 0;
 
     for (struct rb_node *node = rb_first(&copying->parent->regions); node && result == 0;
-         node = rb_next(node))
-        result = copy_region(copying->child, container_of(node, struct region, node));
-    if (result == 0)
-        result = copy_entries(copying);
+         node = rb_next(node)) {
+        const struct region *region = container_of(node, struct region, node);
+
+        result = copy_region(copying->child, region);
+        if (result == 0)
+            result = copy_entries(copying, region);
+    }
     gather_flush(&copying->touched);
     if (result != 0)
         return result;

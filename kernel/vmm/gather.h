@@ -51,28 +51,30 @@ static inline void gather_touch(struct gather *gather, uint64_t address)
 struct walk {
     struct arch_space *space;
     uint64_t address, end;
-    pte_t *entry;
+    pte_t *entry, *stop; /* stop: one past the last of entry's table that is to be looked at */
 };
 
-#define WALK(space_, start_, end_)       \
-    {                                    \
-        (space_), (start_), (end_), NULL \
+#define WALK(space_, start_, end_)             \
+    {                                          \
+        (space_), (start_), (end_), NULL, NULL \
     }
 
 static inline pte_t *walk_next(struct walk *walk)
 {
     if (walk->entry) {
-        do {
-            walk->address += PAGE_SIZE;
-            walk->entry++;
-            if (walk->address >= walk->end)
-                return NULL;
-            if (walk->address % TABLE_SPAN == 0)
-                goto next_table;
-        } while (*walk->entry == 0);
-        return walk->entry;
+        for (pte_t *entry = walk->entry + 1; entry < walk->stop; entry++) {
+            if (*entry) {
+                walk->address += (uint64_t)(entry - walk->entry) * PAGE_SIZE;
+                walk->entry = entry;
+                return entry;
+            }
+        }
+        walk->address += (uint64_t)(walk->stop - walk->entry) * PAGE_SIZE;
     }
-next_table:
     walk->entry = arch_pte_next(walk->space, &walk->address, walk->end);
+    if (walk->entry)
+        walk->stop =
+            walk->entry +
+            MIN(TABLE_SPAN - walk->address % TABLE_SPAN, walk->end - walk->address) / PAGE_SIZE;
     return walk->entry;
 }

@@ -54,16 +54,19 @@ bool space_try_get(struct space *space)
     return true;
 }
 
-static void take_regions(struct space *space, uint64_t start, uint64_t end, struct list *unused)
+/* Unmap whole regions. */
+static void take_regions(struct gather *gather, uint64_t start, uint64_t end)
 {
+    struct space *space = gather->space;
     struct region *region = region_above(space, start);
 
     while (region && region->start < end) {
         struct region *next = region_next(region);
 
+        gather_unmap(gather, region->start, region->end, GATHER_ALL);
         region_remove(space, region);
         region_unlink(region);
-        list_append(unused, &region->mapping);
+        list_append(&gather->regions, &region->mapping);
         region = next;
     }
 }
@@ -75,8 +78,7 @@ static void unmap_everything(struct space *space, bool dead)
     gather_start(&gather, space);
     gather.dead = dead;
     lock_acquire(&space->lock);
-    gather_unmap(&gather, 0, SPACE_END, GATHER_ALL);
-    take_regions(space, 0, SPACE_END, &gather.regions);
+    take_regions(&gather, 0, SPACE_END);
     gather_flush(&gather);
     lock_release(&space->lock);
     gather_finish(&gather);
@@ -94,7 +96,6 @@ void space_put(struct space *space)
         return;
     unmap_everything(space, true);
     ASSERT(space->owned_pages == 0 && space->region_count == 0);
-    arch_tables_trim(&space->arch, 0, SPACE_END + PAGE_SIZE);
     arch_space_destroy(&space->arch);
     cache_free(&space_cache, space);
 }
@@ -166,8 +167,7 @@ static int unmap_locked(struct space *space, uint64_t start, uint64_t end, struc
 
     if (result != 0)
         return result;
-    gather_unmap(gather, start, end, GATHER_ALL);
-    take_regions(space, start, end, &gather->regions);
+    take_regions(gather, start, end);
     gather_flush(gather);
     trim(space, start, end);
     if (end == space->next_free && start >= SPACE_AUTO_START)

@@ -201,9 +201,26 @@ int arch_space_init(struct arch_space *space)
     return 0;
 }
 
+/* All tables below the first `entries` of a table of the given level. There are no leaves left. */
+static void free_tables(const pte_t *table, unsigned level, unsigned entries)
+{
+    for (unsigned i = 0; i < entries; i += 4) {
+        if (!(table[i] | table[i + 1] | table[i + 2] | table[i + 3]))
+            continue;
+        for (unsigned j = i; j < i + 4; j++) {
+            if (!pte_present(table[j]))
+                continue;
+            if (level > 1)
+                free_tables(table_of(table[j]), level - 1, ENTRIES);
+            frame_put(frame_of(pte_paddr(table[j])));
+        }
+    }
+}
+
 void arch_space_destroy(struct arch_space *space)
 {
     tlb_forget(space);
+    free_tables(direct_map(space->root), LEVEL_PML4, KERNEL_HALF);
     frame_put(frame_of(space->root));
     space->root = PADDR(0);
 }
@@ -240,27 +257,24 @@ pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
             level--;
             entry = table_of(*entry) + entry_index(at, level);
         }
-        if (level == 0) {
-            /* In a table of leaves: go along it. */
-            pte_t *last = entry + (ENTRIES - 1 - entry_index(at, 0));
-
-            for (; entry <= last && at < end; entry++, at += PAGE_SIZE) {
-                if (*entry) {
-                    *address = at;
-                    return entry;
-                }
-            }
-        } else {
-            at = ALIGN_DOWN(at, level_size(level)) + level_size(level);
+        if (level == 0 && *entry) {
+            *address = at;
+            return entry;
         }
+        /* Go along this table to its next entry in use, or to its end. */
+        uint64_t size = level_size(level);
+
+        at = ALIGN_DOWN(at, size) + size;
+        for (entry++; entry_index(at, level) != 0 && at < end && !*entry; entry++)
+            at += size;
     }
     return NULL;
 }
 
 static bool table_empty(const pte_t *table)
 {
-    for (unsigned i = 0; i < ENTRIES; i++)
-        if (table[i])
+    for (unsigned i = 0; i < ENTRIES; i += 4)
+        if (table[i] | table[i + 1] | table[i + 2] | table[i + 3])
             return false;
     return true;
 }

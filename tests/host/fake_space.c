@@ -72,14 +72,21 @@ int arch_space_init(struct arch_space *space)
     return 0;
 }
 
+static void free_tables(uint64_t *table, unsigned level)
+{
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (!table[i])
+            continue;
+        if (level == 0)
+            panic("arch_space_destroy: a page is mapped");
+        free_tables(direct_map(PADDR(table[i])), level - 1);
+    }
+    frame_put(frame_of(direct_map_paddr(table)));
+}
+
 void arch_space_destroy(struct arch_space *space)
 {
-    uint64_t *root = direct_map(PADDR(space->root));
-
-    for (unsigned i = 0; i < ENTRIES; i++)
-        if (root[i])
-            panic("arch_space_destroy: not empty");
-    frame_put(frame_of(PADDR(space->root)));
+    free_tables(direct_map(PADDR(space->root)), LEVELS - 1);
 }
 
 pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
