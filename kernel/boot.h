@@ -34,9 +34,9 @@ struct boot_info {
     uint32_t range_count;
     bool ranges_cut;
     paddr_t kernel_start, kernel_end;
-    paddr_t module; /* initfs.tar.gz */
-    uint64_t module_length; /* 0: none */
-    paddr_t rsdp; /* 0: none given */
+    paddr_t module;               /* initfs.tar.gz */
+    uint64_t module_length;       /* 0: none */
+    paddr_t rsdp;                 /* 0: none given */
     paddr_t info_start, info_end; /* the loader's own structures, until they are read */
     struct boot_framebuffer framebuffer;
     char command_line[BOOT_COMMAND_LINE]; /* terminated */

@@ -23,7 +23,8 @@ uint32_t cpu_count = 1;
 
 _Static_assert(offsetof(struct cpu, arch) == 0, "cpu_self() reads the first word at GS base");
 _Static_assert(CPU_MAX == CPU_WORDS * 64, "masks of CPUs hold them all");
-_Static_assert(offsetof(struct arch_cpu, port_bitmap) == offsetof(struct arch_cpu, tss) + sizeof(struct tss),
+_Static_assert(offsetof(struct arch_cpu, port_bitmap) ==
+                   offsetof(struct arch_cpu, tss) + sizeof(struct tss),
                "the permission bitmap is part of the TSS");
 _Static_assert(sizeof(struct ist_stack) == IST_SIZE, "trap.S finds the CPU above the frame");
 
@@ -168,7 +169,9 @@ static void load_control_registers(void)
     cr4 |= f->smap ? CR4_SMAP : 0;
     cr4_write(cr4);
     if (f->xsave)
-        __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)f->xcr0), "d"((uint32_t)(f->xcr0 >> 32)));
+        __asm__ volatile("xsetbv"
+                         :
+                         : "c"(0), "a"((uint32_t)f->xcr0), "d"((uint32_t)(f->xcr0 >> 32)));
     cr0_write((cr0_read() & ~CR0_EM) | CR0_MP | CR0_NE | CR0_WP | CR0_TS);
 }
 
@@ -176,8 +179,8 @@ static void load_syscall(void)
 {
     msr_write(MSR_STAR, (uint64_t)SELECTOR_SYSRET << 48 | (uint64_t)SELECTOR_KERNEL_CODE << 32);
     msr_write(MSR_LSTAR, (uint64_t)syscall_enter);
-    msr_write(MSR_SFMASK, RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF |
-                              RFLAGS_AC);
+    msr_write(MSR_SFMASK,
+              RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_IOPL | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC);
 }
 
 void cpu_descriptors_load(struct cpu *cpu)
@@ -220,7 +223,8 @@ void arch_early_init(void)
 
 uint64_t arch_features(void)
 {
-    return (cpu_features.fsgsbase ? FEATURE_FSGSBASE : 0) | (cpu_features.xsave ? FEATURE_XSAVE : 0);
+    return (cpu_features.fsgsbase ? FEATURE_FSGSBASE : 0) |
+           (cpu_features.xsave ? FEATURE_XSAVE : 0);
 }
 
 uint64_t arch_xsave_size(void)

@@ -79,8 +79,6 @@ static void load(const void *area)
 
 void fpu_leave(struct cpu *cpu, struct thread *from)
 {
-    if (!cpu->arch.fpu_live)
-        return;
     save(from->arch.fpu);
     cr0_write(cr0_read() | CR0_TS);
     cpu->arch.fpu_live = false;

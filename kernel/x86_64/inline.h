@@ -5,6 +5,7 @@
 #include "kernel/x86_64/pcid.h"
 #include "lib/base/address.h"
 #include "lib/base/base.h"
+#include "lib/base/list.h"
 
 struct cpu;
 struct thread;
@@ -43,9 +44,10 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
 #define CPU_WORDS 4u /* of a mask of CPU_MAX bits */
 
 struct arch_space {
-    paddr_t root;     /* PML4 */
-    uint64_t id;      /* never used twice: what PCIDs are handed out to */
-    uint64_t flushes; /* rises with every flush: what is cached from before is stale (tlb.c) */
+    paddr_t root;       /* PML4 */
+    struct list tables; /* frames of the tables below it, by link */
+    uint64_t id;        /* never used twice: what PCIDs are handed out to */
+    uint64_t flushes;   /* rises with every flush: what is cached from before is stale (tlb.c) */
     uint64_t cpus[CPU_WORDS]; /* whose CR3 it is in */
 };
 
@@ -97,6 +99,7 @@ struct arch_cpu {
     struct arch_space *space;       /* in CR3; NULL: the kernel's own tables */
     struct thread *fpu_owner;       /* whose state the registers hold */
     bool fpu_live;                  /* CR0.TS is clear: the current thread may have changed them */
+    bool ports_open;                /* the TSS lets the current thread use some */
     uint64_t ports_version;         /* of the bitmap the TSS holds a copy of (ports.c); 0: none */
     uint32_t ports_low, ports_high; /* its part in use */
     uint32_t apic_id;

@@ -54,8 +54,8 @@ pte_t *kernel_pte(uint64_t address, bool create);
 
 /* --- tlb.c --- */
 void tlb_init(void);
-void tlb_serve(void);                                /* what other CPUs ask of this one */
-void tlb_load(struct arch_space *space);             /* into CR3 of this CPU */
+void tlb_serve(void);                                     /* what other CPUs ask of this one */
+void tlb_load(struct cpu *cpu, struct arch_space *space); /* into CR3 of this CPU */
 void tlb_forget(struct arch_space *space);           /* no CPU uses its tables when this returns */
 void tlb_flush_kernel(uint64_t start, uint64_t end); /* on every CPU; end 0: everything */
 
@@ -68,7 +68,7 @@ NORETURN void trap_enter_user(struct abi_frame *frame); /* trap.S */
 void fpu_init(void);
 int fpu_create(struct arch_thread *thread) MUST_CHECK;
 void fpu_destroy(struct arch_thread *thread);
-void fpu_leave(struct cpu *cpu, struct thread *from);   /* save, if it was used */
+void fpu_leave(struct cpu *cpu, struct thread *from);   /* if fpu_live */
 void fpu_enter(struct cpu *cpu, struct thread *thread); /* #NM */
 
 /* --- ports.c --- */

@@ -4,7 +4,7 @@
 #include "kernel/sched/thread.h"
 #include "kernel/x86_64/machine.h"
 
-#define CONSTANT(name, value)                                                                      \
+#define CONSTANT(name, value) \
     __asm__ volatile(".globl " #name "\n\t.set " #name ", %c0" : : "i"(value))
 #define OFFSET(name, type, member) CONSTANT(name, offsetof(type, member))
 

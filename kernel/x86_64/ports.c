@@ -31,8 +31,10 @@ _Static_assert(sizeof(struct tss) == 104, "hardware's");
 
 static void enable(struct cpu *cpu, bool on)
 {
-    cpu->arch.tss.ports_offset =
-        (uint16_t)(on ? sizeof(struct tss) : sizeof(struct tss) + sizeof(cpu->arch.port_bitmap));
+    uint16_t beyond = sizeof(struct tss) + sizeof(cpu->arch.port_bitmap);
+
+    cpu->arch.tss.ports_offset = on ? sizeof(struct tss) : beyond;
+    cpu->arch.ports_open = on;
 }
 
 static void copy(struct cpu *cpu, const struct ports *ports)
@@ -104,7 +106,7 @@ int arch_ports_grant(struct process *process, uint64_t base, uint64_t count)
 
     lock_acquire(&ports_lock);
     for (uint64_t port = base; port < base + count; port++)
-        ports->denied[port / 8] &= (uint8_t)~(1u << port % 8);
+        ports->denied[port / 8] &= (uint8_t) ~(1u << port % 8);
     bool first = !ports->high;
     __atomic_store_n(&ports->high, MAX(ports->high, high), __ATOMIC_RELAXED);
     __atomic_store_n(&ports->low, first ? low : MIN(ports->low, low), __ATOMIC_RELEASE);

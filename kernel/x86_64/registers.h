@@ -43,8 +43,8 @@
 #define RFLAGS_RF    BIT_(16)
 #define RFLAGS_AC    BIT_(18) /* in the kernel: user pages may be touched (STAC) */
 /* Carry, parity, adjust, zero, sign, trap, direction, overflow, AC, ID: what a program may choose. */
-#define RFLAGS_USER                                                                                \
-    (BIT_(0) | BIT_(2) | BIT_(4) | BIT_(6) | BIT_(7) | RFLAGS_TF | RFLAGS_DF | BIT_(11) |          \
+#define RFLAGS_USER                                                                       \
+    (BIT_(0) | BIT_(2) | BIT_(4) | BIT_(6) | BIT_(7) | RFLAGS_TF | RFLAGS_DF | BIT_(11) | \
      RFLAGS_RF | RFLAGS_AC | BIT_(21))
 
 #define MSR_PAT            0x277
@@ -64,10 +64,11 @@
  * numbers of the user's are those Linux programs find in their signal frames. */
 #define SELECTOR_KERNEL_CODE 0x10
 #define SELECTOR_KERNEL_DATA 0x18
-#define SELECTOR_SYSRET      0x23 /* + 8: user data, + 16: user code. Its own slot (32-bit code) stays empty */
-#define SELECTOR_USER_DATA   0x2b
-#define SELECTOR_USER_CODE   0x33
-#define SELECTOR_TSS         0x40 /* two slots */
+#define SELECTOR_SYSRET \
+    0x23 /* + 8: user data, + 16: user code. Its own slot (32-bit code) stays empty */
+#define SELECTOR_USER_DATA 0x2b
+#define SELECTOR_USER_CODE 0x33
+#define SELECTOR_TSS       0x40 /* two slots */
 
 #ifdef __ASSEMBLER__
 #define BIT_(n) (1 << (n))

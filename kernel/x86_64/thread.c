@@ -4,9 +4,9 @@
  * syscall_frame (syscall.S); the last word tells which. A new thread starts below an empty abi_frame there, which
  * arch_enter_user fills in.
  */
+#include "kernel/sched/thread.h"
 #include "kernel/panic.h"
 #include "kernel/process.h"
-#include "kernel/sched/thread.h"
 #include "kernel/vmm/space.h"
 #include "kernel/x86_64/machine.h"
 #include "lib/base/string.h"
@@ -65,22 +65,6 @@ void arch_thread_init(struct thread *thread, void *stack_top, void (*start)(void
  * changes them unseen, to 0, by loading a selector. (The selectors themselves are not switched: in 64-bit mode they
  * mean nothing.) */
 
-static uint64_t read_fs_base(void)
-{
-    uint64_t base;
-
-    __asm__ volatile("rdfsbase %0" : "=r"(base));
-    return base;
-}
-
-static uint64_t read_gs_base(void)
-{
-    uint64_t base;
-
-    __asm__ volatile("swapgs\n\trdgsbase %0\n\tswapgs" : "=r"(base));
-    return base;
-}
-
 static void write_fs_base(uint64_t base)
 {
     if (cpu_features.fsgsbase)
@@ -111,13 +95,22 @@ void arch_set_gs(struct thread *thread, uint64_t base)
         write_gs_base(base);
 }
 
-/* With FSGSBASE a program sets them without telling. */
-static void save_bases(struct thread *from)
+/* For threads of the kernel, too: what they are given and leave behind means nothing. */
+static void switch_bases(struct arch_thread *from, const struct arch_thread *to)
 {
-    if (cpu_features.fsgsbase) {
-        from->arch.fs_base = read_fs_base();
-        from->arch.gs_base = read_gs_base();
+    if (!cpu_features.fsgsbase) {
+        msr_write(MSR_FS_BASE, to->fs_base);
+        msr_write(MSR_KERNEL_GS_BASE, to->gs_base);
+        return;
     }
+    __asm__ volatile("rdfsbase %0\n\t"
+                     "wrfsbase %2\n\t"
+                     "swapgs\n\t"
+                     "rdgsbase %1\n\t"
+                     "wrgsbase %3\n\t"
+                     "swapgs"
+                     : "=&r"(from->fs_base), "=&r"(from->gs_base)
+                     : "r"(to->fs_base), "r"(to->gs_base));
 }
 
 void arch_switch(struct thread *from, struct thread *to)
@@ -125,20 +118,20 @@ void arch_switch(struct thread *from, struct thread *to)
     struct cpu *cpu = cpu_self();
     struct process *process = to->process;
 
-    fpu_leave(cpu, from);
-    if (from->process)
-        save_bases(from);
-    if (process) {
+    if (unlikely(cpu->arch.fpu_live))
+        fpu_leave(cpu, from);
+    switch_bases(&from->arch, &to->arch);
+    if (likely(process)) { /* a thread of the kernel keeps the space that is there */
         struct space *space = process->space;
 
-        write_fs_base(to->arch.fs_base);
-        write_gs_base(to->arch.gs_base);
         if (space && cpu->arch.space != &space->arch)
-            tlb_load(&space->arch);
-        ports_switch(cpu, process);
+            tlb_load(cpu, &space->arch);
+        if (unlikely(process->arch_ports || cpu->arch.ports_open))
+            ports_switch(cpu, process);
     }
     cpu->arch.kernel_stack = to->arch.stack_top;
-    cpu->arch.tss.rsp[0] = to->arch.stack_top - 2 * sizeof(uint64_t); /* room for abi_frame.address, .reserved */
+    /* Room for abi_frame.address and .reserved. */
+    cpu->arch.tss.rsp[0] = to->arch.stack_top - 2 * sizeof(uint64_t);
     switch_stacks(&from->arch.rsp, to->arch.rsp, from);
 }
 
@@ -160,12 +153,15 @@ void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument, uint64_t
     trap_enter_user(frame);
 }
 
+/* The frame's place is part of the stack in use, so everything needed is copied out of the way first; after that
+ * nothing returns through what was overwritten. */
 void arch_resume_user(const struct abi_frame *registers)
 {
     struct abi_frame *frame = trap_frame(thread_current()), copy = *registers;
 
     copy.cs = SELECTOR_USER_CODE;
     copy.ss = SELECTOR_USER_DATA;
+    copy.rflags = (copy.rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF;
     copy.vector = copy.error = copy.address = copy.reserved = 0;
     *frame = copy;
     trap_enter_user(frame);

@@ -76,24 +76,26 @@ static void flush_space(struct cpu *cpu, struct arch_space *space, uint64_t star
     cr3_write(cr3_read()); /* bit 63 reads as 0: not "no flush" */
 }
 
-void tlb_load(struct arch_space *space)
+static __attribute__((noinline)) uint64_t tagged_cr3(struct cpu *cpu, struct arch_space *space)
 {
-    struct cpu *cpu = cpu_self();
+    bool flush;
+    uint64_t flushes = __atomic_load_n(&space->flushes, __ATOMIC_SEQ_CST);
+    unsigned pcid = pcid_choose(&cpu->arch.pcids, space->id, flushes, &flush);
+
+    return space->root.value | pcid | (flush ? 0 : CR3_NOFLUSH);
+}
+
+void tlb_load(struct cpu *cpu, struct arch_space *space)
+{
     struct arch_space *old = cpu->arch.space;
-    uint64_t cr3 = space->root.value;
+    uint32_t word = cpu->index / 64;
+    uint64_t bit = mask_bit(cpu->index);
 
-    __atomic_fetch_or(&space->cpus[cpu->index / 64], mask_bit(cpu->index), __ATOMIC_SEQ_CST);
-    if (cpu_features.pcid) {
-        bool flush;
-        uint64_t flushes = __atomic_load_n(&space->flushes, __ATOMIC_SEQ_CST);
-
-        cr3 |= pcid_choose(&cpu->arch.pcids, space->id, flushes, &flush);
-        cr3 |= flush ? 0 : CR3_NOFLUSH;
-    }
-    cr3_write(cr3);
+    __atomic_fetch_or(&space->cpus[word], bit, __ATOMIC_SEQ_CST);
+    cr3_write(cpu_features.pcid ? tagged_cr3(cpu, space) : space->root.value);
     cpu->arch.space = space;
     if (old)
-        __atomic_fetch_and(&old->cpus[cpu->index / 64], ~mask_bit(cpu->index), __ATOMIC_RELEASE);
+        __atomic_fetch_and(&old->cpus[word], ~bit, __ATOMIC_RELEASE);
 }
 
 /* --- Other CPUs --- */

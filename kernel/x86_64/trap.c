@@ -23,8 +23,8 @@ struct gate { /* SDM volume 3, 6.14.1 */
     uint32_t offset_high, reserved;
 };
 
-#define GATE_INTERRUPT  0x8eu /* present, ring 0 only; interrupts go off */
-#define GATE_USER       0xeeu /* also by INT n of a program */
+#define GATE_INTERRUPT 0x8eu /* present, ring 0 only; interrupts go off */
+#define GATE_USER      0xeeu /* also by INT n of a program */
 
 /* Bits of a page fault's error code (SDM volume 3, 4.7). */
 #define FAULT_CODE_WRITE BIT(1)

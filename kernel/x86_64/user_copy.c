@@ -45,7 +45,8 @@ int user_copy_out_nofault(uaddr_t to, const void *from, size_t length)
 
 int user_read_u32(uaddr_t from, uint32_t *value)
 {
-    if (!user_range_ok(from, sizeof(*value)) || raw_user_read_u32((const uint32_t *)from.value, value))
+    if (!user_range_ok(from, sizeof(*value)) ||
+        raw_user_read_u32((const uint32_t *)from.value, value))
         return -E_FAULT;
     return 0;
 }

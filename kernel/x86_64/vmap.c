@@ -29,8 +29,8 @@ struct block {
 
 static struct lock vmap_lock = LOCK_INIT(RANK_ARCH, "vmap");
 static struct list blocks = LIST_INIT(blocks);
-static uint64_t slots_used;             /* ever: the rest was never mapped */
-static uint64_t clean, dirty;           /* first of each list: slot + 1; 0: empty */
+static uint64_t slots_used;   /* ever: the rest was never mapped */
+static uint64_t clean, dirty; /* first of each list: slot + 1; 0: empty */
 static unsigned dirty_count;
 
 /* --- Device memory --- */
@@ -42,7 +42,7 @@ static bool place_block(struct block *block, uint64_t length)
     uint64_t start = VMAP_BASE;
 
     lock_acquire(&vmap_lock);
-    list_for_each(struct block, other, &blocks, link) {
+    list_for_each (struct block, other, &blocks, link) {
         if (other->start - start >= length) {
             position = &other->link;
             break;
@@ -114,7 +114,7 @@ void arch_unmap_device(void *address, uint64_t length)
 
     (void)length; /* the block knows */
     lock_acquire(&vmap_lock);
-    list_for_each(struct block, block, &blocks, link) {
+    list_for_each (struct block, block, &blocks, link) {
         if (block->start == start)
             found = block;
     }
