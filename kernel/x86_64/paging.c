@@ -32,6 +32,7 @@ extern const char kernel_text_start[], kernel_rodata_start[], kernel_data_start[
     kernel_image_end[];
 
 paddr_t kernel_root;
+uint64_t kernel_tables;
 
 static uint64_t last_space_id;
 
@@ -173,10 +174,12 @@ pte_t *kernel_pte(uint64_t address, bool create)
             /* Another CPU may be doing the same: the first table stays. */
             pte_t fresh = frame_paddr(frame).value | PTE_PRESENT | PTE_WRITE;
             if (__atomic_compare_exchange_n(entry, &value, fresh, false, __ATOMIC_ACQ_REL,
-                                            __ATOMIC_ACQUIRE))
+                                            __ATOMIC_ACQUIRE)) {
                 value = fresh;
-            else
+                __atomic_fetch_add(&kernel_tables, 1, __ATOMIC_RELAXED);
+            } else {
                 frame_put(frame);
+            }
         }
         entry = table_of(value) + entry_index(address, level - 1);
     }
@@ -196,31 +199,17 @@ int arch_space_init(struct arch_space *space)
         .root = frame_paddr(frame),
         .id = __atomic_add_fetch(&last_space_id, 1, __ATOMIC_RELAXED),
     };
+    list_init(&space->tables);
     memcpy((pte_t *)direct_map(space->root) + KERNEL_HALF,
            (pte_t *)direct_map(kernel_root) + KERNEL_HALF, KERNEL_HALF * sizeof(pte_t));
     return 0;
 }
 
-/* All tables below the first `entries` of a table of the given level. There are no leaves left. */
-static void free_tables(const pte_t *table, unsigned level, unsigned entries)
-{
-    for (unsigned i = 0; i < entries; i += 4) {
-        if (!(table[i] | table[i + 1] | table[i + 2] | table[i + 3]))
-            continue;
-        for (unsigned j = i; j < i + 4; j++) {
-            if (!pte_present(table[j]))
-                continue;
-            if (level > 1)
-                free_tables(table_of(table[j]), level - 1, ENTRIES);
-            frame_put(frame_of(pte_paddr(table[j])));
-        }
-    }
-}
-
 void arch_space_destroy(struct arch_space *space)
 {
     tlb_forget(space);
-    free_tables(direct_map(space->root), LEVEL_PML4, KERNEL_HALF);
+    list_for_each (struct frame, table, &space->tables, link)
+        frame_put(table);
     frame_put(frame_of(space->root));
     space->root = PADDR(0);
 }
@@ -239,6 +228,7 @@ pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
              * compiler is told to. */
             __atomic_store_n(entry, frame_paddr(frame).value | PTE_PRESENT | PTE_WRITE | PTE_USER,
                              __ATOMIC_RELEASE);
+            list_append(&space->tables, &frame->link);
         }
         entry = table_of(*entry) + entry_index(address, level - 1);
     }
@@ -262,11 +252,12 @@ pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
             return entry;
         }
         /* Go along this table to its next entry in use, or to its end. */
-        uint64_t size = level_size(level);
+        uint64_t size = level_size(level), from = ALIGN_DOWN(at, size);
+        uint64_t count = MIN(ENTRIES - entry_index(at, level), (end - from + size - 1) / size), i;
 
-        at = ALIGN_DOWN(at, size) + size;
-        for (entry++; entry_index(at, level) != 0 && at < end && !*entry; entry++)
-            at += size;
+        for (i = 1; i < count && !entry[i]; i++)
+            ;
+        at = from + i * size;
     }
     return NULL;
 }
@@ -295,7 +286,10 @@ static void unhook_tables(pte_t *table, unsigned level, uint64_t base, uint64_t 
         if (level > 1)
             unhook_tables(table_of(*entry), level - 1, at, start, end, unhooked);
         if (at >= start && at + size <= end && table_empty(table_of(*entry))) {
-            list_append(unhooked, &frame_of(pte_paddr(*entry))->link);
+            struct frame *frame = frame_of(pte_paddr(*entry));
+
+            list_remove(&frame->link); /* from the space's */
+            list_append(unhooked, &frame->link);
             *entry = 0;
         }
     }
