@@ -194,6 +194,8 @@ void sched_switch(void)
         self->state = THREAD_RUNNING;
         return;
     }
+    if (unlikely(!allowed(next, cpu))) /* its affinity changed while it left: it moves on before user mode */
+        cpu->need_resched = 1;
     next->state = THREAD_RUNNING;
     next->cpu = cpu;
     next->on_cpu = 1;
@@ -306,10 +308,13 @@ void sched_preempt(void)
     lock_release(&queue->lock);
     if (slice_over)
         share(queue);
-    if (leave)
+    if (leave) {
         sched_switch();
-    else
-        timer_want(queue->slice_end);
+        return;
+    }
+    if (slice_over) /* it outranks all that wait */
+        queue->slice_end = arch_clock() + SLICE_NS;
+    timer_want(queue->slice_end);
 }
 
 void sched_idle(void)
