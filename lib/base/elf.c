@@ -5,15 +5,15 @@
 #include "abi/errors.h"
 #include "lib/base/string.h"
 
-#define ELF_MACHINE_X86_64 62
+#define ELF_MACHINE_X86_64  62
 #define ELF_TYPE_EXECUTABLE 2
-#define ELF_TYPE_DYNAMIC 3
-#define ELF_HEADERS_MAX 65536u /* bytes of program headers, as Linux has it */
-#define INTERPRETER_MAX 4096u
+#define ELF_TYPE_DYNAMIC    3
+#define ELF_HEADERS_MAX     65536u /* bytes of program headers, as Linux has it */
+#define INTERPRETER_MAX     4096u
 
-#define PT_LOAD 1u
+#define PT_LOAD   1u
 #define PT_INTERP 3u
-#define PT_PHDR 6u
+#define PT_PHDR   6u
 
 #define PF_X 1u
 #define PF_W 2u

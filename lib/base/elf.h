@@ -18,14 +18,16 @@
 #include "lib/base/base.h"
 
 struct elf {
-    uint64_t entry;       /* for position-independent files: from where they are loaded, as all addresses here */
-    uint64_t low, high;   /* page-rounded span of all segments */
-    uint64_t phdr;        /* address of the program headers in memory; 0: in no segment */
+    uint64_t
+        entry; /* for position-independent files: from where they are loaded, as all addresses here */
+    uint64_t low, high; /* page-rounded span of all segments */
+    uint64_t phdr;      /* address of the program headers in memory; 0: in no segment */
     uint32_t phnum, phent;
-    uint64_t alignment;   /* of the load address of a position-independent file */
+    uint64_t alignment; /* of the load address of a position-independent file */
     bool position_independent;
-    uint64_t interpreter_offset, interpreter_length; /* PT_INTERP, its terminator counted; length 0: none */
-    uint64_t headers_end; /* in the file */
+    uint64_t interpreter_offset,
+        interpreter_length; /* PT_INTERP, its terminator counted; length 0: none */
+    uint64_t headers_end;   /* in the file */
     const uint8_t *headers;
 };
 
@@ -33,8 +35,8 @@ struct elf_segment {
     uint64_t address;       /* as in the file; not page-aligned */
     uint64_t memory_length; /* > 0 */
     uint64_t offset;
-    uint64_t file_length;   /* <= memory_length; the rest reads as zero */
-    uint32_t protection;    /* PROT_* of abi/abi.h */
+    uint64_t file_length; /* <= memory_length; the rest reads as zero */
+    uint32_t protection;  /* PROT_* of abi/abi.h */
 };
 
 int elf_read(const void *bytes, size_t length, uint64_t file_length, uint64_t limit,

@@ -29,8 +29,8 @@ enum auxiliary {
 };
 
 #define AUXILIARY_MAX 20u /* pairs, AT_NULL among them */
-#define CLOCK_TICKS 100u
-#define END_ZEROS 8u
+#define CLOCK_TICKS   100u
+#define END_ZEROS     8u
 
 static const char platform[] = "x86_64";
 

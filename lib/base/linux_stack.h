@@ -14,7 +14,8 @@
 
 struct linux_start {
     uint64_t argument_count, environment_count;
-    const char *strings;   /* the terminated arguments, then the terminated environment, back to back */
+    const char
+        *strings; /* the terminated arguments, then the terminated environment, back to back */
     size_t strings_length; /* all their terminators counted */
     const char *name;      /* AT_EXECFN, terminated */
     uint64_t entry, phdr, phnum, phent;

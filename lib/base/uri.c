@@ -5,9 +5,9 @@
 #include "abi/errors.h"
 #include "lib/base/string.h"
 
-#define SEPARATOR "://"
+#define SEPARATOR        "://"
 #define SEPARATOR_LENGTH 3u
-#define SCHEME_SHORTEST 2u
+#define SCHEME_SHORTEST  2u
 
 struct builder {
     char *out;

@@ -19,7 +19,8 @@
 
 #include "lib/base/base.h"
 
-#define URI_DIRECTORY 0x1u /* the path ended in a slash or in . or ..: it can only be a directory */
+#define URI_DIRECTORY \
+    0x1u /* the path ended in a slash ("scheme:///" apart) or in . or ..: it can only be a directory */
 
 struct uri {
     const char *scheme;

@@ -16,10 +16,10 @@ extern call_t *const calls_table[CALLS_LIMIT];
 #define ARGUMENTS_4 ARGUMENTS_3, thread->frame.r10
 #define ARGUMENTS_5 ARGUMENTS_4, thread->frame.r8
 #define ARGUMENTS_6 ARGUMENTS_5, thread->frame.r9
-#define CALL(number, name, count)                                                                  \
-    static int64_t call_##name(struct thread *thread)                                              \
-    {                                                                                              \
-        return linux_##name(thread ARGUMENTS_##count);                                             \
+#define CALL(number, name, count)                      \
+    static int64_t call_##name(struct thread *thread)  \
+    {                                                  \
+        return linux_##name(thread ARGUMENTS_##count); \
     }
 #define ABSENT(number, name)
 #include "lib/linux/calls.def"
@@ -51,7 +51,7 @@ int64_t calls_unknown(struct thread *thread)
 call_t *const calls_table[CALLS_LIMIT] = {
     [0 ... CALLS_LIMIT - 1] = calls_unknown,
 #define CALL(number, name, count) [number] = call_##name,
-#define ABSENT(number, name) [number] = call_absent,
+#define ABSENT(number, name)      [number] = call_absent,
 #include "lib/linux/calls.def"
 #undef CALL
 #undef ABSENT

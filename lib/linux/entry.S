@@ -43,7 +43,8 @@ personality_start:
     call    start_process                   /* (thread, startup, kind) */
     jmp     personality_window_start
 
-/* A foreign call: all registers but rsp, rcx and r11 are the program's. */
+/* A foreign call: all registers but rsp, rcx and r11 are the program's. rbx, rbp and r12 to r15 survive the handler
+ * as they survive any function: they are saved for those who look (fork, signals), and not loaded again. */
     .balign 16
 personality_call_entry:
     mov     %rax, THREAD_NUMBER(%rsp)
@@ -61,14 +62,11 @@ personality_call_entry:
     mov     %r15, FRAME_R15(%rsp)
     mov     THREAD_RIP(%rsp), %rcx
     mov     %rcx, FRAME_RIP(%rsp)
-    mov     %rcx, FRAME_RCX(%rsp)
     mov     THREAD_RFLAGS(%rsp), %rcx
     mov     %rcx, FRAME_RFLAGS(%rsp)
-    mov     %rcx, FRAME_R11(%rsp)
     mov     THREAD_RSP(%rsp), %rcx
     mov     %rcx, FRAME_RSP(%rsp)
     movl    $0, THREAD_FULL(%rsp)
-    cld
     mov     %rsp, %rdi
     cmp     $CALLS_LIMIT, %rax
     jae     unknown_call
@@ -87,12 +85,6 @@ personality_window_start:
     jne     full_return
     pushq   FRAME_RFLAGS(%rsp)
     popfq
-    mov     FRAME_RBX(%rsp), %rbx
-    mov     FRAME_RBP(%rsp), %rbp
-    mov     FRAME_R12(%rsp), %r12
-    mov     FRAME_R13(%rsp), %r13
-    mov     FRAME_R14(%rsp), %r14
-    mov     FRAME_R15(%rsp), %r15
     mov     FRAME_RDI(%rsp), %rdi
     mov     FRAME_RSI(%rsp), %rsi
     mov     FRAME_RDX(%rsp), %rdx

@@ -26,14 +26,16 @@ struct exception_entry {
     uint64_t instruction, fixup;
 };
 
-__attribute__((visibility("hidden"))) extern const struct exception_entry exception_table_start[], exception_table_end[];
-__attribute__((visibility("hidden"))) extern const char personality_text_start[], personality_text_end[];
+__attribute__((visibility("hidden"))) extern const struct exception_entry exception_table_start[],
+    exception_table_end[];
+__attribute__((visibility("hidden"))) extern const char personality_text_start[],
+    personality_text_end[];
 
 /* Something is mapped there, but not for this access. */
 static int page_fault_code(uint64_t address)
 {
-    int64_t state = sys_space_op(HANDLE_SELF, SPACE_OP_QUERY, ALIGN_DOWN(address, (uint64_t)PAGE_SIZE),
-                                 PAGE_SIZE, 0);
+    int64_t state = sys_space_op(HANDLE_SELF, SPACE_OP_QUERY,
+                                 ALIGN_DOWN(address, (uint64_t)PAGE_SIZE), PAGE_SIZE, 0);
 
     return state < 0 ? LINUX_SEGV_MAPERR : LINUX_SEGV_ACCERR;
 }

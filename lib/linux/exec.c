@@ -26,11 +26,11 @@
 #include "lib/linux/threads.h"
 #include "lib/linux/user.h"
 
-#define ARGUMENTS_MAX  (PROGRAM_STACK_SIZE / 4) /* strings and pointers, as Linux */
-#define STRING_MAX     (32u * PAGE_SIZE)
-#define SCRIPTS_MAX    4
-#define SCRIPT_ROOM    (SCRIPTS_MAX * 3u * PATH_LENGTH_MAX)
-#define PIE_BASE       UINT64_C(0x555555554000)
+#define ARGUMENTS_MAX   (PROGRAM_STACK_SIZE / 4) /* strings and pointers, as Linux */
+#define STRING_MAX      (32u * PAGE_SIZE)
+#define SCRIPTS_MAX     4
+#define SCRIPT_ROOM     (SCRIPTS_MAX * 3u * PATH_LENGTH_MAX)
+#define PIE_BASE        UINT64_C(0x555555554000)
 #define HWCAP2_FSGSBASE 2u
 
 struct arguments {
@@ -72,7 +72,8 @@ static int64_t strings_add(struct arguments *arguments, uint64_t vector, uint64_
         size_t room = MIN(limit - arguments->end, (size_t)STRING_MAX);
         if (!user_range(address, 1))
             return -LINUX_EFAULT;
-        int64_t length = user_copy_string(arguments->arena + arguments->end, (const char *)address, room);
+        int64_t length =
+            user_copy_string(arguments->arena + arguments->end, (const char *)address, room);
         if (length < 0)
             return -LINUX_EFAULT;
         if ((size_t)length == room)

@@ -7,7 +7,7 @@
 #include "lib/linux/heap.h"
 #include "lib/linux/user.h"
 
-#define SLOTS_FIRST 32u
+#define SLOTS_FIRST         32u
 #define CLOSE_RANGE_CLOEXEC 4u
 
 struct file *file_new(enum file_kind kind, handle_t handle, uint32_t flags, char *uri)
@@ -169,7 +169,7 @@ static int64_t duplicate_at(struct process *process, uint64_t old, uint64_t new,
 
     if (!file)
         return -LINUX_EBADF;
-    int64_t result = file_install_at(process, file, (uint32_t)new, cloexec);
+    int64_t result = file_install_at(process, file, (uint32_t) new, cloexec);
     if (result < 0)
         file_put(file);
     return result;
@@ -177,18 +177,18 @@ static int64_t duplicate_at(struct process *process, uint64_t old, uint64_t new,
 
 int64_t linux_dup2(struct thread *thread, uint64_t old, uint64_t new)
 {
-    if ((uint32_t)old != (uint32_t)new)
+    if ((uint32_t)old != (uint32_t) new)
         return duplicate_at(thread->process, old, new, false);
     struct file *file = file_get(thread->process, (uint32_t)old);
     if (!file)
         return -LINUX_EBADF;
     file_put(file);
-    return (int64_t)(uint32_t)new;
+    return (int64_t)(uint32_t) new;
 }
 
 int64_t linux_dup3(struct thread *thread, uint64_t old, uint64_t new, uint64_t flags)
 {
-    if ((uint32_t)old == (uint32_t)new || (flags & ~(uint64_t)LINUX_O_CLOEXEC))
+    if ((uint32_t)old == (uint32_t) new || (flags & ~(uint64_t)LINUX_O_CLOEXEC))
         return -LINUX_EINVAL;
     return duplicate_at(thread->process, old, new, flags != 0);
 }
@@ -221,7 +221,8 @@ static int64_t status_flags(struct file *file, bool set, uint64_t wanted)
         old = answer(sys_handle_flags(file->handle, mask, value & mask));
     if (old < 0 || set)
         return MIN(old, INT64_C(0));
-    return (int64_t)(file->flags | LINUX_O_LARGEFILE | (old & HANDLE_FLAG_NONBLOCK ? LINUX_O_NONBLOCK : 0) |
+    return (int64_t)(file->flags | LINUX_O_LARGEFILE |
+                     (old & HANDLE_FLAG_NONBLOCK ? LINUX_O_NONBLOCK : 0) |
                      (old & HANDLE_FLAG_APPEND ? LINUX_O_APPEND : 0));
 }
 

@@ -48,7 +48,8 @@ static int64_t wait(struct thread *thread, uint64_t address, uint32_t operation,
 int64_t linux_futex(struct thread *thread, uint64_t address, uint64_t op, uint64_t value,
                     uint64_t timeout, uint64_t address2, uint64_t value3)
 {
-    uint32_t operation = (uint32_t)op & ~(uint32_t)(LINUX_FUTEX_PRIVATE_FLAG | LINUX_FUTEX_CLOCK_REALTIME);
+    uint32_t operation =
+        (uint32_t)op & ~(uint32_t)(LINUX_FUTEX_PRIVATE_FLAG | LINUX_FUTEX_CLOCK_REALTIME);
     uint32_t flags = op & LINUX_FUTEX_PRIVATE_FLAG ? 0 : FUTEX_SHARED_;
     bool real = op & LINUX_FUTEX_CLOCK_REALTIME;
     const uint32_t *word = (const uint32_t *)address;

@@ -8,7 +8,7 @@
 #include "lib/base/string.h"
 #include "lib/linux/lock.h"
 
-#define CLASS_SMALLEST 5u /* 32 bytes */
+#define CLASS_SMALLEST 5u  /* 32 bytes */
 #define CLASS_LARGEST  11u /* 2 KiB */
 #define RUN_LENGTH     (64u * 1024)
 #define HEAP_HINT      UINT64_C(0x7fff80000000) /* out of programs' way, below the personality */
@@ -90,7 +90,7 @@ void *heap_alloc(size_t size)
     if (total < size)
         return NULL;
     while (class <= CLASS_LARGEST && ((size_t)1 << class) < total)
-        class++;
+        class ++;
     if (class > CLASS_LARGEST) {
         struct header *header = pages_alloc(total);
         if (!header)

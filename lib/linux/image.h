@@ -10,7 +10,8 @@
 #include "lib/base/elf.h"
 #include "lib/linux/path.h"
 
-#define IMAGE_HEAD 4096u /* bytes every file is judged by; longer ELF headers are read when they are needed */
+#define IMAGE_HEAD \
+    4096u /* bytes every file is judged by; longer ELF headers are read when they are needed */
 
 struct image {
     handle_t memory;

@@ -12,7 +12,7 @@
 #include "lib/linux/stat.h"
 #include "lib/linux/user.h"
 
-#define IO_MAX UINT64_C(0x7ffff000) /* as Linux: a longer transfer is cut */
+#define IO_MAX     UINT64_C(0x7ffff000) /* as Linux: a longer transfer is cut */
 #define GATHER_MAX 4096u
 
 static int64_t stream_io(struct file *file, bool receive, uint64_t data, uint64_t length,
@@ -34,7 +34,8 @@ static int64_t file_io(struct file *file, uint32_t op, uint64_t data, uint64_t l
 
     memset(&command, 0, sizeof(command));
     command.op = op;
-    command.flags = (offset == IO_POSITION ? COMMAND_POSITION : 0) | (nonblock ? COMMAND_NONBLOCK : 0);
+    command.flags =
+        (offset == IO_POSITION ? COMMAND_POSITION : 0) | (nonblock ? COMMAND_NONBLOCK : 0);
     command.args[0] = offset == IO_POSITION ? 0 : offset;
     if (op == OP_READ) {
         command.out = data;
@@ -116,7 +117,8 @@ int64_t linux_pread64(struct thread *thread, uint64_t fd, uint64_t data, uint64_
 
     if (!file)
         return -LINUX_EBADF;
-    int64_t result = (int64_t)offset < 0 ? -LINUX_EINVAL : io_read(file, data, length, offset, false);
+    int64_t result =
+        (int64_t)offset < 0 ? -LINUX_EINVAL : io_read(file, data, length, offset, false);
     file_put(file);
     return result;
 }
@@ -128,8 +130,8 @@ int64_t linux_pwrite64(struct thread *thread, uint64_t fd, uint64_t data, uint64
 
     if (!file)
         return -LINUX_EBADF;
-    int64_t result = (int64_t)offset < 0 ? -LINUX_EINVAL
-                                         : program_write(thread, file, data, length, offset);
+    int64_t result =
+        (int64_t)offset < 0 ? -LINUX_EINVAL : program_write(thread, file, data, length, offset);
     file_put(file);
     return result;
 }
@@ -251,8 +253,8 @@ static int64_t seek(struct file *file, int64_t offset, uint64_t whence)
     }
     if (whence > LINUX_SEEK_CUR || (whence == LINUX_SEEK_SET && offset < 0))
         return -LINUX_EINVAL;
-    return answer(sys_file_seek(file->handle, offset,
-                                whence == LINUX_SEEK_SET ? SEEK_SET_ : SEEK_CUR_));
+    return answer(
+        sys_file_seek(file->handle, offset, whence == LINUX_SEEK_SET ? SEEK_SET_ : SEEK_CUR_));
 }
 
 int64_t linux_lseek(struct thread *thread, uint64_t fd, uint64_t offset, uint64_t whence)
@@ -307,16 +309,15 @@ static int64_t simple_command(struct thread *thread, uint64_t fd, uint32_t op, u
     memset(&command, 0, sizeof(command));
     command.op = op;
     command.args[0] = argument;
-    int64_t result = file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command))
-                                             : -LINUX_EINVAL;
+    int64_t result =
+        file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command)) : -LINUX_EINVAL;
     file_put(file);
     return result;
 }
 
 int64_t linux_ftruncate(struct thread *thread, uint64_t fd, uint64_t length)
 {
-    return (int64_t)length < 0 ? -LINUX_EINVAL
-                               : simple_command(thread, fd, OP_TRUNCATE, length);
+    return (int64_t)length < 0 ? -LINUX_EINVAL : simple_command(thread, fd, OP_TRUNCATE, length);
 }
 
 int64_t linux_fsync(struct thread *thread, uint64_t fd)

@@ -78,8 +78,8 @@ static int64_t set_nonblocking(struct file *file, uint64_t argument)
 
     if (user_read(&on, argument, sizeof(on)))
         return -LINUX_EFAULT;
-    int64_t result = answer(sys_handle_flags(file->handle, HANDLE_FLAG_NONBLOCK,
-                                             on ? HANDLE_FLAG_NONBLOCK : 0));
+    int64_t result =
+        answer(sys_handle_flags(file->handle, HANDLE_FLAG_NONBLOCK, on ? HANDLE_FLAG_NONBLOCK : 0));
     return MIN(result, INT64_C(0));
 }
 

@@ -4,36 +4,36 @@
 
 #include <stdint.h>
 
-#define LINUX_EPERM 1
-#define LINUX_ENOENT 2
-#define LINUX_ESRCH 3
-#define LINUX_EINTR 4
-#define LINUX_EIO 5
-#define LINUX_ENXIO 6
-#define LINUX_E2BIG 7
-#define LINUX_ENOEXEC 8
-#define LINUX_EBADF 9
-#define LINUX_ECHILD 10
-#define LINUX_EAGAIN 11
-#define LINUX_ENOMEM 12
-#define LINUX_EACCES 13
-#define LINUX_EFAULT 14
-#define LINUX_EBUSY 16
-#define LINUX_EEXIST 17
-#define LINUX_ENODEV 19
-#define LINUX_ENOTDIR 20
-#define LINUX_EISDIR 21
-#define LINUX_EINVAL 22
-#define LINUX_EMFILE 24
-#define LINUX_ENOTTY 25
-#define LINUX_ESPIPE 29
-#define LINUX_EPIPE 32
-#define LINUX_ERANGE 34
+#define LINUX_EPERM        1
+#define LINUX_ENOENT       2
+#define LINUX_ESRCH        3
+#define LINUX_EINTR        4
+#define LINUX_EIO          5
+#define LINUX_ENXIO        6
+#define LINUX_E2BIG        7
+#define LINUX_ENOEXEC      8
+#define LINUX_EBADF        9
+#define LINUX_ECHILD       10
+#define LINUX_EAGAIN       11
+#define LINUX_ENOMEM       12
+#define LINUX_EACCES       13
+#define LINUX_EFAULT       14
+#define LINUX_EBUSY        16
+#define LINUX_EEXIST       17
+#define LINUX_ENODEV       19
+#define LINUX_ENOTDIR      20
+#define LINUX_EISDIR       21
+#define LINUX_EINVAL       22
+#define LINUX_EMFILE       24
+#define LINUX_ENOTTY       25
+#define LINUX_ESPIPE       29
+#define LINUX_EPIPE        32
+#define LINUX_ERANGE       34
 #define LINUX_ENAMETOOLONG 36
-#define LINUX_ENOSYS 38
-#define LINUX_ELOOP 40
-#define LINUX_ETIMEDOUT 110
-#define LINUX_EOPNOTSUPP 95
+#define LINUX_ENOSYS       38
+#define LINUX_ELOOP        40
+#define LINUX_ETIMEDOUT    110
+#define LINUX_EOPNOTSUPP   95
 
 /* open */
 #define LINUX_O_ACCMODE   03
@@ -97,9 +97,9 @@ struct linux_statfs {
 _Static_assert(sizeof(struct linux_statfs) == 120, "");
 
 /* mmap */
-#define LINUX_PROT_READ  1
-#define LINUX_PROT_WRITE 2
-#define LINUX_PROT_EXEC  4
+#define LINUX_PROT_READ           1
+#define LINUX_PROT_WRITE          2
+#define LINUX_PROT_EXEC           4
 #define LINUX_MAP_SHARED          0x01
 #define LINUX_MAP_PRIVATE         0x02
 #define LINUX_MAP_SHARED_VALIDATE 0x03
@@ -108,11 +108,11 @@ _Static_assert(sizeof(struct linux_statfs) == 120, "");
 #define LINUX_MAP_ANONYMOUS       0x20
 #define LINUX_MAP_POPULATE        0x8000
 #define LINUX_MAP_FIXED_NOREPLACE 0x100000
-#define LINUX_MREMAP_MAYMOVE   1
-#define LINUX_MREMAP_FIXED     2
-#define LINUX_MREMAP_DONTUNMAP 4
-#define LINUX_MADV_DONTNEED 4
-#define LINUX_MADV_FREE     8
+#define LINUX_MREMAP_MAYMOVE      1
+#define LINUX_MREMAP_FIXED        2
+#define LINUX_MREMAP_DONTUNMAP    4
+#define LINUX_MADV_DONTNEED       4
+#define LINUX_MADV_FREE           8
 
 /* Time */
 struct linux_timespec {
@@ -132,38 +132,38 @@ struct linux_itimerval {
 #define LINUX_CLOCK_REALTIME_COARSE  5
 #define LINUX_CLOCK_MONOTONIC_COARSE 6
 #define LINUX_CLOCK_BOOTTIME         7
-#define LINUX_TIMER_ABSTIME 1
-#define NS_PER_SECOND INT64_C(1000000000)
+#define LINUX_TIMER_ABSTIME          1
+#define NS_PER_SECOND                INT64_C(1000000000)
 
 /* Signals */
-#define LINUX_SIGNALS 64
-#define LINUX_SIGHUP  1
-#define LINUX_SIGINT  2
-#define LINUX_SIGQUIT 3
-#define LINUX_SIGILL  4
-#define LINUX_SIGTRAP 5
-#define LINUX_SIGABRT 6
-#define LINUX_SIGBUS  7
-#define LINUX_SIGFPE  8
-#define LINUX_SIGKILL 9
-#define LINUX_SIGSEGV 11
-#define LINUX_SIGPIPE 13
-#define LINUX_SIGALRM 14
-#define LINUX_SIGCHLD 17
-#define LINUX_SIGCONT 18
-#define LINUX_SIGSTOP 19
-#define LINUX_SIGTSTP 20
-#define LINUX_SIGTTIN 21
-#define LINUX_SIGTTOU 22
-#define LINUX_SIGURG  23
-#define LINUX_SIGXCPU 24
-#define LINUX_SIGXFSZ 25
+#define LINUX_SIGNALS  64
+#define LINUX_SIGHUP   1
+#define LINUX_SIGINT   2
+#define LINUX_SIGQUIT  3
+#define LINUX_SIGILL   4
+#define LINUX_SIGTRAP  5
+#define LINUX_SIGABRT  6
+#define LINUX_SIGBUS   7
+#define LINUX_SIGFPE   8
+#define LINUX_SIGKILL  9
+#define LINUX_SIGSEGV  11
+#define LINUX_SIGPIPE  13
+#define LINUX_SIGALRM  14
+#define LINUX_SIGCHLD  17
+#define LINUX_SIGCONT  18
+#define LINUX_SIGSTOP  19
+#define LINUX_SIGTSTP  20
+#define LINUX_SIGTTIN  21
+#define LINUX_SIGTTOU  22
+#define LINUX_SIGURG   23
+#define LINUX_SIGXCPU  24
+#define LINUX_SIGXFSZ  25
 #define LINUX_SIGWINCH 28
-#define LINUX_SIGSYS  31
+#define LINUX_SIGSYS   31
 #define LINUX_SIGRTMIN 32
 
-#define LINUX_SIG_DFL 0
-#define LINUX_SIG_IGN 1
+#define LINUX_SIG_DFL     0
+#define LINUX_SIG_IGN     1
 #define LINUX_SIG_BLOCK   0
 #define LINUX_SIG_UNBLOCK 1
 #define LINUX_SIG_SETMASK 2
@@ -177,24 +177,24 @@ struct linux_itimerval {
 #define LINUX_SA_NODEFER   0x40000000u
 #define LINUX_SA_RESETHAND 0x80000000u
 
-#define LINUX_SS_ONSTACK 1
-#define LINUX_SS_DISABLE 2
+#define LINUX_SS_ONSTACK    1
+#define LINUX_SS_DISABLE    2
 #define LINUX_SS_AUTODISARM 0x80000000u
-#define LINUX_MINSIGSTKSZ 2048
+#define LINUX_MINSIGSTKSZ   2048
 
-#define LINUX_SI_USER   0
-#define LINUX_SI_KERNEL 0x80
-#define LINUX_SI_QUEUE  (-1)
-#define LINUX_SI_TKILL  (-6)
-#define LINUX_FPE_INTDIV 1
-#define LINUX_FPE_FLTINV 7
-#define LINUX_ILL_ILLOPN 2
+#define LINUX_SI_USER     0
+#define LINUX_SI_KERNEL   0x80
+#define LINUX_SI_QUEUE    (-1)
+#define LINUX_SI_TKILL    (-6)
+#define LINUX_FPE_INTDIV  1
+#define LINUX_FPE_FLTINV  7
+#define LINUX_ILL_ILLOPN  2
 #define LINUX_SEGV_MAPERR 1
 #define LINUX_SEGV_ACCERR 2
-#define LINUX_BUS_ADRALN 1
-#define LINUX_BUS_ADRERR 2
-#define LINUX_TRAP_BRKPT 1
-#define LINUX_TRAP_TRACE 2
+#define LINUX_BUS_ADRALN  1
+#define LINUX_BUS_ADRERR  2
+#define LINUX_TRAP_BRKPT  1
+#define LINUX_TRAP_TRACE  2
 
 struct linux_sigaction {
     uint64_t handler, flags, restorer, mask;
@@ -226,7 +226,8 @@ struct linux_siginfo {
 _Static_assert(sizeof(struct linux_siginfo) == 128, "");
 
 struct linux_sigcontext {
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip,
+        rflags;
     uint16_t cs, gs, fs, ss;
     uint64_t error, trap, old_mask, cr2;
     uint64_t fpstate;
@@ -260,8 +261,8 @@ struct linux_fpstate_software {
 #define LINUX_FPSTATE_SOFTWARE 464u
 #define LINUX_FP_XSTATE_MAGIC1 0x46505853u
 #define LINUX_FP_XSTATE_MAGIC2 0x46505845u
-#define FXSAVE_SIZE 512u
-#define XSAVE_HEADER_SIZE 64u
+#define FXSAVE_SIZE            512u
+#define XSAVE_HEADER_SIZE      64u
 
 /* Processes */
 #define LINUX_CLONE_VM             0x00000100u
@@ -276,14 +277,14 @@ struct linux_fpstate_software {
 #define LINUX_CLONE_CHILD_SETTID   0x01000000u
 #define LINUX_CLONE_NEW_ANY        0x7e020000u /* namespaces: not ours */
 
-#define LINUX_WNOHANG    1
-#define LINUX_WUNTRACED  2
-#define LINUX_WEXITED    4
-#define LINUX_WCONTINUED 8
-#define LINUX_WNOWAIT    0x01000000
-#define LINUX_P_ALL  0
-#define LINUX_P_PID  1
-#define LINUX_P_PGID 2
+#define LINUX_WNOHANG       1
+#define LINUX_WUNTRACED     2
+#define LINUX_WEXITED       4
+#define LINUX_WCONTINUED    8
+#define LINUX_WNOWAIT       0x01000000
+#define LINUX_P_ALL         0
+#define LINUX_P_PID         1
+#define LINUX_P_PGID        2
 #define LINUX_CLD_EXITED    1
 #define LINUX_CLD_KILLED    2
 #define LINUX_CLD_DUMPED    3
@@ -334,22 +335,22 @@ struct linux_tms {
 #define LINUX_PR_GET_NAME      16
 
 /* futex */
-#define LINUX_FUTEX_WAIT            0
-#define LINUX_FUTEX_WAKE            1
-#define LINUX_FUTEX_REQUEUE         3
-#define LINUX_FUTEX_CMP_REQUEUE     4
-#define LINUX_FUTEX_WAIT_BITSET     9
-#define LINUX_FUTEX_WAKE_BITSET     10
-#define LINUX_FUTEX_PRIVATE_FLAG    128
-#define LINUX_FUTEX_CLOCK_REALTIME  256
+#define LINUX_FUTEX_WAIT           0
+#define LINUX_FUTEX_WAKE           1
+#define LINUX_FUTEX_REQUEUE        3
+#define LINUX_FUTEX_CMP_REQUEUE    4
+#define LINUX_FUTEX_WAIT_BITSET    9
+#define LINUX_FUTEX_WAKE_BITSET    10
+#define LINUX_FUTEX_PRIVATE_FLAG   128
+#define LINUX_FUTEX_CLOCK_REALTIME 256
 
 /* poll */
-#define LINUX_POLLIN   0x001
-#define LINUX_POLLPRI  0x002
-#define LINUX_POLLOUT  0x004
-#define LINUX_POLLERR  0x008
-#define LINUX_POLLHUP  0x010
-#define LINUX_POLLNVAL 0x020
+#define LINUX_POLLIN     0x001
+#define LINUX_POLLPRI    0x002
+#define LINUX_POLLOUT    0x004
+#define LINUX_POLLERR    0x008
+#define LINUX_POLLHUP    0x010
+#define LINUX_POLLNVAL   0x020
 #define LINUX_POLLRDNORM 0x040
 #define LINUX_POLLRDBAND 0x080
 #define LINUX_POLLWRNORM 0x100

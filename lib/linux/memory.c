@@ -216,7 +216,8 @@ int64_t linux_munmap(struct thread *thread, uint64_t address, uint64_t length)
     return memory_answer(sys_space_unmap(HANDLE_SELF, address, page_up(length)));
 }
 
-int64_t linux_mprotect(struct thread *thread, uint64_t address, uint64_t length, uint64_t protection)
+int64_t linux_mprotect(struct thread *thread, uint64_t address, uint64_t length,
+                       uint64_t protection)
 {
     (void)thread;
     if (address % PAGE_SIZE)
@@ -225,9 +226,9 @@ int64_t linux_mprotect(struct thread *thread, uint64_t address, uint64_t length,
         return 0;
     if (!program_range(address, length))
         return -LINUX_ENOMEM;
-    return memory_answer(sys_space_protect(HANDLE_SELF, address, page_up(length),
-                                           (uint32_t)protection &
-                                               (PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_)));
+    return memory_answer(
+        sys_space_protect(HANDLE_SELF, address, page_up(length),
+                          (uint32_t)protection & (PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_)));
 }
 
 /* The new pages behind a private anonymous mapping that grows. */
@@ -249,7 +250,8 @@ static int64_t remap_to(uint64_t old, uint64_t old_length, uint64_t new, uint64_
 {
     uint64_t moved = MIN(old_length, new_length);
 
-    if (new_length > old_length && map_tail(new + old_length, new_length - old_length, protection) < 0)
+    if (new_length > old_length &&
+        map_tail(new + old_length, new_length - old_length, protection) < 0)
         return -LINUX_ENOMEM;
     int64_t result = memory_answer(sys_space_op(HANDLE_SELF, SPACE_OP_MOVE, old, moved, new));
     if (result < 0) {
@@ -259,7 +261,7 @@ static int64_t remap_to(uint64_t old, uint64_t old_length, uint64_t new, uint64_
     }
     if (old_length > moved)
         sys_ignore(sys_space_unmap(HANDLE_SELF, old + moved, old_length - moved));
-    return (int64_t)new;
+    return (int64_t) new;
 }
 
 /* Growth is for private memory: a shared object would have to be mapped further, and only its handle could. */
@@ -282,7 +284,7 @@ int64_t linux_mremap(struct thread *thread, uint64_t old, uint64_t old_length, u
     uint32_t protection = (uint32_t)state & (PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_);
     bool shared = ((uint64_t)state >> QUERY_SHARED) & MAP_SHARED_;
     if (fixed) {
-        if (new % PAGE_SIZE || (new < old + old_length && old < new + new_length))
+        if (new % PAGE_SIZE || (new < old + old_length &&old < new + new_length))
             return -LINUX_EINVAL;
         if (shared && new_length > old_length)
             return -LINUX_ENOMEM;

@@ -25,17 +25,20 @@
 #define FRAME_RFLAGS 184
 #define FRAME_RSP    192
 
-#define THREAD_RESUME_CALL 0x70500023 /* SYSCALL_BASE + thread_resume's number (exception.c asserts) */
+#define THREAD_RESUME_CALL \
+    0x70500023 /* SYSCALL_BASE + thread_resume's number (exception.c asserts) */
 
 #define THREAD_NUMBER 224 /* of the call being answered */
-#define THREAD_FULL   232 /* restore every register: rcx and r11 are not what a system call leaves in them */
+#define THREAD_FULL \
+    232 /* restore every register: rcx and r11 are not what a system call leaves in them */
 
 #define CALLS_LIMIT 512 /* Linux's numbers below this have a place in the table */
 
 /* Answers a handler gives when its native call was interrupted by a kick (never seen by the program). The signal
  * code makes of them a restart or EINTR. */
-#define RESTART_FIRST    512
-#define RESTART_ALWAYS   512 /* again, unless a handler without SA_RESTART runs */
-#define RESTART_UNLESS_HANDLER 513 /* again, unless any handler runs: pause, sigsuspend, nanosleep, poll */
-#define RESTART_NEVER    514 /* EINTR whenever a handler runs or nothing was delivered */
-#define RESTART_LAST     514
+#define RESTART_FIRST  512
+#define RESTART_ALWAYS 512 /* again, unless a handler without SA_RESTART runs */
+#define RESTART_UNLESS_HANDLER \
+    513                   /* again, unless any handler runs: pause, sigsuspend, nanosleep, poll */
+#define RESTART_NEVER 514 /* EINTR whenever a handler runs or nothing was delivered */
+#define RESTART_LAST  514

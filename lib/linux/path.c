@@ -12,7 +12,8 @@
 #include "lib/linux/user.h"
 
 #define LINKS_MAX 40
-#define UNLINK_DIRECTORY 0x1u /* OP_UNLINK, args[0]: it must be a directory (rmdir); else it must be none */
+#define UNLINK_DIRECTORY \
+    0x1u /* OP_UNLINK, args[0]: it must be a directory (rmdir); else it must be none */
 
 /* A name the personality knows better than any service. */
 static int64_t path_special(struct thread *thread, struct path *path)
@@ -48,8 +49,8 @@ static int64_t path_special(struct thread *thread, struct path *path)
 static int64_t resolve(struct thread *thread, const char *cwd, const char *text, size_t length,
                        struct path *path)
 {
-    int64_t result = answer(uri_resolve(cwd, text, length, path->uri, sizeof(path->uri),
-                                        &path->length, &path->flags));
+    int64_t result = answer(
+        uri_resolve(cwd, text, length, path->uri, sizeof(path->uri), &path->length, &path->flags));
     return result < 0 ? result : path_special(thread, path);
 }
 
@@ -57,7 +58,8 @@ int64_t path_from_text(struct thread *thread, const char *text, size_t length, s
 {
     struct process *process = thread->process;
 
-    lock(&process->lock); /* the cwd may be replaced by another thread; path_special locks by itself */
+    lock(&process
+              ->lock); /* the cwd may be replaced by another thread; path_special locks by itself */
     int64_t result = answer(uri_resolve(process->cwd, text, length, path->uri, sizeof(path->uri),
                                         &path->length, &path->flags));
     unlock(&process->lock);
@@ -82,8 +84,8 @@ int64_t path_read(struct thread *thread, uint64_t dirfd, uint64_t address, struc
     struct file *file = file_get(thread->process, (uint32_t)dirfd);
     if (!file)
         return -LINUX_EBADF;
-    int64_t result = file->uri ? resolve(thread, file->uri, text, (size_t)length, path)
-                               : -LINUX_ENOTDIR;
+    int64_t result =
+        file->uri ? resolve(thread, file->uri, text, (size_t)length, path) : -LINUX_ENOTDIR;
     file_put(file);
     return result;
 }
@@ -147,7 +149,8 @@ int64_t path_command(struct path *path, struct abi_command *command, char *out)
             memcpy(command->values, call.command.values, sizeof(command->values));
             return answer(result);
         }
-        if ((result = follow(path, out, MIN(call.command.values[0], (uint64_t)PATH_LENGTH_MAX))) < 0)
+        if ((result = follow(path, out, MIN(call.command.values[0], (uint64_t)PATH_LENGTH_MAX))) <
+            0)
             return result;
     }
     return -LINUX_ELOOP;
@@ -156,10 +159,10 @@ int64_t path_command(struct path *path, struct abi_command *command, char *out)
 static uint32_t open_flags(uint64_t flags)
 {
     static const uint32_t map[][2] = {
-        {LINUX_O_CREAT, OPEN_CREATE},       {LINUX_O_EXCL, OPEN_EXCLUSIVE},
-        {LINUX_O_TRUNC, OPEN_TRUNCATE},     {LINUX_O_APPEND, OPEN_APPEND},
+        {LINUX_O_CREAT, OPEN_CREATE},        {LINUX_O_EXCL, OPEN_EXCLUSIVE},
+        {LINUX_O_TRUNC, OPEN_TRUNCATE},      {LINUX_O_APPEND, OPEN_APPEND},
         {LINUX_O_DIRECTORY, OPEN_DIRECTORY}, {LINUX_O_NOFOLLOW, OPEN_NOFOLLOW},
-        {LINUX_O_NONBLOCK, OPEN_NONBLOCK},  {LINUX_O_PATH, OPEN_PATH},
+        {LINUX_O_NONBLOCK, OPEN_NONBLOCK},   {LINUX_O_PATH, OPEN_PATH},
     };
     uint64_t access = flags & LINUX_O_ACCMODE;
     uint32_t result = 0;
@@ -178,7 +181,7 @@ static enum file_kind handle_kind(handle_t handle)
     struct abi_handle_info info;
 
     return sys_handle_info(handle, &info) >= 0 && info.type == OBJECT_STREAM ? KIND_STREAM
-                                                                            : KIND_FILE;
+                                                                             : KIND_FILE;
 }
 
 int64_t linux_openat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t flags,
@@ -234,7 +237,8 @@ int64_t linux_getcwd(struct thread *thread, uint64_t address, uint64_t room)
     size_t length = 0;
 
     lock(&process->lock);
-    int64_t result = answer(uri_posix(process->cwd, strlen(process->cwd), text, sizeof(text), &length));
+    int64_t result =
+        answer(uri_posix(process->cwd, strlen(process->cwd), text, sizeof(text), &length));
     unlock(&process->lock);
     if (result < 0)
         return result;
@@ -278,8 +282,8 @@ int64_t linux_fchdir(struct thread *thread, uint64_t fd)
 
     if (!file)
         return -LINUX_EBADF;
-    int64_t result = file->uri ? path_from_text(thread, file->uri, strlen(file->uri), &path)
-                               : -LINUX_ENOTDIR;
+    int64_t result =
+        file->uri ? path_from_text(thread, file->uri, strlen(file->uri), &path) : -LINUX_ENOTDIR;
     file_put(file);
     return result < 0 ? result : set_cwd(thread->process, &path);
 }
@@ -319,8 +323,8 @@ static int64_t plain_file(struct thread *thread, uint64_t fd, uint32_t op, uint6
     command.op = op;
     command.args[0] = first;
     command.args[1] = second;
-    int64_t result = file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command))
-                                             : -LINUX_EINVAL;
+    int64_t result =
+        file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command)) : -LINUX_EINVAL;
     file_put(file);
     return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
 }
@@ -371,7 +375,8 @@ int64_t linux_renameat(struct thread *thread, uint64_t old_fd, uint64_t old, uin
 
 int64_t linux_rename(struct thread *thread, uint64_t old, uint64_t new)
 {
-    return two_paths(thread, OP_RENAME, (uint64_t)LINUX_AT_FDCWD, old, (uint64_t)LINUX_AT_FDCWD, new, 0);
+    return two_paths(thread, OP_RENAME, (uint64_t)LINUX_AT_FDCWD, old, (uint64_t)LINUX_AT_FDCWD,
+                     new, 0);
 }
 
 int64_t linux_linkat(struct thread *thread, uint64_t old_fd, uint64_t old, uint64_t new_fd,
@@ -557,7 +562,8 @@ int64_t linux_utimensat(struct thread *thread, uint64_t dirfd, uint64_t address,
 {
     enum { UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe };
     struct linux_timespec given[2];
-    uint64_t wanted[2] = {(uint64_t)clock_realtime(thread->process), (uint64_t)clock_realtime(thread->process)};
+    uint64_t wanted[2] = {(uint64_t)clock_realtime(thread->process),
+                          (uint64_t)clock_realtime(thread->process)};
 
     if (flags & ~(uint64_t)(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH))
         return -LINUX_EINVAL;
@@ -579,7 +585,8 @@ int64_t linux_utimensat(struct thread *thread, uint64_t dirfd, uint64_t address,
 int64_t linux_utimes(struct thread *thread, uint64_t address, uint64_t times)
 {
     struct linux_timeval given[2];
-    uint64_t wanted[2] = {(uint64_t)clock_realtime(thread->process), (uint64_t)clock_realtime(thread->process)};
+    uint64_t wanted[2] = {(uint64_t)clock_realtime(thread->process),
+                          (uint64_t)clock_realtime(thread->process)};
 
     if (times && user_read(given, times, sizeof(given)))
         return -LINUX_EFAULT;
@@ -591,7 +598,8 @@ int64_t linux_utimes(struct thread *thread, uint64_t address, uint64_t times)
 
 int64_t linux_utime(struct thread *thread, uint64_t address, uint64_t times)
 {
-    uint64_t given[2], wanted[2] = {(uint64_t)clock_realtime(thread->process), (uint64_t)clock_realtime(thread->process)};
+    uint64_t given[2], wanted[2] = {(uint64_t)clock_realtime(thread->process),
+                                    (uint64_t)clock_realtime(thread->process)};
 
     if (times && user_read(given, times, sizeof(given)))
         return -LINUX_EFAULT;

@@ -95,12 +95,14 @@ static int64_t poll_wait(struct process *process, struct linux_pollfd *fds, uint
     struct polled polled = {.fds = fds, .count = count};
     int64_t result = 0;
 
-    if (count && !(polled.waits = heap_alloc(count * (sizeof(*polled.waits) + sizeof(*polled.files)))))
+    if (count &&
+        !(polled.waits = heap_alloc(count * (sizeof(*polled.waits) + sizeof(*polled.files)))))
         return -LINUX_ENOMEM;
     polled.files = (struct file **)(polled.waits + count);
     polled_prepare(process, &polled);
     if (polled.wait_count || !polled.ready)
-        result = sys_wait_many(polled.waits, polled.wait_count, polled.ready ? DEADLINE_NOW : deadline);
+        result =
+            sys_wait_many(polled.waits, polled.wait_count, polled.ready ? DEADLINE_NOW : deadline);
     if (result < 0)
         for (uint64_t i = 0; i < polled.wait_count; i++)
             polled.waits[i].ready = 0;
@@ -225,7 +227,8 @@ static bool set_ready(const struct fd_set *set, int16_t revents)
     return revents & (set->events | also);
 }
 
-static int64_t select_wait(struct thread *thread, struct fd_set sets[3], uint64_t count, int64_t deadline)
+static int64_t select_wait(struct thread *thread, struct fd_set sets[3], uint64_t count,
+                           int64_t deadline)
 {
     uint64_t used = 0;
     struct linux_pollfd *fds = heap_alloc(count * sizeof(*fds) + 1);
@@ -284,13 +287,12 @@ static int64_t select_program(struct thread *thread, uint64_t count, uint64_t in
 
 static int64_t time_left(struct thread *thread, int64_t deadline)
 {
-    return deadline == DEADLINE_NOW
-               ? 0
-               : MAX(deadline - clock_monotonic(thread->process), INT64_C(0));
+    return deadline == DEADLINE_NOW ? 0
+                                    : MAX(deadline - clock_monotonic(thread->process), INT64_C(0));
 }
 
-int64_t linux_select(struct thread *thread, uint64_t count, uint64_t in, uint64_t out, uint64_t except,
-                     uint64_t timeout)
+int64_t linux_select(struct thread *thread, uint64_t count, uint64_t in, uint64_t out,
+                     uint64_t except, uint64_t timeout)
 {
     struct linux_timeval value;
     int64_t ns = -1;

@@ -52,9 +52,9 @@ static int64_t ids_of(struct process *process, uint64_t pid, struct ids *ids)
     command.op = PROC_IDS;
     command.args[0] = pid;
     int64_t result = proc_command(process, &command);
-    *ids = (struct ids){(int32_t)command.values[0],       (int32_t)(command.values[0] >> 32),
-                        (int32_t)command.values[1],       (int32_t)(command.values[1] >> 32),
-                        (uint32_t)command.values[2],      (uint32_t)(command.values[2] >> 32)};
+    *ids = (struct ids){(int32_t)command.values[0],  (int32_t)(command.values[0] >> 32),
+                        (int32_t)command.values[1],  (int32_t)(command.values[1] >> 32),
+                        (uint32_t)command.values[2], (uint32_t)(command.values[2] >> 32)};
     return result;
 }
 
@@ -240,7 +240,7 @@ void process_forked(struct thread *thread, uint64_t pid);
 void process_forked(struct thread *thread, uint64_t pid)
 {
     struct process *process = thread->process;
-    
+
     heap_unlock();
     process->lock.word = 0; /* whoever slept for it sleeps in the parent */
     process->pid = (int32_t)pid;
@@ -301,7 +301,8 @@ int64_t linux_wait4(struct thread *thread, uint64_t pid, uint64_t status_at, uin
     int64_t found, cpu_ns;
     uint32_t status;
 
-    if ((uint32_t)options & ~(uint32_t)(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | 0xe0000000u))
+    if ((uint32_t)options &
+        ~(uint32_t)(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | 0xe0000000u))
         return -LINUX_EINVAL;
     int64_t result = wait_command(thread->process, (int32_t)pid,
                                   options & (LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED),

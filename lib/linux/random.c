@@ -37,8 +37,8 @@ static handle_t source(struct process *process)
     if (handle < 0)
         return HANDLE_NONE;
     handle_t none = HANDLE_NONE;
-    if (!__atomic_compare_exchange_n(&process->rng, &none, (handle_t)handle, false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_ACQUIRE))
+    if (!__atomic_compare_exchange_n(&process->rng, &none, (handle_t)handle, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         handle_drop((handle_t)handle); /* another thread was quicker */
     return process->rng;
 }

@@ -16,8 +16,9 @@
 #include "lib/linux/user.h"
 
 #define RED_ZONE 128u
-#define RFLAGS_KEPT  UINT64_C(0x254dd5) /* what sigreturn may set: CF PF AF ZF SF TF DF OF NT RF AC ID */
-#define RFLAGS_CLEAR UINT64_C(0x10500)  /* for the handler: TF, DF, RF */
+#define RFLAGS_KEPT \
+    UINT64_C(0x254dd5) /* what sigreturn may set: CF PF AF ZF SF TF DF OF NT RF AC ID */
+#define RFLAGS_CLEAR UINT64_C(0x10500) /* for the handler: TF, DF, RF */
 
 int fpu_xsave(void *image, uint64_t mask);
 int fpu_xrstor(const void *image, uint64_t mask);
@@ -103,12 +104,29 @@ static void context_fill(const struct thread *thread, struct linux_sigcontext *t
     __asm__("mov %%cs, %0" : "=r"(cs));
     __asm__("mov %%ss, %0" : "=r"(ss));
     *to = (struct linux_sigcontext){
-        .r8 = from->r8, .r9 = from->r9, .r10 = from->r10, .r11 = from->r11,
-        .r12 = from->r12, .r13 = from->r13, .r14 = from->r14, .r15 = from->r15,
-        .rdi = from->rdi, .rsi = from->rsi, .rbp = from->rbp, .rbx = from->rbx,
-        .rdx = from->rdx, .rax = from->rax, .rcx = from->rcx, .rsp = from->rsp,
-        .rip = from->rip, .rflags = from->rflags, .cs = cs, .ss = ss,
-        .error = from->error, .trap = from->vector, .cr2 = from->address,
+        .r8 = from->r8,
+        .r9 = from->r9,
+        .r10 = from->r10,
+        .r11 = from->r11,
+        .r12 = from->r12,
+        .r13 = from->r13,
+        .r14 = from->r14,
+        .r15 = from->r15,
+        .rdi = from->rdi,
+        .rsi = from->rsi,
+        .rbp = from->rbp,
+        .rbx = from->rbx,
+        .rdx = from->rdx,
+        .rax = from->rax,
+        .rcx = from->rcx,
+        .rsp = from->rsp,
+        .rip = from->rip,
+        .rflags = from->rflags,
+        .cs = cs,
+        .ss = ss,
+        .error = from->error,
+        .trap = from->vector,
+        .cr2 = from->address,
         .old_mask = thread->mask,
     };
 }
@@ -154,8 +172,8 @@ int sigframe_push(struct thread *thread, int signal, const struct signal_info *i
     struct linux_sigframe frame;
     bool alternate = (action->flags & LINUX_SA_ONSTACK) && thread->altstack.size;
     bool entering = alternate && !on_altstack(thread);
-    uint64_t top = entering ? thread->altstack.address + thread->altstack.size
-                            : thread->frame.rsp - RED_ZONE;
+    uint64_t top =
+        entering ? thread->altstack.address + thread->altstack.size : thread->frame.rsp - RED_ZONE;
     uint64_t fpu = ALIGN_DOWN(top - fpu_size(process), (uint64_t)64);
     uint64_t at = ALIGN_DOWN(fpu - sizeof(frame), (uint64_t)16) - 8;
 

@@ -15,18 +15,19 @@
 #define SYSCALL_LENGTH 2u /* of the instruction: 0f 05 */
 #define KICK_LOCAL     2u /* thread->kick: something to deliver, nothing new at procd */
 
-#define DEFAULT_IGNORE                                                                             \
-    (SIGNAL_MASK(LINUX_SIGCHLD) | SIGNAL_MASK(LINUX_SIGURG) | SIGNAL_MASK(LINUX_SIGWINCH) |        \
+#define DEFAULT_IGNORE                                                                      \
+    (SIGNAL_MASK(LINUX_SIGCHLD) | SIGNAL_MASK(LINUX_SIGURG) | SIGNAL_MASK(LINUX_SIGWINCH) | \
      SIGNAL_MASK(LINUX_SIGCONT))
-#define DEFAULT_STOP                                                                               \
-    (SIGNAL_MASK(LINUX_SIGSTOP) | SIGNAL_MASK(LINUX_SIGTSTP) | SIGNAL_MASK(LINUX_SIGTTIN) |        \
+#define DEFAULT_STOP                                                                        \
+    (SIGNAL_MASK(LINUX_SIGSTOP) | SIGNAL_MASK(LINUX_SIGTSTP) | SIGNAL_MASK(LINUX_SIGTTIN) | \
      SIGNAL_MASK(LINUX_SIGTTOU))
 /* The thread's own doing comes before what others sent. */
-#define SYNCHRONOUS                                                                                \
-    (SIGNAL_MASK(LINUX_SIGSEGV) | SIGNAL_MASK(LINUX_SIGBUS) | SIGNAL_MASK(LINUX_SIGILL) |          \
+#define SYNCHRONOUS                                                                       \
+    (SIGNAL_MASK(LINUX_SIGSEGV) | SIGNAL_MASK(LINUX_SIGBUS) | SIGNAL_MASK(LINUX_SIGILL) | \
      SIGNAL_MASK(LINUX_SIGTRAP) | SIGNAL_MASK(LINUX_SIGFPE) | SIGNAL_MASK(LINUX_SIGSYS))
 /* What procd must know at once: it drops these for a process that does not catch them, or reaps by itself. */
-#define HINTED_IGNORED (SIGNAL_MASK(LINUX_SIGCHLD) | SIGNAL_MASK(LINUX_SIGTTIN) | SIGNAL_MASK(LINUX_SIGTTOU))
+#define HINTED_IGNORED \
+    (SIGNAL_MASK(LINUX_SIGCHLD) | SIGNAL_MASK(LINUX_SIGTTIN) | SIGNAL_MASK(LINUX_SIGTTOU))
 
 static void note_local(struct thread *thread)
 {
@@ -342,7 +343,7 @@ int64_t linux_rt_sigaction(struct thread *thread, uint64_t signal, uint64_t new,
     if (size != sizeof(action.mask) || signal < 1 || signal > LINUX_SIGNALS ||
         (new && (SIGNAL_MASK(signal) & SIGNALS_UNBLOCKABLE)))
         return -LINUX_EINVAL;
-    if (new && user_read(&action, new, sizeof(action)))
+    if (new &&user_read(&action, new, sizeof(action)))
         return -LINUX_EFAULT;
     lock(&process->lock);
     struct action before = process->actions[signal];
@@ -466,8 +467,9 @@ int64_t linux_sigaltstack(struct thread *thread, uint64_t new, uint64_t old)
     bool on = before.size && thread->frame.rsp - before.address - 1 < before.size &&
               !(before.flags & LINUX_SS_AUTODISARM);
 
-    before.flags = (before.flags & LINUX_SS_AUTODISARM) |
-                   (!before.size ? LINUX_SS_DISABLE : on ? LINUX_SS_ONSTACK : 0);
+    before.flags = (before.flags & LINUX_SS_AUTODISARM) | (!before.size ? LINUX_SS_DISABLE
+                                                           : on         ? LINUX_SS_ONSTACK
+                                                                        : 0);
     if (new) {
         if (user_read(&stack, new, sizeof(stack)))
             return -LINUX_EFAULT;
@@ -499,7 +501,8 @@ static int64_t send_self(struct thread *thread, int signal, const struct signal_
         return 0;
     }
     lock(&process->lock);
-    if (!ignores(signal, process->actions[signal].handler) || (thread->mask & SIGNAL_MASK(signal))) {
+    if (!ignores(signal, process->actions[signal].handler) ||
+        (thread->mask & SIGNAL_MASK(signal))) {
         if (!(process->pending & SIGNAL_MASK(signal)))
             process->infos[signal] = *info;
         process->pending |= SIGNAL_MASK(signal);
@@ -509,7 +512,8 @@ static int64_t send_self(struct thread *thread, int signal, const struct signal_
     return 0;
 }
 
-static int64_t send(struct thread *thread, int64_t pid, uint64_t signal, int32_t code, uint64_t value)
+static int64_t send(struct thread *thread, int64_t pid, uint64_t signal, int32_t code,
+                    uint64_t value)
 {
     struct process *process = thread->process;
     struct abi_command command;
@@ -534,7 +538,8 @@ int64_t linux_kill(struct thread *thread, uint64_t pid, uint64_t signal)
     return send(thread, (int32_t)pid, (uint32_t)signal, LINUX_SI_USER, 0);
 }
 
-int64_t linux_rt_sigqueueinfo(struct thread *thread, uint64_t pid, uint64_t signal, uint64_t info_at)
+int64_t linux_rt_sigqueueinfo(struct thread *thread, uint64_t pid, uint64_t signal,
+                              uint64_t info_at)
 {
     struct linux_siginfo info;
 
@@ -580,9 +585,8 @@ int64_t linux_tkill(struct thread *thread, uint64_t tid, uint64_t signal)
         return -LINUX_EINVAL;
     result = send_thread(thread, (int32_t)tid, (uint32_t)signal);
     /* Another process's first thread is known by its pid. */
-    return result == -LINUX_ESRCH
-               ? send(thread, (int32_t)tid, (uint32_t)signal, LINUX_SI_TKILL, 0)
-               : result;
+    return result == -LINUX_ESRCH ? send(thread, (int32_t)tid, (uint32_t)signal, LINUX_SI_TKILL, 0)
+                                  : result;
 }
 
 int64_t linux_tgkill(struct thread *thread, uint64_t pid, uint64_t tid, uint64_t signal)

@@ -35,5 +35,5 @@ void siginfo_fill(struct linux_siginfo *to, int signal, const struct signal_info
 /* The FPU as a program finds it at its start. */
 void fpu_reset(const struct process *process);
 
-#define SIGNAL_MASK(signal) BIT((signal) - 1)
+#define SIGNAL_MASK(signal) BIT((signal)-1)
 #define SIGNALS_UNBLOCKABLE (SIGNAL_MASK(LINUX_SIGKILL) | SIGNAL_MASK(LINUX_SIGSTOP))

@@ -13,17 +13,18 @@
 #include "lib/linux/signal.h"
 #include "lib/linux/time.h"
 
-#define STATUS_BAD_START LINUX_SIGKILL
-#define NOFILE_DEFAULT 1024u
-#define NOFILE_MAXIMUM 1048576u
+#define STATUS_BAD_START  LINUX_SIGKILL
+#define NOFILE_DEFAULT    1024u
+#define NOFILE_MAXIMUM    1048576u
 #define HEAP_ROOM_MINIMUM (UINT64_C(256) << 20)
-#define CPUID_XSAVE 13u
+#define CPUID_XSAVE       13u
 
 void start_process(struct thread *thread, uint64_t startup, uint64_t kind);
 
 /* Written by tools/boot_image.py into the image. */
 extern volatile struct boot_program personality_boot_program;
-__attribute__((section(".data"))) volatile struct boot_program personality_boot_program = {0, 0, 0, 0};
+__attribute__((section(".data"))) volatile struct boot_program personality_boot_program = {0, 0, 0,
+                                                                                           0};
 
 static struct process first_process;
 
@@ -103,8 +104,7 @@ static bool descriptor_name(const char *name, uint64_t *fd)
 static void descriptors_default(struct process *process)
 {
     for (uint64_t fd = 0; fd <= 2; fd++)
-        descriptor_set(process, fd,
-                       file_new(KIND_LOG, HANDLE_NONE, fd ? LINUX_O_WRONLY : 0, NULL));
+        descriptor_set(process, fd, file_new(KIND_LOG, HANDLE_NONE, fd ? LINUX_O_WRONLY : 0, NULL));
 }
 
 static bool startup_valid(const struct abi_startup *startup)

@@ -10,9 +10,9 @@
 #include "lib/linux/user.h"
 
 #define MODE_TYPE_SHIFT 12 /* of S_IFMT: file types are those of d_type */
-#define R_OK 4
-#define W_OK 2
-#define X_OK 1
+#define R_OK            4
+#define W_OK            2
+#define X_OK            1
 
 int64_t stat_file(struct file *file, struct abi_stat *stat)
 {
@@ -136,7 +136,8 @@ int64_t linux_faccessat(struct thread *thread, uint64_t dirfd, uint64_t name, ui
     if (result < 0)
         return result;
     if (!process->uid) /* who may do everything may execute what anybody may */
-        return (mode & X_OK) && stat.type == FILE_REGULAR && !(stat.mode & 0111) ? -LINUX_EACCES : 0;
+        return (mode & X_OK) && stat.type == FILE_REGULAR && !(stat.mode & 0111) ? -LINUX_EACCES
+                                                                                 : 0;
     unsigned shift = process->uid == stat.uid ? 6 : process->gid == stat.gid ? 3 : 0;
     return mode & ~(uint64_t)(stat.mode >> shift) ? -LINUX_EACCES : 0;
 }
@@ -199,8 +200,8 @@ int64_t linux_fstatfs(struct thread *thread, uint64_t fd, uint64_t address)
     command.op = OP_STATFS;
     command.out = (uint64_t)&statfs;
     command.out_length = sizeof(statfs);
-    int64_t result = file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command))
-                                             : -LINUX_ENOSYS;
+    int64_t result =
+        file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command)) : -LINUX_ENOSYS;
     file_put(file);
     return result < 0 ? statfs_error(result) : statfs_write(&statfs, address);
 }

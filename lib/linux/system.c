@@ -7,7 +7,7 @@
 #include "lib/linux/random.h"
 #include "lib/linux/user.h"
 
-#define RELEASE "6.1.0-protos"
+#define RELEASE    "6.1.0-protos"
 #define GRND_KNOWN 7u
 
 int64_t linux_uname(struct thread *thread, uint64_t address)
@@ -60,7 +60,8 @@ int64_t linux_setrlimit(struct thread *thread, uint64_t which, uint64_t address)
     return allowed ? 0 : -LINUX_EPERM;
 }
 
-int64_t linux_prlimit64(struct thread *thread, uint64_t pid, uint64_t which, uint64_t new, uint64_t old)
+int64_t linux_prlimit64(struct thread *thread, uint64_t pid, uint64_t which, uint64_t new,
+                        uint64_t old)
 {
     int64_t result = 0;
 

@@ -23,10 +23,10 @@ struct process;
 struct slot;
 
 enum thread_life {
-    THREAD_FREE,    /* its area may be used again */
+    THREAD_FREE, /* its area may be used again */
     THREAD_RUNS,
-    THREAD_ENDING,  /* left, maybe still on its stack: wait for the handle's SIGNAL_EXITED */
-    THREAD_LEFT,    /* without a handle to ask (the first thread): its area is not used again */
+    THREAD_ENDING, /* left, maybe still on its stack: wait for the handle's SIGNAL_EXITED */
+    THREAD_LEFT,   /* without a handle to ask (the first thread): its area is not used again */
 };
 
 struct thread {
@@ -41,8 +41,8 @@ struct thread {
 
     int32_t tid; /* 0: the process's pid */
     struct process *process;
-    uint64_t mask;     /* blocked signals, bit n - 1 */
-    uint64_t pending;  /* sent to this thread */
+    uint64_t mask;         /* blocked signals, bit n - 1 */
+    uint64_t pending;      /* sent to this thread */
     uint64_t restore_mask; /* sigsuspend, ppoll: what mask was */
     bool restore_mask_set;
     bool restart_deadline_set;
@@ -54,7 +54,7 @@ struct thread {
     uint64_t fs_base, gs_base; /* as last set; without FSGSBASE the truth */
     handle_t handle;           /* HANDLE_NONE: the first thread */
     enum thread_life life;
-    struct thread *next; /* process->threads */
+    struct thread *next;       /* process->threads */
     struct signal_info *infos; /* of pending ones, by signal; NULL until one was sent */
     char name[16];
 };
@@ -65,7 +65,8 @@ _Static_assert(offsetof(struct thread, rsp) == offsetof(struct abi_block, rsp), 
 _Static_assert(offsetof(struct thread, kick) == offsetof(struct abi_block, kick), "");
 _Static_assert(offsetof(struct thread, frame) == offsetof(struct abi_block, frame), "");
 _Static_assert(offsetof(struct thread, number) == offsetof(struct abi_block, personality), "");
-#define THREAD_OFFSET(field, value) _Static_assert(offsetof(struct thread, field) == (value), #field)
+#define THREAD_OFFSET(field, value) \
+    _Static_assert(offsetof(struct thread, field) == (value), #field)
 THREAD_OFFSET(rip, THREAD_RIP);
 THREAD_OFFSET(rflags, THREAD_RFLAGS);
 THREAD_OFFSET(rsp, THREAD_RSP);
@@ -80,7 +81,8 @@ THREAD_OFFSET(frame.rsp, FRAME_RSP);
 #undef THREAD_OFFSET
 _Static_assert(sizeof(struct thread) <= PAGE_SIZE, "a thread's block is one page");
 
-struct clock_scale { /* ns = base + ((tsc - tsc_base) * multiplier >> 32); multiplier 0: ask the kernel */
+struct
+    clock_scale { /* ns = base + ((tsc - tsc_base) * multiplier >> 32); multiplier 0: ask the kernel */
     uint64_t tsc_base, base, multiplier;
 };
 
@@ -111,11 +113,11 @@ struct process {
     struct action actions[LINUX_SIGNALS + 1]; /* by signal; [0] unused */
     uint64_t pending;                         /* taken from procd, not delivered yet */
     uint64_t hinted_ignored, hinted_caught;   /* what procd was told */
-    uint64_t awaited;                         /* signals some thread has asked rt_sigtimedwait for */
+    uint64_t awaited; /* signals some thread has asked rt_sigtimedwait for */
     struct signal_info infos[LINUX_SIGNALS + 1];
 
     struct thread *threads;
-    uint32_t thread_count; /* that run */
+    uint32_t thread_count;   /* that run */
     struct thread *survivor; /* exec: every other thread leaves when it is kicked */
     int64_t start_time;
 

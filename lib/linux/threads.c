@@ -15,7 +15,7 @@
 #include "lib/linux/signal.h"
 #include "lib/linux/user.h"
 
-#define CLONE_THREAD_FLAGS                                                                          \
+#define CLONE_THREAD_FLAGS \
     (LINUX_CLONE_VM | LINUX_CLONE_FS | LINUX_CLONE_FILES | LINUX_CLONE_SIGHAND | LINUX_CLONE_THREAD)
 
 __attribute__((visibility("hidden"))) void personality_thread_entry(void);
@@ -236,7 +236,8 @@ static int64_t set_base(struct thread *thread, bool fs, uint64_t base)
     else
         thread->gs_base = base;
     if (!(thread->process->features & FEATURE_FSGSBASE))
-        return answer(sys_thread_control(HANDLE_SELF, fs ? THREAD_SET_FS : THREAD_SET_GS, base, NULL));
+        return answer(
+            sys_thread_control(HANDLE_SELF, fs ? THREAD_SET_FS : THREAD_SET_GS, base, NULL));
     if (fs)
         __asm__ volatile("wrfsbase %0" : : "r"(base));
     else
@@ -281,7 +282,8 @@ static handle_t thread_handle(struct thread *thread, uint64_t tid)
     return handle;
 }
 
-int64_t linux_sched_setaffinity(struct thread *thread, uint64_t tid, uint64_t length, uint64_t mask_at)
+int64_t linux_sched_setaffinity(struct thread *thread, uint64_t tid, uint64_t length,
+                                uint64_t mask_at)
 {
     handle_t handle = thread_handle(thread, tid);
     uint64_t mask = 0;
@@ -296,7 +298,8 @@ int64_t linux_sched_setaffinity(struct thread *thread, uint64_t tid, uint64_t le
 }
 
 /* The CPUs there are: a narrower mask that was set is the kernel's to know, and it has no call to ask. */
-int64_t linux_sched_getaffinity(struct thread *thread, uint64_t tid, uint64_t length, uint64_t mask_at)
+int64_t linux_sched_getaffinity(struct thread *thread, uint64_t tid, uint64_t length,
+                                uint64_t mask_at)
 {
     struct abi_system_info info;
 

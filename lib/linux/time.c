@@ -38,7 +38,8 @@ int64_t clock_monotonic(const struct process *process)
 
     if (unlikely(!clock->multiplier))
         return sys_clock_get(CLOCK_MONOTONIC_);
-    unsigned __int128 passed = (unsigned __int128)(tsc_read() - clock->tsc_base) * clock->multiplier;
+    unsigned __int128 passed =
+        (unsigned __int128)(tsc_read() - clock->tsc_base) * clock->multiplier;
     return (int64_t)(clock->base + (uint64_t)(passed >> 32));
 }
 
@@ -69,11 +70,12 @@ int64_t time_read(uint64_t address, int64_t *ns)
 
 int64_t time_write(uint64_t address, int64_t ns)
 {
-    /* Two words, written without a copy: clock_gettime is called all the time. */
-    int error = user_put_u64(address, (uint64_t)(ns / NS_PER_SECOND)) |
-                user_put_u64(address + 8, (uint64_t)(ns % NS_PER_SECOND));
+    uint64_t seconds = (uint64_t)ns / (uint64_t)NS_PER_SECOND;
 
-    return error ? -LINUX_EFAULT : 0;
+    return unlikely(
+               user_put_pair(address, seconds, (uint64_t)ns - seconds * (uint64_t)NS_PER_SECOND))
+               ? -LINUX_EFAULT
+               : 0;
 }
 
 int64_t deadline_in(const struct process *process, int64_t ns)
@@ -118,7 +120,7 @@ int64_t linux_clock_gettime(struct thread *thread, uint64_t clock, uint64_t addr
                       ? clock_monotonic(thread->process)
                       : clock_read(thread->process, (int32_t)clock);
 
-    return now < 0 ? now : time_write(address, now);
+    return unlikely(now < 0) ? now : time_write(address, now);
 }
 
 int64_t linux_clock_getres(struct thread *thread, uint64_t clock, uint64_t address)
@@ -248,7 +250,7 @@ int64_t linux_setitimer(struct thread *thread, uint64_t which, uint64_t new, uin
 
     if (which)
         return -LINUX_EINVAL;
-    if (new && user_read(&value, new, sizeof(value)))
+    if (new &&user_read(&value, new, sizeof(value)))
         return -LINUX_EFAULT;
     int64_t first = timeval_ns(&value.value), period = timeval_ns(&value.interval);
     if (first < 0 || period < 0)
