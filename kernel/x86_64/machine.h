@@ -48,7 +48,8 @@ void trap_set_handler(uint8_t vector, void (*handler)(struct abi_frame *frame));
 void syscall_enter(void); /* where SYSCALL goes: not to be called */
 
 /* --- paging.c --- */
-extern paddr_t kernel_root; /* PML4 of the kernel's half; 0 before arch_memory_init */
+extern paddr_t kernel_root;    /* PML4 of the kernel's half; 0 before arch_memory_init */
+extern uint64_t kernel_tables; /* made since; they stay for ever */
 /* A leaf of the kernel's half in the vmap area; with create, tables are made (NULL: no memory). */
 pte_t *kernel_pte(uint64_t address, bool create);
 

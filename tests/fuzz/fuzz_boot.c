@@ -43,8 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     check(reason != NULL && boot.loader != NULL);
     check(boot.range_count <= BOOT_RANGES && (!good || boot.range_count || boot.loader[0] == 'P'));
     for (uint32_t i = 0; i < boot.range_count; i++)
-        check(boot.ranges[i].length && boot.ranges[i].base.value + boot.ranges[i].length >=
-                                           boot.ranges[i].base.value);
+        check(boot.ranges[i].length &&
+              boot.ranges[i].base.value + boot.ranges[i].length >= boot.ranges[i].base.value);
     check(memchr(boot.command_line, 0, sizeof(boot.command_line)) != NULL);
     check(boot.module.value + boot.module_length >= boot.module.value);
     boot_info = boot;
