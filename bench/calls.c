@@ -1,27 +1,10 @@
-/* What single calls cost, in TSC ticks: instructions under `make bench` (-icount). Each figure is the best of a few
- * rounds over a loop; the loop's own cost is taken off. Prints `bench NAME TICKS`.
- */
-#include <inttypes.h>
-#include <stdio.h>
+/* What single calls cost. */
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "lib/sys/syscall.h"
-
-#define ROUNDS 5
-
-static uint64_t ticks(void)
-{
-    uint32_t low, high;
-    __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-    return (uint64_t)high << 32 | low;
-}
-
-static void nothing(void)
-{
-    __asm__ volatile("" : : : "memory");
-}
+#include "bench/bench.h"
 
 /* A call that fails at once in the dispatcher: entry, check, return. */
 static void null_call(void)
@@ -65,26 +48,17 @@ static void pipe_byte(void)
         _exit(1);
 }
 
-static uint64_t measure(void (*call)(void), uint64_t count)
+static void clock_read(void)
 {
-    uint64_t best = UINT64_MAX;
-    for (int round = 0; round < ROUNDS; round++) {
-        uint64_t start = ticks();
-        for (uint64_t i = 0; i < count; i++)
-            call();
-        uint64_t spent = ticks() - start;
-        best = spent < best ? spent : best;
-    }
-    return best / count;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
 }
 
-static const struct {
-    const char *name;
-    void (*call)(void);
-    uint64_t count;
-} figures[] = {
+static const struct figure figures[] = {
     {"native-null-call", null_call, 10000},
     {"getppid", parent_id, 10000},
+    {"clock-gettime", clock_read, 10000},
     {"yield-alone", yield, 10000},
     {"pipe-write-read-1-byte", pipe_byte, 2000},
     {"mmap-touch-munmap", map_touch_unmap, 1000},
@@ -95,9 +69,6 @@ int main(void)
 {
     if (pipe(pipe_ends))
         return 1;
-    uint64_t loop = measure(nothing, 10000);
-    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
-        printf("bench %s %" PRIu64 "\n", figures[i].name,
-               measure(figures[i].call, figures[i].count) - loop);
+    bench_run(figures, ARRAY_SIZE(figures));
     return 0;
 }
