@@ -413,10 +413,6 @@ int64_t sys_thread_exit(uint64_t clear)
     thread_exit(clear);
 }
 
-/* Flags a program may set; the others are as it has them always. */
-#define RFLAGS_USER  UINT64_C(0x250dd5) /* CF PF AF ZF SF TF DF OF RF AC ID */
-#define RFLAGS_FIXED UINT64_C(0x202)
-
 int64_t sys_thread_resume(uaddr_t from)
 {
     struct abi_frame frame;
@@ -426,7 +422,6 @@ int64_t sys_thread_resume(uaddr_t from)
         return error;
     if (frame.rip >= SPACE_END || frame.rsp > SPACE_END)
         return -E_INVALID;
-    frame.rflags = (frame.rflags & RFLAGS_USER) | RFLAGS_FIXED;
     arch_resume_user(&frame);
 }
 
