@@ -143,7 +143,8 @@ static void pass_on(struct thread *thread)
     unlock(&process->lock);
 }
 
-static void stop(struct process *process, int signal)
+/* The thread goes on when the process was continued; what came meanwhile was not announced. */
+static void stop(struct thread *thread, int signal)
 {
     struct abi_command command;
 
@@ -151,8 +152,8 @@ static void stop(struct process *process, int signal)
     command.op = PROC_STOPPED;
     command.flags = COMMAND_RESTARTABLE;
     command.args[0] = (uint64_t)signal;
-    if (proc_command(process, &command) < 0)
-        return; /* nobody who could continue us: go on */
+    if (proc_command(thread->process, &command) >= 0) /* else nobody could continue us: go on */
+        __atomic_store_n(&thread->kick, 1, __ATOMIC_RELAXED);
 }
 
 static void default_action(struct thread *thread, int signal)
@@ -160,7 +161,7 @@ static void default_action(struct thread *thread, int signal)
     if (SIGNAL_MASK(signal) & DEFAULT_IGNORE)
         return;
     if (SIGNAL_MASK(signal) & DEFAULT_STOP)
-        stop(thread->process, signal);
+        stop(thread, signal);
     else
         process_exit(thread->process, (uint32_t)signal);
 }
@@ -497,7 +498,7 @@ static int64_t send_self(struct thread *thread, int signal, const struct signal_
     if (signal == LINUX_SIGKILL)
         process_exit(process, LINUX_SIGKILL);
     if (signal == LINUX_SIGSTOP) {
-        stop(process, signal);
+        stop(thread, signal);
         return 0;
     }
     lock(&process->lock);
