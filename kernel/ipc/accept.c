@@ -273,6 +273,10 @@ static int64_t accept(struct port *port, uaddr_t to, uaddr_t buffer, uint64_t si
         uint32_t generation;
 
         lock_acquire(&port->lock);
+        if (unlikely(port->closed)) { /* and server is gone */
+            lock_release(&port->lock);
+            return -E_CLOSED;
+        }
         if (!find_work(port, server, &message, &command, &closed, &finished)) {
             if (deadline == 0) {
                 lock_release(&port->lock);

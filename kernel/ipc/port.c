@@ -138,8 +138,9 @@ int server_get(struct port *port, struct process *process, struct server **resul
 
     lock_acquire(&process->lock);
     lock_acquire(&port->lock);
+    bool closed = port->closed;
     *result = server_find(port, process); /* another thread of the process may have come first */
-    if (!*result) {
+    if (!*result && !closed) {
         *result = server;
         list_append(&port->servers, &server->port_link);
         list_append(&process->servers, &server->process_link);
@@ -153,7 +154,7 @@ int server_get(struct port *port, struct process *process, struct server **resul
         object_put(&port->object);
         cache_free(&server_cache, server);
     }
-    return 0;
+    return closed ? -E_CLOSED : 0;
 }
 
 /* Port locked. Commands go back to their callers, files are lost. */
@@ -173,6 +174,7 @@ static void server_drain(struct port *port, struct server *server)
     }
 }
 
+/* It is on its process's list no more. */
 static void server_gone(struct server *server)
 {
     struct port *port = server->port;
@@ -235,10 +237,37 @@ int port_new(struct port **result)
     return 0;
 }
 
-/* No handle and no namespace names it any more: nobody can serve it again. */
+/* Takes one server off its process's list, for server_gone; false: there is none left. */
+static bool take_server(struct port *port, struct server **server)
+{
+    lock_acquire(&port->lock);
+    *server = list_first(&port->servers, struct server, port_link);
+    struct process *process = *server ? (*server)->process : NULL;
+    if (process)
+        object_get(&process->object); /* it is not gone while its server is on the list */
+    lock_release(&port->lock);
+    if (!process)
+        return false;
+
+    struct server *mine = NULL;
+
+    lock_acquire(&process->lock);
+    list_for_each(struct server, other, &process->servers, process_link)
+        if (other == *server)
+            mine = other;
+    if (mine)
+        list_remove(&mine->process_link);
+    lock_release(&process->lock);
+    object_put(&process->object);
+    *server = mine;
+    return true;
+}
+
+/* No handle and no namespace names it any more: nobody can serve it again. Those that sleep in accept leave it. */
 void port_closed(struct object *object)
 {
     struct port *port = container_of(object, struct port, object);
+    struct server *last;
     struct command *command;
 
     lock_acquire(&port->lock);
@@ -253,6 +282,17 @@ void port_closed(struct object *object)
     }
     lock_release(&port->lock);
     notify_port_closed(port);
+
+    lock_acquire(&port->notify_lock);
+    while (!list_empty(&port->workers))
+        port_wake_worker_locked(port, NULL);
+    lock_release(&port->notify_lock);
+    while (take_server(port, &last)) {
+        if (last)
+            server_gone(last);
+        else
+            arch_spin_wait(); /* its dying process has it in hand */
+    }
 }
 
 void port_destroy(struct object *object)
