@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/syscall.h"
+
 static const struct abi_startup *startup_block(void)
 {
     return (const struct abi_startup *)STARTUP_ADDRESS;
@@ -36,6 +38,21 @@ handle_t startup_handle(const char *name)
         if (*rest == '\0')
             return handle;
     return HANDLE_NONE;
+}
+
+void *startup_keep(size_t length)
+{
+    struct abi_map map = {
+        .length = length,
+        .memory = startup_handle("keep"),
+        .protection = PROT_READ_ | PROT_WRITE_,
+        .flags = MAP_SHARED_,
+    };
+    if (map.memory == HANDLE_NONE ||
+        sys_memory_op(map.memory, MEMORY_OP_SIZE, 0, 0, NULL) < (int64_t)length)
+        return NULL;
+    int64_t address = sys_space_map(HANDLE_SELF, &map);
+    return address < 0 ? NULL : (void *)address;
 }
 
 handle_t startup_require(const char *name)

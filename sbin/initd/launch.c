@@ -161,7 +161,15 @@ static int64_t add_terminal(struct parcel *parcel, handle_t terminal)
     return 0;
 }
 
-static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *conf, handle_t terminal)
+static int64_t add_keep(struct parcel *parcel, handle_t keep)
+{
+    int64_t result =
+        keep == HANDLE_NONE ? 0 : add_copy(parcel, keep, ALL_RIGHTS & ~RIGHT_EXECUTE, "", "keep");
+    return result < 0 ? complain(parcel->who, "keep", result) : 0;
+}
+
+static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *conf,
+                           const struct launch_extra *extra)
 {
     int64_t result = add_ports(parcel, conf);
     if (result >= 0)
@@ -175,7 +183,9 @@ static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *con
     if (result >= 0)
         result = add_proc(parcel, conf);
     if (result >= 0)
-        result = add_terminal(parcel, terminal);
+        result = add_terminal(parcel, extra->terminal);
+    if (result >= 0)
+        result = add_keep(parcel, extra->keep);
     for (uint32_t i = 0; i < parcel->count; i++)
         parcel->handles[i].name = parcel->names[i];
     return result;
@@ -205,7 +215,7 @@ static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parc
     return result;
 }
 
-int64_t launch(const struct service_conf *conf, handle_t terminal, handle_t *process)
+int64_t launch(const struct service_conf *conf, const struct launch_extra *extra, handle_t *process)
 {
     struct parcel parcel = {.who = conf->name};
     struct spawn_program program;
@@ -217,7 +227,7 @@ int64_t launch(const struct service_conf *conf, handle_t terminal, handle_t *pro
     if (result < 0) {
         complain(conf->name, conf->program, result);
     } else {
-        result = parcel_fill(&parcel, conf, terminal);
+        result = parcel_fill(&parcel, conf, extra);
         if (result >= 0)
             result = parcel_spawn(conf, &parcel, namespace, &program, process);
         spawn_program_close(&program);

@@ -7,6 +7,12 @@
 /* initd's handle of that name (startup.h), of which others get copies. */
 handle_t launch_own(const char *name);
 
-/* *process: suspended, not yet in procd. terminal: becomes descriptors 0, 1 and 2 (HANDLE_NONE: output goes to the
- * log); the caller keeps it. 0 or -E_*, with the cause on the log. Any thread. */
-MUST_CHECK int64_t launch(const struct service_conf *conf, handle_t terminal, handle_t *process);
+/* What a program gets besides; the caller keeps the handles. HANDLE_NONE: nothing. */
+struct launch_extra {
+    handle_t terminal; /* descriptors 0, 1 and 2; without it output goes to the log */
+    handle_t keep;     /* memory: "keep" */
+};
+
+/* *process: suspended, not yet in procd. 0 or -E_*, with the cause on the log. Any thread. */
+MUST_CHECK int64_t launch(const struct service_conf *conf, const struct launch_extra *extra,
+                          handle_t *process);

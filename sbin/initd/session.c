@@ -96,8 +96,9 @@ static void session_wait(struct session *session, handle_t process)
 
 static int64_t session_run(struct session *session, handle_t terminal)
 {
+    const struct launch_extra extra = {.terminal = terminal, .keep = HANDLE_NONE};
     handle_t process;
-    int64_t result = launch(&session->conf, terminal, &process);
+    int64_t result = launch(&session->conf, &extra, &process);
     if (result < 0)
         return result;
     int64_t pid = posix_adopt(process, PROC_LEADER);

@@ -34,6 +34,7 @@ struct unit {
     struct service_conf conf;
     enum state state;
     handle_t process;
+    handle_t keep; /* memory that outlives the process */
     int64_t started_at;
     int64_t due; /* when STARTING is late, or PAUSED is over */
     uint32_t pause_ms;
@@ -130,9 +131,10 @@ static void unit_adopt(const struct unit *unit)
 static void unit_start(struct unit *unit, size_t index)
 {
     const struct protocol *proc = protocol_find("proc");
+    const struct launch_extra extra = {.terminal = HANDLE_NONE, .keep = unit->keep};
     unit->started_at = now();
     unit->starts++;
-    int64_t result = launch(&unit->conf, HANDLE_NONE, &unit->process);
+    int64_t result = launch(&unit->conf, &extra, &unit->process);
     if (result >= 0)
         result = sys_port_bind(port, unit->process, SIGNAL_EXITED, KEY_EXIT | index, BIND_ONCE);
     if (result >= 0) {
@@ -321,6 +323,18 @@ static void unit_protocols(const struct unit *unit, size_t index)
     }
 }
 
+static void unit_keep(struct unit *unit)
+{
+    if (unit->conf.keep == 0)
+        return;
+    int64_t memory = sys_memory_create(unit->conf.keep, 0);
+    if (memory < 0)
+        fprintf(stderr, "%s: nothing to keep its state in: %s\n", unit->conf.name,
+                error_text(memory));
+    else
+        unit->keep = (handle_t)memory;
+}
+
 static void unit_add(const char *name)
 {
     if (unit_find(name)) {
@@ -335,9 +349,10 @@ static void unit_add(const char *name)
         free(unit);
         return;
     }
-    unit->process = HANDLE_NONE;
+    unit->process = unit->keep = HANDLE_NONE;
     units[unit_count++] = unit;
     unit_protocols(unit, unit_count - 1);
+    unit_keep(unit);
 }
 
 static void dependencies_check(void)

@@ -57,6 +57,8 @@ static int64_t set_attributes(struct terminal *terminal, struct command *command
     return 0;
 }
 
+static void keep(struct terminal *terminal);
+
 /* args[1] != 0: tcdrain. A break is not sent: the line has nobody who listens for it. */
 static int64_t send_break(struct terminal *terminal, struct command *command)
 {
@@ -82,8 +84,10 @@ void control_drained(struct terminal *terminal)
         }
         held_return(held, 0, 0, NULL, 0);
     }
-    if (changed)
-        terminal_changed(terminal);
+    if (!changed)
+        return;
+    keep(terminal);
+    terminal_changed(terminal);
 }
 
 static int64_t flow(struct terminal *terminal, struct command *command)
@@ -244,10 +248,28 @@ static const struct {
     {TTY_GET_SESSION, get_session},
 };
 
+/* A half-written copy is not valid: who died in between is followed by one that begins anew. */
+static void keep(struct terminal *terminal)
+{
+    struct terminal_kept *kept = terminal->kept;
+    if (!kept)
+        return;
+    __atomic_store_n(&kept->valid, 0, __ATOMIC_RELEASE);
+    kept->session = terminal->session;
+    kept->foreground = terminal->foreground;
+    kept->size = terminal->size;
+    kept->attributes = terminal->line.attributes;
+    __atomic_store_n(&kept->valid, TERMINAL_KEPT, __ATOMIC_RELEASE);
+}
+
 int64_t terminal_control(struct terminal *terminal, struct command *command)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(controls); i++)
-        if (controls[i].code == command->message.args[0])
-            return controls[i].handle(terminal, command);
+    for (size_t i = 0; i < ARRAY_SIZE(controls); i++) {
+        if (controls[i].code != command->message.args[0])
+            continue;
+        int64_t result = controls[i].handle(terminal, command);
+        keep(terminal);
+        return result;
+    }
     return -E_NOT_TERMINAL;
 }

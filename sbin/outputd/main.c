@@ -199,7 +199,7 @@ int main(void)
         .deadline = tty_deadline,
         .expired = tty_expired,
     };
-    terminal_init(&terminal, port, serial_output);
+    terminal_init(&terminal, port, startup_keep(sizeof(struct terminal_kept)), serial_output);
     session_start();
     serial_prepare(port);
     fprintf(stderr, "cannot serve: %s\n", error_text(service_run(&service, 1)));

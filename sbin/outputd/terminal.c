@@ -14,7 +14,7 @@
 #define PIECE           4096u
 #define WRITABLE_ROOM   1024u /* so much room makes a terminal writable for poll */
 
-void terminal_init(struct terminal *terminal, handle_t port,
+void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kept *kept,
                    void (*output_ready)(struct terminal *terminal))
 {
     memset(terminal, 0, sizeof(*terminal));
@@ -26,6 +26,13 @@ void terminal_init(struct terminal *terminal, handle_t port,
     terminal->port = port;
     terminal->size = (struct tty_size){.rows = 24, .columns = 80};
     terminal->output_ready = output_ready;
+    terminal->kept = kept;
+    if (kept && kept->valid == TERMINAL_KEPT) {
+        terminal->session = kept->session;
+        terminal->foreground = kept->foreground;
+        terminal->size = kept->size;
+        line_set_attributes(&terminal->line, &kept->attributes);
+    }
 }
 
 /* How many bytes a read waits for. */

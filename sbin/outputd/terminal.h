@@ -13,6 +13,16 @@
 #include "lib/sys/service.h"
 #include "sbin/outputd/line.h"
 
+/* What must survive outputd: it lies in memory that initd keeps. */
+struct terminal_kept {
+    uint32_t valid; /* TERMINAL_KEPT: the rest was written */
+    int32_t session, foreground;
+    struct tty_size size;
+    struct tty_attributes attributes;
+};
+
+#define TERMINAL_KEPT 0x74747931u
+
 struct terminal {
     struct line line;
     handle_t port;
@@ -23,6 +33,7 @@ struct terminal {
     struct list writes; /* struct held, in order */
     struct list drains; /* struct held */
     uint32_t ready;     /* SIGNAL_* last published */
+    struct terminal_kept *kept; /* NULL: nothing survives */
     void (*output_ready)(struct terminal *terminal); /* the device should look for output */
 };
 
@@ -33,7 +44,8 @@ struct terminal_file {
     uint64_t id;
 };
 
-void terminal_init(struct terminal *terminal, handle_t port,
+/* kept: what a predecessor left (or zeros); may be NULL. */
+void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kept *kept,
                    void (*output_ready)(struct terminal *terminal));
 
 int64_t terminal_open(struct terminal *terminal, struct command *command);

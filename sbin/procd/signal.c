@@ -57,6 +57,8 @@ static void process_continue(struct table *table, struct process *process)
     process->report_stop = false;
     process->report_continue = true;
     kernel_resume(process);
+    if (process->pending & ~process->blocked) /* what came while it was stopped */
+        kernel_kick(process);
     parent_notify(table, process, CHILD_CONTINUED, SIGNAL_CONTINUE);
     wait_changed(table, process);
 }
