@@ -252,7 +252,6 @@ void process_forked(struct thread *thread, uint64_t pid)
     thread->tid = 0;
     thread->handle = HANDLE_NONE; /* of the parent's thread; the kernel's copy is of no use */
     thread->pending = 0;
-    thread->kick = 0;
     thread->full = 1;
     thread->frame.rax = 0;
     threads_only(thread);
