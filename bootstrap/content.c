@@ -32,5 +32,6 @@ void content_destroy(uint8_t *data, uint64_t size, handle_t memory)
 
 void content_seal(uint8_t *data, uint64_t size)
 {
-    sys_ignore(sys_space_protect(HANDLE_SELF, (uintptr_t)data, ALIGN_UP(size, PAGE_SIZE), PROT_READ_));
+    sys_ignore(
+        sys_space_protect(HANDLE_SELF, (uintptr_t)data, ALIGN_UP(size, PAGE_SIZE), PROT_READ_));
 }

@@ -49,16 +49,15 @@ static size_t header_skip(const uint8_t *packed, size_t end)
     return at < end ? at : 0;
 }
 
-static const char *inflate(const uint8_t *packed, size_t packed_length, uint8_t *data, size_t length,
-                           uint32_t checksum)
+static const char *inflate(const uint8_t *packed, size_t packed_length, uint8_t *data,
+                           size_t length, uint32_t checksum)
 {
     struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
     size_t used, made;
     if (!decompressor)
         return "no memory to inflate the archive";
-    enum libdeflate_result result =
-        libdeflate_deflate_decompress_ex(decompressor, packed, packed_length, data, length, &used,
-                                         &made);
+    enum libdeflate_result result = libdeflate_deflate_decompress_ex(
+        decompressor, packed, packed_length, data, length, &used, &made);
     libdeflate_free_decompressor(decompressor);
     if (result == LIBDEFLATE_INSUFFICIENT_SPACE)
         return "the archive is corrupt or truncated: it inflates to more than it states";

@@ -167,8 +167,10 @@ static void init_start(const struct tree *tree, handle_t port)
     static struct init init;
     struct spawn_program image;
     struct spawn_handle handles[5];
-    struct spawn spawn = {
-        .argv = init.argv, .environment = init.environment, .handles = handles, .flags = SPAWN_SELF};
+    struct spawn spawn = {.argv = init.argv,
+                          .environment = init.environment,
+                          .handles = handles,
+                          .flags = SPAWN_SELF};
     const uint32_t memory_rights = RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER;
     handle_t process;
 

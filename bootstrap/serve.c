@@ -191,8 +191,8 @@ static int64_t initfs_map(void *context, struct command *command)
         return -E_INVALID;
     if (args[0] >= node->size)
         return -E_RANGE;
-    result = sys_handle_duplicate(node->memory, RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE |
-                                                    RIGHT_TRANSFER);
+    result = sys_handle_duplicate(node->memory,
+                                  RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
     if (result < 0)
         return result;
     command->reply.handles[0] = (handle_t)result;
@@ -253,12 +253,12 @@ static int64_t initfs_change(void *context, struct command *command)
 }
 
 static command_handler *const operations[SERVICE_OPERATIONS] = {
-    [OP_OPEN] = initfs_open,         [OP_READ] = initfs_read,     [OP_WRITE] = initfs_change,
-    [OP_STAT] = initfs_stat,         [OP_LIST] = initfs_list,     [OP_TRUNCATE] = initfs_change,
-    [OP_SYNC] = initfs_sync,         [OP_MAP] = initfs_map,       [OP_READLINK] = initfs_readlink,
-    [OP_UNLINK] = initfs_change,     [OP_MKDIR] = initfs_make,    [OP_RENAME] = initfs_change,
-    [OP_SYMLINK] = initfs_make,      [OP_LINK] = initfs_change,   [OP_CHMOD] = initfs_change,
-    [OP_CHOWN] = initfs_change,      [OP_UTIME] = initfs_change,  [OP_STATFS] = initfs_statfs,
+    [OP_OPEN] = initfs_open,     [OP_READ] = initfs_read,    [OP_WRITE] = initfs_change,
+    [OP_STAT] = initfs_stat,     [OP_LIST] = initfs_list,    [OP_TRUNCATE] = initfs_change,
+    [OP_SYNC] = initfs_sync,     [OP_MAP] = initfs_map,      [OP_READLINK] = initfs_readlink,
+    [OP_UNLINK] = initfs_change, [OP_MKDIR] = initfs_make,   [OP_RENAME] = initfs_change,
+    [OP_SYMLINK] = initfs_make,  [OP_LINK] = initfs_change,  [OP_CHMOD] = initfs_change,
+    [OP_CHOWN] = initfs_change,  [OP_UTIME] = initfs_change, [OP_STATFS] = initfs_statfs,
 };
 
 int64_t initfs_serve(const struct tree *tree, handle_t port, unsigned threads)

@@ -17,7 +17,8 @@ static int name_compare(const struct node *node, const char *name, size_t length
 }
 
 /* The index of the child, or of where it would be inserted (*found tells). */
-static uint32_t child_find(const struct node *directory, const char *name, size_t length, bool *found)
+static uint32_t child_find(const struct node *directory, const char *name, size_t length,
+                           bool *found)
 {
     uint32_t low = 0, high = directory->child_count;
     *found = false;
@@ -179,7 +180,8 @@ static const char *link_fill(struct node *node, const struct tar_entry *entry)
 }
 
 /* A hard link shows the same bytes: the archive cannot change, so nothing else is shared. */
-static const char *hard_link_fill(struct tree *tree, struct node *node, const struct tar_entry *entry)
+static const char *hard_link_fill(struct tree *tree, struct node *node,
+                                  const struct tar_entry *entry)
 {
     struct walk walk;
     int64_t result = tree_walk(tree, entry->link, entry->link_length, 0, &walk);

@@ -236,8 +236,8 @@ static int header_parse(struct tar_reader *reader, const struct header *header,
     int result = numbers_parse(reader, header, entry);
     if (result < 0)
         return result;
-    bool extension = header->type == 'L' || header->type == 'K' || header->type == 'x' ||
-                     header->type == 'g';
+    bool extension =
+        header->type == 'L' || header->type == 'K' || header->type == 'x' || header->type == 'g';
     if (!extension && reader->extra.has_size)
         entry->size = reader->extra.size;
     if (header->type >= '1' && header->type <= '6')

@@ -37,7 +37,8 @@ static char *word_take(char *line, size_t length, size_t *at)
 }
 
 /* The words of one line (without its newline, whose place may be written to). */
-static int line_split(struct conf_reader *reader, char *line, size_t length, char **words, size_t room)
+static int line_split(struct conf_reader *reader, char *line, size_t length, char **words,
+                      size_t room)
 {
     size_t at = 0, count = 0;
     if (memchr(line, '\0', length))

@@ -141,8 +141,7 @@ int64_t file_memory(handle_t file, handle_t *memory, uint64_t *offset, uint64_t 
         return result;
     if (stat.type == FILE_DIRECTORY)
         return -E_IS_DIRECTORY;
-    struct abi_command command = {
-        .op = OP_MAP, .args = {0, stat.size, PROT_READ_ | PROT_EXECUTE_}};
+    struct abi_command command = {.op = OP_MAP, .args = {0, stat.size, PROT_READ_ | PROT_EXECUTE_}};
     result = file_command(file, &command);
     *size = stat.size;
     if (result == -E_NOT_SUPPORTED || result == -E_NO_CALL) {

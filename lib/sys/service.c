@@ -39,8 +39,7 @@ static bool command_serve(struct service *service, struct command *command, cons
     memset(&command->reply, 0, sizeof(command->reply));
     command->reply.token = message->token;
     command_handler *handler = operation_find(service, message->op);
-    int64_t status =
-        handler ? handler(service->context, command) : missing_operation(command);
+    int64_t status = handler ? handler(service->context, command) : missing_operation(command);
     for (uint32_t i = 0; i < message->handle_count && i < COMMAND_HANDLES; i++)
         handle_drop(message->handles[i]);
     if (status == COMMAND_HELD)
@@ -90,7 +89,8 @@ static void reply_return(struct service *service, struct command *command)
     if (command->message.op == OP_OPEN && service->closed && reply->status == 0 &&
         !reply->handle_count)
         service->closed(service->context, reply->values[0]);
-    if (result != -E_CANCELLED) /* the reply itself was refused: the caller must not wait for ever */
+    if (result !=
+        -E_CANCELLED) /* the reply itself was refused: the caller must not wait for ever */
         command_return_value(service->port, reply->token, result, 0);
 }
 
@@ -102,8 +102,7 @@ static int64_t service_loop(struct service *service)
     int64_t result = buffer && command ? 0 : -E_NO_MEMORY;
     bool answer = false;
     while (result != -E_NO_MEMORY) {
-        int64_t deadline =
-            service->deadline ? service->deadline(service->context) : DEADLINE_NEVER;
+        int64_t deadline = service->deadline ? service->deadline(service->context) : DEADLINE_NEVER;
         command->port = service->port;
         if (answer && reply_owns(service, command)) {
             reply_return(service, command);

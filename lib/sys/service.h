@@ -42,7 +42,7 @@ typedef int64_t command_handler(void *context, struct command *command);
 /* The shared operations have numbers below SERVICE_COMMON, a protocol's own start at OP_PROTOCOL. */
 #define SERVICE_COMMON     32
 #define SERVICE_OPERATIONS 64
-#define SERVICE_INDEX(op)                                                                          \
+#define SERVICE_INDEX(op) \
     ((int)(op) < (int)OP_PROTOCOL ? (int)(op) : SERVICE_COMMON + (int)(op) - (int)OP_PROTOCOL)
 
 struct service {
@@ -55,7 +55,7 @@ struct service {
     int64_t (*deadline)(void *context); /* when `expired` is due; DEADLINE_NEVER: not */
     void (*expired)(void *context);
     void (*interrupted)(void *context); /* a kick reached the thread that accepts */
-    size_t buffer_size; /* for what comes along with a command; 0: 64 KiB */
+    size_t buffer_size;                 /* for what comes along with a command; 0: 64 KiB */
 };
 
 /* Serves with this many threads, the caller among them. Returns only when the port fails: -E_*. */

@@ -12,9 +12,9 @@
 #include "lib/sys/entropy.h"
 #include "lib/sys/file.h"
 
-#define MAPS_MAX      64u
-#define TEMPORARY_MAX 16u
-#define PIE_BASE      UINT64_C(0x555555554000) /* where Linux puts them */
+#define MAPS_MAX        64u
+#define TEMPORARY_MAX   16u
+#define PIE_BASE        UINT64_C(0x555555554000) /* where Linux puts them */
 #define HWCAP2_FSGSBASE 2u
 
 struct builder {
@@ -106,8 +106,9 @@ static int64_t memory_with(struct builder *builder, const void *bytes, size_t le
 }
 
 /* Whole pages come straight from the file; the page where the file part ends and zeros begin is a copy. */
-static int64_t segment_map(struct builder *builder, const struct elf_segment *segment, uint64_t bias,
-                           const struct view *view, handle_t memory, uint64_t memory_offset)
+static int64_t segment_map(struct builder *builder, const struct elf_segment *segment,
+                           uint64_t bias, const struct view *view, handle_t memory,
+                           uint64_t memory_offset)
 {
     uint64_t start = segment->address + bias;
     uint64_t file_end = start + segment->file_length, end = start + segment->memory_length;
@@ -123,7 +124,8 @@ static int64_t segment_map(struct builder *builder, const struct elf_segment *se
     if (result >= 0 && file_end > copied && segment->file_length) {
         handle_t tail;
         uint64_t tail_offset = ALIGN_DOWN(segment->offset, PAGE_SIZE) + (copied - page);
-        result = memory_with(builder, view->bytes + tail_offset, file_end - copied, PAGE_SIZE, &tail);
+        result =
+            memory_with(builder, view->bytes + tail_offset, file_end - copied, PAGE_SIZE, &tail);
         if (result >= 0)
             result = map_add(builder, copied, copied + PAGE_SIZE, tail, 0, segment->protection, 0);
         copied += PAGE_SIZE;
@@ -166,9 +168,8 @@ static int64_t personality_map(struct builder *builder, handle_t image, struct a
         memcpy(&header, view.bytes + segment.offset, sizeof(header));
         exec->personality = header.personality;
         exec->entry = header.start;
-        result = header.magic == PERSONALITY_MAGIC
-                     ? elf_map(builder, &elf, 0, &view, image, 0)
-                     : -E_BAD_FORMAT;
+        result = header.magic == PERSONALITY_MAGIC ? elf_map(builder, &elf, 0, &view, image, 0)
+                                                   : -E_BAD_FORMAT;
     }
     if (result >= 0)
         result = map_add(builder, PERSONALITY_AREAS + PAGE_SIZE,
@@ -205,8 +206,8 @@ static void hardware_describe(struct linux_start *start)
 }
 
 /* The stack: argc and all above it in memory of its own, anonymous pages below. *rsp: the program's. */
-static int64_t stack_map(struct builder *builder, const struct spawn *spawn, struct linux_start *start,
-                         uint64_t *rsp)
+static int64_t stack_map(struct builder *builder, const struct spawn *spawn,
+                         struct linux_start *start, uint64_t *rsp)
 {
     size_t argument_bytes = strings_length(spawn->argv, &start->argument_count);
     size_t all_bytes =
@@ -317,8 +318,9 @@ static int64_t startup_finish(const struct spawn *spawn, handle_t thread, handle
     return result < 0 ? result : sys_memory_op(memory, MEMORY_OP_WRITE, 0, length, startup);
 }
 
-static int64_t process_fill(const struct spawn *spawn, struct builder *builder, struct abi_exec *exec,
-                            handle_t process, struct abi_startup *startup, size_t length)
+static int64_t process_fill(const struct spawn *spawn, struct builder *builder,
+                            struct abi_exec *exec, handle_t process, struct abi_startup *startup,
+                            size_t length)
 {
     handle_t memory, *handles, *values;
     int64_t result = memory_with(builder, startup, length, ALIGN_UP(length, PAGE_SIZE), &memory);
@@ -359,8 +361,9 @@ static int64_t process_fill(const struct spawn *spawn, struct builder *builder, 
     return result;
 }
 
-static int64_t process_start(const struct spawn *spawn, struct builder *builder, struct abi_exec *exec,
-                             struct abi_startup *startup, size_t length, handle_t *process)
+static int64_t process_start(const struct spawn *spawn, struct builder *builder,
+                             struct abi_exec *exec, struct abi_startup *startup, size_t length,
+                             handle_t *process)
 {
     struct abi_process_create create = {
         .name = (uintptr_t)spawn->name,

@@ -35,15 +35,16 @@ struct spawn_handle {
 struct spawn {
     const char *name; /* of the process; cut at PROCESS_NAME_MAX */
     struct spawn_program program;
-    handle_t image; /* memory: linux.elf, from offset 0 on. Not given to the child unless listed in handles */
-    handle_t namespace; /* the child's; HANDLE_SELF: the caller's own, shared */
-    const char *cwd;    /* URI of a directory; NULL: "fs:///" */
-    char *const *argv;  /* NULL-terminated, at least one */
+    handle_t
+        image; /* memory: linux.elf, from offset 0 on. Not given to the child unless listed in handles */
+    handle_t namespace;       /* the child's; HANDLE_SELF: the caller's own, shared */
+    const char *cwd;          /* URI of a directory; NULL: "fs:///" */
+    char *const *argv;        /* NULL-terminated, at least one */
     char *const *environment; /* NULL-terminated; NULL: none */
     const struct spawn_handle *handles;
     uint32_t handle_count;
-    uint32_t priority;  /* of the first thread: THREAD_PRIORITY's value; 0: fair */
-    uint32_t flags;     /* EXEC_SUSPENDED: the caller resumes by process_control; SPAWN_SELF */
+    uint32_t priority; /* of the first thread: THREAD_PRIORITY's value; 0: fair */
+    uint32_t flags;    /* EXEC_SUSPENDED: the caller resumes by process_control; SPAWN_SELF */
 };
 
 #define SPAWN_SELF 0x100u /* the child is given a handle to itself, "self" */

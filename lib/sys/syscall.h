@@ -43,52 +43,80 @@ static inline int64_t syscall_raw3(uint32_t number, uint64_t a, uint64_t b, uint
 }
 
 /* SYS_HANDLE_IS(object, with, without): `without` for NONE, `with` for every real object. */
-#define SYS_PROBE_NONE                      ~, SYS_WITHOUT
-#define SYS_SECOND(first, second, ...)      second
-#define SYS_EXPAND_SECOND(...)              SYS_SECOND(__VA_ARGS__)
-#define SYS_SELECT(object)                  SYS_EXPAND_SECOND(SYS_PROBE_##object, SYS_WITH, ~)
-#define SYS_WITH(n)                         SYS_WITH_##n
-#define SYS_WITHOUT(n)                      SYS_WITHOUT_##n
-#define SYS_APPLY(choice, n)                choice(n)
-#define SYS_VARIANT(object, n)              SYS_APPLY(SYS_SELECT(object), n)
-#define SYS_CALL(variant, ...)              variant(__VA_ARGS__)
-#define SYS_FUNCTION(name, ...)             static inline MUST_CHECK int64_t sys_##name(__VA_ARGS__)
-#define SYS_U(value)                        ((uint64_t)(value))
+#define SYS_PROBE_NONE                 ~, SYS_WITHOUT
+#define SYS_SECOND(first, second, ...) second
+#define SYS_EXPAND_SECOND(...)         SYS_SECOND(__VA_ARGS__)
+#define SYS_SELECT(object)             SYS_EXPAND_SECOND(SYS_PROBE_##object, SYS_WITH, ~)
+#define SYS_WITH(n)                    SYS_WITH_##n
+#define SYS_WITHOUT(n)                 SYS_WITHOUT_##n
+#define SYS_APPLY(choice, n)           choice(n)
+#define SYS_VARIANT(object, n)         SYS_APPLY(SYS_SELECT(object), n)
+#define SYS_CALL(variant, ...)         variant(__VA_ARGS__)
+#define SYS_FUNCTION(name, ...)        static inline MUST_CHECK int64_t sys_##name(__VA_ARGS__)
+#define SYS_U(value)                   ((uint64_t)(value))
 
-#define SYS_WITHOUT_0(number, name) \
-    SYS_FUNCTION(name, void) { return syscall_raw3(number, 0, 0, 0); }
-#define SYS_WITHOUT_1(number, name, t1, n1) \
-    SYS_FUNCTION(name, t1 n1) { return syscall_raw3(number, SYS_U(n1), 0, 0); }
-#define SYS_WITHOUT_2(number, name, t1, n1, t2, n2) \
-    SYS_FUNCTION(name, t1 n1, t2 n2) { return syscall_raw3(number, SYS_U(n1), SYS_U(n2), 0); }
-#define SYS_WITHOUT_3(number, name, t1, n1, t2, n2, t3, n3) \
-    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3) \
-    { return syscall_raw3(number, SYS_U(n1), SYS_U(n2), SYS_U(n3)); }
-#define SYS_WITHOUT_4(number, name, t1, n1, t2, n2, t3, n3, t4, n4) \
-    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3, t4 n4) \
-    { return syscall_raw(number, SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), 0, 0); }
-#define SYS_WITHOUT_5(number, name, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5) \
-    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3, t4 n4, t5 n5) \
-    { return syscall_raw(number, SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), SYS_U(n5), 0); }
+#define SYS_WITHOUT_0(number, name)           \
+    SYS_FUNCTION(name, void)                  \
+    {                                         \
+        return syscall_raw3(number, 0, 0, 0); \
+    }
+#define SYS_WITHOUT_1(number, name, t1, n1)           \
+    SYS_FUNCTION(name, t1 n1)                         \
+    {                                                 \
+        return syscall_raw3(number, SYS_U(n1), 0, 0); \
+    }
+#define SYS_WITHOUT_2(number, name, t1, n1, t2, n2)           \
+    SYS_FUNCTION(name, t1 n1, t2 n2)                          \
+    {                                                         \
+        return syscall_raw3(number, SYS_U(n1), SYS_U(n2), 0); \
+    }
+#define SYS_WITHOUT_3(number, name, t1, n1, t2, n2, t3, n3)           \
+    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3)                           \
+    {                                                                 \
+        return syscall_raw3(number, SYS_U(n1), SYS_U(n2), SYS_U(n3)); \
+    }
+#define SYS_WITHOUT_4(number, name, t1, n1, t2, n2, t3, n3, t4, n4)                   \
+    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3, t4 n4)                                    \
+    {                                                                                 \
+        return syscall_raw(number, SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), 0, 0); \
+    }
+#define SYS_WITHOUT_5(number, name, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5)                   \
+    SYS_FUNCTION(name, t1 n1, t2 n2, t3 n3, t4 n4, t5 n5)                                     \
+    {                                                                                         \
+        return syscall_raw(number, SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), SYS_U(n5), 0); \
+    }
 
-#define SYS_WITH_0(number, name) \
-    SYS_FUNCTION(name, handle_t handle) { return syscall_raw3(number, SYS_U(handle), 0, 0); }
-#define SYS_WITH_1(number, name, t1, n1) \
-    SYS_FUNCTION(name, handle_t handle, t1 n1) \
-    { return syscall_raw3(number, SYS_U(handle), SYS_U(n1), 0); }
-#define SYS_WITH_2(number, name, t1, n1, t2, n2) \
-    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2) \
-    { return syscall_raw3(number, SYS_U(handle), SYS_U(n1), SYS_U(n2)); }
-#define SYS_WITH_3(number, name, t1, n1, t2, n2, t3, n3) \
-    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3) \
-    { return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), 0, 0); }
-#define SYS_WITH_4(number, name, t1, n1, t2, n2, t3, n3, t4, n4) \
-    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3, t4 n4) \
-    { return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), 0); }
-#define SYS_WITH_5(number, name, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5) \
-    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3, t4 n4, t5 n5) \
-    { return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), \
-                         SYS_U(n5)); }
+#define SYS_WITH_0(number, name)                          \
+    SYS_FUNCTION(name, handle_t handle)                   \
+    {                                                     \
+        return syscall_raw3(number, SYS_U(handle), 0, 0); \
+    }
+#define SYS_WITH_1(number, name, t1, n1)                          \
+    SYS_FUNCTION(name, handle_t handle, t1 n1)                    \
+    {                                                             \
+        return syscall_raw3(number, SYS_U(handle), SYS_U(n1), 0); \
+    }
+#define SYS_WITH_2(number, name, t1, n1, t2, n2)                          \
+    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2)                     \
+    {                                                                     \
+        return syscall_raw3(number, SYS_U(handle), SYS_U(n1), SYS_U(n2)); \
+    }
+#define SYS_WITH_3(number, name, t1, n1, t2, n2, t3, n3)                                  \
+    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3)                              \
+    {                                                                                     \
+        return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), 0, 0); \
+    }
+#define SYS_WITH_4(number, name, t1, n1, t2, n2, t3, n3, t4, n4)                                  \
+    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3, t4 n4)                               \
+    {                                                                                             \
+        return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), 0); \
+    }
+#define SYS_WITH_5(number, name, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5)                      \
+    SYS_FUNCTION(name, handle_t handle, t1 n1, t2 n2, t3 n3, t4 n4, t5 n5)                    \
+    {                                                                                         \
+        return syscall_raw(number, SYS_U(handle), SYS_U(n1), SYS_U(n2), SYS_U(n3), SYS_U(n4), \
+                           SYS_U(n5));                                                        \
+    }
 
 #define UPTR(type) type *
 #define SYSCALL0(number, name, object, rights, meaning) \

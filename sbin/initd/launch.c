@@ -36,7 +36,8 @@ static int64_t complain(const char *who, const char *what, int64_t error)
 }
 
 /* Takes the handle over, under a name made by the format. */
-static PRINTF(3, 4) int64_t parcel_add(struct parcel *parcel, handle_t handle, const char *format, ...)
+static PRINTF(3, 4) int64_t
+    parcel_add(struct parcel *parcel, handle_t handle, const char *format, ...)
 {
     va_list arguments;
     uint32_t count = parcel->count + 1;
@@ -81,8 +82,8 @@ static int64_t add_ports(struct parcel *parcel, const struct service_conf *conf)
     for (size_t i = 0; i < conf->protocols.count; i++) {
         const char *name = conf->protocols.items[i];
         const struct protocol *protocol = protocol_find(name);
-        int64_t result =
-            protocol ? add_copy(parcel, protocol->port, PORT_RIGHTS, "port:", name) : -E_NO_PROTOCOL;
+        int64_t result = protocol ? add_copy(parcel, protocol->port, PORT_RIGHTS, "port:", name)
+                                  : -E_NO_PROTOCOL;
         if (result < 0)
             return complain(parcel->who, name, result);
     }
@@ -192,8 +193,9 @@ static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *con
 }
 
 /* With namespace and program open. */
-static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parcel, handle_t namespace,
-                            const struct spawn_program *program, handle_t *process)
+static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parcel,
+                            handle_t namespace, const struct spawn_program *program,
+                            handle_t *process)
 {
     struct spawn spawn = {
         .name = conf->name,

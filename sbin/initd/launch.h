@@ -1,8 +1,8 @@
 /* Starts a program with exactly what its configuration names: a namespace, ports, devices, other handles. */
 #pragma once
 
-#include "sbin/initd/service_conf.h"
 #include "lib/sys/syscall.h"
+#include "sbin/initd/service_conf.h"
 
 /* initd's handle of that name (startup.h), of which others get copies. */
 handle_t launch_own(const char *name);

@@ -42,9 +42,10 @@ static void interrupted(void *context)
 {
     (void)context;
     uint64_t signals = posix_signals();
-    uint32_t op = signals & POSIX_BIT(POSIX_SIGTERM)                              ? SYSTEM_RESET
-                  : signals & (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2)) ? SYSTEM_POWER_OFF
-                                                                                  : 0;
+    uint32_t op = signals & POSIX_BIT(POSIX_SIGTERM) ? SYSTEM_RESET
+                  : signals & (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2))
+                      ? SYSTEM_POWER_OFF
+                      : 0;
     if (!op)
         return;
     fprintf(stderr, "the machine %s\n", op == SYSTEM_RESET ? "is reset" : "is turned off");

@@ -9,8 +9,7 @@
 
 #define ANSWER_TIME_NS INT64_C(1000000000)
 
-#define WANTED                                                                                     \
-    (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2) | POSIX_BIT(POSIX_SIGTERM))
+#define WANTED (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2) | POSIX_BIT(POSIX_SIGTERM))
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of proc */
 static handle_t proc = HANDLE_NONE;
@@ -40,8 +39,7 @@ int64_t posix_adopt(handle_t process, uint32_t flags)
 
 static void signals_want(void)
 {
-    struct abi_command command = {
-        .op = PROC_MASKS, .args = {POSIX_BIT(POSIX_SIGCHLD), WANTED, 0}};
+    struct abi_command command = {.op = PROC_MASKS, .args = {POSIX_BIT(POSIX_SIGCHLD), WANTED, 0}};
     int64_t result = proc_command(&command);
     if (result < 0)
         fprintf(stderr, "proc: no signals for init: %s\n", error_text(result));

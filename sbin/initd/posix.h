@@ -22,8 +22,8 @@ MUST_CHECK int64_t posix_adopt(handle_t process, uint32_t flags);
 /* The signals sent to initd since the last time, bit n-1 for n. */
 uint64_t posix_signals(void);
 
-#define POSIX_SIGUSR1 10
-#define POSIX_SIGUSR2 12
-#define POSIX_SIGTERM 15
-#define POSIX_SIGCHLD 17
+#define POSIX_SIGUSR1     10
+#define POSIX_SIGUSR2     12
+#define POSIX_SIGTERM     15
+#define POSIX_SIGCHLD     17
 #define POSIX_BIT(signal) BIT((signal)-1)

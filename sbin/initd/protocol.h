@@ -11,7 +11,7 @@
 
 struct protocol {
     char name[PROTOCOL_NAME_MAX + 1];
-    handle_t port; /* all rights */
+    handle_t port;  /* all rights */
     size_t service; /* index of who serves it */
 };
 

@@ -200,13 +200,20 @@ static const struct {
     size_t least, most; /* values */
     key_handler *handle;
 } keys[] = {
-    {"program", 1, 1, key_program},         {"argument", 1, WORDS_MAX, key_argument},
-    {"environment", 1, WORDS_MAX, key_environment}, {"protocol", 1, WORDS_MAX, key_protocol},
-    {"use", 1, WORDS_MAX, key_use},         {"after", 1, WORDS_MAX, key_after},
-    {"give", 1, WORDS_MAX, key_give},       {"ioport", 2, 2, key_ioport},
-    {"memory", 2, 2, key_memory},           {"irq", 1, 4, key_irq},
-    {"restart", 1, 1, key_restart},         {"priority", 1, 1, key_priority},
-    {"ready", 1, 1, key_ready},             {"keep", 1, 1, key_keep},
+    {"program", 1, 1, key_program},
+    {"argument", 1, WORDS_MAX, key_argument},
+    {"environment", 1, WORDS_MAX, key_environment},
+    {"protocol", 1, WORDS_MAX, key_protocol},
+    {"use", 1, WORDS_MAX, key_use},
+    {"after", 1, WORDS_MAX, key_after},
+    {"give", 1, WORDS_MAX, key_give},
+    {"ioport", 2, 2, key_ioport},
+    {"memory", 2, 2, key_memory},
+    {"irq", 1, 4, key_irq},
+    {"restart", 1, 1, key_restart},
+    {"priority", 1, 1, key_priority},
+    {"ready", 1, 1, key_ready},
+    {"keep", 1, 1, key_keep},
 };
 
 static const char *line_apply(struct service_conf *conf, char **words, size_t count)

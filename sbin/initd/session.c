@@ -63,8 +63,7 @@ static void protocols_wait(const struct session *session)
 
 static void terminal_take(handle_t terminal, int64_t pid)
 {
-    struct abi_command command = {
-        .op = OP_CONTROL, .args = {TTY_CONTROLLING, 1, (uint64_t)pid}};
+    struct abi_command command = {.op = OP_CONTROL, .args = {TTY_CONTROLLING, 1, (uint64_t)pid}};
     int64_t result = file_command(terminal, &command);
     if (result < 0)
         fprintf(stderr, "no controlling terminal for pid %d: %s\n", (int)pid, error_text(result));
@@ -158,7 +157,7 @@ static void *session_thread(void *argument)
 void session_adopt_all(void)
 {
     pthread_mutex_lock(&lock);
-    list_for_each(struct session, session, &sessions, link)
+    list_for_each (struct session, session, &sessions, link)
         if (session->process != HANDLE_NONE)
             sys_ignore(posix_adopt(session->process, PROC_LEADER));
     pthread_mutex_unlock(&lock);
@@ -225,7 +224,8 @@ static struct session *session_create(const struct service_conf *common, char *c
     return NULL;
 }
 
-static const char *line_apply(struct service_conf *common, char **words, size_t count, const char *run)
+static const char *line_apply(struct service_conf *common, char **words, size_t count,
+                              const char *run)
 {
     struct strings *list = strcmp(words[0], "use") == 0           ? &common->uses
                            : strcmp(words[0], "environment") == 0 ? &common->environment
@@ -253,7 +253,8 @@ static const char *line_apply(struct service_conf *common, char **words, size_t 
 /* run=program,argument,...: on the serial line, with the machine's resource as well (for tests). */
 static void run_start(const struct service_conf *common, const char *run)
 {
-    char *copy = strdup(run), *words[WORDS_MAX] = {NULL, (char[]){"tty:///serial"}, (char[]){"vt100"}};
+    char *copy = strdup(run),
+         *words[WORDS_MAX] = {NULL, (char[]){"tty:///serial"}, (char[]){"vt100"}};
     char *rest = copy;
     size_t count = 3;
     while (copy && count + 1 < WORDS_MAX && (words[count] = strsep(&rest, ",")))

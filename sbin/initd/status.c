@@ -8,11 +8,11 @@
 #include "lib/base/base.h"
 
 static const char *const exceptions[32] = {
-    [0] = "division error",     [1] = "debug",           [3] = "breakpoint",
-    [4] = "overflow",           [5] = "bound",           [6] = "invalid opcode",
-    [7] = "no FPU",             [12] = "stack fault",    [13] = "general protection",
-    [14] = "page fault",        [16] = "FPU error",      [17] = "alignment check",
-    [18] = "machine check",     [19] = "SIMD error",
+    [0] = "division error", [1] = "debug",        [3] = "breakpoint",
+    [4] = "overflow",       [5] = "bound",        [6] = "invalid opcode",
+    [7] = "no FPU",         [12] = "stack fault", [13] = "general protection",
+    [14] = "page fault",    [16] = "FPU error",   [17] = "alignment check",
+    [18] = "machine check", [19] = "SIMD error",
 };
 
 void status_describe(uint32_t status, char *text, size_t size)

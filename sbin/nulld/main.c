@@ -11,11 +11,12 @@
 #include "lib/sys/service.h"
 #include "lib/sys/startup.h"
 
-#define ZEROS_SIZE (UINT64_C(1) << 20) /* given per read: pages of zeros that nobody writes stay one page */
+#define ZEROS_SIZE \
+    (UINT64_C(1) << 20) /* given per read: pages of zeros that nobody writes stay one page */
 
 struct device {
     struct service service;
-    uint32_t minor; /* Linux's device numbers 1:3 and 1:5 */
+    uint32_t minor;       /* Linux's device numbers 1:3 and 1:5 */
     const uint8_t *zeros; /* NULL: reads are at the end at once */
     struct abi_stat stat;
 };

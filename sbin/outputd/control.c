@@ -5,8 +5,8 @@
 
 #include "sbin/outputd/held.h"
 
-#define SIGTTOU_    22
-#define SIGWINCH_   28
+#define SIGTTOU_  22
+#define SIGWINCH_ 28
 
 /* TTY_FLUSH's and TTY_FLOW's arguments, Linux's numbers. */
 enum { FLUSH_INPUT = 0, FLUSH_OUTPUT = 1, FLUSH_BOTH = 2 };
@@ -75,7 +75,7 @@ static int64_t send_break(struct terminal *terminal, struct command *command)
 void control_drained(struct terminal *terminal)
 {
     bool changed = false;
-    list_for_each(struct held, held, &terminal->drains, link) {
+    list_for_each (struct held, held, &terminal->drains, link) {
         if (held->code == TTY_SET_ATTRIBUTES_FLUSH)
             line_flush_input(&terminal->line);
         if (held->code != TTY_SEND_BREAK) {
@@ -152,7 +152,8 @@ static int64_t become_controlling(struct terminal *terminal, struct command *com
     }
     if (terminal->session == session)
         return 0;
-    if (terminal->session && session_exists(terminal->session) && !(args[1] == 1 && caller.uid == 0))
+    if (terminal->session && session_exists(terminal->session) &&
+        !(args[1] == 1 && caller.uid == 0))
         return -E_PERMISSION;
     terminal->session = session;
     terminal->foreground = group;

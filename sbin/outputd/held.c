@@ -28,7 +28,7 @@ void held_return(struct held *held, int64_t status, uint64_t value, const void *
 
 struct held *held_find(struct list *list, uint64_t token)
 {
-    list_for_each(struct held, held, list, link)
+    list_for_each (struct held, held, list, link)
         if (held->token == token)
             return held;
     return NULL;

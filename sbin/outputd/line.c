@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define DELETE 0x7f
+#define DELETE             0x7f
 #define CONTROL(character) ((uint8_t)((character) ^ 0x40))
 
 static const struct tty_attributes sane = {
@@ -15,11 +15,19 @@ static const struct tty_attributes sane = {
              LINE_ECHOKE | LINE_IEXTEN,
     .characters =
         {
-            [LINE_VINTR] = CONTROL('C'),   [LINE_VQUIT] = CONTROL('\\'), [LINE_VERASE] = DELETE,
-            [LINE_VKILL] = CONTROL('U'),   [LINE_VEOF] = CONTROL('D'),   [LINE_VMIN] = 1,
-            [LINE_VSTART] = CONTROL('Q'),  [LINE_VSTOP] = CONTROL('S'),  [LINE_VSUSP] = CONTROL('Z'),
-            [LINE_VREPRINT] = CONTROL('R'), [LINE_VDISCARD] = CONTROL('O'),
-            [LINE_VWERASE] = CONTROL('W'), [LINE_VLNEXT] = CONTROL('V'),
+            [LINE_VINTR] = CONTROL('C'),
+            [LINE_VQUIT] = CONTROL('\\'),
+            [LINE_VERASE] = DELETE,
+            [LINE_VKILL] = CONTROL('U'),
+            [LINE_VEOF] = CONTROL('D'),
+            [LINE_VMIN] = 1,
+            [LINE_VSTART] = CONTROL('Q'),
+            [LINE_VSTOP] = CONTROL('S'),
+            [LINE_VSUSP] = CONTROL('Z'),
+            [LINE_VREPRINT] = CONTROL('R'),
+            [LINE_VDISCARD] = CONTROL('O'),
+            [LINE_VWERASE] = CONTROL('W'),
+            [LINE_VLNEXT] = CONTROL('V'),
         },
 };
 
@@ -143,7 +151,8 @@ void line_flush_output(struct line *line)
 
 static bool echoes_as_control(const struct line *line, uint8_t byte)
 {
-    return local(line, LINE_ECHOCTL) && (byte < ' ' || byte == DELETE) && byte != '\t' && byte != '\n';
+    return local(line, LINE_ECHOCTL) && (byte < ' ' || byte == DELETE) && byte != '\t' &&
+           byte != '\n';
 }
 
 /* Echo finds no room: it is dropped, as the input itself matters more. */
@@ -323,13 +332,11 @@ static bool edit(struct line *line, uint8_t byte)
         if (local(line, LINE_ECHO))
             reprint(line, byte);
     } else if (byte == '\n') {
-        if (input_put(line, byte, true) &&
-            (local(line, LINE_ECHO) || local(line, LINE_ECHONL)))
+        if (input_put(line, byte, true) && (local(line, LINE_ECHO) || local(line, LINE_ECHONL)))
             output_processed(line, '\n');
     } else if (special(line, byte, LINE_VEOF)) {
         input_put(line, '\0', true);
-    } else if (special(line, byte, LINE_VEOL) ||
-               (extended && special(line, byte, LINE_VEOL2))) {
+    } else if (special(line, byte, LINE_VEOL) || (extended && special(line, byte, LINE_VEOL2))) {
         if (local(line, LINE_ECHO))
             echo(line, byte);
         input_put(line, byte, true);

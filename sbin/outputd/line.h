@@ -80,14 +80,15 @@ struct line {
     /* Positions count up for ever; the ring index is the position modulo the size. read <= lines <= end:
      * [read, lines) are complete lines, [lines, end) is being edited (canonical) or simply input (raw). */
     uint8_t input[LINE_INPUT];
-    uint8_t delimiter[LINE_INPUT / 8]; /* bit: this byte ends a line; a NUL so marked is an end of file */
+    uint8_t delimiter[LINE_INPUT /
+                      8]; /* bit: this byte ends a line; a NUL so marked is an end of file */
     uint64_t read, lines, end;
     uint8_t output[LINE_OUTPUT];
     uint64_t output_read, output_end;
-    uint32_t column;       /* of the cursor, as far as output tells */
-    uint32_t edit_column;  /* where the line being edited began */
-    bool literal;          /* the next byte is taken as it is (VLNEXT) */
-    bool stopped;          /* output is (VSTOP, TCOOFF) */
+    uint32_t column;      /* of the cursor, as far as output tells */
+    uint32_t edit_column; /* where the line being edited began */
+    bool literal;         /* the next byte is taken as it is (VLNEXT) */
+    bool stopped;         /* output is (VSTOP, TCOOFF) */
 };
 
 void line_init(struct line *line);

@@ -76,8 +76,8 @@ static bool path_names_terminal(const struct command *command)
         start++;
     while (end > start && command->path[end - 1] == '/')
         end--;
-    return start == end ||
-           (end - start == sizeof(name) - 1 && memcmp(command->path + start, name, end - start) == 0);
+    return start == end || (end - start == sizeof(name) - 1 &&
+                            memcmp(command->path + start, name, end - start) == 0);
 }
 
 static int64_t tty_open(void *context, struct command *command)

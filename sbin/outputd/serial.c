@@ -1,21 +1,22 @@
 /* The 16550's registers. */
 #include "sbin/outputd/serial.h"
 
-#define DATA            0 /* with LCR_DIVISOR: divisor, low */
-#define INTERRUPTS      1 /* with LCR_DIVISOR: divisor, high */
-#define FIFO_CONTROL    2
-#define LINE_CONTROL    3
-#define MODEM_CONTROL   4
-#define LINE_STATUS     5
-#define SCRATCH         7
+#define DATA          0 /* with LCR_DIVISOR: divisor, low */
+#define INTERRUPTS    1 /* with LCR_DIVISOR: divisor, high */
+#define FIFO_CONTROL  2
+#define LINE_CONTROL  3
+#define MODEM_CONTROL 4
+#define LINE_STATUS   5
+#define SCRATCH       7
 
 #define INTERRUPT_RECEIVE  0x01
 #define INTERRUPT_TRANSMIT 0x02
 
-#define FIFO_ENABLE_CLEAR 0x87 /* on, both cleared, receive interrupt at 8 of 16 (or after 4 character times) */
-#define LCR_8N1           0x03
-#define LCR_DIVISOR       0x80
-#define MCR_READY         0x0b /* DTR, RTS, and OUT2: the gate of the interrupt */
+#define FIFO_ENABLE_CLEAR \
+    0x87 /* on, both cleared, receive interrupt at 8 of 16 (or after 4 character times) */
+#define LCR_8N1     0x03
+#define LCR_DIVISOR 0x80
+#define MCR_READY   0x0b /* DTR, RTS, and OUT2: the gate of the interrupt */
 
 #define LSR_DATA  0x01
 #define LSR_EMPTY 0x20 /* the transmit FIFO is */

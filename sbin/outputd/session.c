@@ -32,8 +32,8 @@ static int64_t proc_command(struct abi_command *command)
 
 static int64_t proc_kill(int32_t pid, int signal)
 {
-    struct abi_command command = {
-        .op = PROC_KILL, .args = {(uint64_t)(int64_t)pid, (uint64_t)signal}};
+    struct abi_command command = {.op = PROC_KILL,
+                                  .args = {(uint64_t)(int64_t)pid, (uint64_t)signal}};
     return proc_command(&command);
 }
 

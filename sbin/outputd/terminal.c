@@ -8,11 +8,11 @@
 #include "sbin/outputd/held.h"
 #include "sbin/outputd/session.h"
 
-#define SIGTTIN_        21
-#define SIGTTOU_        22
-#define VTIME_UNIT_NS   INT64_C(100000000)
-#define PIECE           4096u
-#define WRITABLE_ROOM   1024u /* so much room makes a terminal writable for poll */
+#define SIGTTIN_      21
+#define SIGTTOU_      22
+#define VTIME_UNIT_NS INT64_C(100000000)
+#define PIECE         4096u
+#define WRITABLE_ROOM 1024u /* so much room makes a terminal writable for poll */
 
 void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kept *kept,
                    void (*output_ready)(struct terminal *terminal))
@@ -65,7 +65,7 @@ static void readiness_publish(struct terminal *terminal)
     if (ready == old)
         return;
     terminal->ready = ready;
-    list_for_each(struct terminal_file, file, &terminal->files, link)
+    list_for_each (struct terminal_file, file, &terminal->files, link)
         sys_ignore(sys_file_ready(terminal->port, file->id, ready & ~old, old & ~ready));
 }
 
@@ -127,8 +127,7 @@ int64_t terminal_read(struct terminal *terminal, struct command *command)
     struct caller caller;
     bool end;
     if (terminal->session) {
-        int64_t result =
-            terminal_job_control(terminal, command->message.caller, SIGTTIN_, &caller);
+        int64_t result = terminal_job_control(terminal, command->message.caller, SIGTTIN_, &caller);
         if (result < 0)
             return result;
     }
@@ -137,8 +136,7 @@ int64_t terminal_read(struct terminal *terminal, struct command *command)
         return 0;
     const uint8_t *characters = line->attributes.characters;
     bool nonblock = command->message.flags & COMMAND_NONBLOCK;
-    bool immediate =
-        !line_canonical(line) && !characters[LINE_VMIN] && !characters[LINE_VTIME];
+    bool immediate = !line_canonical(line) && !characters[LINE_VMIN] && !characters[LINE_VTIME];
     bool some = line_readable(line, 1);
     /* Others wait already: they go first. */
     if (!list_empty(&terminal->reads) || !read_satisfied(terminal, size)) {
@@ -177,9 +175,8 @@ static void reads_serve(struct terminal *terminal)
     while ((held = list_first(&terminal->reads, struct held, link)) &&
            read_satisfied(terminal, held->length)) {
         /* It may have gone to the background while it waited. */
-        int64_t result = terminal->session ? terminal_job_control(terminal, held->caller, SIGTTIN_,
-                                                                  &caller)
-                                           : 0;
+        int64_t result =
+            terminal->session ? terminal_job_control(terminal, held->caller, SIGTTIN_, &caller) : 0;
         if (result < 0)
             held_return(held, result, 0, NULL, 0);
         else
@@ -230,8 +227,8 @@ static bool held_write_go_on(struct terminal *terminal, struct held *held)
     while (held->done < held->length) {
         size_t piece = MIN(held->length - held->done, sizeof(bytes));
         piece = MIN(piece, MAX(line_output_room(&terminal->line), (size_t)1));
-        int64_t count = sys_cmd_read(held->port, held->token, held->in_offset + held->done, bytes,
-                                     piece);
+        int64_t count =
+            sys_cmd_read(held->port, held->token, held->in_offset + held->done, bytes, piece);
         if (count <= 0)
             return false;
         size_t written = line_write(&terminal->line, bytes, (size_t)count);
@@ -248,8 +245,7 @@ int64_t terminal_write(struct terminal *terminal, struct command *command)
     struct caller caller;
     uint64_t done = 0;
     if (terminal->session && (line->attributes.local & LINE_TOSTOP)) {
-        int64_t result =
-            terminal_job_control(terminal, command->message.caller, SIGTTOU_, &caller);
+        int64_t result = terminal_job_control(terminal, command->message.caller, SIGTTOU_, &caller);
         if (result < 0)
             return result;
     }

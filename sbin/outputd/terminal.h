@@ -28,12 +28,12 @@ struct terminal {
     handle_t port;
     int32_t session, foreground; /* 0: none */
     struct tty_size size;
-    struct list files;  /* struct terminal_file */
-    struct list reads;  /* struct held */
-    struct list writes; /* struct held, in order */
-    struct list drains; /* struct held */
-    uint32_t ready;     /* SIGNAL_* last published */
-    struct terminal_kept *kept; /* NULL: nothing survives */
+    struct list files;                               /* struct terminal_file */
+    struct list reads;                               /* struct held */
+    struct list writes;                              /* struct held, in order */
+    struct list drains;                              /* struct held */
+    uint32_t ready;                                  /* SIGNAL_* last published */
+    struct terminal_kept *kept;                      /* NULL: nothing survives */
     void (*output_ready)(struct terminal *terminal); /* the device should look for output */
 };
 

@@ -44,7 +44,8 @@ static void write_list(FILE *stream, const struct table *table, const struct pro
 {
     (void)process;
     fprintf(stream, "  PID  PPID  PGID   SID S  TIME/ms  PAGES NAME\n");
-    process_for_each(item, table) {
+    process_for_each(item, table)
+    {
         struct proc_entry entry;
         process_entry(item, &entry);
         fprintf(stream, "%5d %5d %5d %5d %c %8" PRIu64 " %6" PRIu64 " %s\n", entry.pid, entry.ppid,
@@ -76,9 +77,9 @@ static void write_status(FILE *stream, const struct table *table, const struct p
     const char *state = entry.state == 'Z' ? "zombie" : entry.state == 'T' ? "stopped" : "sleeping";
     fprintf(stream,
             "Name:\t%s\nState:\t%c (%s)\nTgid:\t%d\nPid:\t%d\nPPid:\t%d\n"
-            "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nVmSize:\t%8" PRIu64 " kB\nVmRSS:\t%8" PRIu64
-            " kB\nSigPnd:\t%016" PRIx64 "\nSigBlk:\t%016" PRIx64 "\nSigIgn:\t%016" PRIx64
-            "\nSigCgt:\t%016" PRIx64 "\n",
+            "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nVmSize:\t%8" PRIu64
+            " kB\nVmRSS:\t%8" PRIu64 " kB\nSigPnd:\t%016" PRIx64 "\nSigBlk:\t%016" PRIx64
+            "\nSigIgn:\t%016" PRIx64 "\nSigCgt:\t%016" PRIx64 "\n",
             entry.name, (char)entry.state, state, entry.pid, entry.pid, entry.ppid, process->uid,
             process->uid, process->uid, process->uid, process->gid, process->gid, process->gid,
             process->gid, entry.pages * KIB, entry.pages * KIB, process->pending, process->blocked,
@@ -107,7 +108,8 @@ static void write_meminfo(FILE *stream, const struct table *table, const struct 
     sys_ignore(sys_system_info(&info, sizeof(info)));
     fprintf(stream,
             "MemTotal:       %8" PRIu64 " kB\nMemFree:        %8" PRIu64 " kB\n"
-            "MemAvailable:   %8" PRIu64 " kB\nBuffers:               0 kB\nCached:                0 kB\n"
+            "MemAvailable:   %8" PRIu64
+            " kB\nBuffers:               0 kB\nCached:                0 kB\n"
             "SwapTotal:             0 kB\nSwapFree:              0 kB\nSlab:           %8" PRIu64
             " kB\n",
             info.frames_total * KIB, info.frames_free * KIB, info.frames_free * KIB,
@@ -134,7 +136,8 @@ static void write_system(FILE *stream, const struct table *table, const struct p
     uint64_t busy = 0;
     (void)process;
     sys_ignore(sys_system_info(&info, sizeof(info)));
-    process_for_each(item, table) {
+    process_for_each(item, table)
+    {
         struct proc_entry entry;
         process_entry(item, &entry);
         busy += entry.cpu_time;
@@ -155,11 +158,11 @@ static void write_version(FILE *stream, const struct table *table, const struct 
 }
 
 static const struct file_kind kinds[] = {
-    {"list", false, write_list},       {"meminfo", false, write_meminfo},
-    {"uptime", false, write_uptime},   {"loadavg", false, write_loadavg},
-    {"stat", false, write_system},     {"version", false, write_version},
-    {"stat", true, write_stat},        {"status", true, write_status},
-    {"comm", true, write_comm},        {"cmdline", true, write_nothing},
+    {"list", false, write_list},     {"meminfo", false, write_meminfo},
+    {"uptime", false, write_uptime}, {"loadavg", false, write_loadavg},
+    {"stat", false, write_system},   {"version", false, write_version},
+    {"stat", true, write_stat},      {"status", true, write_status},
+    {"comm", true, write_comm},      {"cmdline", true, write_nothing},
 };
 
 /* --- paths --- */
@@ -202,8 +205,8 @@ static const struct file_kind *kind_find(const char *name, size_t length, bool o
     return NULL;
 }
 
-static int64_t place_enter(const struct table *table, const struct process *caller, const char *name,
-                           size_t length, struct place *place)
+static int64_t place_enter(const struct table *table, const struct process *caller,
+                           const char *name, size_t length, struct place *place)
 {
     if (place->kind)
         return -E_NOT_DIRECTORY;
@@ -237,7 +240,8 @@ int64_t place_find(const struct table *table, const struct process *caller, cons
     return result;
 }
 
-int64_t place_text(const struct table *table, const struct place *place, char **text, size_t *length)
+int64_t place_text(const struct table *table, const struct place *place, char **text,
+                   size_t *length)
 {
     const struct process *process = place->pid ? process_by_pid(table, place->pid) : NULL;
     if (place->pid && !process)
@@ -297,7 +301,8 @@ size_t place_list(const struct table *table, const struct place *place, uint64_t
     }
     if (place->pid)
         return used;
-    process_for_each(process, table) {
+    process_for_each(process, table)
+    {
         uint64_t at = FIRST_PID + (uint64_t)process->pid;
         if (at < *position)
             continue;

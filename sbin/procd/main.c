@@ -78,8 +78,8 @@ static int64_t proc_adopt(void *context, struct command *command)
         return result;
     if (process_by_badge(&table, info.id))
         return -E_EXISTS;
-    struct process *process = process_enter(&table, parent, pid_allocate(&table), info.id,
-                                            command->message.handles[0]);
+    struct process *process =
+        process_enter(&table, parent, pid_allocate(&table), info.id, command->message.handles[0]);
     if (!process)
         return -E_NO_MEMORY;
     command->message.handles[0] = HANDLE_NONE; /* the table's now */
@@ -267,7 +267,8 @@ static int64_t proc_list(void *context, struct command *command)
     static struct proc_entry entries[LIST_ENTRIES];
     uint64_t index = 0, count = 0;
     uint64_t room = MIN(command->message.out_length / sizeof(entries[0]), LIST_ENTRIES);
-    process_for_each(process, &table) {
+    process_for_each(process, &table)
+    {
         if (count == room)
             break;
         if (index++ >= command->message.args[0])
@@ -356,7 +357,8 @@ static int64_t proc_open(void *context, struct command *command)
 
 static const struct open_file *file_of(const struct command *command)
 {
-    return (const struct open_file *)(uintptr_t)(command->message.file ? command->message.cookie : 0);
+    return (const struct open_file *)(uintptr_t)(command->message.file ? command->message.cookie
+                                                                       : 0);
 }
 
 static int64_t proc_read(void *context, struct command *command)
@@ -438,7 +440,7 @@ static int32_t child_code(uint32_t status)
 static void children_release(const struct process *ended, const int32_t *groups, size_t count)
 {
     if (table.init) {
-        list_for_each(struct process, child, &table.init->children, sibling)
+        list_for_each (struct process, child, &table.init->children, sibling)
             if (child != ended && child->state == PROCESS_ZOMBIE)
                 wait_changed(&table, child);
     }
@@ -450,14 +452,14 @@ static void children_release(const struct process *ended, const int32_t *groups,
 static size_t groups_collect(const struct process *process, int32_t **groups)
 {
     size_t count = 0, room = 1;
-    list_for_each(struct process, child, &process->children, sibling)
+    list_for_each (struct process, child, &process->children, sibling)
         room++;
     *groups = malloc(room * sizeof(**groups));
     if (!*groups)
         return 0;
     if (!group_orphaned(&table, process->pgid))
         (*groups)[count++] = process->pgid;
-    list_for_each(struct process, sibling_child, &process->children, sibling)
+    list_for_each (struct process, sibling_child, &process->children, sibling)
         if (sibling_child->pgid != process->pgid && !group_orphaned(&table, sibling_child->pgid))
             (*groups)[count++] = sibling_child->pgid;
     return count;

@@ -47,9 +47,7 @@ static bool pid_used(const struct table *table, int32_t pid)
 {
     if (process_by_pid(table, pid))
         return true;
-    process_for_each(process, table)
-        if (process->pgid == pid || process->sid == pid)
-            return true;
+    process_for_each(process, table) if (process->pgid == pid || process->sid == pid) return true;
     return false;
 }
 
@@ -129,11 +127,11 @@ void process_exited(struct table *table, struct process *process, uint32_t statu
     process->report_stop = process->report_continue = false;
     process->pending = 0;
     rb_remove(&table->by_badge, &process->by_badge);
-    list_for_each(struct pending_signal, pending, &process->queue, link) {
+    list_for_each (struct pending_signal, pending, &process->queue, link) {
         list_remove(&pending->link);
         free(pending);
     }
-    list_for_each(struct process, child, &process->children, sibling) {
+    list_for_each (struct process, child, &process->children, sibling) {
         list_remove(&child->sibling);
         child->parent = process == init ? NULL : init;
         if (child->parent)
@@ -153,15 +151,14 @@ void process_reap(struct table *table, struct process *process)
 
 bool group_exists(const struct table *table, int32_t pgid, int32_t sid)
 {
-    process_for_each(process, table)
-        if (process->pgid == pgid && process->sid == sid)
-            return true;
+    process_for_each(process, table) if (process->pgid == pgid && process->sid == sid) return true;
     return false;
 }
 
 bool group_orphaned(const struct table *table, int32_t pgid)
 {
-    process_for_each(process, table) {
+    process_for_each(process, table)
+    {
         const struct process *parent = process->parent;
         if (process->pgid != pgid || process->state == PROCESS_ZOMBIE || !parent)
             continue;
@@ -173,9 +170,8 @@ bool group_orphaned(const struct table *table, int32_t pgid)
 
 bool group_has_stopped(const struct table *table, int32_t pgid)
 {
-    process_for_each(process, table)
-        if (process->pgid == pgid && process->state == PROCESS_STOPPED)
-            return true;
+    process_for_each(process, table) if (process->pgid == pgid &&
+                                         process->state == PROCESS_STOPPED) return true;
     return false;
 }
 
@@ -206,9 +202,7 @@ int64_t process_set_group(struct table *table, struct process *caller, int32_t p
 
 int64_t process_set_session(struct table *table, struct process *process)
 {
-    process_for_each(other, table)
-        if (other->pgid == process->pid)
-            return -E_PERMISSION;
+    process_for_each(other, table) if (other->pgid == process->pid) return -E_PERMISSION;
     process->pgid = process->sid = process->pid;
     return 0;
 }
@@ -216,9 +210,9 @@ int64_t process_set_session(struct table *table, struct process *process)
 uint32_t wait_status(uint32_t kernel_status)
 {
     static const uint8_t signals[32] = {
-        [0] = SIGNAL_FLOAT,    [1] = SIGNAL_TRAP,     [3] = SIGNAL_TRAP,    [6] = SIGNAL_ILLEGAL,
-        [8] = SIGNAL_KILL,     [16] = SIGNAL_FLOAT,   [17] = SIGNAL_BUS,    [18] = SIGNAL_KILL,
-        [19] = SIGNAL_FLOAT,
+        [0] = SIGNAL_FLOAT,   [1] = SIGNAL_TRAP,  [3] = SIGNAL_TRAP,
+        [6] = SIGNAL_ILLEGAL, [8] = SIGNAL_KILL,  [16] = SIGNAL_FLOAT,
+        [17] = SIGNAL_BUS,    [18] = SIGNAL_KILL, [19] = SIGNAL_FLOAT,
     };
     if (!(kernel_status & EXIT_EXCEPTION))
         return kernel_status & 0xffff;

@@ -15,7 +15,7 @@
 
 #define INIT_PID 1
 
-#define SIGNAL_COUNT 64
+#define SIGNAL_COUNT       64
 #define SIGNAL_BIT(signal) BIT((signal)-1)
 
 /* Linux's numbers: this program is compared with Linux's behaviour, whatever it is compiled on. */
@@ -67,8 +67,8 @@ struct process {
     uint64_t cpu_time, start_time;
     char name[PROCESS_NAME_MAX + 1];
 
-    uint64_t ignored, caught, blocked; /* PROC_MASKS: hints */
-    uint64_t pending;                  /* signals; bit n-1 */
+    uint64_t ignored, caught, blocked;          /* PROC_MASKS: hints */
+    uint64_t pending;                           /* signals; bit n-1 */
     struct proc_siginfo info[SIGNAL_REAL_TIME]; /* of pending standard signals */
     struct list queue;                          /* struct pending_signal, in order of arrival */
 
@@ -89,7 +89,7 @@ struct process *process_by_badge(const struct table *table, uint64_t badge);
 struct process *process_first(const struct table *table); /* in order of pid */
 struct process *process_next(const struct process *process);
 
-#define process_for_each(item, table)                                                              \
+#define process_for_each(item, table) \
     for (struct process *item = process_first(table); item; item = process_next(item))
 
 /* A pid that is no process, group or session. */

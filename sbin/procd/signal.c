@@ -12,8 +12,8 @@
      SIGNAL_BIT(SIGNAL_TERMINAL_OUT))
 
 /* What does nothing to a process that has not set a handler. */
-#define DEFAULT_IGNORED                                                                            \
-    (SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(SIGNAL_URGENT) | SIGNAL_BIT(SIGNAL_WINDOW) |            \
+#define DEFAULT_IGNORED                                                                 \
+    (SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(SIGNAL_URGENT) | SIGNAL_BIT(SIGNAL_WINDOW) | \
      SIGNAL_BIT(SIGNAL_CONTINUE))
 
 static size_t queue_length(const struct process *process)
@@ -110,7 +110,8 @@ int64_t signal_send(struct table *table, struct process *process, const struct p
 uint64_t signal_send_group(struct table *table, int32_t pgid, const struct proc_siginfo *info)
 {
     uint64_t count = 0;
-    process_for_each(process, table) {
+    process_for_each(process, table)
+    {
         if (process->pgid != pgid)
             continue;
         count++;
@@ -121,11 +122,12 @@ uint64_t signal_send_group(struct table *table, int32_t pgid, const struct proc_
 }
 
 /* The oldest queued instance; *more: another of the same number waits behind it. */
-static void queue_take(struct process *process, int32_t signal, struct proc_siginfo *info, bool *more)
+static void queue_take(struct process *process, int32_t signal, struct proc_siginfo *info,
+                       bool *more)
 {
     bool found = false;
     *more = false;
-    list_for_each(struct pending_signal, pending, &process->queue, link) {
+    list_for_each (struct pending_signal, pending, &process->queue, link) {
         if (pending->info.signal != signal)
             continue;
         if (found) {
@@ -196,8 +198,10 @@ int64_t signal_kill(struct table *table, struct process *caller, int32_t pid,
         return info->signal ? signal_send(table, target, info) : 0;
     }
     int32_t pgid = pid == 0 ? caller->pgid : -pid;
-    process_for_each(process, table) {
-        bool meant = pid == -1 ? process != table->init && process != caller : process->pgid == pgid;
+    process_for_each(process, table)
+    {
+        bool meant =
+            pid == -1 ? process != table->init && process != caller : process->pgid == pgid;
         if (meant)
             kill_one(table, caller, process, info, &found, &sent);
     }

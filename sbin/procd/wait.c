@@ -54,7 +54,7 @@ static bool outcome_take(struct table *table, struct process *child, uint32_t op
 
 static bool has_child(const struct process *parent, int32_t pid)
 {
-    list_for_each(struct process, child, &parent->children, sibling)
+    list_for_each (struct process, child, &parent->children, sibling)
         if (selected(child, pid))
             return true;
     return false;
@@ -101,7 +101,7 @@ int64_t wait_command(struct table *table, struct process *caller, struct command
         pid = -caller->pgid;
     if (!has_child(caller, pid))
         return -E_NO_CHILD;
-    list_for_each(struct process, child, &caller->children, sibling) {
+    list_for_each (struct process, child, &caller->children, sibling) {
         if (!selected(child, pid) || !outcome_take(table, child, options, &outcome))
             continue;
         command->reply.values[0] = (uint64_t)outcome.pid;
@@ -120,7 +120,7 @@ void wait_changed(struct table *table, struct process *process)
 {
     struct process *parent = process->parent;
     struct outcome outcome;
-    list_for_each(struct waiter, waiter, &waiters, link) {
+    list_for_each (struct waiter, waiter, &waiters, link) {
         if (waiter->parent != parent || !selected(process, waiter->pid) ||
             !outcome_take(table, process, waiter->options, &outcome))
             continue;
@@ -140,14 +140,14 @@ void wait_changed(struct table *table, struct process *process)
 void wait_check(struct table *table, struct process *parent)
 {
     (void)table;
-    list_for_each(struct waiter, waiter, &waiters, link)
+    list_for_each (struct waiter, waiter, &waiters, link)
         if (waiter->parent == parent && !has_child(parent, waiter->pid))
             waiter_return(waiter, -E_NO_CHILD, NULL);
 }
 
 bool wait_cancel(uint64_t token)
 {
-    list_for_each(struct waiter, waiter, &waiters, link)
+    list_for_each (struct waiter, waiter, &waiters, link)
         if (waiter->token == token) {
             waiter_return(waiter, -E_INTERRUPTED, NULL);
             return true;
@@ -157,7 +157,7 @@ bool wait_cancel(uint64_t token)
 
 void wait_forget(const struct process *process)
 {
-    list_for_each(struct waiter, waiter, &waiters, link)
+    list_for_each (struct waiter, waiter, &waiters, link)
         if (waiter->parent == process)
             waiter_return(waiter, -E_INTERRUPTED, NULL);
 }

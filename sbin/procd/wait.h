@@ -9,7 +9,8 @@
 #include "sbin/procd/process.h"
 
 /* PROC_WAIT. COMMAND_HELD, 0 with the reply filled in, or -E_*. */
-MUST_CHECK int64_t wait_command(struct table *table, struct process *caller, struct command *command);
+MUST_CHECK int64_t wait_command(struct table *table, struct process *caller,
+                                struct command *command);
 
 /* A child became a zombie, stopped or went on: a waiter of its parent is answered. A zombie that nobody will
  * ask for (its parent ignores SIGCHLD, or is init) is reaped: process may be gone afterwards. */

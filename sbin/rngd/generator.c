@@ -20,8 +20,8 @@ static int64_t reseeded_at;
 
 static const uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];
 
-static void hash(uint8_t *result, size_t result_length, const void *a, size_t a_length, const void *b,
-                 size_t b_length)
+static void hash(uint8_t *result, size_t result_length, const void *a, size_t a_length,
+                 const void *b, size_t b_length)
 {
     crypto_generichash_state state;
     crypto_generichash_init(&state, NULL, 0, result_length);

@@ -107,10 +107,21 @@ TEST(defaults_and_another_program)
 TEST(mistakes_name_their_line)
 {
     static const char *const wrong[] = {
-        "\nprotocol\n",        "\nnonsense 1\n",     "\nioport 0x3f8\n",   "\nioport 0xffff 2\n",
-        "\nirq x\n",           "\nirq 4 edge\n",     "\nmemory 1 4096\n",  "\nrestart maybe\n",
-        "\npriority 32\n",     "\nready soon\n",     "\nuse a/b\n",        "\nprotocol x:y\n",
-        "\nenvironment HOME\n", "\nirq 4 isa isa isa isa\n", "\nuse \"x\n",
+        "\nprotocol\n",
+        "\nnonsense 1\n",
+        "\nioport 0x3f8\n",
+        "\nioport 0xffff 2\n",
+        "\nirq x\n",
+        "\nirq 4 edge\n",
+        "\nmemory 1 4096\n",
+        "\nrestart maybe\n",
+        "\npriority 32\n",
+        "\nready soon\n",
+        "\nuse a/b\n",
+        "\nprotocol x:y\n",
+        "\nenvironment HOME\n",
+        "\nirq 4 isa isa isa isa\n",
+        "\nuse \"x\n",
     };
     for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
         struct service_conf conf;

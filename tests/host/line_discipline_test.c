@@ -88,7 +88,8 @@ TEST(one_read_takes_at_most_one_line_and_at_most_its_size)
 TEST(erase_takes_back_one_character)
 {
     start();
-    type("ab\x7f" "c\n");
+    type("ab\x7f"
+         "c\n");
     check_seen("ab\b \bc\r\n");
     check_read("ac\n");
     type("\x7f\x7f\n"); /* nothing to erase */
@@ -138,7 +139,8 @@ TEST(word_erase_and_kill)
     check_seen("gone\b \b\b \b\b \b\b \bkept\r\n");
     check_read("kept\n");
     local_flags(0, LINE_ECHOKE);
-    type("ab\x15" "c\n");
+    type("ab\x15"
+         "c\n");
     check_seen("ab^U\r\nc\r\n");
     check_read("c\n");
 }
@@ -207,7 +209,8 @@ TEST(noflsh_keeps_input)
 {
     start();
     local_flags(LINE_NOFLSH, 0);
-    type("abc\x03" "d\n");
+    type("abc\x03"
+         "d\n");
     check_read("abcd\n");
 }
 

@@ -53,8 +53,8 @@ int64_t kernel_now(void)
 void command_return(handle_t port, uint64_t token, int64_t status, struct abi_return *reply)
 {
     (void)port;
-    last_return = (struct returned){
-        token, status, {reply->values[0], reply->values[1], reply->values[2]}};
+    last_return =
+        (struct returned){token, status, {reply->values[0], reply->values[1], reply->values[2]}};
     returns++;
 }
 
@@ -293,8 +293,10 @@ TEST(kill_reaches_groups_and_checks_permission)
 TEST(groups_and_sessions)
 {
     start();
-    CHECK_EQUAL(process_set_group(&table, shell, shell->pid, 0), -E_PERMISSION); /* leads its session */
-    CHECK_EQUAL(process_set_group(&table, first, second->pid, 0), -E_NO_PROCESS); /* not its child */
+    CHECK_EQUAL(process_set_group(&table, shell, shell->pid, 0),
+                -E_PERMISSION); /* leads its session */
+    CHECK_EQUAL(process_set_group(&table, first, second->pid, 0),
+                -E_NO_PROCESS); /* not its child */
     CHECK_EQUAL(process_set_group(&table, first, 0, 9999), -E_PERMISSION);
     first->executed = true;
     CHECK_EQUAL(process_set_group(&table, shell, first->pid, 0), -E_ACCESS);

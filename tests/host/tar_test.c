@@ -29,7 +29,10 @@ static uint8_t *add(char type, const char *name, const char *link, const void *d
     snprintf((char *)block + 136, 12, "%011o", 1234);
     block[156] = (uint8_t)type;
     strncpy((char *)block + 157, link, 100);
-    memcpy(block + 257, "ustar\0" "00", 8);
+    memcpy(block + 257,
+           "ustar\0"
+           "00",
+           8);
     checksum_write(block);
     used += 512;
     memset(archive + used, 0, (size + 511) / 512 * 512);
@@ -161,8 +164,9 @@ TEST(broken_archives_are_errors)
 TEST(broken_pax_records_are_errors)
 {
     static const char *const records[] = {
-        "0 path=x\n", "99 path=x\n", "9 path=x", "path=x\n", "-9 path=x\n",
-        "18446744073709551617 path=x\n", "11 size=4x\n", "1 \n", "3 \n",
+        "0 path=x\n",   "99 path=x\n", "9 path=x",
+        "path=x\n",     "-9 path=x\n", "18446744073709551617 path=x\n",
+        "11 size=4x\n", "1 \n",        "3 \n",
     };
     for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
         struct tar_entry entry;
