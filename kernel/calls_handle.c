@@ -13,19 +13,9 @@ int64_t sys_handle_close(handle_t handle)
 
 int64_t sys_handle_duplicate(handle_t handle, uint32_t rights)
 {
-    struct object *object;
-    uint32_t had;
     handle_t copy;
-    int error = handle_lookup(process_current()->handles, handle, OBJECT_ANY, RIGHT_DUPLICATE,
-                              &object, &had);
+    int error = handle_duplicate(process_current()->handles, handle, rights, &copy);
 
-    if (error)
-        return error;
-    object_handle_get(object);
-    error = handle_install(process_current()->handles, object, rights & had, &copy);
-    if (error)
-        object_handle_put(object);
-    object_put(object);
     return error ? error : copy;
 }
 

@@ -129,7 +129,7 @@ static int start_thread(struct process *process, uint64_t block, const struct th
         return error;
     (*result)->block = block;
     if (suspended)
-        (*result)->work = WORK_SUSPEND;
+        thread_post_work(*result, WORK_SUSPEND); /* its process may be killing it already */
     thread_start(*result, start);
     return 0;
 }
@@ -178,8 +178,10 @@ int64_t sys_process_exec(struct object *object, uaddr_t argument)
     return handle_return(&thread->object, THREAD_RIGHTS);
 
 failed:
-    if (fresh)
+    if (fresh) {
         process_end(process, EXIT_EXCEPTION);
+        handle_table_clear(process->handles); /* if it was ended before it got them */
+    }
     return error;
 }
 
@@ -268,7 +270,7 @@ int64_t sys_process_fork(struct object *object, uaddr_t argument)
         return error;
     }
     thread->block = fork.block;
-    thread->work = WORK_SUSPEND;
+    thread_post_work(thread, WORK_SUSPEND);
     copy_fpu(thread, parent);
     fork.id = child->object.id;
     thread_start(thread, &start);
@@ -458,14 +460,17 @@ static int64_t set_affinity(struct thread *thread, uint64_t mask)
     return 0;
 }
 
+/* While the lock is held a thread that waits goes on waiting, and keeps its stack. */
 static int64_t get_frame(struct thread *thread, uaddr_t buffer)
 {
     struct abi_frame frame;
 
-    if (thread == thread_current() || !(thread->work & WORK_SUSPEND) || thread->on_cpu)
-        return -E_BUSY;
-    arch_thread_frame(thread, &frame);
-    return user_copy_out(buffer, &frame, sizeof(frame));
+    lock_acquire(&thread->lock);
+    bool there = thread->state == THREAD_BLOCKED && (thread->work & WORK_SUSPEND) && !thread->on_cpu;
+    if (there)
+        arch_thread_frame(thread, &frame);
+    lock_release(&thread->lock);
+    return there ? user_copy_out(buffer, &frame, sizeof(frame)) : -E_BUSY;
 }
 
 int64_t sys_thread_control(struct object *object, uint32_t op, uint64_t value, uaddr_t buffer)

@@ -147,6 +147,25 @@ int handle_lookup(struct handle_table *table, handle_t handle, enum object_type 
     return error;
 }
 
+/* In one go: an object must not be closed by another thread before it has its new handle. */
+int handle_duplicate(struct handle_table *table, handle_t handle, uint32_t rights, handle_t *copy)
+{
+    int error = -E_BAD_HANDLE;
+
+    lock_acquire(&table->lock);
+    struct handle_entry *entry = entry_find(table, handle);
+
+    if (entry) {
+        error = entry->rights & RIGHT_DUPLICATE
+                    ? install_locked(table, entry->object, entry->rights & rights, copy)
+                    : -E_ACCESS;
+        if (!error)
+            object_handle_get(entry->object);
+    }
+    lock_release(&table->lock);
+    return error;
+}
+
 int handle_remove(struct handle_table *table, handle_t handle)
 {
     struct transfer taken = {NULL, 0};
@@ -280,6 +299,8 @@ void handle_table_clear(struct handle_table *table)
         lock_release(&table->lock);
         if (taken.object)
             object_handle_put(taken.object);
+        if (i % HANDLE_CHUNK == 0)
+            arch_preempt_window();
     }
 }
 

@@ -20,10 +20,10 @@ enum lock_rank {
     RANK_FILE,      /* an open file's position and signals */
     RANK_PORT,      /* a port: queues, workers, accepted commands */
     LOCK_INTERRUPT_SAFE,
-    RANK_BINDING = LOCK_INTERRUPT_SAFE, /* a source's list of bindings and waiters */
+    RANK_TIMER = LOCK_INTERRUPT_SAFE, /* a CPU's timers */
+    RANK_BINDING,   /* a source's list of bindings and waiters */
     RANK_NOTIFY,    /* a port's queue of notifications */
     RANK_FUTEX,     /* a bucket of the futex table */
-    RANK_TIMER,     /* a CPU's timers */
     RANK_THREAD,    /* a thread's wait state */
     RANK_QUEUE,     /* a CPU's run queue */
     RANK_HEAP,      /* a slab cache */

@@ -312,10 +312,12 @@ size_t log_read(uint64_t *sequence, char *buffer, size_t length)
     return count;
 }
 
-void log_set_console(enum log_level level)
+void log_console_taken(void)
 {
+    size_t length;
+
     lock_acquire(&log_lock);
-    option_read = true; /* a later decision than the command line's */
-    console_level = level;
+    if (!boot_option("log", &length))
+        console_level = LOG_WARNING;
     lock_release(&log_lock);
 }

@@ -1,6 +1,12 @@
-/* Objects: reference counts, signals, and the table of types. See object.h. */
+/* Objects: reference counts, signals, and the table of types. See object.h.
+ *
+ * What one object's end puts may end others, in chains as long as programs care to make them (a stream that carries a
+ * stream that carries ...). A kernel stack is short: so on each CPU one object is destroyed at a time, and the others
+ * queue behind it. No destroy waits, so it stays on its CPU.
+ */
 #include "kernel/object.h"
 
+#include "kernel/cpu.h"
 #include "kernel/panic.h"
 #include "kernel/types.h"
 
@@ -26,6 +32,11 @@ static const struct object_type_entry object_types[] = {
 static uint64_t alive[ARRAY_SIZE(object_types)];
 static uint64_t next_id = 1;
 
+static struct {
+    struct object *first;
+    bool busy;
+} dying[CPU_MAX]; /* the CPU's own */
+
 void object_init(struct object *object, enum object_type type)
 {
     object->type = (uint8_t)type;
@@ -44,7 +55,19 @@ void object_put(struct object *object)
         return;
     ASSERT(object->handles == 0);
     __atomic_fetch_sub(&alive[object->type], 1, __ATOMIC_RELAXED);
-    object_types[object->type].destroy(object);
+
+    uint32_t cpu = cpu_self()->index;
+
+    object->next_dying = dying[cpu].first;
+    dying[cpu].first = object;
+    if (dying[cpu].busy)
+        return;
+    dying[cpu].busy = true;
+    while ((object = dying[cpu].first)) {
+        dying[cpu].first = object->next_dying;
+        object_types[object->type].destroy(object);
+    }
+    dying[cpu].busy = false;
 }
 
 void object_handle_get(struct object *object)
@@ -55,10 +78,27 @@ void object_handle_get(struct object *object)
 
 void object_handle_put(struct object *object)
 {
+    object_release_open(object);
+    object_put(object);
+}
+
+bool object_hold_open(struct object *object)
+{
+    uint32_t handles = __atomic_load_n(&object->handles, __ATOMIC_RELAXED);
+
+    do {
+        if (handles == 0)
+            return false;
+    } while (!__atomic_compare_exchange_n(&object->handles, &handles, handles + 1, true,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return true;
+}
+
+void object_release_open(struct object *object)
+{
     if (__atomic_fetch_sub(&object->handles, 1, __ATOMIC_ACQ_REL) == 1 &&
         object_types[object->type].closed)
         object_types[object->type].closed(object);
-    object_put(object);
 }
 
 void object_signal(struct object *object, uint32_t set, uint32_t clear)

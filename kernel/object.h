@@ -22,6 +22,7 @@ struct object {
     struct lock lock; /* RANK_BINDING: signals, watchers */
     uint32_t signals; /* SIGNAL_* */
     struct list watchers; /* struct watcher: waiting threads and port bindings */
+    struct object *next_dying; /* object.c */
 };
 
 /* Somebody who wants to know. `fire` runs under the object's lock. */
@@ -45,3 +46,7 @@ static inline void object_get(struct object *object)
 /* A handle's worth of interest in the object: handle tables and messages in flight. Includes a reference. */
 void object_handle_get(struct object *object);
 void object_handle_put(struct object *object);
+/* The same interest for the length of a call, by somebody with a reference: `closed` waits for its end. False if it
+ * has run already. */
+bool object_hold_open(struct object *object) MUST_CHECK;
+void object_release_open(struct object *object);

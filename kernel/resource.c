@@ -8,6 +8,7 @@
 
 #include "abi/errors.h"
 #include "kernel/handle.h"
+#include "kernel/log.h"
 #include "kernel/sched/thread.h"
 #include "kernel/syscall.h"
 #include "kernel/types.h"
@@ -93,7 +94,12 @@ int64_t sys_ioport_grant(struct object *object)
 
     if (resource->kind != RESOURCE_IOPORT)
         return -E_WRONG_TYPE;
-    return arch_ports_grant(process_current(), resource->base, resource->count);
+
+    int error = arch_ports_grant(process_current(), resource->base, resource->count);
+
+    if (!error && arch_console_port(resource->base, resource->count))
+        log_console_taken();
+    return error;
 }
 
 /* --- Interrupts ----------------------------------------------------------------------------------------- */

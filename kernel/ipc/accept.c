@@ -135,6 +135,7 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
     struct request *request = command->request;
     uint64_t copied = 0, in_length = request->path_length + request->in_length;
     uint32_t generation = command->generation;
+    bool lost = false; /* handles that another thread of the service closed meanwhile */
     int error = 0;
 
     fill_message(message, command);
@@ -151,16 +152,17 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
     if (!error) {
         error = user_copy_out(to, message, sizeof(*message));
         for (uint32_t i = 0; i < message->handle_count; i++) {
-            if (error)
-                (void)!handle_take(self->process->handles, message->handles[i], &request->send[i]);
-            else
-                request->send[i].object = NULL;
+            request->send[i].object = NULL; /* the table's */
+            if (error && handle_take(self->process->handles, message->handles[i], &request->send[i]))
+                lost = true;
         }
     }
 
     lock_acquire(&port->lock);
     bool there = copy_end(command, generation);
-    if (error && there) {
+    if (lost && there) {
+        command_complete(command, -E_RESTARTED, 0);
+    } else if (error && there) {
         list_remove(&command->link);
         command->state = COMMAND_QUEUED;
         if (!command->file || request->op == OP_OPEN)
@@ -175,9 +177,11 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         return error ? error : -E_CANCELLED;
     }
     if (!error) {
+        uint32_t priority = MAX(message->priority, self->own_priority);
+
         self->trace = message->trace;
-        if (unlikely(command->priority > self->own_priority || self->priority != self->own_priority))
-            sched_set_priority(self, MAX(command->priority, self->own_priority), self->weight);
+        if (unlikely(priority != self->priority))
+            sched_set_priority(self, priority, self->weight);
     }
     return error;
 }
@@ -257,14 +261,17 @@ static int sleep_idle(struct port *port, struct server *server, uint64_t deadlin
 
 static int64_t accept(struct port *port, uaddr_t to, uaddr_t buffer, uint64_t size, int64_t until)
 {
+    struct thread *self = thread_current();
     uint64_t deadline = wait_deadline(until);
     struct server *server;
-    int error = server_get(port, process_current(), &server);
+    int error = server_get(port, self->process, &server);
 
     if (error)
         return error;
     if (!user_range_ok(to, sizeof(struct abi_message)) || (size && !user_range_ok(buffer, size)))
         return -E_FAULT;
+    if (unlikely(self->priority != self->own_priority)) /* the last caller's */
+        sched_set_priority(self, self->own_priority, self->weight);
     for (;;) {
         struct abi_message message = {0};
         struct command *command = NULL;

@@ -165,9 +165,28 @@ static void retire(struct command *command)
 
 static uint64_t next_trace = 1;
 
-/* 0: it is on its way. */
+/* When to give up waiting: the request's deadline, or for a port that nobody serves the end of its grace. Port
+ * locked. */
+static uint64_t patience(const struct port *port, uint64_t deadline, bool *parked)
+{
+    *parked = false;
+    if (likely(port_served(port)))
+        return deadline;
+
+    uint64_t since = port->served_until ? port->served_until : arch_clock();
+
+    *parked = since + PORT_GRACE_NS < deadline;
+    return *parked ? since + PORT_GRACE_NS : deadline;
+}
+
+static uint32_t wait_flags(const struct request *request)
+{
+    return request->flags & COMMAND_RESTARTABLE ? 0 : WAIT_INTERRUPTIBLE;
+}
+
+/* 0: it is on its way, to be waited for until *deadline. */
 static int64_t send(struct command *command, struct request *request, struct port *port,
-                    struct file *file)
+                    struct file *file, uint64_t *deadline, bool *parked)
 {
     struct thread *self = command->thread;
     struct server *server = NULL;
@@ -197,10 +216,10 @@ static int64_t send(struct command *command, struct request *request, struct por
     command->trace = self->trace ? self->trace
                                  : __atomic_fetch_add(&next_trace, 1, __ATOMIC_RELAXED);
     command->seen = false;
-    command->completion->receive_count = 0;
     __atomic_fetch_add(&commands_sent, 1, __ATOMIC_RELAXED);
+    *deadline = patience(port, request->deadline, parked);
 
-    wait_prepare(request->flags & COMMAND_RESTARTABLE ? 0 : WAIT_INTERRUPTIBLE);
+    wait_prepare(wait_flags(request));
     if (!port_deliver(port, server, command)) {
         command->state = COMMAND_QUEUED;
         command_queue_insert(server ? &server->queue : &port->queue, command, false);
@@ -229,25 +248,12 @@ static int64_t withdraw(struct command *command, struct port *port, int reason)
     return command->status == -E_CANCELLED ? reason : command->status;
 }
 
-/* When to give up waiting: the request's deadline, or for a port that nobody serves the end of its grace. */
-static uint64_t patience(struct port *port, uint64_t deadline, bool *parked)
-{
-    *parked = false;
-    if (likely(!list_empty(&port->servers)))
-        return deadline;
-
-    uint64_t since = port->served_until ? port->served_until : arch_clock();
-
-    *parked = since + PORT_GRACE_NS < deadline;
-    return *parked ? since + PORT_GRACE_NS : deadline;
-}
-
 static int64_t try_once(struct command *command, struct request *request, struct port *port,
                         struct file *file)
 {
     bool parked;
-    uint64_t deadline = patience(port, request->deadline, &parked);
-    int64_t status = send(command, request, port, file);
+    uint64_t deadline;
+    int64_t status = send(command, request, port, file, &deadline, &parked);
 
     if (unlikely(status))
         return status;
@@ -255,17 +261,19 @@ static int64_t try_once(struct command *command, struct request *request, struct
     int woken = wait_block(deadline);
 
     lock_acquire(&port->lock);
-    if (likely(command->state == COMMAND_DONE)) {
-        status = command->status;
-    } else if (woken == -E_TIMED_OUT && parked && port_served(port)) {
+    if (unlikely(woken == -E_TIMED_OUT && parked && port_served(port) &&
+                 command->state != COMMAND_DONE)) {
         /* A new instance came meanwhile: on with the caller's own deadline. */
-        if (command->state == COMMAND_QUEUED)
-            status = STATUS_RESEND;
-        else
-            status = withdraw(command, port, -E_TIMED_OUT);
-    } else {
-        status = withdraw(command, port, woken == -E_TIMED_OUT && parked ? -E_SERVICE_DOWN : woken);
+        parked = false;
+        wait_prepare(wait_flags(request));
+        lock_release(&port->lock);
+        woken = wait_block(request->deadline);
+        lock_acquire(&port->lock);
     }
+    if (likely(command->state == COMMAND_DONE))
+        status = command->status;
+    else
+        status = withdraw(command, port, woken == -E_TIMED_OUT && parked ? -E_SERVICE_DOWN : woken);
     retire(command);
     lock_release(&port->lock);
     return status;
@@ -278,6 +286,7 @@ int64_t command_call(struct request *request, struct port *port, struct file *fi
     struct command *command = self->command;
     int64_t status;
 
+    completion->receive_count = 0;
     do {
         command->completion = completion;
         status = try_once(command, request, port, file);

@@ -36,10 +36,12 @@ static void binding_fire(struct watcher *watcher, uint32_t signals)
     struct port *port = binding->port;
 
     lock_acquire(&port->notify_lock);
-    binding->signals |= signals;
-    if (!list_linked(&binding->fired_link))
-        list_append(&port->notifications, &binding->fired_link);
-    port_wake_worker_locked(port, NULL);
+    if (list_linked(&binding->port_link)) { /* else it is being freed */
+        binding->signals |= signals;
+        if (!list_linked(&binding->fired_link))
+            list_append(&port->notifications, &binding->fired_link);
+        port_wake_worker_locked(port, NULL);
+    }
     lock_release(&port->notify_lock);
 }
 
@@ -78,8 +80,8 @@ bool notify_take_locked(struct port *port, struct abi_message *message, struct b
         message->cookie = binding->key;
         message->args[0] = binding->signals;
         binding->signals = 0;
-        if (binding->flags & BIND_ONCE) {
-            list_remove(&binding->port_link);
+        if (binding->flags & BIND_ONCE && list_linked(&binding->port_link)) {
+            list_remove(&binding->port_link); /* who takes it off the list frees it */
             *finished = binding;
         }
         return true;

@@ -80,6 +80,8 @@ bool port_deliver(struct port *port, struct server *server, struct command *comm
         command->state = COMMAND_ACCEPTED;
         command->server = worker->server;
         list_append(&worker->server->accepted, &command->link);
+        if (unlikely(command->priority > worker->thread->priority))
+            sched_set_priority(worker->thread, command->priority, worker->thread->weight);
         thread_wake(worker->thread, 0, SCHED_HANDOFF);
     }
     lock_release(&port->notify_lock);
@@ -88,10 +90,12 @@ bool port_deliver(struct port *port, struct server *server, struct command *comm
 
 void port_wake_worker_locked(struct port *port, struct server *server)
 {
-    struct worker *worker = take_worker(port, server);
+    struct worker *worker;
 
-    if (worker)
-        thread_wake(worker->thread, 0, 0);
+    /* One whose wait has just ended otherwise leaves without looking: the next. */
+    do
+        worker = take_worker(port, server);
+    while (worker && !thread_wake(worker->thread, 0, 0));
 }
 
 void port_wake_worker(struct port *port, struct server *server)
@@ -171,6 +175,7 @@ static void server_drain(struct port *port, struct server *server)
 
         if (file->server == server)
             file_lost(file);
+        arch_preempt_window();
     }
 }
 

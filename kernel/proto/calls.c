@@ -97,6 +97,8 @@ int64_t sys_open(struct object *names, uaddr_t argument)
             error = fault;
     }
     if (error || completion.receive_count) {
+        if (file->server) /* killed as it was opened: its service is to hear of the end */
+            file_closed(&file->object);
         object_put(&file->object);
         if (!error)
             error = install_one(&completion);

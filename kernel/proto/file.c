@@ -68,6 +68,8 @@ void file_opened(struct file *file, struct server *server, const uint64_t values
 void file_lost(struct file *file)
 {
     file->server = NULL;
+    /* Whoever waits for it tries again, and thereby opens it again. */
+    object_signal(&file->object, SIGNAL_READABLE | SIGNAL_WRITABLE, 0);
 }
 
 struct file *file_find(struct port *port, uint64_t id)
@@ -118,9 +120,9 @@ void file_release(struct file *file)
 {
     lock_acquire(&file->lock);
     file->holder = NULL;
-    struct file_waiter *next = list_first(&file->waiting, struct file_waiter, link);
-    if (next)
-        thread_wake(next->thread, 0, 0);
+    list_for_each(struct file_waiter, waiter, &file->waiting, link)
+        if (thread_wake(waiter->thread, 0, 0))
+            break; /* one that was interrupted just now leaves: the next */
     lock_release(&file->lock);
 }
 

@@ -182,13 +182,15 @@ int64_t sys_proto_create(struct object *object, uaddr_t name, uint64_t length)
     if (error)
         return error;
 
+    object_get(&port->object); /* another thread may close the handle at once */
     int64_t handle = handle_return(&port->object, RIGHT_ALL & ~(RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_MAP));
 
-    if (handle < 0 || length == 0)
-        return handle;
-    error = namespace_set(namespace_of(object), text, length, port);
-    if (error)
-        (void)!handle_remove(process_current()->handles, (handle_t)handle);
+    if (handle > 0 && length) {
+        error = namespace_set(namespace_of(object), text, length, port);
+        if (error)
+            (void)!handle_remove(process_current()->handles, (handle_t)handle);
+    }
+    object_put(&port->object);
     return error ? error : handle;
 }
 

@@ -34,14 +34,16 @@ static void insert_fair(struct cpu_queue *queue, struct thread *thread)
 void queue_insert(struct cpu_queue *queue, struct thread *thread)
 {
     ASSERT(!thread->queued);
-    thread->queued = true;
+    /* Release: whoever sees it queued sees where (sched_set_priority). */
+    __atomic_store_n(&thread->queued, true, __ATOMIC_RELEASE);
     queue->length++;
-    if (thread->priority == PRIORITY_FAIR) {
+    thread->level = __atomic_load_n(&thread->priority, __ATOMIC_RELAXED);
+    if (thread->level == PRIORITY_FAIR) {
         insert_fair(queue, thread);
         return;
     }
-    list_append(&queue->realtime[thread->priority - 1], &thread->queue_link);
-    queue->levels |= 1u << (thread->priority - 1);
+    list_append(&queue->realtime[thread->level - 1], &thread->queue_link);
+    queue->levels |= 1u << (thread->level - 1);
 }
 
 void queue_remove(struct cpu_queue *queue, struct thread *thread)
@@ -49,13 +51,13 @@ void queue_remove(struct cpu_queue *queue, struct thread *thread)
     ASSERT(thread->queued);
     thread->queued = false;
     queue->length--;
-    if (thread->priority == PRIORITY_FAIR) {
+    if (thread->level == PRIORITY_FAIR) {
         rb_remove(&queue->fair, &thread->queue_node);
         return;
     }
     list_remove(&thread->queue_link);
-    if (list_empty(&queue->realtime[thread->priority - 1]))
-        queue->levels &= ~(1u << (thread->priority - 1));
+    if (list_empty(&queue->realtime[thread->level - 1]))
+        queue->levels &= ~(1u << (thread->level - 1));
 }
 
 struct thread *queue_pick(struct cpu_queue *queue)

@@ -20,19 +20,6 @@ static bool has_work(const struct thread *self, uint32_t work)
     return __atomic_load_n(&self->work, __ATOMIC_ACQUIRE) & work;
 }
 
-/* Until resumed or killed. */
-static void park(struct thread *self)
-{
-    wait_prepare(0);
-    __atomic_store_n(&self->parked, 1, __ATOMIC_SEQ_CST);
-    /* thread_resume clears the bit, then looks at parked: one of us sees the other. */
-    if (has_work(self, WORK_SUSPEND))
-        (void)!wait_block(UINT64_MAX);
-    else
-        wait_abandon();
-    __atomic_store_n(&self->parked, 0, __ATOMIC_RELAXED);
-}
-
 void return_check(void)
 {
     struct thread *self = thread_current();
@@ -41,7 +28,7 @@ void return_check(void)
         if (has_work(self, WORK_KILL))
             thread_exit(0);
         if (has_work(self, WORK_SUSPEND)) {
-            park(self);
+            wait_parked();
         } else if (__atomic_load_n(&cpu_self()->need_resched, __ATOMIC_ACQUIRE)) {
             sched_preempt();
         } else {

@@ -159,6 +159,7 @@ static struct thread *choose(struct cpu *cpu)
         if (likely(!queue->levels || next->priority > 31u - (uint32_t)__builtin_clz(queue->levels)))
             return next;
         lock_acquire(&queue->lock);
+        next->cpu = cpu; /* it was handed over, or stolen */
         queue_insert(queue, next);
         next = queue_pick(queue);
         lock_release(&queue->lock);
@@ -355,12 +356,13 @@ void sched_set_priority(struct thread *thread, uint32_t priority, uint32_t weigh
             return;
         }
         lock_acquire(&cpu->queue->lock);
-        if (thread->cpu != cpu) { /* stolen meanwhile */
+        /* In this order: whoever queues it elsewhere meanwhile writes them in the other. */
+        bool queued = __atomic_load_n(&thread->queued, __ATOMIC_ACQUIRE);
+
+        if (__atomic_load_n(&thread->cpu, __ATOMIC_RELAXED) != cpu) { /* stolen meanwhile */
             lock_release(&cpu->queue->lock);
             continue;
         }
-        bool queued = thread->queued;
-
         if (queued)
             queue_remove(cpu->queue, thread);
         thread->priority = priority;

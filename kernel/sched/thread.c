@@ -133,13 +133,6 @@ void thread_kill(struct thread *thread)
     thread_post_work(thread, WORK_KILL);
 }
 
-void thread_resume(struct thread *thread)
-{
-    __atomic_fetch_and(&thread->work, ~WORK_SUSPEND, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&thread->parked, __ATOMIC_SEQ_CST))
-        thread_wake(thread, 0, 0);
-}
-
 void thread_destroy(struct object *object)
 {
     struct thread *thread = container_of(object, struct thread, object);

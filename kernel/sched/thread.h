@@ -48,9 +48,9 @@ struct thread {
     struct thread_start start;
     uint64_t block;          /* user address of struct abi_block; 0: no personality */
     uint32_t work;           /* WORK_*, atomic */
-    uint32_t parked;         /* waits in return_check to be resumed */
 
     struct lock lock; /* RANK_THREAD */
+    bool parked;      /* waits in return_check to be resumed */
     enum thread_state state;
     uint32_t on_cpu;   /* still on its stack: whoever wants to run it elsewhere waits for 0 */
     int wait_result;   /* what sched_block returns */
@@ -68,6 +68,7 @@ struct thread {
     struct list queue_link;    /* real-time class */
     struct rb_node queue_node; /* fair class */
     bool queued;
+    uint32_t level; /* the priority it was queued with: its own may change while it is between queues */
     bool migrating; /* leaves a CPU it may no longer use: sched_switched queues it elsewhere */
 
     uint32_t call_rights;    /* of the handle the system call under way names */

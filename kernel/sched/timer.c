@@ -76,8 +76,12 @@ void timer_interrupt(void)
 
     if (cpu->queue->length)
         next = MIN(next, MAX(cpu->queue->slice_end, now + SLICE_NS / 8));
-    if (next != UINT64_MAX)
-        timer_want(next);
+    if (next != UINT64_MAX) {
+        /* Threads get as much of the CPU as the interrupt took, however short the periods of their timers are. */
+        uint64_t end = arch_clock();
+
+        timer_want(MAX(next, end + (end - now)));
+    }
 }
 
 /* --- Timer objects ------------------------------------------------------------------------------------
@@ -144,5 +148,8 @@ void timer_object_closed(struct object *object)
 
 void timer_object_destroy(struct object *object)
 {
-    cache_free(&timer_cache, container_of(object, struct timer_object, object));
+    struct timer_object *timer = container_of(object, struct timer_object, object);
+
+    timer_cancel(&timer->timer); /* a timer_set may have come after the last close */
+    cache_free(&timer_cache, timer);
 }

@@ -65,19 +65,51 @@ int wait_block(uint64_t deadline)
     return self->wait_result;
 }
 
+static bool wake_locked(struct thread *thread, int result, unsigned sched_flags)
+{
+    if (!thread->waiting)
+        return false;
+    thread->waiting = 0;
+    thread->wait_result = result;
+    if (thread->state == THREAD_BLOCKED)
+        sched_ready(thread, sched_flags);
+    return true;
+}
+
 bool thread_wake(struct thread *thread, int result, unsigned sched_flags)
 {
     lock_acquire(&thread->lock);
-    bool mine = thread->waiting != 0;
-
-    if (mine) {
-        thread->waiting = 0;
-        thread->wait_result = result;
-        if (thread->state == THREAD_BLOCKED)
-            sched_ready(thread, sched_flags);
-    }
+    bool mine = wake_locked(thread, result, sched_flags);
     lock_release(&thread->lock);
     return mine;
+}
+
+void wait_parked(void)
+{
+    struct thread *self = thread_current();
+
+    lock_acquire(&self->lock);
+    self->parked = __atomic_load_n(&self->work, __ATOMIC_SEQ_CST) & WORK_SUSPEND;
+    if (self->parked)
+        wait_prepare(0);
+    lock_release(&self->lock);
+    if (!self->parked)
+        return;
+    if (wait_block(UINT64_MAX)) { /* killed: the caller looks */
+    }
+    lock_acquire(&self->lock);
+    self->parked = false;
+    lock_release(&self->lock);
+}
+
+/* Under the lock, so that it wakes the thread from being parked and from no later wait. */
+void thread_resume(struct thread *thread)
+{
+    lock_acquire(&thread->lock);
+    __atomic_fetch_and(&thread->work, ~WORK_SUSPEND, __ATOMIC_SEQ_CST);
+    if (thread->parked)
+        wake_locked(thread, 0, 0);
+    lock_release(&thread->lock);
 }
 
 /* Killed, kicked or suspended: end its wait if that may be, and make it look at its work soon. */
@@ -85,12 +117,8 @@ void thread_post_work(struct thread *thread, uint32_t work)
 {
     __atomic_fetch_or(&thread->work, work, __ATOMIC_SEQ_CST);
     lock_acquire(&thread->lock);
-    if (thread->waiting && interrupted(thread)) {
-        thread->waiting = 0;
-        thread->wait_result = -E_INTERRUPTED;
-        if (thread->state == THREAD_BLOCKED)
-            sched_ready(thread, 0);
-    }
+    if (interrupted(thread))
+        wake_locked(thread, -E_INTERRUPTED, 0);
     struct cpu *cpu = thread->state == THREAD_RUNNING ? thread->cpu : NULL;
     lock_release(&thread->lock);
     if (cpu && cpu != cpu_self())

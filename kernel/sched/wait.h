@@ -24,6 +24,8 @@ int wait_block(uint64_t deadline) MUST_CHECK;
 /* Undo wait_prepare without sleeping; false if somebody has woken the caller already. */
 bool wait_abandon(void);
 bool thread_wake(struct thread *thread, int result, unsigned sched_flags);
+/* Wait while WORK_SUSPEND is set, until thread_resume or a kill. */
+void wait_parked(void);
 
 /* Deadlines of the ABI: negative and 0 have passed, INT64_MAX never does. */
 static inline uint64_t wait_deadline(int64_t deadline)

@@ -8,6 +8,7 @@
  */
 #include "kernel/x86_64/serial.h"
 
+#include "kernel/arch.h"
 #include "kernel/x86_64/port.h"
 
 #define PORT 0x3f8u
@@ -24,6 +25,11 @@ enum {
 
 #define LINE_EMPTY    0x20u /* LINE_STATUS: the transmitter takes a byte */
 #define LINE_PATIENCE 200000u
+
+bool arch_console_port(uint64_t base, uint64_t count)
+{
+    return PORT >= base && PORT - base < count;
+}
 
 static enum { UNKNOWN, PRESENT, ABSENT } state;
 

@@ -27,7 +27,9 @@ struct gate { /* SDM volume 3, 6.14.1 */
 #define GATE_USER      0xeeu /* also by INT n of a program */
 
 /* Bits of a page fault's error code (SDM volume 3, 4.7). */
+#define FAULT_CODE_PRESENT BIT(0)
 #define FAULT_CODE_WRITE BIT(1)
+#define FAULT_CODE_USER  BIT(2)
 #define FAULT_CODE_FETCH BIT(4)
 
 extern const uint64_t trap_stubs[VECTORS];
@@ -108,6 +110,13 @@ static unsigned fault_access(const struct abi_frame *frame)
            (frame->error & FAULT_CODE_FETCH ? FAULT_EXECUTE : 0);
 }
 
+/* A page that is there, refused to ring 3's instruction as if ring 0 had asked: an implicit access to a system table;
+ * under QEMU's TCG with SMAP also the stack of a far return or IRET. Trying again would fault for ever. */
+static bool fault_hopeless(const struct abi_frame *frame)
+{
+    return (frame->error & (FAULT_CODE_PRESENT | FAULT_CODE_USER)) == FAULT_CODE_PRESENT;
+}
+
 /* True: the instruction may be tried again. */
 static bool exception_resolved(struct abi_frame *frame)
 {
@@ -116,7 +125,7 @@ static bool exception_resolved(struct abi_frame *frame)
     switch (frame->vector) {
     case VECTOR_PAGE_FAULT:
         cpu->page_faults++;
-        return frame->address < USER_LIMIT &&
+        return frame->address < USER_LIMIT && !fault_hopeless(frame) &&
                fault_resolve(frame->address, fault_access(frame) | FAULT_USER);
     case VECTOR_NO_FPU:
         fpu_enter(cpu, cpu->current);

@@ -94,7 +94,7 @@ TEST(lines_have_times_and_levels)
     log_debug("not shown");
     log_error("bad");
     CHECK_STRING(console, "[    1.500000] memory: 64 MiB\n[    1.500000] error: bad\n");
-    log_set_console(LOG_WARNING);
+    log_console_taken();
     console_length = 0;
     log_info("not shown either");
     log_warning("shown");
