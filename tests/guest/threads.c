@@ -358,33 +358,40 @@ TEST(priorities)
     CHECK_EQUAL(order.at[0], 3);
 }
 
-/* Threads of the fair class share a CPU, by weight. */
+static bool fair(const int64_t times[2])
+{
+    return times[0] > 0 && times[1] >= times[0] * 3 / 2 && times[1] <= times[0] * 6;
+}
+
+/* Threads of the fair class share a CPU, by weight. Time the host takes from the machine counts as a thread's,
+ * so on a busy host it takes a while until the shares show. */
 TEST(fair_shares)
 {
     uint32_t words[2][2] = {{0}};
     struct helper *threads[2];
-    int64_t times[2];
+    int64_t times[2] = {0};
 
     for (int i = 0; i < 2; i++) {
         threads[i] = helper_thread_suspended(count_up, words[i]);
         MUST(control(threads[i]->thread, THREAD_AFFINITY, 1));
     }
     MUST(control(threads[1]->thread, THREAD_WEIGHT, 3 * 1024));
-    for (int i = 0; i < 2; i++)
-        helper_resume(threads[i]);
-    sleep_for(SECOND);
-    for (int i = 0; i < 2; i++)
-        MUST(control(threads[i]->thread, THREAD_SUSPEND, 0));
-    for (int i = 0; i < 2; i++)
-        wait_until_it_stops(words[i]);
-    for (int i = 0; i < 2; i++)
-        times[i] = MUST(control(threads[i]->thread, THREAD_CPU_TIME, 0));
+    for (int round = 0; round < 15 && !fair(times); round++) {
+        for (int i = 0; i < 2; i++)
+            helper_resume(threads[i]);
+        sleep_for(SECOND);
+        for (int i = 0; i < 2; i++)
+            MUST(control(threads[i]->thread, THREAD_SUSPEND, 0));
+        for (int i = 0; i < 2; i++)
+            wait_until_it_stops(words[i]);
+        for (int i = 0; i < 2; i++)
+            times[i] = MUST(control(threads[i]->thread, THREAD_CPU_TIME, 0));
+    }
     for (int i = 0; i < 2; i++) {
         word_set(words[i] + 1, 1);
         helper_join(helper_resume(threads[i]));
     }
-    CHECK(times[0] > 0);
-    if (times[1] < times[0] * 3 / 2 || times[1] > times[0] * 6)
+    if (!fair(times))
         FAIL("weights 1 and 3 got %" PRId64 " and %" PRId64 " ns", times[0], times[1]);
 }
 
