@@ -175,7 +175,8 @@ static int claim_send(struct stream_call *call, uint64_t wanted)
     struct channel *channel = call->channel;
 
     for (;;) {
-        if (channel->closed_out)
+        /* The other end, or by another thread this one. */
+        if (channel->closed_out || channel->closed_in)
             return -E_CLOSED;
         if (!channel->sender && CHANNEL_SIZE - channel_used(channel) >= wanted) {
             channel->sender = thread_current();
@@ -294,7 +295,8 @@ int64_t sys_stream_send(struct object *object, uaddr_t argument)
 
         error = send_piece(&call, UADDR(call.io.data + done), call.io.length - done, &sent, &passing);
         done += sent;
-    } while (!error && done < call.io.length);
+        arch_preempt_window();
+    } while (!error && done < call.io.length && !(thread_current()->work & WORK_KILL));
     passing_free(passing);
     return done ? (int64_t)done : error;
 }
@@ -310,7 +312,7 @@ static int claim_receive(struct stream_call *call)
             channel->receiver = thread_current();
             return 0;
         }
-        if (!channel_used(channel) && channel->closed_in)
+        if (!channel_used(channel) && (channel->closed_in || channel->closed_out))
             return -E_CLOSED;
         if (call->nonblock)
             return -E_AGAIN;

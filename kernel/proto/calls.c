@@ -6,6 +6,7 @@
 #include "kernel/proto/namespace.h"
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
+#include "kernel/types.h"
 #include "kernel/vmm/heap.h"
 #include "lib/base/string.h"
 
@@ -211,7 +212,7 @@ static void advance(struct file *file, const struct request *request,
         file->position += completion->values[0];
 }
 
-int64_t sys_file_call(struct object *object, uaddr_t argument)
+static int64_t file_call(struct object *object, uaddr_t argument)
 {
     struct file *file = container_of(object, struct file, object);
     struct abi_command command;
@@ -253,6 +254,18 @@ int64_t sys_file_call(struct object *object, uaddr_t argument)
         file_release(file);
     }
     return answer(argument, &command, &completion, status);
+}
+
+/* The service hears of the last close only when no call is under way. */
+int64_t sys_file_call(struct object *object, uaddr_t argument)
+{
+    if (!object_hold_open(object))
+        return -E_BAD_HANDLE; /* closed since it was looked up */
+
+    int64_t status = file_call(object, argument);
+
+    object_release_open(object);
+    return status;
 }
 
 int64_t sys_file_seek(struct object *object, int64_t offset, uint32_t whence)
