@@ -9,6 +9,8 @@
  *
  * Both ends' state is under one lock, pair->lock (RANK_STREAM). User memory is copied outside it: the ring's head
  * and tail are claimed by one thread at a time (channel->sender, ->receiver), which may sleep while it holds the claim.
+ * A few bytes whose pages are there are copied under the lock, without a claim. A sender that found no room is woken
+ * when STREAM_ATOMIC bytes are free, not at every byte.
  */
 #include "kernel/ipc/stream.h"
 
@@ -24,6 +26,9 @@
 
 #define CHANNEL_PAGES 16u
 #define CHANNEL_SIZE  (CHANNEL_PAGES * PAGE_SIZE)
+
+/* Up to this many bytes are copied under the lock. */
+#define SMALL_COPY 512u
 
 /* Handles on their way, at a position of the byte stream. */
 struct passing {
@@ -88,7 +93,7 @@ static void update(struct stream_pair *pair, uint32_t to)
 /* The other side stays on this CPU: it is sooner done than another CPU woken, and many small pieces become one. */
 static void wake_all(struct list *waiters)
 {
-    list_for_each(struct stream_waiter, waiter, waiters, link)
+    list_for_each (struct stream_waiter, waiter, waiters, link)
         thread_wake(waiter->thread, 0, SCHED_SYNC);
 }
 
@@ -128,6 +133,22 @@ static int ring_copy(struct channel *channel, uint64_t position, uaddr_t user, u
         length -= piece;
     }
     return 0;
+}
+
+/* A few bytes under the lock: only if they are on one page of the ring and nothing faults. */
+static bool ring_copy_small(struct channel *channel, uint64_t position, uaddr_t user,
+                            uint64_t length, bool in)
+{
+    uint64_t offset = position % PAGE_SIZE;
+    struct frame *page = channel->pages[position / PAGE_SIZE % CHANNEL_PAGES];
+
+    if (length > SMALL_COPY || length > PAGE_SIZE - offset || !page)
+        return false;
+
+    uint8_t *data = (uint8_t *)frame_data(page) + offset;
+
+    return (in ? user_copy_in_nofault(data, user, length)
+               : user_copy_out_nofault(user, data, length)) == 0;
 }
 
 static void ring_free(struct channel *channel)
@@ -221,6 +242,14 @@ static void passing_free(struct passing *passing)
     cache_free(&passing_cache, passing);
 }
 
+/* Pair locked: `length` bytes more are in the ring. */
+static void sent_locked(struct stream_call *call, uint64_t length)
+{
+    call->channel->tail += length;
+    wake_all(&call->channel->receive_waiters);
+    update(call->pair, call->to);
+}
+
 /* One piece: all of a packet or of an atomic write, else what there is room for. */
 static int send_piece(struct stream_call *call, uaddr_t data, uint64_t length, uint64_t *sent,
                       struct passing **passing)
@@ -236,6 +265,14 @@ static int send_piece(struct stream_call *call, uaddr_t data, uint64_t length, u
     lock_acquire(&pair->lock);
     int error = claim_send(call, wanted);
     uint64_t room = CHANNEL_SIZE - channel_used(channel), start = channel->tail;
+    if (!error && !packets && !*passing && length <= room &&
+        ring_copy_small(channel, start, data, length, true)) {
+        channel->sender = NULL;
+        sent_locked(call, length);
+        lock_release(&pair->lock);
+        *sent = length;
+        return 0;
+    }
     lock_release(&pair->lock);
     if (error)
         return error;
@@ -261,12 +298,10 @@ static int send_piece(struct stream_call *call, uaddr_t data, uint64_t length, u
             list_append(&channel->passing, &(*passing)->link);
             *passing = NULL;
         }
-        channel->tail += header + piece;
+        sent_locked(call, header + piece);
         *sent = piece;
-        wake_all(&channel->receive_waiters);
     }
     wake_all(&channel->send_waiters); /* the claim is free */
-    update(pair, call->to);
     lock_release(&pair->lock);
     return error;
 }
@@ -293,7 +328,8 @@ int64_t sys_stream_send(struct object *object, uaddr_t argument)
     do {
         uint64_t sent = 0;
 
-        error = send_piece(&call, UADDR(call.io.data + done), call.io.length - done, &sent, &passing);
+        error =
+            send_piece(&call, UADDR(call.io.data + done), call.io.length - done, &sent, &passing);
         done += sent;
         arch_preempt_window();
     } while (!error && done < call.io.length && !(thread_current()->work & WORK_KILL));
@@ -348,6 +384,18 @@ static uint64_t piece_end(const struct channel *channel, uint64_t start, uint64_
     return used;
 }
 
+/* Pair locked: `length` bytes are taken from the ring. */
+static void received_locked(struct stream_call *call, uint64_t length)
+{
+    struct channel *channel = call->channel;
+
+    channel->head += length;
+    if ((call->pair->flags & STREAM_PACKETS) ||
+        CHANNEL_SIZE - channel_used(channel) >= STREAM_ATOMIC)
+        wake_all(&channel->send_waiters);
+    update(call->pair, call->to);
+}
+
 int64_t sys_stream_receive(struct object *object, uaddr_t argument)
 {
     struct stream_call call;
@@ -367,6 +415,14 @@ int64_t sys_stream_receive(struct object *object, uaddr_t argument)
     error = claim_receive(&call);
     uint64_t start = channel->head;
     uint64_t used = error ? 0 : piece_end(channel, start, channel_used(channel), &handles);
+    uint64_t few = MIN(used, call.io.length);
+    if (!error && !packets && !handles && !call.io.handle_count && !(call.io.flags & STREAM_PEEK) &&
+        ring_copy_small(channel, start, UADDR(call.io.data), few, false)) {
+        channel->receiver = NULL;
+        received_locked(&call, few);
+        lock_release(&pair->lock);
+        return (int64_t)few;
+    }
     lock_release(&pair->lock);
     if (error)
         return error == -E_CLOSED ? 0 : error;
@@ -392,16 +448,13 @@ int64_t sys_stream_receive(struct object *object, uaddr_t argument)
     lock_acquire(&pair->lock);
     channel->receiver = NULL;
     if (!error && !peek) {
-        channel->head = start + header + (packets ? whole : count);
         if (handles)
             list_remove(&handles->link);
-        wake_all(&channel->send_waiters);
+        received_locked(&call, header + (packets ? whole : count));
     } else {
         handles = NULL;
     }
-    if (channel_used(channel) || channel->closed_in)
-        wake_all(&channel->receive_waiters);
-    update(pair, call.to);
+    wake_all(&channel->receive_waiters); /* the claim is free */
     lock_release(&pair->lock);
     passing_free(handles);
     return error ? error : (int64_t)count;
@@ -448,8 +501,8 @@ int64_t sys_stream_pair(uint32_t flags, uaddr_t handles)
         return first;
     }
 
-    int64_t second = handle_return(&pair->end[1].object,
-                                   rights | RIGHT_WRITE | (flags & STREAM_ONE_WAY ? 0 : RIGHT_READ));
+    int64_t second = handle_return(
+        &pair->end[1].object, rights | RIGHT_WRITE | (flags & STREAM_ONE_WAY ? 0 : RIGHT_READ));
     int64_t error = second < 0 ? second : 0;
 
     if (!error) {
@@ -493,7 +546,7 @@ void stream_destroy(struct object *object)
         return;
     for (uint32_t to = 0; to < 2; to++) {
         ring_free(&pair->to[to]);
-        list_for_each(struct passing, passing, &pair->to[to].passing, link) {
+        list_for_each (struct passing, passing, &pair->to[to].passing, link) {
             list_remove(&passing->link);
             passing_free(passing);
         }

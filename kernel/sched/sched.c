@@ -95,8 +95,10 @@ static void enqueue(struct thread *thread, unsigned flags)
     lock_release(&cpu->queue->lock);
 
     if (local) {
-        if (preempts)
+        if (preempts && (!(flags & SCHED_SYNC) || thread->priority != cpu->current->priority))
             cpu->need_resched = 1;
+        else if (preempts)
+            timer_want(arch_clock() + SYNC_NS);
         else
             timer_want(cpu->queue->slice_end);
         return;

@@ -42,9 +42,10 @@ struct cpu_queue {
 };
 
 #define SCHED_HANDOFF 0x1u
-#define SCHED_SYNC    0x2u /* the waker is likely to wait soon: queue it on this CPU. An idle CPU gets it if not */
+#define SCHED_SYNC    0x2u /* the waker is likely to wait soon: queue it on this CPU, without preempting an equal */
 
 #define SLICE_NS UINT64_C(4000000)
+#define SYNC_NS  UINT64_C(1000000) /* how long a waker that was expected to wait may go on instead */
 
 int sched_cpu_init(struct cpu *cpu) MUST_CHECK;
 void sched_ready(struct thread *thread, unsigned flags);
