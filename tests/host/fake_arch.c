@@ -120,7 +120,7 @@ WEAK void arch_spin_wait(void)
 {
     if (fake_spin)
         fake_spin();
-    sched_yield();
+    fake_yield();
 }
 
 WEAK void arch_halt_all(void)

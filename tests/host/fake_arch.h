@@ -45,9 +45,16 @@ static inline struct cpu *cpu_self(void)
     return fake_cpu;
 }
 
-static inline void arch_pause(void)
+static inline void fake_yield(void)
 {
     sched_yield();
+}
+
+#define sched_yield kernel_sched_yield /* the scheduler's own */
+
+static inline void arch_pause(void)
+{
+    fake_yield();
 }
 
 static inline void *direct_map(paddr_t address)
