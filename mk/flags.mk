@@ -4,7 +4,8 @@
 
 WARNINGS := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wundef -Wvla \
     -Wpointer-arith
-COMMON := -std=gnu11 -O2 -g -I. -fcf-protection=none -fno-strict-aliasing -DDEBUG=$(DEBUG) $(WARNINGS)
+COMMON := -std=gnu11 -O2 -g -I. -fcf-protection=none -fno-strict-aliasing -DDEBUG=$(DEBUG) \
+    -ffile-prefix-map=$(O)=out $(WARNINGS)
 FREESTANDING := -ffreestanding -mno-red-zone -mgeneral-regs-only -fno-stack-protector
 ifeq ($(findstring clang,$(CC)),)
 FREESTANDING += -fno-tree-loop-distribute-patterns # else memmove's loop becomes a call of memmove

@@ -30,10 +30,10 @@ $(O)/obj/kernel/font.o: $(O)/gen/font.c $(O)/flags kernel/x86_64/screen.h
 	@$(CC) $(KERNEL_FLAGS) -c -o $@ $<
 
 $(O)/obj/kernel/boot_image.o: $(O)/obj/kernel/boot_image.S $(BOOT_IMAGE)
-	@$(CC) -c -o $@ $<
+	@$(CC) -ffile-prefix-map=$(O)=out -c -o $@ $<
 
 $(O)/obj/kernel/symbols.%.o: $(O)/obj/kernel/symbols.%.S
-	@$(CC) -c -o $@ $<
+	@$(CC) -ffile-prefix-map=$(O)=out -c -o $@ $<
 
 $(O)/obj/kernel/symbols.0.S: tools/symbols.py
 	@mkdir -p $(@D)
