@@ -1,7 +1,7 @@
-/* Spinlocks: waiting for a ticket, and the check of the order in debug builds.
+/* Spinlocks: waiting, and the check of the order in debug builds.
  *
- * Tickets are served in the order they were drawn, so no CPU starves. A waiting CPU serves TLB shootdowns
- * (arch_spin_wait): the holder may wait for this very CPU to answer one.
+ * Whoever comes by takes a free lock: no tickets (docs/decisions/006-locks-without-tickets.md). A waiting CPU only reads,
+ * and serves TLB shootdowns (arch_spin_wait): the holder may wait for this very CPU to answer one.
  *
  * Debug builds keep a list of held locks per CPU. Only the CPU itself writes it (and a panic reads it); before
  * per-CPU data exists the first CPU's is used, as cpu_self() then answers cpus[0].
@@ -13,7 +13,7 @@
 
 void lock_init(struct lock *lock, enum lock_rank rank, const char *name)
 {
-    lock->next = lock->serving = 0;
+    lock->taken = 0;
 #if DEBUG
     lock->rank = rank;
     lock->name = name;
@@ -24,10 +24,12 @@ void lock_init(struct lock *lock, enum lock_rank rank, const char *name)
 #endif
 }
 
-COLD void lock_wait(struct lock *lock, uint32_t ticket)
+COLD void lock_wait(struct lock *lock)
 {
-    while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket)
-        arch_spin_wait();
+    do
+        while (__atomic_load_n(&lock->taken, __ATOMIC_RELAXED))
+            arch_spin_wait();
+    while (!lock_grab(lock));
 }
 
 #if DEBUG
@@ -117,9 +119,7 @@ bool lock_held(struct lock *lock)
 void lock_acquire_nested(struct lock *lock)
 {
     lock_debug_acquire_nested(lock);
-    uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
-
-    if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
-        lock_wait(lock, ticket);
+    if (unlikely(!lock_grab(lock)))
+        lock_wait(lock);
     lock_debug_acquired(lock);
 }

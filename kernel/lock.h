@@ -33,7 +33,7 @@ enum lock_rank {
 };
 
 struct lock {
-    uint32_t next, serving; /* tickets */
+    uint32_t taken;
 #if DEBUG
     uint32_t rank;
     const char *name;
@@ -42,15 +42,15 @@ struct lock {
 };
 
 #if DEBUG
-#define LOCK_INIT(rank_, name_) {0, 0, (rank_), (name_), NULL}
+#define LOCK_INIT(rank_, name_) {0, (rank_), (name_), NULL}
 #else
-#define LOCK_INIT(rank_, name_) {0, 0}
+#define LOCK_INIT(rank_, name_) {0}
 #endif
 
 void lock_init(struct lock *lock, enum lock_rank rank, const char *name);
 /* A second lock of the same rank, in address order: the only exception to the ranks. */
 void lock_acquire_nested(struct lock *lock);
-void lock_wait(struct lock *lock, uint32_t ticket); /* the slow part of lock_acquire */
+void lock_wait(struct lock *lock); /* the slow part of lock_acquire */
 bool lock_held(struct lock *lock);                  /* by this CPU; always true without DEBUG */
 #if DEBUG
 void lock_debug_acquire(struct lock *lock); /* asserts the order, before waiting */
@@ -73,28 +73,28 @@ static inline void lock_debug_released(struct lock *lock)
 }
 #endif
 
+static inline bool lock_grab(struct lock *lock)
+{
+    return __atomic_exchange_n(&lock->taken, 1, __ATOMIC_ACQUIRE) == 0;
+}
+
 static inline void lock_acquire(struct lock *lock)
 {
     lock_debug_acquire(lock);
-    uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
-
-    if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
-        lock_wait(lock, ticket);
+    if (unlikely(!lock_grab(lock)))
+        lock_wait(lock);
     lock_debug_acquired(lock);
 }
 
 static inline void lock_release(struct lock *lock)
 {
     lock_debug_released(lock);
-    __atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&lock->taken, 0, __ATOMIC_RELEASE);
 }
 
 static inline bool lock_try(struct lock *lock)
 {
-    uint32_t serving = __atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE);
-
-    if (!__atomic_compare_exchange_n(&lock->next, &serving, serving + 1, false, __ATOMIC_ACQUIRE,
-                                     __ATOMIC_RELAXED))
+    if (!lock_grab(lock))
         return false;
     lock_debug_acquired(lock);
     return true;

@@ -1,5 +1,5 @@
 // sources: kernel/lock.c tests/host/fake_arch.c
-/* The order of locks is asserted, and tickets exclude. */
+/* The order of locks is asserted, and locks exclude. */
 #include <pthread.h>
 
 #include "kernel/cpu.h"
@@ -84,7 +84,7 @@ static void *count(void *argument)
     return NULL;
 }
 
-TEST(tickets_exclude)
+TEST(locks_exclude)
 {
     pthread_t threads[4];
 
