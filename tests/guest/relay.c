@@ -1,0 +1,688 @@
+/* The relay under stress: windows and pieces, cancellation, deadlines, killed callers, tokens, priorities, several workers
+ * and several processes, held commands. */
+#include "tests/guest/protocol.h"
+
+struct caller {
+    struct protocol *protocol;
+    struct abi_command command;
+    int64_t result, took;
+    uint32_t started;
+};
+
+static struct caller caller_new(struct protocol *protocol, uint32_t op)
+{
+    return (struct caller){.protocol = protocol, .command = command_of(op)};
+}
+
+static void call_it(void *argument)
+{
+    struct caller *caller = argument;
+    int64_t start = now();
+
+    word_set(&caller->started, 1);
+    caller->result = path_op(caller->protocol->names, "test://", &caller->command);
+    caller->took = now() - start;
+}
+
+/* --- Windows ------------------------------------------------------------------------------------------------------ */
+
+TEST(pieces_of_the_in_window)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, OP_WRITE);
+    static uint8_t bytes[300000], piece[300000];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 31 >> 3);
+    caller.command.in = (uintptr_t)bytes;
+    caller.command.in_length = sizeof(bytes);
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_op(protocol.port, OP_WRITE);
+
+    CHECK_EQUAL(message.in_length, sizeof(bytes));
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, piece, sizeof(piece))), sizeof(bytes));
+    CHECK(memcmp(piece, bytes, sizeof(bytes)) == 0);
+    memset(piece, 0, sizeof(piece));
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 100001, piece, 4097)), 4097);
+    CHECK(memcmp(piece, bytes + 100001, 4097) == 0);
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, sizeof(bytes) - 3, piece, 10)), 3);
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, sizeof(bytes), piece, 10)), 0);
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, UINT64_MAX, piece, 10)), 0);
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, piece, 0)), 0);
+    CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, 0, piece, 10)), 0); /* it lent nothing to write to */
+    CHECK_ERROR(sys_cmd_read(protocol.port, message.token, 0, (void *)16, 10), FAULT);
+    CHECK_ERROR(sys_cmd_read(protocol.port, message.token, 0, (void *)UINT64_C(0xffff800000000000), 10), FAULT);
+    MUST(return_status(protocol.port, message.token, 0, 0));
+    CHECK_ERROR(sys_cmd_read(protocol.port, message.token, 0, piece, 10), CANCELLED);
+    helper_join(client);
+    protocol_end(&protocol);
+}
+
+TEST(pieces_of_the_out_window)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, OP_READ);
+    static uint8_t bytes[200000], source[200000];
+
+    for (size_t i = 0; i < sizeof(source); i++)
+        source[i] = (uint8_t)(i * 17 >> 2);
+    memset(bytes, 0, sizeof(bytes));
+    caller.command.out = (uintptr_t)bytes;
+    caller.command.out_length = sizeof(bytes);
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_op(protocol.port, OP_READ);
+
+    CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, 0, source, 150000)), 150000);
+    CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, 150000, source + 150000, 60000)), 50000);
+    CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, sizeof(bytes), source, 1)), 0);
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, source, 1)), 0);
+    CHECK_ERROR(sys_cmd_write(protocol.port, message.token, 0, (void *)16, 10), FAULT);
+    MUST(return_status(protocol.port, message.token, 0, 0));
+    helper_join(client);
+    CHECK(memcmp(bytes, source, sizeof(bytes)) == 0);
+    protocol_end(&protocol);
+}
+
+/* Windows into memory that is not there: the service sees how much there was, and the caller the error. */
+TEST(windows_with_holes)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, OP_WRITE);
+    uint8_t *pages = pages_map(2), piece[2 * PAGE_SIZE];
+
+    memset(pages, 1, PAGE_SIZE);
+    pages_unmap(pages + PAGE_SIZE, 1);
+    caller.command.in = caller.command.out = (uintptr_t)pages;
+    caller.command.in_length = caller.command.out_length = 2 * PAGE_SIZE;
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_with(protocol.port, piece, sizeof(piece));
+
+    CHECK_EQUAL(message.in_length, 2 * PAGE_SIZE);
+    CHECK_EQUAL(message.data_length, PAGE_SIZE);
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, piece, sizeof(piece))), PAGE_SIZE);
+    CHECK_ERROR(sys_cmd_read(protocol.port, message.token, PAGE_SIZE, piece, 10), FAULT);
+    CHECK_ERROR(sys_cmd_write(protocol.port, message.token, PAGE_SIZE, piece, 10), FAULT);
+
+    struct abi_return result = {.token = message.token, .data = (uintptr_t)piece, .data_length = 2 * PAGE_SIZE};
+
+    MUST(sys_proto_return(protocol.port, &result));
+    helper_join(client);
+    CHECK_EQUAL(caller.result, -E_FAULT);
+    pages_unmap(pages, 1);
+    protocol_end(&protocol);
+}
+
+/* The kernel never writes where the caller itself may not. */
+TEST(read_only_windows)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, OP_READ);
+    uint8_t *page = pages_map(1);
+
+    page[0] = 7;
+    MUST(sys_space_protect(HANDLE_SELF, (uintptr_t)page, PAGE_SIZE, PROT_READ_));
+    caller.command.out = (uintptr_t)page;
+    caller.command.out_length = 10;
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_op(protocol.port, OP_READ);
+
+    CHECK_ERROR(sys_cmd_write(protocol.port, message.token, 0, "x", 1), FAULT);
+    MUST(return_status(protocol.port, message.token, 0, 0));
+    helper_join(client);
+    CHECK_EQUAL(page[0], 7);
+    pages_unmap(page, 1);
+    protocol_end(&protocol);
+}
+
+/* --- Deadlines, interrupts, deaths of callers ------------------------------------------------------------------------ */
+
+TEST(deadline_in_the_queue)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct abi_message message;
+
+    caller.command.deadline = after(50 * MILLISECOND);
+    call_it(&caller);
+    CHECK_EQUAL(caller.result, -E_TIMED_OUT);
+    CHECK(caller.took >= 40 * MILLISECOND);
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN);
+    protocol_end(&protocol);
+}
+
+TEST(deadline_in_the_past)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+
+    caller.command.deadline = 1;
+    call_it(&caller);
+    CHECK_EQUAL(caller.result, -E_TIMED_OUT);
+    caller.command.deadline = -1;
+    call_it(&caller);
+    CHECK_EQUAL(caller.result, -E_TIMED_OUT);
+    protocol_end(&protocol);
+}
+
+/* The service has it: it is asked to give it back, and its answer counts. */
+TEST(deadline_of_an_accepted_command)
+{
+    static const struct {
+        int64_t status, want;
+    } answers[] = {{-E_CANCELLED, -E_TIMED_OUT}, {0, 0}, {-E_IO, -E_IO}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+        struct protocol protocol = protocol_new();
+        struct caller caller = caller_new(&protocol, TEST_ECHO);
+
+        caller.command.deadline = after(50 * MILLISECOND);
+        struct helper *client = helper_thread(call_it, &caller);
+        struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+        struct abi_message cancel = accept_kind(protocol.port, MESSAGE_CANCEL);
+
+        CHECK_EQUAL(cancel.token, message.token);
+        CHECK_EQUAL(cancel.op, TEST_ECHO);
+        MUST(return_status(protocol.port, message.token, answers[i].status, 5));
+        helper_join(client);
+        CHECK_EQUAL(caller.result, answers[i].want);
+        if (!answers[i].want)
+            CHECK_EQUAL(caller.command.values[0], 5);
+        protocol_end(&protocol);
+    }
+}
+
+/* A service that does not react holds nobody: after a grace the caller leaves, and the late return is discarded. */
+TEST(deadline_and_a_deaf_service)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    static uint8_t out[100];
+
+    caller.command.deadline = after(20 * MILLISECOND);
+    caller.command.out = (uintptr_t)out;
+    caller.command.out_length = sizeof(out);
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+
+    helper_join(client);
+    CHECK_EQUAL(caller.result, -E_TIMED_OUT);
+    CHECK(caller.took < 10 * SECOND);
+
+    struct abi_return result = {
+        .token = message.token,
+        .data = (uintptr_t) "late",
+        .data_length = 4,
+        .handles = {(handle_t)MUST(sys_timer_create())},
+        .handle_count = 1,
+    };
+
+    CHECK_ERROR(sys_proto_return(protocol.port, &result), CANCELLED);
+    CHECK_EQUAL(out[0], 0);
+    MUST(sys_handle_close(result.handles[0])); /* not moved */
+    CHECK_ERROR(sys_cmd_read(protocol.port, message.token, 0, out, 1), CANCELLED);
+    CHECK_ERROR(sys_cmd_write(protocol.port, message.token, 0, "x", 1), CANCELLED);
+    /* The cancellation went with the command. */
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN);
+    protocol_end(&protocol);
+}
+
+TEST(interrupted_in_the_queue)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct helper *client = helper_thread(call_it, &caller);
+
+    signal_wait(protocol.port, SIGNAL_READABLE);
+    MUST(sys_thread_control(client->thread, THREAD_INTERRUPT, 0, NULL));
+    helper_join(client);
+    CHECK_EQUAL(caller.result, -E_INTERRUPTED);
+    protocol_end(&protocol);
+}
+
+TEST(interrupted_after_acceptance)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+
+    MUST(sys_thread_control(client->thread, THREAD_INTERRUPT, 0, NULL));
+    CHECK_EQUAL(accept_kind(protocol.port, MESSAGE_CANCEL).token, message.token);
+    MUST(return_status(protocol.port, message.token, 0, 3)); /* what was done is not lost */
+    helper_join(client);
+    CHECK_EQUAL(caller.result, 0);
+    CHECK_EQUAL(caller.command.values[0], 3);
+    protocol_end(&protocol);
+}
+
+TEST(restartable_commands_are_not_interrupted)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct abi_message message, other;
+
+    caller.command.flags = COMMAND_RESTARTABLE;
+    struct helper *client = helper_thread(call_it, &caller);
+
+    message = accept_op(protocol.port, TEST_ECHO);
+    MUST(sys_thread_control(client->thread, THREAD_INTERRUPT, 0, NULL));
+    CHECK_ERROR(sys_proto_accept(protocol.port, &other, NULL, 0, after(50 * MILLISECOND)), TIMED_OUT);
+    MUST(return_status(protocol.port, message.token, 0, 4));
+    helper_join(client);
+    CHECK_EQUAL(caller.command.values[0], 4);
+    protocol_end(&protocol);
+}
+
+struct forked_caller {
+    struct protocol protocol;
+    uint8_t bytes[3 * PAGE_SIZE];
+};
+
+static void call_and_be_killed(void *argument)
+{
+    struct forked_caller *forked = argument;
+    struct caller caller = caller_new(&forked->protocol, OP_READ);
+
+    caller.command.out = (uintptr_t)forked->bytes;
+    caller.command.out_length = sizeof(forked->bytes);
+    call_it(&caller);
+}
+
+TEST(callers_killed_in_the_queue)
+{
+    struct forked_caller *forked = shared(sizeof(*forked));
+    struct abi_message message;
+
+    forked->protocol = protocol_new();
+    struct helper *client = helper_process(call_and_be_killed, forked);
+
+    signal_wait(forked->protocol.port, SIGNAL_READABLE);
+    helper_kill(client);
+    CHECK_ERROR(sys_proto_accept(forked->protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN);
+    CHECK_EQUAL(system_info().commands, 0);
+    protocol_end(&forked->protocol);
+    unshare(forked);
+}
+
+/* A killed caller leaves at once, and whatever the service still does with the token fails cleanly. */
+TEST(callers_killed_after_acceptance)
+{
+    struct forked_caller *forked = shared(sizeof(*forked));
+
+    forked->protocol = protocol_new();
+    struct helper *client = helper_process(call_and_be_killed, forked);
+    struct abi_message message = accept_op(forked->protocol.port, OP_READ);
+
+    CHECK_EQUAL(message.caller, client->id);
+    int64_t start = now();
+
+    helper_kill(client);
+    CHECK(now() - start < SECOND);
+    CHECK_ERROR(sys_cmd_write(forked->protocol.port, message.token, 0, "x", 1), CANCELLED);
+    CHECK_ERROR(return_status(forked->protocol.port, message.token, 0, 0), CANCELLED);
+    protocol_end(&forked->protocol);
+    unshare(forked);
+}
+
+/* Killed again and again while the service copies to it. */
+TEST(callers_killed_while_copied_to)
+{
+    struct forked_caller *forked = shared(sizeof(*forked));
+    static uint8_t source[3 * PAGE_SIZE];
+
+    forked->protocol = protocol_new();
+    for (int i = 0; i < 30; i++) {
+        struct helper *client = helper_process(call_and_be_killed, forked);
+        struct abi_message message = accept_op(forked->protocol.port, OP_READ);
+        handle_t process = duplicate(client->process, RIGHT_ALL);
+        bool killed = false;
+
+        for (int j = 0;; j++) {
+            int64_t result = sys_cmd_write(forked->protocol.port, message.token, 0, source, sizeof(source));
+
+            if (result == -E_CANCELLED)
+                break;
+            CHECK_EQUAL(result, sizeof(source));
+            if (j == i % 7 && !killed) {
+                MUST(sys_process_kill(process, 0));
+                killed = true;
+            }
+            CHECK(j < 100000);
+        }
+        helper_status(client);
+        handle_drop(process);
+    }
+    protocol_end(&forked->protocol);
+    unshare(forked);
+}
+
+/* --- Tokens ----------------------------------------------------------------------------------------------------------- */
+
+TEST(tokens_are_good_once)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+
+    MUST(return_status(protocol.port, message.token, 0, 1));
+    CHECK_ERROR(return_status(protocol.port, message.token, 0, 2), CANCELLED);
+    helper_join(client);
+    CHECK_EQUAL(caller.command.values[0], 1);
+
+    /* The same thread sends the next, with the same command: the old token is not good for it. */
+    client = helper_thread(call_it, &caller);
+    struct abi_message next = accept_op(protocol.port, TEST_ECHO);
+
+    CHECK_ERROR(return_status(protocol.port, message.token, 0, 3), CANCELLED);
+    MUST(return_status(protocol.port, next.token, 0, 4));
+    helper_join(client);
+    CHECK_EQUAL(caller.command.values[0], 4);
+    protocol_end(&protocol);
+}
+
+TEST(forged_tokens)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+    uint64_t seed = 99;
+
+    for (int i = 0; i < 20000; i++) {
+        uint64_t token = test_random(&seed);
+
+        if (i % 2)
+            token = (token & UINT64_C(0xff000003ff)) ^ message.token; /* near the real one */
+        if (token != message.token)
+            CHECK_ERROR(return_status(protocol.port, token, 0, 0), CANCELLED);
+    }
+    MUST(return_status(protocol.port, message.token, 0, 0));
+    helper_join(client);
+    protocol_end(&protocol);
+}
+
+/* A token belongs to the port it came from and the process it was given to. */
+struct thief {
+    handle_t port;
+    uint64_t token;
+    int64_t result;
+};
+
+static void return_anothers(void *argument)
+{
+    struct thief *thief = argument;
+
+    thief->result = return_status(thief->port, thief->token, 0, 666);
+}
+
+TEST(tokens_of_others)
+{
+    struct protocol protocol = protocol_new(), other = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct helper *client = helper_thread(call_it, &caller);
+    struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+    struct thief *thief = shared(sizeof(*thief));
+
+    *thief = (struct thief){protocol.port, message.token, 0};
+    helper_join(helper_process(return_anothers, thief));
+    CHECK_EQUAL(thief->result, -E_CANCELLED);
+    CHECK_ERROR(return_status(other.port, message.token, 0, 0), CANCELLED);
+    MUST(return_status(protocol.port, message.token, 0, 1));
+    helper_join(client);
+    CHECK_EQUAL(caller.command.values[0], 1);
+    unshare(thief);
+    protocol_end(&protocol);
+    protocol_end(&other);
+}
+
+/* --- Order, priority ------------------------------------------------------------------------------------------------------ */
+
+TEST(queue_by_priority_then_order)
+{
+    enum { COUNT = 6 };
+    struct protocol protocol = protocol_new();
+    struct caller callers[COUNT];
+    struct helper *clients[COUNT];
+    static const uint32_t priorities[COUNT] = {0, 3, 0, 7, 3, 0}, order[COUNT] = {3, 1, 4, 0, 2, 5};
+
+    for (uint32_t i = 0; i < COUNT; i++) {
+        callers[i] = caller_new(&protocol, TEST_ECHO);
+        callers[i].command.args[0] = i;
+        clients[i] = helper_thread_suspended(call_it, &callers[i]);
+        MUST(sys_thread_control(clients[i]->thread, THREAD_PRIORITY, priorities[i], NULL));
+        helper_resume(clients[i]);
+        while (system_info().commands != i + 1)
+            sleep_for(MILLISECOND);
+    }
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+
+        CHECK_EQUAL(message.args[0], order[i]);
+        CHECK_EQUAL(message.priority, priorities[order[i]]);
+        MUST(return_status(protocol.port, message.token, 0, 0));
+    }
+    for (int i = 0; i < COUNT; i++)
+        helper_join(clients[i]);
+    MUST(sys_thread_control(HANDLE_SELF, THREAD_PRIORITY, 0, NULL)); /* what it inherited goes */
+    protocol_end(&protocol);
+}
+
+/* --- Many --------------------------------------------------------------------------------------------------------------- */
+
+static void serve_forever(void *argument)
+{
+    serve_port(((struct protocol *)argument)->port);
+}
+
+struct load {
+    struct protocol protocol;
+    uint32_t wrong;
+    uint64_t servers[16];
+};
+
+static void many_calls(void *argument)
+{
+    struct load *load = argument;
+    handle_t file = open_uri(&load->protocol, "test://x", OPEN_READ);
+    uint64_t seed = (uintptr_t)&file | 1;
+    char bytes[2000];
+
+    for (int i = 0; i < 300; i++) {
+        uint64_t offset = test_random(&seed) % (FILE_SIZE - sizeof(bytes)), length = test_random(&seed) % sizeof(bytes);
+
+        if (read_at(file, offset, bytes, length) != (int64_t)length)
+            __atomic_fetch_add(&load->wrong, 1, __ATOMIC_SEQ_CST);
+        for (uint64_t j = 0; j < length; j++)
+            if (bytes[j] != (char)('a' + (offset + j) % 26))
+                __atomic_fetch_add(&load->wrong, 1, __ATOMIC_SEQ_CST);
+    }
+    MUST(sys_handle_close(file));
+}
+
+/* Several processes serve, several call; each file stays with the process that opened it. */
+TEST(several_processes)
+{
+    struct load *load = shared(sizeof(*load));
+    struct helper *servers[3], *clients[6];
+
+    load->protocol = protocol_new();
+    for (int i = 0; i < 3; i++)
+        servers[i] = helper_process(serve_forever, &load->protocol);
+    for (int i = 0; i < 6; i++)
+        clients[i] = i % 2 ? helper_process(many_calls, load) : helper_thread(many_calls, load);
+    for (int i = 0; i < 6; i++)
+        helper_join(clients[i]);
+    CHECK_EQUAL(load->wrong, 0);
+    for (int i = 0; i < 3; i++)
+        helper_kill(servers[i]);
+    protocol_end(&load->protocol);
+    unshare(load);
+}
+
+/* Several threads of one process accept on one port. */
+static void worker(void *argument)
+{
+    serve_port(((struct protocol *)argument)->port);
+}
+
+static void serve_with_threads(void *argument)
+{
+    struct helper *others[3];
+
+    for (int i = 0; i < 3; i++)
+        others[i] = helper_thread(worker, argument);
+    worker(argument);
+    for (int i = 0; i < 3; i++)
+        helper_join(others[i]);
+}
+
+TEST(several_workers)
+{
+    struct load *load = shared(sizeof(*load));
+    struct helper *server, *clients[6];
+
+    load->protocol = protocol_new();
+    server = helper_process(serve_with_threads, &load->protocol);
+    for (int i = 0; i < 6; i++)
+        clients[i] = i % 2 ? helper_process(many_calls, load) : helper_thread(many_calls, load);
+    for (int i = 0; i < 6; i++)
+        helper_join(clients[i]);
+    CHECK_EQUAL(load->wrong, 0);
+    helper_kill(server);
+    protocol_end(&load->protocol);
+    unshare(load);
+}
+
+/* While one worker is busy with one command, another takes the next. */
+TEST(a_busy_worker_blocks_nobody)
+{
+    struct protocol protocol = protocol_new();
+    struct caller slow = caller_new(&protocol, TEST_ECHO), quick = caller_new(&protocol, TEST_ECHO);
+    struct helper *clients[2] = {helper_thread(call_it, &slow), NULL};
+    struct abi_message held = accept_op(protocol.port, TEST_ECHO);
+
+    clients[1] = helper_thread(call_it, &quick);
+    struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+
+    MUST(return_status(protocol.port, message.token, 0, 0));
+    helper_join(clients[1]);
+    CHECK(!helper_ended(clients[0]));
+    MUST(return_status(protocol.port, held.token, 0, 0));
+    helper_join(clients[0]);
+    protocol_end(&protocol);
+}
+
+/* Held commands are answered in any order, by any thread of the service. */
+static void return_from_thread(void *argument)
+{
+    struct thief *thief = argument;
+
+    MUST(return_status(thief->port, thief->token, 0, thief->token));
+}
+
+TEST(held_commands)
+{
+    enum { COUNT = 8 };
+    struct protocol protocol = protocol_new();
+    struct caller callers[COUNT];
+    struct helper *clients[COUNT];
+    uint64_t tokens[COUNT];
+
+    for (int i = 0; i < COUNT; i++) {
+        callers[i] = caller_new(&protocol, TEST_ECHO);
+        callers[i].command.args[0] = (uint64_t)i;
+        clients[i] = helper_thread(call_it, &callers[i]);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+
+        tokens[message.args[0]] = message.token;
+    }
+    for (int i = COUNT; i-- > 0;) {
+        struct thief from = {protocol.port, tokens[i], 0};
+
+        helper_join(helper_thread(return_from_thread, &from));
+        helper_join(clients[i]);
+        CHECK_EQUAL(callers[i].command.values[0], tokens[i]);
+    }
+    protocol_end(&protocol);
+}
+
+/* One service asks another: the trace is the same on every hop. */
+struct hops {
+    struct protocol front, back;
+    uint64_t traces[2];
+};
+
+static void forward(void *argument)
+{
+    struct hops *hops = argument;
+    struct abi_message message = accept_op(hops->front.port, TEST_ECHO);
+    struct abi_command command = command_of(TEST_ECHO);
+
+    hops->traces[0] = message.trace;
+    command.args[0] = message.args[0] + 1;
+    MUST(path_op(hops->back.names, "test://", &command));
+    MUST(return_status(hops->front.port, message.token, 0, command.values[0] + 1));
+}
+
+static void serve_back(void *argument)
+{
+    struct hops *hops = argument;
+    struct abi_message message = accept_op(hops->back.port, TEST_ECHO);
+
+    hops->traces[1] = message.trace;
+    MUST(return_status(hops->back.port, message.token, 0, message.args[0] + 1));
+}
+
+TEST(hops_share_a_trace)
+{
+    struct hops *hops = shared(sizeof(*hops));
+
+    hops->front = protocol_new();
+    hops->back = protocol_new();
+    struct helper *servers[2] = {helper_process(forward, hops), helper_process(serve_back, hops)};
+    struct abi_command command = command_of(TEST_ECHO);
+
+    command.args[0] = 10;
+    MUST(path_op(hops->front.names, "test://", &command));
+    CHECK_EQUAL(command.values[0], 13);
+    helper_join(servers[0]);
+    helper_join(servers[1]);
+    CHECK_EQUAL(hops->traces[0], hops->traces[1]);
+    CHECK(hops->traces[0] != 0);
+    protocol_end(&hops->front);
+    protocol_end(&hops->back);
+    unshare(hops);
+}
+
+/* A service that calls itself and nobody is there to serve: the deadline ends it. */
+TEST(calling_oneself)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct abi_message message;
+
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN); /* it serves */
+    caller.command.deadline = after(50 * MILLISECOND);
+    call_it(&caller);
+    CHECK_EQUAL(caller.result, -E_TIMED_OUT);
+    protocol_end(&protocol);
+}
+
+/* The simple service gives held commands back when asked to. */
+TEST(cancellation_by_a_service)
+{
+    struct protocol protocol = protocol_new();
+    struct helper *server = helper_process(serve_protocol, &protocol);
+    struct caller caller = caller_new(&protocol, TEST_HOLD);
+
+    caller.command.deadline = after(50 * MILLISECOND);
+    call_it(&caller);
+    CHECK_EQUAL(caller.result, -E_TIMED_OUT);
+    CHECK(caller.took < SECOND); /* not the grace */
+    protocol_stop(&protocol);
+    helper_join(server);
+    protocol_end(&protocol);
+}
