@@ -146,7 +146,8 @@ void arch_ports_copy_none(struct process *child);
 /* --- Console and power ------------------------------------------------------------------------------- */
 
 bool arch_console_port(uint64_t base, uint64_t count); /* the range has the serial console's ports */
-void arch_console_write(const char *text, size_t length); /* serial (and screen after a panic), polled */
+void arch_console_write(const char *text, size_t length); /* serial line (polled) and screen */
+void arch_screen_write(const char *text, size_t length);  /* the screen alone */
 void arch_console_panic(void);                            /* from now on write to every console there is */
 NORETURN void arch_power_off(void);
 NORETURN void arch_reset(void);

@@ -21,7 +21,7 @@ static struct lock log_lock = LOCK_INIT(RANK_LOG, "log");
 static char ring[LOG_SIZE];
 static uint64_t ring_end;    /* sequence number behind the newest line */
 static uint64_t ring_oldest; /* of the oldest whole line */
-static enum log_level console_level = LOG_INFO;
+static enum log_level console_level = LOG_INFO, screen_level = LOG_INFO;
 static bool option_read;
 
 /* --- Formatting ------------------------------------------------------------------------------------ */
@@ -238,7 +238,7 @@ static void read_option(void)
     value = boot_option("log", &length);
     for (unsigned i = 0; value && i < ARRAY_SIZE(names); i++) {
         if (length == strlen(names[i]) && memcmp(value, names[i], length) == 0)
-            console_level = (enum log_level)i;
+            console_level = screen_level = (enum log_level)i;
     }
 }
 
@@ -262,6 +262,8 @@ static void append_line(enum log_level level, const char *name, const char *text
     ring_append(line, used);
     if (level <= console_level)
         arch_console_write(line, used);
+    else if (level <= screen_level)
+        arch_screen_write(line, used);
     lock_release(&log_lock);
 }
 

@@ -18,7 +18,7 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 void log_line(enum log_level level, const char *format, ...) PRINTF(2, 3);
 void log_user(const char *name, const char *text, size_t length);
 size_t log_read(uint64_t *sequence, char *buffer, size_t length);
-/* A driver has the console's line now: only warnings go there from here on, unless log= asks for more. */
+/* A driver has the serial line now: only warnings go there from here on, unless log= asks for more. */
 void log_console_taken(void);
 int format_text(char *buffer, size_t size, const char *format, va_list arguments);
 

@@ -141,6 +141,11 @@ void arch_console_write(const char *text, size_t length)
     screen_write(text, length);
 }
 
+void arch_screen_write(const char *text, size_t length)
+{
+    screen_write(text, length);
+}
+
 void arch_console_panic(void)
 {
     screen_panic();

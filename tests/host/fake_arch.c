@@ -128,6 +128,12 @@ WEAK void arch_halt_all(void)
     abort();
 }
 
+/* There is no screen here. */
+WEAK void arch_screen_write(const char *text, size_t length)
+{
+    (void)text, (void)length;
+}
+
 WEAK void arch_console_write(const char *text, size_t length)
 {
     fwrite(text, 1, length, stderr);
