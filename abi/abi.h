@@ -111,8 +111,12 @@ struct abi_process_create {
     uint64_t name;        /* const char *: at most PROCESS_NAME_MAX */
     uint64_t name_length;
     handle_t space_of;    /* share this process's space (RIGHT_MAP on it); HANDLE_NONE: a new one */
-    uint32_t flags;
+    uint32_t flags;       /* PROCESS_PRIORITY_LIMIT | n */
 };
+
+/* The highest real-time priority the process and those it makes may give a thread: n, 0 to 31, at most the creator's own
+ * limit (E_PERMISSION). Without it they have the creator's. */
+#define PROCESS_PRIORITY_LIMIT 0x100u
 
 #define PROCESS_NAME_MAX 31u
 
@@ -190,7 +194,7 @@ struct abi_thread {
 #define THREAD_CREATE_SUSPENDED 0x1u
 
 #define THREAD_YIELD        1u
-#define THREAD_PRIORITY     2u /* value: 0 fair, 1..31 real time, higher first */
+#define THREAD_PRIORITY     2u /* value: 0 fair, 1..31 real time, higher first; E_PERMISSION past the caller's limit */
 #define THREAD_AFFINITY     3u /* value: CPU mask (first 64 CPUs); 0: all */
 #define THREAD_SUSPEND      4u
 #define THREAD_RESUME       5u

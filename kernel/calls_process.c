@@ -32,8 +32,23 @@ static int copy_name(uint64_t from, uint64_t length, char name[PROCESS_NAME_MAX]
     return user_copy_in(name, UADDR(from), length);
 }
 
+/* What a new process's threads may have: what flags say, but no more than the caller's. */
+static int priority_limit(uint32_t flags, uint32_t *limit)
+{
+    uint32_t own = process_current()->priority_limit;
+
+    *limit = own;
+    if (!flags)
+        return 0;
+    if (!(flags & PROCESS_PRIORITY_LIMIT) || (flags & ~PROCESS_PRIORITY_LIMIT) > PRIORITY_MAX)
+        return -E_INVALID;
+    *limit = flags & ~PROCESS_PRIORITY_LIMIT;
+    return *limit > own ? -E_PERMISSION : 0;
+}
+
 int64_t sys_process_create(struct object *object, uaddr_t argument)
 {
+    uint32_t limit;
     struct abi_process_create create;
     struct object *other = NULL;
     struct space *space = NULL;
@@ -41,8 +56,8 @@ int64_t sys_process_create(struct object *object, uaddr_t argument)
     char name[PROCESS_NAME_MAX];
     int error = user_copy_in(&create, argument, sizeof(create));
 
-    if (!error && create.flags)
-        error = -E_INVALID;
+    if (!error)
+        error = priority_limit(create.flags, &limit);
     if (!error)
         error = copy_name(create.name, create.name_length, name);
     if (!error && create.space_of != HANDLE_NONE)
@@ -61,6 +76,7 @@ int64_t sys_process_create(struct object *object, uaddr_t argument)
         space_put(space);
     if (error)
         return error;
+    process->priority_limit = limit;
     process_set_name(process, name, create.name_length);
     return handle_return(&process->object, PROCESS_RIGHTS);
 }
@@ -238,6 +254,7 @@ static int fork_process(struct process *parent, bool share, struct process **chi
 
     lock_acquire(&parent->lock);
     (*child)->personality = parent->personality;
+    (*child)->priority_limit = parent->priority_limit;
     (*child)->started = true;
     memcpy((*child)->name, parent->name, sizeof(parent->name));
     lock_release(&parent->lock);
@@ -486,6 +503,8 @@ int64_t sys_thread_control(struct object *object, uint32_t op, uint64_t value, u
     case THREAD_PRIORITY:
         if (value > PRIORITY_MAX)
             return -E_RANGE;
+        if (value > process_current()->priority_limit)
+            return -E_PERMISSION;
         thread->own_priority = (uint32_t)value;
         sched_set_priority(thread, (uint32_t)value, thread->weight);
         return 0;

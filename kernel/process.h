@@ -31,6 +31,7 @@ struct process {
     enum process_state state;
     bool started; /* has or had a thread, or is being filled by process_exec */
     uint32_t status;
+    uint32_t priority_limit; /* what its threads may set, PRIORITY_*; fixed before it runs */
     uint64_t cpu_time; /* of threads that ended */
     uint64_t start_time;
     struct abi_personality personality;

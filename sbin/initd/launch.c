@@ -197,6 +197,7 @@ static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parc
                             handle_t namespace, const struct spawn_program *program,
                             handle_t *process)
 {
+    bool owns_machine = false;
     struct spawn spawn = {
         .name = conf->name,
         .program = *program,
@@ -209,6 +210,12 @@ static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parc
         .priority = conf->priority,
         .flags = EXEC_SUSPENDED,
     };
+
+    for (size_t i = 0; i < conf->gives.count; i++)
+        owns_machine |= strcmp(conf->gives.items[i], "resource") == 0;
+    if (!owns_machine)
+        spawn.flags |= SPAWN_LIMITED;
+
     int64_t result = spawn_start(&spawn, process);
     if (result >= 0)
         parcel->count = 0; /* all are the child's */

@@ -34,6 +34,8 @@ TEST(create_errors)
     struct abi_process_create create = {.space_of = HANDLE_NONE, .flags = 1};
 
     CHECK_ERROR(sys_process_create(HANDLE_SELF, &create), INVALID);
+    create.flags = PROCESS_PRIORITY_LIMIT | 32;
+    CHECK_ERROR(sys_process_create(HANDLE_SELF, &create), INVALID);
     CHECK_ERROR(sys_process_create(HANDLE_SELF, NULL), FAULT);
     create = (struct abi_process_create){.name_length = PROCESS_NAME_MAX + 1, .space_of = HANDLE_NONE};
     CHECK_ERROR(sys_process_create(HANDLE_SELF, &create), TOO_LONG);
