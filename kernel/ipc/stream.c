@@ -211,27 +211,44 @@ static int claim_send(struct stream_call *call, uint64_t wanted)
     }
 }
 
-static int passing_new(struct stream_call *call, struct passing **passing)
+/* The end that receives: sent through its own stream nobody would ever find it. */
+static bool sends_receiver(const struct stream_call *call)
+{
+    struct object *receiver = &call->pair->end[call->to].object;
+    bool found = false;
+
+    for (uint32_t i = 0; i < call->io.handle_count && !found; i++) {
+        struct object *object;
+
+        if (handle_lookup(process_current()->handles, call->io.handles[i], OBJECT_STREAM, 0, &object,
+                          NULL))
+            continue;
+        found = object == receiver;
+        object_put(object);
+    }
+    return found;
+}
+
+/* Room for the call's handles. They stay in the caller's table until nothing else can fail. */
+static int passing_new(const struct stream_call *call, struct passing **passing)
 {
     *passing = NULL;
     if (!call->io.handle_count)
         return 0;
+    if (sends_receiver(call))
+        return -E_INVALID;
+    *passing = cache_alloc(&passing_cache);
+    return *passing ? 0 : -E_NO_MEMORY;
+}
 
-    struct passing *new = cache_alloc(&passing_cache);
-
-    if (!new)
-        return -E_NO_MEMORY;
-
+static int passing_take(const struct stream_call *call, struct passing *passing)
+{
     int error = transfer_take(process_current()->handles, call->io.handles, call->io.handle_count,
-                              new->transfers);
+                              passing->transfers);
 
-    if (error) {
-        cache_free(&passing_cache, new);
-        return error;
-    }
-    new->count = call->io.handle_count;
-    *passing = new;
-    return 0;
+    if (!error)
+        passing->count = call->io.handle_count;
+    return error;
 }
 
 static void passing_free(struct passing *passing)
@@ -240,6 +257,25 @@ static void passing_free(struct passing *passing)
         return;
     transfer_drop(passing->transfers, passing->count);
     cache_free(&passing_cache, passing);
+}
+
+/* Among the handles may be the last of a stream that has handles in it, and so on: what comes while this runs is left
+ * to it, for a chain of streams can be longer than the stack is deep. */
+static void passing_free_all(struct list *passings)
+{
+    struct thread *self = thread_current();
+    struct passing *passing;
+
+    if (self->passings) {
+        list_splice(self->passings, passings);
+        return;
+    }
+    self->passings = passings;
+    while ((passing = list_first(passings, struct passing, link))) {
+        list_remove(&passing->link);
+        passing_free(passing);
+    }
+    self->passings = NULL;
 }
 
 /* Pair locked: `length` bytes more are in the ring. */
@@ -289,6 +325,8 @@ static int send_piece(struct stream_call *call, uaddr_t data, uint64_t length, u
     }
     if (!error)
         error = ring_copy(channel, start + header, data, piece, true);
+    if (!error && *passing)
+        error = passing_take(call, *passing);
 
     lock_acquire(&pair->lock);
     channel->sender = NULL;
@@ -544,14 +582,15 @@ void stream_destroy(struct object *object)
 
     if (__atomic_fetch_sub(&pair->ends, 1, __ATOMIC_ACQ_REL) != 1)
         return;
+
+    struct list passings = LIST_INIT(passings);
+
     for (uint32_t to = 0; to < 2; to++) {
         ring_free(&pair->to[to]);
-        list_for_each (struct passing, passing, &pair->to[to].passing, link) {
-            list_remove(&passing->link);
-            passing_free(passing);
-        }
+        list_splice(&passings, &pair->to[to].passing);
     }
     heap_free(pair);
+    passing_free_all(&passings);
 }
 
 uint32_t stream_flags(struct object *object, uint32_t mask, uint32_t value)
