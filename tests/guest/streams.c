@@ -1,0 +1,670 @@
+/* stream_pair, stream_send, stream_receive: bytes, packets, handles, back-pressure, the end. */
+#include "tests/guest/guest.h"
+
+#define ROOM 65536 /* bytes a stream holds; kernel/ipc/stream.c */
+
+static int64_t send(handle_t end, const void *bytes, uint64_t length, uint32_t flags)
+{
+    struct abi_stream_io io = {
+        .data = (uintptr_t)bytes,
+        .length = length,
+        .deadline = after(PATIENCE),
+        .flags = flags,
+    };
+
+    return sys_stream_send(end, &io);
+}
+
+static int64_t receive(handle_t end, void *bytes, uint64_t length, uint32_t flags)
+{
+    struct abi_stream_io io = {
+        .data = (uintptr_t)bytes,
+        .length = length,
+        .deadline = after(PATIENCE),
+        .flags = flags,
+    };
+
+    return sys_stream_receive(end, &io);
+}
+
+struct pair {
+    handle_t end[2];
+};
+
+static struct pair pair_new(uint32_t flags)
+{
+    struct pair pair;
+
+    MUST(sys_stream_pair(flags, pair.end));
+    return pair;
+}
+
+static void pair_end(struct pair *pair)
+{
+    handle_drop(pair->end[0]);
+    handle_drop(pair->end[1]);
+}
+
+static uint32_t state(handle_t end)
+{
+    return info_of(end).signals;
+}
+
+TEST(pair_errors)
+{
+    handle_t ends[2];
+
+    CHECK_ERROR(sys_stream_pair(4, ends), INVALID);
+    CHECK_ERROR(sys_stream_pair(0, NULL), FAULT);
+    CHECK_ERROR(sys_stream_pair(0, (void *)UINT64_C(0xffffffff80000000)), FAULT);
+}
+
+TEST(both_ways)
+{
+    struct pair pair = pair_new(0);
+    char bytes[16];
+
+    CHECK_EQUAL(MUST(send(pair.end[0], "hello", 5, 0)), 5);
+    CHECK_EQUAL(MUST(send(pair.end[1], "other", 5, 0)), 5);
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 3, 0)), 3);
+    CHECK(memcmp(bytes, "hel", 3) == 0);
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 2);
+    CHECK(memcmp(bytes, "lo", 2) == 0);
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, 16, 0)), 5);
+    CHECK(memcmp(bytes, "other", 5) == 0);
+    pair_end(&pair);
+}
+
+TEST(bytes_have_no_boundaries)
+{
+    struct pair pair = pair_new(0);
+    char bytes[16];
+
+    MUST(send(pair.end[0], "abc", 3, 0));
+    MUST(send(pair.end[0], "def", 3, 0));
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 6);
+    CHECK(memcmp(bytes, "abcdef", 6) == 0);
+    CHECK_EQUAL(MUST(send(pair.end[0], "", 0, 0)), 0);
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 0, 0)), 0);
+    CHECK_ERROR(receive(pair.end[1], bytes, 1, STREAM_NONBLOCK), AGAIN);
+    pair_end(&pair);
+}
+
+TEST(packets_have)
+{
+    struct pair pair = pair_new(STREAM_PACKETS);
+    char bytes[16];
+
+    MUST(send(pair.end[0], "abc", 3, 0));
+    MUST(send(pair.end[0], "", 0, 0));
+    MUST(send(pair.end[0], "defgh", 5, 0));
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 3);
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 0); /* an empty packet, not the end */
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 2, 0)), 2);  /* the rest of it is lost */
+    CHECK(memcmp(bytes, "de", 2) == 0);
+    CHECK_ERROR(receive(pair.end[1], bytes, 1, STREAM_NONBLOCK), AGAIN);
+    pair_end(&pair);
+}
+
+TEST(largest_packets)
+{
+    struct pair pair = pair_new(STREAM_PACKETS);
+    static uint8_t out[ROOM], in[ROOM];
+
+    for (size_t i = 0; i < sizeof(out); i++)
+        out[i] = (uint8_t)(i * 13 >> 4);
+    CHECK_ERROR(send(pair.end[0], out, ROOM, 0), TOO_LONG);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(MUST(send(pair.end[0], out, ROOM - 4, 0)), ROOM - 4);
+        CHECK_ERROR(send(pair.end[0], out, 1, STREAM_NONBLOCK), AGAIN);
+        CHECK_EQUAL(MUST(receive(pair.end[1], in, ROOM, 0)), ROOM - 4);
+        CHECK(memcmp(in, out, ROOM - 4) == 0);
+        MUST(send(pair.end[0], out, 100 + i, 0)); /* the next one lies across the ring's end */
+        CHECK_EQUAL(MUST(receive(pair.end[1], in, ROOM, 0)), 100 + i);
+    }
+    pair_end(&pair);
+}
+
+TEST(one_way)
+{
+    struct pair pair = pair_new(STREAM_ONE_WAY);
+    char byte;
+
+    CHECK_EQUAL(info_of(pair.end[0]).rights & (RIGHT_READ | RIGHT_WRITE), RIGHT_READ);
+    CHECK_EQUAL(info_of(pair.end[1]).rights & (RIGHT_READ | RIGHT_WRITE), RIGHT_WRITE);
+    CHECK_ERROR(send(pair.end[0], "x", 1, 0), ACCESS);
+    CHECK_ERROR(receive(pair.end[1], &byte, 1, 0), ACCESS);
+    MUST(send(pair.end[1], "x", 1, 0));
+    CHECK_EQUAL(MUST(receive(pair.end[0], &byte, 1, 0)), 1);
+    pair_end(&pair);
+}
+
+TEST(rights)
+{
+    struct pair pair = pair_new(0);
+    handle_t reader = duplicate(pair.end[0], RIGHT_READ), writer = duplicate(pair.end[0], RIGHT_WRITE);
+    char byte;
+
+    CHECK_ERROR(send(reader, "x", 1, 0), ACCESS);
+    CHECK_ERROR(receive(writer, &byte, 1, 0), ACCESS);
+    handle_drop(reader);
+    handle_drop(writer);
+    pair_end(&pair);
+}
+
+TEST(bad_memory)
+{
+    struct pair pair = pair_new(0);
+    struct abi_stream_io io = {.handle_count = COMMAND_HANDLES + 1};
+    char *page = pages_map(2), bytes[16];
+
+    CHECK_ERROR(sys_stream_send(pair.end[0], NULL), FAULT);
+    CHECK_ERROR(sys_stream_receive(pair.end[0], NULL), FAULT);
+    CHECK_ERROR(sys_stream_send(pair.end[0], &io), INVALID);
+    CHECK_ERROR(send(pair.end[0], (void *)16, 4, 0), FAULT);
+    CHECK_ERROR(send(pair.end[0], (void *)UINT64_C(0xffff800000000000), 4, 0), FAULT);
+    CHECK_ERROR(send(pair.end[0], "x", UINT64_MAX, 0), FAULT);
+    CHECK_ERROR(receive(pair.end[1], bytes, 16, STREAM_NONBLOCK), AGAIN); /* nothing of it came through */
+    MUST(send(pair.end[0], "keep", 4, 0));
+    CHECK_ERROR(receive(pair.end[1], (void *)16, 4, 0), FAULT);
+    CHECK_ERROR(receive(pair.end[1], (void *)UINT64_C(0xffffffff80000000), 4, 0), FAULT);
+    pages_unmap(page + PAGE_SIZE, 1);
+    CHECK_ERROR(receive(pair.end[1], page + PAGE_SIZE - 2, 4, 0), FAULT);
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 4); /* nor was it lost */
+    CHECK(memcmp(bytes, "keep", 4) == 0);
+    pages_unmap(page, 1);
+    pair_end(&pair);
+}
+
+TEST(peeking)
+{
+    for (uint32_t flags = 0; flags <= STREAM_PACKETS; flags++) {
+        struct pair pair = pair_new(flags);
+        char bytes[16];
+
+        MUST(send(pair.end[0], "abcdef", 6, 0));
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 3, STREAM_PEEK)), 3);
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, STREAM_PEEK)), 6);
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 6);
+        CHECK(memcmp(bytes, "abcdef", 6) == 0);
+        CHECK_ERROR(receive(pair.end[1], bytes, 16, STREAM_PEEK | STREAM_NONBLOCK), AGAIN);
+        pair_end(&pair);
+    }
+}
+
+TEST(signals)
+{
+    struct pair pair = pair_new(0);
+    static char bytes[ROOM];
+
+    CHECK_EQUAL(state(pair.end[0]), SIGNAL_WRITABLE);
+    CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE);
+    MUST(send(pair.end[0], "x", 1, 0));
+    CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE | SIGNAL_READABLE);
+    CHECK_EQUAL(MUST(send(pair.end[0], bytes, ROOM, STREAM_NONBLOCK)), ROOM - 1);
+    CHECK_EQUAL(state(pair.end[0]), 0);
+    MUST(receive(pair.end[1], bytes, 100, 0));
+    CHECK_EQUAL(state(pair.end[0]), 0); /* not yet room for an atomic send */
+    MUST(receive(pair.end[1], bytes, STREAM_ATOMIC, 0));
+    CHECK_EQUAL(state(pair.end[0]), SIGNAL_WRITABLE);
+    MUST(receive(pair.end[1], bytes, ROOM, 0));
+    CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE);
+    handle_drop(pair.end[1]);
+    CHECK_EQUAL(state(pair.end[0]), SIGNAL_READABLE | SIGNAL_WRITABLE | SIGNAL_HANGUP | SIGNAL_ERROR);
+    handle_drop(pair.end[0]);
+}
+
+TEST(one_way_signals)
+{
+    struct pair pair = pair_new(STREAM_ONE_WAY);
+
+    CHECK_EQUAL(state(pair.end[0]) & SIGNAL_READABLE, 0);
+    CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE);
+    MUST(send(pair.end[1], "x", 1, 0));
+    CHECK_EQUAL(state(pair.end[0]) & (SIGNAL_READABLE | SIGNAL_HANGUP), SIGNAL_READABLE);
+    handle_drop(pair.end[0]);
+    CHECK_EQUAL(state(pair.end[1]) & SIGNAL_ERROR, SIGNAL_ERROR);
+    handle_drop(pair.end[1]);
+}
+
+/* What was sent is received after the sender is gone; then comes the end. */
+TEST(end_of_stream)
+{
+    for (uint32_t flags = 0; flags <= STREAM_PACKETS; flags++) {
+        struct pair pair = pair_new(flags);
+        char bytes[16];
+
+        MUST(send(pair.end[0], "last", 4, 0));
+        handle_drop(pair.end[0]);
+        CHECK_ERROR(send(pair.end[1], "x", 1, 0), CLOSED);
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 4);
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 0);
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, STREAM_NONBLOCK)), 0);
+        handle_drop(pair.end[1]);
+    }
+}
+
+TEST(deadlines)
+{
+    struct pair pair = pair_new(0);
+    static char bytes[ROOM + 1];
+    struct abi_stream_io io = {.data = (uintptr_t)bytes, .length = 1, .deadline = after(20 * MILLISECOND)};
+    int64_t start = now();
+
+    CHECK_ERROR(sys_stream_receive(pair.end[0], &io), TIMED_OUT);
+    CHECK(now() - start >= 15 * MILLISECOND);
+    io.deadline = 1;
+    CHECK_ERROR(sys_stream_receive(pair.end[0], &io), TIMED_OUT);
+    io = (struct abi_stream_io){.data = (uintptr_t)bytes, .length = ROOM + 1, .deadline = after(20 * MILLISECOND)};
+    CHECK_EQUAL(MUST(sys_stream_send(pair.end[0], &io)), ROOM); /* what went through counts */
+    io.deadline = after(20 * MILLISECOND);
+    CHECK_ERROR(sys_stream_send(pair.end[0], &io), TIMED_OUT);
+    pair_end(&pair);
+}
+
+TEST(not_blocking)
+{
+    struct pair pair = pair_new(0);
+    static char bytes[ROOM + 1];
+
+    CHECK_ERROR(receive(pair.end[0], bytes, 1, STREAM_NONBLOCK), AGAIN);
+    CHECK_EQUAL(MUST(send(pair.end[1], bytes, ROOM + 1, STREAM_NONBLOCK)), ROOM);
+    CHECK_ERROR(send(pair.end[1], bytes, 1, STREAM_NONBLOCK), AGAIN);
+
+    /* As a flag of the end. */
+    MUST(sys_handle_flags(pair.end[1], HANDLE_FLAG_NONBLOCK, HANDLE_FLAG_NONBLOCK));
+    CHECK_ERROR(send(pair.end[1], bytes, 1, 0), AGAIN);
+    CHECK_ERROR(receive(pair.end[1], bytes, 1, 0), AGAIN);
+
+    /* An atomic send goes whole or not at all. */
+    MUST(receive(pair.end[0], bytes, 100, 0));
+    CHECK_ERROR(send(pair.end[1], bytes, 101, 0), AGAIN);
+    CHECK_EQUAL(MUST(send(pair.end[1], bytes, 100, 0)), 100);
+    pair_end(&pair);
+}
+
+static void sleep_in_receive(void *argument)
+{
+    char byte;
+    struct abi_stream_io io = {.data = (uintptr_t)&byte, .length = 1};
+
+    CHECK_ERROR(sys_stream_receive(*(handle_t *)argument, &io), INTERRUPTED);
+}
+
+TEST(interrupted)
+{
+    struct pair pair = pair_new(0);
+    struct helper *helper = helper_thread(sleep_in_receive, &pair.end[0]);
+
+    sleep_for(30 * MILLISECOND);
+    MUST(sys_thread_control(helper->thread, THREAD_INTERRUPT, 0, NULL));
+    helper_join(helper);
+    pair_end(&pair);
+}
+
+static void sleep_until_closed(void *argument)
+{
+    static char bytes[2 * ROOM];
+    handle_t *end = argument;
+
+    if (end[1])
+        CHECK_EQUAL(send(end[0], bytes, sizeof(bytes), 0), ROOM); /* then it finds the other end gone */
+    else
+        CHECK_EQUAL(receive(end[0], bytes, 1, 0), 0);
+}
+
+TEST(closing_wakes)
+{
+    for (handle_t sends = 0; sends < 2; sends++) {
+        struct pair pair = pair_new(0);
+        handle_t argument[2] = {pair.end[0], sends};
+        struct helper *helper = helper_thread(sleep_until_closed, argument);
+
+        sleep_for(30 * MILLISECOND);
+        handle_drop(pair.end[1]);
+        helper_join(helper);
+        handle_drop(pair.end[0]);
+    }
+}
+
+/* --- Handles ------------------------------------------------------------------------------------------------------ */
+
+TEST(handles_travel)
+{
+    struct pair pair = pair_new(0);
+    char bytes[16];
+    struct abi_stream_io io = {.data = (uintptr_t) "with", .length = 4, .handle_count = 2};
+    uint64_t ids[2];
+
+    for (int i = 0; i < 2; i++) {
+        io.handles[i] = (handle_t)MUST(sys_timer_create());
+        ids[i] = info_of(io.handles[i]).id;
+    }
+    handle_t sent = io.handles[0];
+
+    MUST(send(pair.end[0], "before", 6, 0));
+    MUST(sys_stream_send(pair.end[0], &io));
+    MUST(send(pair.end[0], "behind", 6, 0));
+    CHECK_ERROR(sys_handle_close(sent), BAD_HANDLE);
+
+    /* They come with the bytes they were sent with: those before end a piece, and so do those behind. */
+    io = (struct abi_stream_io){.data = (uintptr_t)bytes, .length = 16};
+    CHECK_EQUAL(MUST(sys_stream_receive(pair.end[1], &io)), 6);
+    CHECK_EQUAL(io.handle_count, 0);
+    io.flags = STREAM_PEEK;
+    MUST(sys_stream_receive(pair.end[1], &io));
+    CHECK_EQUAL(io.handle_count, 0); /* looking takes none */
+    io.flags = 0;
+    MUST(sys_stream_receive(pair.end[1], &io));
+    CHECK(memcmp(bytes, "with", 4) == 0);
+    CHECK_EQUAL(io.handle_count, 2);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQUAL(info_of(io.handles[i]).id, ids[i]);
+        handle_drop(io.handles[i]);
+    }
+    pair_end(&pair);
+}
+
+TEST(handles_need_bytes_and_rights)
+{
+    struct pair pair = pair_new(0);
+    handle_t timer = (handle_t)MUST(sys_timer_create()), stays = duplicate(timer, RIGHT_WAIT);
+    struct abi_stream_io io = {.handles = {timer}, .handle_count = 1};
+    char bytes[4];
+
+    CHECK_ERROR(sys_stream_send(pair.end[0], &io), INVALID);
+    io = (struct abi_stream_io){.data = (uintptr_t) "x", .length = 1, .handles = {timer, stays}, .handle_count = 2};
+    CHECK_ERROR(sys_stream_send(pair.end[0], &io), ACCESS);
+    io.handles[1] = 12345678;
+    CHECK_ERROR(sys_stream_send(pair.end[0], &io), BAD_HANDLE);
+    CHECK_ERROR(receive(pair.end[1], bytes, 4, STREAM_NONBLOCK), AGAIN);
+    MUST(sys_handle_close(timer));
+    MUST(sys_handle_close(stays));
+    pair_end(&pair);
+}
+
+/* A send that fails gives the handles back. */
+TEST(handles_of_a_failed_send)
+{
+    struct pair pair = pair_new(0);
+    static char bytes[ROOM];
+    handle_t timer = (handle_t)MUST(sys_timer_create());
+    struct abi_stream_io io = {
+        .data = (uintptr_t)bytes, .length = 1, .flags = STREAM_NONBLOCK, .handles = {timer}, .handle_count = 1};
+
+    MUST(send(pair.end[0], bytes, ROOM, 0));
+    CHECK_ERROR(sys_stream_send(pair.end[0], &io), AGAIN);
+    CHECK_EQUAL(info_of(io.handles[0]).type, OBJECT_TIMER);
+    MUST(sys_handle_close(io.handles[0]));
+    pair_end(&pair);
+}
+
+TEST(handles_of_a_closed_stream)
+{
+    struct pair pair = pair_new(0), inner = pair_new(0);
+    struct abi_stream_io io = {.data = (uintptr_t) "x", .length = 1, .handles = {inner.end[1]}, .handle_count = 1};
+
+    MUST(sys_stream_send(pair.end[0], &io));
+    CHECK_EQUAL(state(inner.end[0]) & SIGNAL_HANGUP, 0);
+    pair_end(&pair); /* nobody will ever receive it */
+    CHECK_EQUAL(state(inner.end[0]) & SIGNAL_HANGUP, SIGNAL_HANGUP);
+    handle_drop(inner.end[0]);
+}
+
+/* A stream's receiving end in the stream itself would be a circle that nobody holds; the sending one is not. */
+TEST(a_stream_in_itself)
+{
+    struct pair pair = pair_new(0);
+    struct abi_stream_io io = {.data = (uintptr_t) "x", .length = 1, .handles = {pair.end[1]}, .handle_count = 1};
+    char byte;
+
+    CHECK_ERROR(sys_stream_send(pair.end[0], &io), INVALID);
+    io.handles[0] = pair.end[0];
+    MUST(sys_stream_send(pair.end[0], &io));
+    io = (struct abi_stream_io){.data = (uintptr_t)&byte, .length = 1};
+    MUST(sys_stream_receive(pair.end[1], &io));
+    CHECK_EQUAL(io.handle_count, 1);
+    handle_drop(io.handles[0]);
+    handle_drop(pair.end[1]);
+}
+
+/* Streams in streams, deeper than the kernel's stack, and all of them gone at once. */
+TEST(streams_in_streams)
+{
+    struct pair outer = pair_new(0);
+
+    for (int i = 0; i < 2000; i++) {
+        struct pair pair = pair_new(0);
+        struct abi_stream_io io = {
+            .data = (uintptr_t) "x", .length = 1, .handles = {outer.end[0], outer.end[1]}, .handle_count = 2};
+
+        MUST(sys_stream_send(pair.end[0], &io));
+        outer = pair;
+    }
+    pair_end(&outer);
+}
+
+/* --- Traffic ------------------------------------------------------------------------------------------------------ */
+
+struct traffic {
+    struct pair pair;
+    uint64_t total, seed;
+    uint32_t flags;
+};
+
+static uint8_t byte_at(uint64_t position)
+{
+    return (uint8_t)(position * 2654435761u >> 13);
+}
+
+static void send_all(void *argument)
+{
+    struct traffic *traffic = argument;
+    static uint8_t bytes[200000];
+    uint64_t seed = traffic->seed, done = 0;
+
+    while (done < traffic->total) {
+        uint64_t length = test_random(&seed) % sizeof(bytes) % (done % 3 ? 5000 : 200000) + 1;
+
+        length = MIN(length, traffic->total - done);
+        if (traffic->flags & STREAM_PACKETS)
+            length = MIN(length, (uint64_t)ROOM - 4);
+        for (uint64_t i = 0; i < length; i++)
+            bytes[i] = byte_at(done + i);
+        CHECK_EQUAL(MUST(send(traffic->pair.end[1], bytes, length, 0)), length);
+        done += length;
+    }
+    MUST(sys_handle_close(traffic->pair.end[1]));
+}
+
+static void receive_all(struct traffic *traffic)
+{
+    static uint8_t bytes[100000];
+    uint64_t seed = traffic->seed + 1, done = 0;
+    int64_t length;
+
+    for (;;) {
+        uint64_t wanted = traffic->flags & STREAM_PACKETS ? sizeof(bytes) : test_random(&seed) % sizeof(bytes) + 1;
+
+        length = MUST(receive(traffic->pair.end[0], bytes, wanted, 0));
+        if (length == 0)
+            break;
+        for (int64_t i = 0; i < length; i++)
+            CHECK_EQUAL(bytes[i], byte_at(done + (uint64_t)i));
+        done += (uint64_t)length;
+    }
+    CHECK_EQUAL(done, traffic->total);
+}
+
+static void traffic_test(uint32_t flags, bool processes)
+{
+    struct traffic *traffic = shared(sizeof(*traffic));
+
+    *traffic = (struct traffic){pair_new(flags), 1500000, 11, flags};
+    struct helper *sender = processes ? helper_process(send_all, traffic) : helper_thread(send_all, traffic);
+
+    if (processes)
+        MUST(sys_handle_close(traffic->pair.end[1]));
+    receive_all(traffic);
+    helper_join(sender);
+    handle_drop(traffic->pair.end[0]);
+    unshare(traffic);
+}
+
+TEST(bytes_between_threads)
+{
+    traffic_test(0, false);
+}
+
+TEST(bytes_between_processes)
+{
+    traffic_test(STREAM_ONE_WAY, true);
+}
+
+TEST(packets_between_threads)
+{
+    traffic_test(STREAM_PACKETS, false);
+}
+
+TEST(packets_between_processes)
+{
+    traffic_test(STREAM_PACKETS | STREAM_ONE_WAY, true);
+}
+
+/* Sends up to STREAM_ATOMIC of several threads are not mixed. */
+struct mixing {
+    handle_t end;
+    uint8_t letter;
+};
+
+static void send_letters(void *argument)
+{
+    struct mixing *mixing = argument;
+    uint8_t bytes[1000];
+
+    memset(bytes, mixing->letter, sizeof(bytes));
+    for (int i = 0; i < 100; i++)
+        CHECK_EQUAL(MUST(send(mixing->end, bytes, sizeof(bytes), 0)), sizeof(bytes));
+}
+
+TEST(atomic_sends)
+{
+    struct pair pair = pair_new(0);
+    struct mixing mixings[4];
+    struct helper *threads[4];
+    uint8_t bytes[1000];
+    uint32_t counts[4] = {0};
+
+    for (int i = 0; i < 4; i++) {
+        mixings[i] = (struct mixing){pair.end[1], (uint8_t)i};
+        threads[i] = helper_thread(send_letters, &mixings[i]);
+    }
+    for (int i = 0; i < 400; i++) {
+        uint64_t done = 0;
+
+        while (done < sizeof(bytes))
+            done += (uint64_t)MUST(receive(pair.end[0], bytes + done, sizeof(bytes) - done, 0));
+        for (size_t j = 1; j < sizeof(bytes); j++)
+            CHECK_EQUAL(bytes[j], bytes[0]);
+        counts[bytes[0]]++;
+    }
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQUAL(counts[i], 100);
+        helper_join(threads[i]);
+    }
+    pair_end(&pair);
+}
+
+/* Several receivers: every packet comes to exactly one. */
+struct sharing {
+    struct pair pair;
+    uint32_t seen[256];
+};
+
+static void receive_packets(void *argument)
+{
+    struct sharing *sharing = argument;
+    uint8_t byte;
+
+    while (MUST(receive(sharing->pair.end[0], &byte, 1, 0)) == 1)
+        __atomic_fetch_add(&sharing->seen[byte], 1, __ATOMIC_SEQ_CST);
+}
+
+TEST(several_receivers)
+{
+    struct sharing *sharing = shared(sizeof(*sharing));
+    struct helper *threads[3];
+
+    sharing->pair = pair_new(STREAM_PACKETS | STREAM_ONE_WAY);
+    for (int i = 0; i < 3; i++)
+        threads[i] = helper_thread(receive_packets, sharing);
+    for (int round = 0; round < 4; round++)
+        for (int i = 0; i < 256; i++) {
+            uint8_t byte = (uint8_t)i;
+
+            MUST(send(sharing->pair.end[1], &byte, 1, 0));
+        }
+    handle_drop(sharing->pair.end[1]);
+    for (int i = 0; i < 3; i++)
+        helper_join(threads[i]);
+    for (int i = 0; i < 256; i++)
+        CHECK_EQUAL(sharing->seen[i], 4);
+    handle_drop(sharing->pair.end[0]);
+    unshare(sharing);
+}
+
+/* Forth and back, a byte at a time. */
+static void echo(void *argument)
+{
+    handle_t end = *(handle_t *)argument;
+    char byte;
+
+    while (MUST(receive(end, &byte, 1, 0)) == 1)
+        MUST(send(end, &byte, 1, 0));
+}
+
+TEST(ping_pong)
+{
+    struct pair pair = pair_new(0);
+    struct helper *helper = helper_process(echo, &pair.end[1]);
+
+    handle_drop(pair.end[1]);
+    for (int i = 0; i < 2000; i++) {
+        char byte = (char)i, back = 0;
+
+        MUST(send(pair.end[0], &byte, 1, 0));
+        MUST(receive(pair.end[0], &back, 1, 0));
+        CHECK_EQUAL(back, byte);
+    }
+    handle_drop(pair.end[0]);
+    helper_kill(helper); /* its own copy of end 0 keeps the stream open */
+}
+
+/* A receiver killed in the middle of a copy leaves the claim to the next. */
+static void receive_for_ever(void *argument)
+{
+    static char bytes[ROOM];
+
+    for (;;)
+        MUST(receive(*(handle_t *)argument, bytes, sizeof(bytes), 0));
+}
+
+TEST(killed_receivers)
+{
+    struct pair pair = pair_new(0);
+    static char bytes[ROOM];
+
+    for (int i = 0; i < 20; i++) {
+        struct helper *helper = helper_process(receive_for_ever, &pair.end[0]);
+        int64_t until = after(10 * MILLISECOND);
+
+        while (now() < until)
+            send(pair.end[1], bytes, 50000, STREAM_NONBLOCK);
+        helper_kill(helper);
+    }
+    while (receive(pair.end[0], bytes, sizeof(bytes), STREAM_NONBLOCK) > 0)
+        ;
+    MUST(send(pair.end[1], "x", 1, 0));
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, 16, 0)), 1);
+    pair_end(&pair);
+}
