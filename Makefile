@@ -29,17 +29,19 @@ export O CC
 .PHONY: all build run iso test debug check bench soak repro format fuzz clean deps host guest kernel FORCE
 
 # A goal for people makes sure of the tools, then builds with all CPUs; `build` and files are for make itself.
-BUILD = +@tools/install-deps && $(MAKE) --no-print-directory $(if $(findstring j,$(MAKEFLAGS)),,-j$(shell nproc))
+BUILD = +@tools/install-deps && $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+# Firmware boots the ISO, so RUN="--firmware ovmf" wants it built.
+BOOTED = build $(if $(findstring --firmware,$(RUN)),iso-file)
 
 all:
 	$(BUILD) build
 
 run:
-	$(BUILD) build
+	$(BUILD) $(BOOTED)
 	@tools/run --out $(O) $(RUN)
 
 debug:
-	$(BUILD) build
+	$(BUILD) $(BOOTED)
 	@tools/run --out $(O) --gdb $(RUN)
 
 iso:
