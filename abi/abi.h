@@ -15,7 +15,8 @@ typedef int32_t handle_t;
 #define HANDLE_NONE (-1) /* no handle */
 
 #define DEADLINE_NEVER INT64_MAX
-#define DEADLINE_NOW   INT64_C(0) /* do not wait: E_TIMED_OUT at once (proto_accept, streams: E_AGAIN) */
+#define DEADLINE_NOW \
+    INT64_C(0) /* do not wait: E_TIMED_OUT at once (proto_accept, streams: E_AGAIN) */
 
 #define SYSCALL_BASE  0x70500000u
 #define SYSCALL_LIMIT 0x80u /* numbers SYSCALL_BASE .. + LIMIT - 1 are native */
@@ -46,7 +47,8 @@ enum object_type {
 #define RIGHT_ALL       0x3ffu
 
 /* State of an object that can be waited for. Services publish the first five for their files (file_ready). */
-#define SIGNAL_READABLE 0x001u /* data; a timer or interrupt that fired; something to accept on a port */
+#define SIGNAL_READABLE \
+    0x001u /* data; a timer or interrupt that fired; something to accept on a port */
 #define SIGNAL_WRITABLE 0x002u
 #define SIGNAL_HANGUP   0x004u
 #define SIGNAL_ERROR    0x008u
@@ -71,8 +73,9 @@ struct abi_handle_info {
 #define PROT_WRITE_   0x2u
 #define PROT_EXECUTE_ 0x4u
 
-#define MEMORY_CONTIGUOUS 0x1u /* memory_create: physically contiguous, allocated at once (at most 4 MiB) */
-#define MEMORY_DMA32      0x2u /* memory_create: below 4 GiB, allocated at once */
+#define MEMORY_CONTIGUOUS \
+    0x1u /* memory_create: physically contiguous, allocated at once (at most 4 MiB) */
+#define MEMORY_DMA32 0x2u /* memory_create: below 4 GiB, allocated at once */
 
 #define CACHE_BACK      0u /* memory_physical */
 #define CACHE_NONE      1u
@@ -84,7 +87,8 @@ struct abi_handle_info {
 #define MEMORY_OP_SIZE     4u /* returns the size */
 #define MEMORY_OP_READ     5u /* copy the range to buffer */
 #define MEMORY_OP_WRITE    6u /* copy buffer to the range */
-#define MEMORY_OP_PHYSICAL 7u /* buffer: uint64_t per page; RIGHT_CONTROL; CONTIGUOUS, DMA32 or device memory only */
+#define MEMORY_OP_PHYSICAL \
+    7u /* buffer: uint64_t per page; RIGHT_CONTROL; CONTIGUOUS, DMA32 or device memory only */
 
 #define MAP_SHARED_    0x01u /* writes go to the memory object; without it they stay private */
 #define MAP_FIXED_     0x02u /* at address exactly, replacing what is there */
@@ -101,17 +105,20 @@ struct abi_map {
     uint32_t reserved;
 };
 
-#define SPACE_OP_DISCARD 1u /* drop private pages: they read as zero (or as the memory object) again */
-#define SPACE_OP_MOVE    2u /* value: new page-aligned address; the pages move there, nothing may be there */
-#define SPACE_OP_QUERY   3u /* PROT_* of the region at address | MAP_SHARED_ << 8, E_FAULT if none; length ignored */
-#define SPACE_OP_FIND    4u /* the lowest free range of length at or above address */
+#define SPACE_OP_DISCARD \
+    1u /* drop private pages: they read as zero (or as the memory object) again */
+#define SPACE_OP_MOVE \
+    2u /* value: new page-aligned address; the pages move there, nothing may be there */
+#define SPACE_OP_QUERY \
+    3u /* PROT_* of the region at address | MAP_SHARED_ << 8, E_FAULT if none; length ignored */
+#define SPACE_OP_FIND 4u /* the lowest free range of length at or above address */
 
 /* Processes. */
 struct abi_process_create {
-    uint64_t name;        /* const char *: at most PROCESS_NAME_MAX */
+    uint64_t name; /* const char *: at most PROCESS_NAME_MAX */
     uint64_t name_length;
-    handle_t space_of;    /* share this process's space (RIGHT_MAP on it); HANDLE_NONE: a new one */
-    uint32_t flags;       /* PROCESS_PRIORITY_LIMIT | n */
+    handle_t space_of; /* share this process's space (RIGHT_MAP on it); HANDLE_NONE: a new one */
+    uint32_t flags;    /* PROCESS_PRIORITY_LIMIT | n */
 };
 
 /* The highest real-time priority the process and those it makes may give a thread: n, 0 to 31, at most the creator's own
@@ -131,7 +138,8 @@ struct abi_personality {
 };
 
 struct abi_exec {
-    uint64_t maps; /* const struct abi_map *; memory handles are the caller's; all are mapped FIXED */
+    uint64_t
+        maps; /* const struct abi_map *; memory handles are the caller's; all are mapped FIXED */
     uint64_t map_count;
     uint64_t entry;
     uint64_t stack;
@@ -141,34 +149,37 @@ struct abi_exec {
     struct abi_personality personality;
     uint64_t handles; /* const handle_t *: the caller's, moved to the process */
     uint64_t handle_count;
-    uint64_t handle_values; /* handle_t *, caller's memory: their numbers in the process, filled in before its start */
-    uint64_t flags;         /* EXEC_* */
+    uint64_t
+        handle_values; /* handle_t *, caller's memory: their numbers in the process, filled in before its start */
+    uint64_t flags; /* EXEC_* */
 };
 
-#define EXEC_SUSPENDED 0x1u /* the first thread waits for THREAD_RESUME: the caller may still write startup data */
+#define EXEC_SUSPENDED \
+    0x1u /* the first thread waits for THREAD_RESUME: the caller may still write startup data */
 
 struct abi_fork {
-    uint64_t entry;     /* of the child's only thread */
+    uint64_t entry; /* of the child's only thread */
     uint64_t stack;
     uint64_t argument;  /* rdi */
     uint64_t argument2; /* rsi */
     uint64_t fs_base, gs_base;
     uint64_t block;
-    uint64_t flags; /* FORK_* */
+    uint64_t flags;  /* FORK_* */
     handle_t thread; /* out: a handle to that thread; it is created suspended */
     uint32_t reserved;
     uint64_t id; /* out: the child's process id */
 };
 
-#define FORK_SHARE_SPACE 0x1u /* the child runs in the same space (vfork): only its handles are copied */
+#define FORK_SHARE_SPACE \
+    0x1u /* the child runs in the same space (vfork): only its handles are copied */
 
 #define PROCESS_EXITED 0x1u
 
 struct abi_process_info {
-    uint64_t id; /* the badge services see */
-    uint32_t state; /* PROCESS_EXITED or 0 */
-    uint32_t status; /* of process_kill, or EXIT_EXCEPTION | vector */
-    uint64_t pages;  /* private pages it owns */
+    uint64_t id;       /* the badge services see */
+    uint32_t state;    /* PROCESS_EXITED or 0 */
+    uint32_t status;   /* of process_kill, or EXIT_EXCEPTION | vector */
+    uint64_t pages;    /* private pages it owns */
     uint64_t cpu_time; /* ns */
     uint64_t start_time;
     uint32_t threads;
@@ -182,7 +193,8 @@ struct abi_process_info {
 #define PROCESS_SUSPEND   2u
 #define PROCESS_RESUME    3u
 
-#define EXIT_EXCEPTION 0x80000000u /* status: ended by CPU exception (low byte: vector) nobody handled */
+#define EXIT_EXCEPTION \
+    0x80000000u /* status: ended by CPU exception (low byte: vector) nobody handled */
 
 struct abi_thread {
     uint64_t entry, stack, argument, argument2;
@@ -193,20 +205,22 @@ struct abi_thread {
 
 #define THREAD_CREATE_SUSPENDED 0x1u
 
-#define THREAD_YIELD        1u
-#define THREAD_PRIORITY     2u /* value: 0 fair, 1..31 real time, higher first; E_PERMISSION past the caller's limit */
-#define THREAD_AFFINITY     3u /* value: CPU mask (first 64 CPUs); 0: all */
-#define THREAD_SUSPEND      4u
-#define THREAD_RESUME       5u
-#define THREAD_INTERRUPT    6u /* kick: enter the personality's kick_entry; end an interruptible wait */
-#define THREAD_SET_FS       7u
-#define THREAD_SET_GS       8u
-#define THREAD_SET_BLOCK    9u /* HANDLE_SELF only */
-#define THREAD_GET_FRAME   10u /* buffer: struct abi_frame of a suspended thread */
-#define THREAD_CPU_TIME    11u /* ns */
-#define THREAD_GET_CPU     12u
-#define THREAD_ID          13u
-#define THREAD_WEIGHT      14u /* value: share in the fair class, 1..10000, 1024 the usual */
+#define THREAD_YIELD 1u
+#define THREAD_PRIORITY \
+    2u /* value: 0 fair, 1..31 real time, higher first; E_PERMISSION past the caller's limit */
+#define THREAD_AFFINITY 3u /* value: CPU mask (first 64 CPUs); 0: all */
+#define THREAD_SUSPEND  4u
+#define THREAD_RESUME   5u
+#define THREAD_INTERRUPT \
+    6u /* kick: enter the personality's kick_entry; end an interruptible wait */
+#define THREAD_SET_FS    7u
+#define THREAD_SET_GS    8u
+#define THREAD_SET_BLOCK 9u  /* HANDLE_SELF only */
+#define THREAD_GET_FRAME 10u /* buffer: struct abi_frame of a suspended thread */
+#define THREAD_CPU_TIME  11u /* ns */
+#define THREAD_GET_CPU   12u
+#define THREAD_ID        13u
+#define THREAD_WEIGHT    14u /* value: share in the fair class, 1..10000, 1024 the usual */
 
 /* A thread's registers in user mode. */
 struct abi_frame {
@@ -231,10 +245,13 @@ struct abi_block {
 #define COMMAND_HANDLES 4u
 #define PATH_LENGTH_MAX 4096u
 
-#define COMMAND_POSITION 0x01u /* args[0] := the file's position, which the value then advances (seekable files) */
-#define COMMAND_NONBLOCK 0x02u /* answer E_AGAIN rather than wait (set by the kernel from HANDLE_FLAG_NONBLOCK too) */
-#define COMMAND_APPEND   0x04u /* set by the kernel from HANDLE_FLAG_APPEND */
-#define COMMAND_RESTARTABLE 0x08u /* the caller does not want to be interrupted by kicks, only killed */
+#define COMMAND_POSITION \
+    0x01u /* args[0] := the file's position, which the value then advances (seekable files) */
+#define COMMAND_NONBLOCK \
+    0x02u /* answer E_AGAIN rather than wait (set by the kernel from HANDLE_FLAG_NONBLOCK too) */
+#define COMMAND_APPEND 0x04u /* set by the kernel from HANDLE_FLAG_APPEND */
+#define COMMAND_RESTARTABLE \
+    0x08u /* the caller does not want to be interrupted by kicks, only killed */
 
 struct abi_command {
     /* request */
@@ -271,23 +288,25 @@ struct abi_open {
     uint64_t uri_length;
     uint32_t flags; /* OPEN_* */
     uint32_t mode;
-    int64_t deadline; /* 0: never */
-    uint64_t link;    /* char *: where E_LINK puts the other URI */
+    int64_t deadline;     /* 0: never */
+    uint64_t link;        /* char *: where E_LINK puts the other URI */
     uint64_t link_length; /* in: room; out: its length */
 };
 
 struct abi_path_call {
     uint64_t uri;
     uint64_t uri_length;
-    struct abi_command command; /* E_LINK: the other URI is in the out window, values[0] its length */
+    struct abi_command
+        command; /* E_LINK: the other URI is in the out window, values[0] its length */
 };
 
 /* What proto_accept delivers. */
 enum message_kind {
     MESSAGE_COMMAND = 1, /* return it with its token */
-    MESSAGE_NOTIFY = 2,  /* a bound source: cookie is the key, args[0] its signals; or port_notify: cookie 0 */
-    MESSAGE_CANCEL = 3,  /* the caller of token wants it back: return it now, with what was done */
-    MESSAGE_CLOSE = 4,   /* the last handle of file is gone; cookie is the service's again */
+    MESSAGE_NOTIFY =
+        2, /* a bound source: cookie is the key, args[0] its signals; or port_notify: cookie 0 */
+    MESSAGE_CANCEL = 3, /* the caller of token wants it back: return it now, with what was done */
+    MESSAGE_CLOSE = 4,  /* the last handle of file is gone; cookie is the service's again */
 };
 
 struct abi_message {
@@ -317,7 +336,8 @@ struct abi_return {
     uint64_t values[3];
     uint64_t data; /* const void *: copied to the start of the out window */
     uint64_t data_length;
-    handle_t handles[COMMAND_HANDLES]; /* moved to the caller; for OPEN: the first is what open returns */
+    handle_t handles
+        [COMMAND_HANDLES]; /* moved to the caller; for OPEN: the first is what open returns */
     uint32_t handle_count;
     uint32_t reserved;
 };
@@ -331,7 +351,7 @@ struct abi_wait {
     uint32_t reserved;
 };
 
-#define NAMESPACE_EMPTY 0x1u
+#define NAMESPACE_EMPTY   0x1u
 #define PROTOCOL_NAME_MAX 31u
 
 #define SEEK_SET_ 0u
@@ -339,14 +359,14 @@ struct abi_wait {
 
 /* What OP_STAT, OP_LIST and OP_STATFS answer. */
 enum file_type { /* the numbers are those of struct dirent's d_type */
-    FILE_UNKNOWN = 0,
-    FILE_PIPE = 1,
-    FILE_CHARACTER = 2,
-    FILE_DIRECTORY = 4,
-    FILE_BLOCK = 6,
-    FILE_REGULAR = 8,
-    FILE_LINK = 10,
-    FILE_SOCKET = 12,
+                 FILE_UNKNOWN = 0,
+                 FILE_PIPE = 1,
+                 FILE_CHARACTER = 2,
+                 FILE_DIRECTORY = 4,
+                 FILE_BLOCK = 6,
+                 FILE_REGULAR = 8,
+                 FILE_LINK = 10,
+                 FILE_SOCKET = 12,
 };
 
 struct abi_stat {
@@ -365,7 +385,7 @@ struct abi_stat {
 
 struct abi_dirent { /* as struct linux_dirent64 */
     uint64_t inode;
-    int64_t next; /* args[0] of the OP_LIST that goes on behind this one */
+    int64_t next;    /* args[0] of the OP_LIST that goes on behind this one */
     uint16_t length; /* of this entry, a multiple of 8 */
     uint8_t type;
     char name[]; /* terminated */
@@ -376,8 +396,8 @@ struct abi_statfs {
 };
 
 /* Streams. */
-#define STREAM_PACKETS  0x1u /* boundaries kept */
-#define STREAM_ONE_WAY  0x2u /* handles[0] only reads, handles[1] only writes: a pipe */
+#define STREAM_PACKETS 0x1u /* boundaries kept */
+#define STREAM_ONE_WAY 0x2u /* handles[0] only reads, handles[1] only writes: a pipe */
 
 struct abi_stream_io {
     uint64_t data;
@@ -409,10 +429,11 @@ enum resource_kind {
     RESOURCE_MEMORY = 3,
 };
 
-#define IRQ_EDGE 0x0u
+#define IRQ_EDGE  0x0u
 #define IRQ_LEVEL 0x1u
 #define IRQ_LOW   0x2u
-#define IRQ_ISA   0x4u /* line is an ISA interrupt: its source override decides trigger and polarity */
+#define IRQ_ISA \
+    0x4u /* line is an ISA interrupt: its source override decides trigger and polarity */
 
 struct abi_log_read {
     uint64_t sequence; /* in: first wanted; out: the one behind what was read */
@@ -420,10 +441,11 @@ struct abi_log_read {
     uint64_t length;   /* in: room; out: bytes */
 };
 
-#define SYSTEM_POWER_OFF  1u
-#define SYSTEM_RESET      2u
-#define SYSTEM_FAIL_ALLOCATION 3u /* value k: the k-th allocation of the calling process from now on fails; 0: off */
-#define SYSTEM_DEBUG_EXIT 4u      /* value: exit code for QEMU's isa-debug-exit */
+#define SYSTEM_POWER_OFF 1u
+#define SYSTEM_RESET     2u
+#define SYSTEM_FAIL_ALLOCATION \
+    3u /* value k: the k-th allocation of the calling process from now on fails; 0: off */
+#define SYSTEM_DEBUG_EXIT 4u /* value: exit code for QEMU's isa-debug-exit */
 
 struct abi_system_info {
     uint64_t frames_total, frames_free; /* of PAGE_SIZE */
@@ -433,7 +455,7 @@ struct abi_system_info {
     uint64_t bindings;
     uint64_t kernel_bytes; /* in kernel allocations */
     uint64_t cpus;
-    uint64_t uptime;      /* ns */
+    uint64_t uptime; /* ns */
     uint64_t tsc_hz;
     uint64_t context_switches, interrupts, page_faults, shootdowns;
     uint64_t features; /* FEATURE_* */

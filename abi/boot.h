@@ -12,9 +12,9 @@
 #define BOOT_IMAGE_MAGIC UINT64_C(0x31676d69746f7270) /* "protimg1" */
 
 struct boot_segment {
-    uint64_t address;   /* page-aligned */
-    uint64_t length;    /* in memory, page-aligned */
-    uint64_t offset;    /* in the image, page-aligned */
+    uint64_t address;     /* page-aligned */
+    uint64_t length;      /* in memory, page-aligned */
+    uint64_t offset;      /* in the image, page-aligned */
     uint64_t file_length; /* bytes in the image; the rest is zero */
     uint64_t protection;  /* PROT_* */
 };
@@ -38,10 +38,11 @@ struct boot_arguments {
     handle_t resource; /* RESOURCE_ROOT, all rights */
     handle_t archive;  /* memory: initfs.tar.gz as the loader brought it; HANDLE_NONE if none */
     uint64_t archive_length; /* bytes */
-    handle_t image; /* memory: the boot image itself (the personality is in it) */
-    handle_t framebuffer; /* memory: HANDLE_NONE if none */
+    handle_t image;          /* memory: the boot image itself (the personality is in it) */
+    handle_t framebuffer;    /* memory: HANDLE_NONE if none */
     uint64_t framebuffer_width, framebuffer_height, framebuffer_pitch;
-    uint8_t framebuffer_bits, red_shift, red_bits, green_shift, green_bits, blue_shift, blue_bits, reserved;
+    uint8_t framebuffer_bits, red_shift, red_bits, green_shift, green_bits, blue_shift, blue_bits,
+        reserved;
     uint64_t rsdp; /* physical; 0 if none */
     uint64_t command_line_length;
     char command_line[BOOT_COMMAND_LINE_MAX];

@@ -14,20 +14,20 @@ enum proc_op {
     /* in: struct abi_fork. procd forks the caller's process by process_fork, records the child, starts it
      * with rdi as given and rsi = its pid; value: pid. */
     PROC_FORK = OP_PROTOCOL,
-    PROC_EXEC,    /* in: the new program's name. The caller has become another program. */
-    PROC_WAIT,    /* args: pid as wait4's, WAIT_* options; value: pid (0: none yet, WNOHANG), wait status, cpu ns.
+    PROC_EXEC, /* in: the new program's name. The caller has become another program. */
+    PROC_WAIT, /* args: pid as wait4's, WAIT_* options; value: pid (0: none yet, WNOHANG), wait status, cpu ns.
                      Held until there is one; E_NO_CHILD. */
-    PROC_KILL,    /* args: pid as kill's, signal (0: only ask), caller-supplied si_code, si_value. */
+    PROC_KILL, /* args: pid as kill's, signal (0: only ask), caller-supplied si_code, si_value. */
     PROC_SIGNALS, /* args: mask of wanted signals (bit n-1); value: mask taken; out: struct proc_siginfo per
                      signal taken, lowest first. Taken ones are no longer pending. */
-    PROC_IDS,     /* args: pid (0: the caller); values: pid | ppid << 32, pgid | sid << 32, uid | gid << 32 */
+    PROC_IDS, /* args: pid (0: the caller); values: pid | ppid << 32, pgid | sid << 32, uid | gid << 32 */
     PROC_SETPGID, /* args: pid, pgid */
     PROC_SETSID,  /* value: sid */
-    PROC_ADOPT,   /* send: process handle; args: parent pid or 0, flags PROC_LEADER; value: pid. For spawners. */
-    PROC_MASKS,   /* args: ignored, caught, blocked signals of the caller: hints for who is worth a kick */
+    PROC_ADOPT, /* send: process handle; args: parent pid or 0, flags PROC_LEADER; value: pid. For spawners. */
+    PROC_MASKS, /* args: ignored, caught, blocked signals of the caller: hints for who is worth a kick */
     PROC_STOPPED, /* args: signal. The caller's program was stopped: all threads are suspended until SIGCONT */
-    PROC_LIST,    /* args: index of the first; out: struct proc_entry...; value: bytes */
-    PROC_ALARM,   /* args: which (0 real), first ns from now (0: off), period ns; values: what was left, period */
+    PROC_LIST, /* args: index of the first; out: struct proc_entry...; value: bytes */
+    PROC_ALARM, /* args: which (0 real), first ns from now (0: off), period ns; values: what was left, period */
     PROC_TERMINAL, /* For terminals, about the process whose command they hold. args: its badge, the terminal's
                       session and foreground group, signal (0: only ask; SIGTTIN, SIGTTOU). If it is of that session
                       and in another group the signal is sent to its group. values: enum proc_terminal,
@@ -41,7 +41,7 @@ enum proc_op {
 #define PROC_WCONTINUED 0x8u
 
 enum proc_terminal {
-    TERMINAL_ALLOWED,  /* go on: in the foreground, of another session, or (SIGTTOU) it does not mind */
+    TERMINAL_ALLOWED, /* go on: in the foreground, of another session, or (SIGTTOU) it does not mind */
     TERMINAL_SIGNALLED, /* answer E_INTERRUPTED: it tries again when it is continued */
     TERMINAL_ORPHANED,  /* answer E_IO: nobody could continue it, or it ignores SIGTTIN */
 };

@@ -13,14 +13,15 @@
 #define START_SPAWNED 1u
 
 /* Top of the lower half: nothing a Linux program maps by itself lies here. */
-#define PERSONALITY_TEXT   UINT64_C(0x7fffc0000000) /* lib/linux's image: text, then data */
-#define PERSONALITY_AREAS  UINT64_C(0x7fffd0000000) /* one slot per thread, upwards */
-#define PERSONALITY_AREA_SIZE 0x10000u              /* [guard page][stack][block page] */
-#define PERSONALITY_BLOCK     0xf000u               /* offset of the block in a slot; rsp at entry */
-#define STARTUP_ADDRESS    UINT64_C(0x7ffee0000000)
-#define STARTUP_SIZE_MAX   0x10000u
-#define USER_LIMIT         UINT64_C(0x7ffec0000000) /* programs' own mappings end here */
-#define PROGRAM_STACK_TOP  UINT64_C(0x7ffebffff000) /* the main thread's stack grows down from here */
+#define PERSONALITY_TEXT      UINT64_C(0x7fffc0000000) /* lib/linux's image: text, then data */
+#define PERSONALITY_AREAS     UINT64_C(0x7fffd0000000) /* one slot per thread, upwards */
+#define PERSONALITY_AREA_SIZE 0x10000u                 /* [guard page][stack][block page] */
+#define PERSONALITY_BLOCK     0xf000u /* offset of the block in a slot; rsp at entry */
+#define STARTUP_ADDRESS       UINT64_C(0x7ffee0000000)
+#define STARTUP_SIZE_MAX      0x10000u
+#define USER_LIMIT            UINT64_C(0x7ffec0000000) /* programs' own mappings end here */
+#define PROGRAM_STACK_TOP \
+    UINT64_C(0x7ffebffff000) /* the main thread's stack grows down from here */
 
 #define STARTUP_MAGIC UINT64_C(0x3174726174736f70)
 
@@ -37,11 +38,11 @@ struct abi_startup_handle {
 
 struct abi_startup {
     uint64_t magic;
-    uint64_t entry; /* of the program (or its interpreter) */
-    uint64_t stack; /* rsp: argc, argv, envp, auxv as Linux lays them out */
+    uint64_t entry;       /* of the program (or its interpreter) */
+    uint64_t stack;       /* rsp: argc, argv, envp, auxv as Linux lays them out */
     uint64_t program_end; /* where brk starts */
-    uint32_t cwd;   /* offset of a terminated URI of a directory, e.g. "fs:///" */
-    uint32_t executable; /* offset of the terminated URI the program came from */
+    uint32_t cwd;         /* offset of a terminated URI of a directory, e.g. "fs:///" */
+    uint32_t executable;  /* offset of the terminated URI the program came from */
     uint32_t handle_count;
     uint32_t reserved;
     struct abi_startup_handle handles[];

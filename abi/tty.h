@@ -12,13 +12,13 @@ enum tty_control {
     TTY_SET_ATTRIBUTES_FLUSH = 0x5404,
     TTY_SEND_BREAK = 0x5409, /* args[1] != 0: drain (tcdrain) */
     TTY_FLOW = 0x540a,
-    TTY_FLUSH = 0x540b,     /* args[1]: 0 input, 1 output, 2 both */
+    TTY_FLUSH = 0x540b,       /* args[1]: 0 input, 1 output, 2 both */
     TTY_CONTROLLING = 0x540e, /* becomes the caller's session's terminal */
-    TTY_GET_GROUP = 0x540f, /* value: foreground group */
-    TTY_SET_GROUP = 0x5410, /* in: int32_t */
-    TTY_GET_SIZE = 0x5413,  /* out: struct tty_size */
-    TTY_SET_SIZE = 0x5414,  /* in */
-    TTY_PENDING = 0x541b,   /* value: bytes that can be read */
+    TTY_GET_GROUP = 0x540f,   /* value: foreground group */
+    TTY_SET_GROUP = 0x5410,   /* in: int32_t */
+    TTY_GET_SIZE = 0x5413,    /* out: struct tty_size */
+    TTY_SET_SIZE = 0x5414,    /* in */
+    TTY_PENDING = 0x541b,     /* value: bytes that can be read */
     TTY_GET_SESSION = 0x5429,
 };
 

@@ -56,12 +56,9 @@ static void clock_read(void)
 }
 
 static const struct figure figures[] = {
-    {"native-null-call", null_call, 10000},
-    {"getppid", parent_id, 10000},
-    {"clock-gettime", clock_read, 10000},
-    {"yield-alone", yield, 10000},
-    {"pipe-write-read-1-byte", pipe_byte, 2000},
-    {"mmap-touch-munmap", map_touch_unmap, 1000},
+    {"native-null-call", null_call, 10000},      {"getppid", parent_id, 10000},
+    {"clock-gettime", clock_read, 10000},        {"yield-alone", yield, 10000},
+    {"pipe-write-read-1-byte", pipe_byte, 2000}, {"mmap-touch-munmap", map_touch_unmap, 1000},
     {"fork-exit-wait", fork_exit_wait, 50},
 };
 

@@ -29,7 +29,8 @@ static void serve(void)
         result.token = message.token;
         result.data = (uint64_t)data;
         result.data_length = message.op == OP_READ ? message.out_length : 0;
-        status = sys_proto_return_accept(port, &result, &message, data, sizeof(data), DEADLINE_NEVER);
+        status =
+            sys_proto_return_accept(port, &result, &message, data, sizeof(data), DEADLINE_NEVER);
     }
 }
 
@@ -80,8 +81,10 @@ static void pipe_round_trip(void)
 }
 
 static const struct figure figures[] = {
-    {"command-round-trip", round_trip, 2000}, {"command-960-bytes", write_960, 2000},
-    {"command-read-4096", read_4096, 2000},   {"open-close", open_close, 1000},
+    {"command-round-trip", round_trip, 2000},
+    {"command-960-bytes", write_960, 2000},
+    {"command-read-4096", read_4096, 2000},
+    {"open-close", open_close, 1000},
 };
 
 static const struct figure pipes[] = {{"pipe-round-trip", pipe_round_trip, 1000}};

@@ -39,10 +39,11 @@ struct boot_info;
 
 /* --- Boot, in the order main.c calls it ------------------------------------------------------------- */
 
-void arch_early_init(void);                        /* descriptor tables, traps of the boot CPU, features */
-void arch_memory_init(const struct boot_info *boot); /* direct map of all RAM; needs early frames (frame_early) */
+void arch_early_init(void); /* descriptor tables, traps of the boot CPU, features */
+void arch_memory_init(
+    const struct boot_info *boot); /* direct map of all RAM; needs early frames (frame_early) */
 void arch_devices_init(const struct boot_info *boot); /* ACPI, APIC, IO-APIC, HPET, TSC, timer */
-void arch_cpus_start(void);                        /* every other CPU ends up in cpu_main() (kernel/main.c) */
+void arch_cpus_start(void); /* every other CPU ends up in cpu_main() (kernel/main.c) */
 
 /* --- Leaf page-table entries (4 KiB) --------------------------------------------------------------- */
 
@@ -92,10 +93,12 @@ void arch_thread_copy_fpu(struct thread *to, struct thread *from);
  * stack. Interrupts off. */
 void arch_switch(struct thread *from, struct thread *to);
 /* First entry to user mode: all registers zero but these; never returns. */
-NORETURN void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument, uint64_t argument2);
+NORETURN void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument,
+                              uint64_t argument2);
 /* To user mode with all of these registers (cs, ss aside); rip and rsp are the user's half. Never returns. */
 NORETURN void arch_resume_user(const struct abi_frame *registers);
-void arch_set_fs(struct thread *thread, uint64_t base); /* thread: the caller or one that is not running */
+void arch_set_fs(struct thread *thread,
+                 uint64_t base); /* thread: the caller or one that is not running */
 void arch_set_gs(struct thread *thread, uint64_t base);
 /* The user registers of a thread that is in the kernel; false if it entered by system call and so has only
  * rip, rsp, rflags (the rest is then zero). */
@@ -117,16 +120,18 @@ int user_read_u32_nofault(uaddr_t from, uint32_t *value) MUST_CHECK;
 
 /* --- Time and CPUs --------------------------------------------------------------------------------- */
 
-uint64_t arch_clock(void);             /* ns since boot, monotonic over all CPUs */
-uint64_t arch_cycles(void);            /* TSC */
+uint64_t arch_clock(void);  /* ns since boot, monotonic over all CPUs */
+uint64_t arch_cycles(void); /* TSC */
 uint64_t arch_cycles_hz(void);
-void arch_timer_set(uint64_t deadline); /* this CPU: timer_interrupt() at or soon after; UINT64_MAX: never */
-void arch_cpu_kick(struct cpu *cpu);   /* make another CPU leave idle or user mode and look at need_resched */
-void arch_idle(void);                  /* until an interrupt; called with interrupts off, returns so */
-void arch_preempt_window(void);        /* let pending interrupts in, once */
-void arch_spin_wait(void);             /* pause, and serve what other CPUs want of this one (TLB shootdown) */
-void arch_cpus_stop(void);             /* for a panic: all others, wherever they are (NMI) */
-NORETURN void arch_halt_all(void);     /* after a panic */
+void arch_timer_set(
+    uint64_t deadline); /* this CPU: timer_interrupt() at or soon after; UINT64_MAX: never */
+void arch_cpu_kick(
+    struct cpu *cpu); /* make another CPU leave idle or user mode and look at need_resched */
+void arch_idle(void); /* until an interrupt; called with interrupts off, returns so */
+void arch_preempt_window(void); /* let pending interrupts in, once */
+void arch_spin_wait(void); /* pause, and serve what other CPUs want of this one (TLB shootdown) */
+void arch_cpus_stop(void); /* for a panic: all others, wherever they are (NMI) */
+NORETURN void arch_halt_all(void); /* after a panic */
 NORETURN void arch_halt(void);
 
 /* --- Interrupts and ports -------------------------------------------------------------------------- */
@@ -145,10 +150,11 @@ void arch_ports_copy_none(struct process *child);
 
 /* --- Console and power ------------------------------------------------------------------------------- */
 
-bool arch_console_port(uint64_t base, uint64_t count); /* the range has the serial console's ports */
+bool arch_console_port(uint64_t base,
+                       uint64_t count); /* the range has the serial console's ports */
 void arch_console_write(const char *text, size_t length); /* serial line (polled) and screen */
 void arch_screen_write(const char *text, size_t length);  /* the screen alone */
-void arch_console_panic(void);                            /* from now on write to every console there is */
+void arch_console_panic(void); /* from now on write to every console there is */
 NORETURN void arch_power_off(void);
 NORETURN void arch_reset(void);
 void arch_debug_exit(uint32_t code);

@@ -9,7 +9,7 @@ static struct memory *memory_of(struct object *object)
     return container_of(object, struct memory, object);
 }
 
-#define MEMORY_RIGHTS                                                                              \
+#define MEMORY_RIGHTS \
     (RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_CONTROL | RIGHT_DUPLICATE | RIGHT_TRANSFER)
 
 int64_t sys_memory_create(uint64_t size, uint32_t flags)
@@ -23,8 +23,7 @@ int64_t sys_memory_create(uint64_t size, uint32_t flags)
 
     if (error)
         return error;
-    return handle_return(&memory->object,
-                         flags ? MEMORY_RIGHTS : MEMORY_RIGHTS & ~RIGHT_CONTROL);
+    return handle_return(&memory->object, flags ? MEMORY_RIGHTS : MEMORY_RIGHTS & ~RIGHT_CONTROL);
 }
 
 int64_t sys_memory_clone(struct object *object, uint64_t offset, uint64_t length, uint32_t flags)
@@ -125,8 +124,7 @@ static int space_of(struct object *object, struct space **space)
 /* What may be done with memory through a handle with these rights. */
 static uint32_t rights_protection(uint32_t rights, bool shared)
 {
-    return (rights & RIGHT_READ ? PROT_READ_ : 0) |
-           (rights & RIGHT_EXECUTE ? PROT_EXECUTE_ : 0) |
+    return (rights & RIGHT_READ ? PROT_READ_ : 0) | (rights & RIGHT_EXECUTE ? PROT_EXECUTE_ : 0) |
            (!shared || (rights & RIGHT_WRITE) ? PROT_WRITE_ : 0);
 }
 
@@ -141,7 +139,8 @@ int map_into(struct space *space, struct handle_table *handles, const struct abi
         map->flags & ~(MAP_SHARED_ | MAP_FIXED_ | MAP_NOREPLACE_ | MAP_POPULATE_))
         return -E_INVALID;
     if (map->memory != HANDLE_NONE) {
-        int error = handle_lookup(handles, map->memory, OBJECT_MEMORY, RIGHT_READ, &memory, &rights);
+        int error =
+            handle_lookup(handles, map->memory, OBJECT_MEMORY, RIGHT_READ, &memory, &rights);
 
         if (error)
             return error;

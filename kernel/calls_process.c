@@ -2,10 +2,10 @@
 #include "abi/errors.h"
 #include "kernel/ipc/command.h"
 #include "kernel/ipc/port.h"
+#include "kernel/map.h"
 #include "kernel/proto/namespace.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
-#include "kernel/map.h"
 #include "kernel/syscall.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/vmm/space.h"
@@ -14,9 +14,8 @@
 #define EXEC_MAPS_MAX    256u
 #define EXEC_HANDLES_MAX 64u
 
-#define PROCESS_RIGHTS                                                                             \
-    (RIGHT_CONTROL | RIGHT_MAP | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER)
-#define THREAD_RIGHTS (RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+#define PROCESS_RIGHTS (RIGHT_CONTROL | RIGHT_MAP | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+#define THREAD_RIGHTS  (RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER)
 
 static struct process *process_of(struct object *object)
 {
@@ -61,8 +60,8 @@ int64_t sys_process_create(struct object *object, uaddr_t argument)
     if (!error)
         error = copy_name(create.name, create.name_length, name);
     if (!error && create.space_of != HANDLE_NONE)
-        error = handle_lookup(process_current()->handles, create.space_of, OBJECT_PROCESS, RIGHT_MAP,
-                              &other, NULL);
+        error = handle_lookup(process_current()->handles, create.space_of, OBJECT_PROCESS,
+                              RIGHT_MAP, &other, NULL);
     if (error)
         return error;
     if (other) {
@@ -211,7 +210,7 @@ static void copy_fpu(struct thread *child, struct process *parent)
         return;
     }
     lock_acquire(&parent->lock);
-    list_for_each(struct thread, thread, &parent->threads, sibling) {
+    list_for_each (struct thread, thread, &parent->threads, sibling) {
         struct command *command = thread->command;
 
         if (command->state == COMMAND_ACCEPTED && command->trace == self->trace) {
@@ -339,7 +338,7 @@ int64_t sys_process_info(struct object *object, uaddr_t to)
     info.handles = process->handles->count;
     info.name_length = (uint32_t)strlen(process->name);
     memcpy(info.name, process->name, sizeof(info.name));
-    list_for_each(struct thread, thread, &process->threads, sibling)
+    list_for_each (struct thread, thread, &process->threads, sibling)
         info.cpu_time += sched_cpu_time(thread);
     lock_release(&process->lock);
     if (space)
@@ -362,7 +361,7 @@ static void interrupt_one(struct process *process)
 {
     struct thread *chosen = list_first(&process->threads, struct thread, sibling);
 
-    list_for_each(struct thread, thread, &process->threads, sibling) {
+    list_for_each (struct thread, thread, &process->threads, sibling) {
         if (thread->waiting & WAIT_INTERRUPTIBLE) {
             chosen = thread;
             break;
@@ -385,11 +384,11 @@ int64_t sys_process_control(struct object *object, uint32_t op, uint64_t value)
         interrupt_one(process);
         break;
     case PROCESS_SUSPEND:
-        list_for_each(struct thread, thread, &process->threads, sibling)
+        list_for_each (struct thread, thread, &process->threads, sibling)
             thread_post_work(thread, WORK_SUSPEND);
         break;
     case PROCESS_RESUME:
-        list_for_each(struct thread, thread, &process->threads, sibling)
+        list_for_each (struct thread, thread, &process->threads, sibling)
             thread_resume(thread);
         break;
     default:
@@ -483,7 +482,8 @@ static int64_t get_frame(struct thread *thread, uaddr_t buffer)
     struct abi_frame frame;
 
     lock_acquire(&thread->lock);
-    bool there = thread->state == THREAD_BLOCKED && (thread->work & WORK_SUSPEND) && !thread->on_cpu;
+    bool there =
+        thread->state == THREAD_BLOCKED && (thread->work & WORK_SUSPEND) && !thread->on_cpu;
     if (there)
         arch_thread_frame(thread, &frame);
     lock_release(&thread->lock);

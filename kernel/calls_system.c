@@ -65,7 +65,7 @@ int64_t sys_clock_get(uint32_t clock)
 
         lock_acquire(&process->lock);
         uint64_t time = process->cpu_time;
-        list_for_each(struct thread, thread, &process->threads, sibling)
+        list_for_each (struct thread, thread, &process->threads, sibling)
             time += sched_cpu_time(thread);
         lock_release(&process->lock);
         return (int64_t)time;

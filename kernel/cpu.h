@@ -20,7 +20,7 @@ struct cpu {
     uint32_t need_resched; /* set by anybody, tested on the way to user mode */
     uint32_t sleeping;     /* in arch_idle: wants arch_cpu_kick after work is queued */
     struct cpu_queue *queue;
-    struct rb_tree timers;      /* struct timer by time; own CPU and RANK_TIMER */
+    struct rb_tree timers; /* struct timer by time; own CPU and RANK_TIMER */
     struct lock timer_lock;
     uint64_t timer_programmed; /* what the hardware is set to */
     /* counters, read by anybody, written by this CPU */

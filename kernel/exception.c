@@ -12,10 +12,28 @@
 #define RFLAGS_ALIGNMENT BIT(18)
 
 static const char *const vector_names[] = {
-    "divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode",
-    "no FPU", "double fault", "9", "invalid TSS", "segment not present", "stack fault",
-    "general protection", "page fault", "15", "x87 error", "alignment check", "machine check",
-    "SIMD error", "virtualisation", "control protection",
+    "divide error",
+    "debug",
+    "NMI",
+    "breakpoint",
+    "overflow",
+    "bound range",
+    "invalid opcode",
+    "no FPU",
+    "double fault",
+    "9",
+    "invalid TSS",
+    "segment not present",
+    "stack fault",
+    "general protection",
+    "page fault",
+    "15",
+    "x87 error",
+    "alignment check",
+    "machine check",
+    "SIMD error",
+    "virtualisation",
+    "control protection",
 };
 
 static const char *vector_name(uint64_t vector)

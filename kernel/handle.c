@@ -233,7 +233,8 @@ int transfer_install(struct handle_table *table, struct transfer *transfers, uin
 
     lock_acquire(&table->lock);
     while (done < count && !error) {
-        error = install_locked(table, transfers[done].object, transfers[done].rights, &handles[done]);
+        error =
+            install_locked(table, transfers[done].object, transfers[done].rights, &handles[done]);
         if (!error)
             done++;
     }

@@ -21,15 +21,15 @@ struct handle_entry {
     uint16_t next_free; /* index + 1 */
 };
 
-#define HANDLE_CHUNK   128u
-#define HANDLE_CHUNKS  512u
-#define HANDLE_LIMIT   (HANDLE_CHUNK * HANDLE_CHUNKS - 1)
+#define HANDLE_CHUNK  128u
+#define HANDLE_CHUNKS 512u
+#define HANDLE_LIMIT  (HANDLE_CHUNK * HANDLE_CHUNKS - 1)
 
 struct handle_table {
     struct lock lock;
     uint32_t count, limit;
-    uint32_t used;   /* entries ever handed out: the next fresh index */
-    uint16_t free;   /* index + 1 of the first free entry */
+    uint32_t used; /* entries ever handed out: the next fresh index */
+    uint16_t free; /* index + 1 of the first free entry */
     struct handle_entry *chunks[HANDLE_CHUNKS];
 };
 

@@ -21,14 +21,14 @@ enum lock_rank {
     RANK_PORT,      /* a port: queues, workers, accepted commands */
     LOCK_INTERRUPT_SAFE,
     RANK_TIMER = LOCK_INTERRUPT_SAFE, /* a CPU's timers */
-    RANK_BINDING,   /* a source's list of bindings and waiters */
-    RANK_NOTIFY,    /* a port's queue of notifications */
-    RANK_FUTEX,     /* a bucket of the futex table */
-    RANK_THREAD,    /* a thread's wait state */
-    RANK_QUEUE,     /* a CPU's run queue */
-    RANK_HEAP,      /* a slab cache */
-    RANK_FRAMES,    /* the frame allocator */
-    RANK_ARCH,      /* the machine's own: vmap area, IO-APIC, shootdown */
+    RANK_BINDING,                     /* a source's list of bindings and waiters */
+    RANK_NOTIFY,                      /* a port's queue of notifications */
+    RANK_FUTEX,                       /* a bucket of the futex table */
+    RANK_THREAD,                      /* a thread's wait state */
+    RANK_QUEUE,                       /* a CPU's run queue */
+    RANK_HEAP,                        /* a slab cache */
+    RANK_FRAMES,                      /* the frame allocator */
+    RANK_ARCH,                        /* the machine's own: vmap area, IO-APIC, shootdown */
     RANK_LOG,
 };
 
@@ -42,16 +42,22 @@ struct lock {
 };
 
 #if DEBUG
-#define LOCK_INIT(rank_, name_) {0, (rank_), (name_), NULL}
+#define LOCK_INIT(rank_, name_)   \
+    {                             \
+        0, (rank_), (name_), NULL \
+    }
 #else
-#define LOCK_INIT(rank_, name_) {0}
+#define LOCK_INIT(rank_, name_) \
+    {                           \
+        0                       \
+    }
 #endif
 
 void lock_init(struct lock *lock, enum lock_rank rank, const char *name);
 /* A second lock of the same rank, in address order: the only exception to the ranks. */
 void lock_acquire_nested(struct lock *lock);
 void lock_wait(struct lock *lock); /* the slow part of lock_acquire */
-bool lock_held(struct lock *lock);                  /* by this CPU; always true without DEBUG */
+bool lock_held(struct lock *lock); /* by this CPU; always true without DEBUG */
 #if DEBUG
 void lock_debug_acquire(struct lock *lock); /* asserts the order, before waiting */
 void lock_debug_acquired(struct lock *lock);

@@ -34,8 +34,7 @@ static handle_t give(struct process *process, struct object *object, uint32_t ri
     return handle;
 }
 
-#define GIVE_MEMORY                                                                                \
-    (RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+#define GIVE_MEMORY (RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER)
 
 static void map(struct process *process, struct memory *memory, uint64_t address, uint64_t offset,
                 uint64_t length, uint32_t protection)
@@ -71,14 +70,15 @@ static void fill_framebuffer(struct process *process, struct boot_arguments *arg
     const struct boot_framebuffer *screen = &boot_info.framebuffer;
     struct memory *memory;
     uint64_t start = ALIGN_DOWN(screen->base.value, PAGE_SIZE);
-    uint64_t end = ALIGN_UP(screen->base.value + (uint64_t)screen->pitch * screen->height, PAGE_SIZE);
+    uint64_t end =
+        ALIGN_UP(screen->base.value + (uint64_t)screen->pitch * screen->height, PAGE_SIZE);
 
     arguments->framebuffer = HANDLE_NONE;
     if (!screen->base.value)
         return;
     check(memory_new_physical(PADDR(start), end - start, CACHE_COMBINING, &memory), "framebuffer");
-    arguments->framebuffer = give(process, &memory->object,
-                                  RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    arguments->framebuffer =
+        give(process, &memory->object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
     arguments->framebuffer_width = screen->width;
     arguments->framebuffer_height = screen->height;
     arguments->framebuffer_pitch = screen->pitch;
@@ -123,9 +123,8 @@ static void start_first_process(void)
     struct process *process;
     struct thread *thread;
     struct memory *image, *page;
-    struct thread_start start = {.entry = layout->entry,
-                                 .stack = layout->stack,
-                                 .argument = BOOT_ARGUMENTS};
+    struct thread_start start = {
+        .entry = layout->entry, .stack = layout->stack, .argument = BOOT_ARGUMENTS};
 
     if (layout->magic != BOOT_IMAGE_MAGIC || !arguments)
         panic("no boot image in the kernel");

@@ -105,7 +105,7 @@ void object_signal(struct object *object, uint32_t set, uint32_t clear)
 {
     lock_acquire(&object->lock);
     object->signals = (object->signals & ~clear) | set;
-    list_for_each(struct watcher, watcher, &object->watchers, link)
+    list_for_each (struct watcher, watcher, &object->watchers, link)
         if (object->signals & watcher->signals)
             watcher->fire(watcher, object->signals & watcher->signals);
     lock_release(&object->lock);

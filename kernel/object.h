@@ -17,11 +17,11 @@
 struct object {
     uint8_t type; /* enum object_type */
     uint32_t references;
-    uint32_t handles; /* in tables and in flight: at 0 the type's `closed` runs */
-    uint64_t id;      /* unique for the life of the system */
-    struct lock lock; /* RANK_BINDING: signals, watchers */
-    uint32_t signals; /* SIGNAL_* */
-    struct list watchers; /* struct watcher: waiting threads and port bindings */
+    uint32_t handles;          /* in tables and in flight: at 0 the type's `closed` runs */
+    uint64_t id;               /* unique for the life of the system */
+    struct lock lock;          /* RANK_BINDING: signals, watchers */
+    uint32_t signals;          /* SIGNAL_* */
+    struct list watchers;      /* struct watcher: waiting threads and port bindings */
     struct object *next_dying; /* object.c */
 };
 

@@ -104,7 +104,7 @@ void process_end(struct process *process, uint32_t status)
     process->state = PROCESS_ENDING;
     process->status = status;
     bool empty = process->thread_count == 0;
-    list_for_each(struct thread, thread, &process->threads, sibling)
+    list_for_each (struct thread, thread, &process->threads, sibling)
         thread_kill(thread);
     lock_release(&process->lock);
     if (!empty)

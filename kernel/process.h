@@ -26,16 +26,17 @@ struct process {
     struct handle_table *handles;
     struct namespace *names;
     struct list threads; /* struct thread.sibling */
-    struct list servers; /* struct server.process_link (ipc/port.h): the ports it accepts on; process->lock */
+    struct list
+        servers; /* struct server.process_link (ipc/port.h): the ports it accepts on; process->lock */
     uint32_t thread_count;
     enum process_state state;
     bool started; /* has or had a thread, or is being filled by process_exec */
     uint32_t status;
     uint32_t priority_limit; /* what its threads may set, PRIORITY_*; fixed before it runs */
-    uint64_t cpu_time; /* of threads that ended */
+    uint64_t cpu_time;       /* of threads that ended */
     uint64_t start_time;
     struct abi_personality personality;
-    void *arch_ports; /* I/O permission bitmap, arch */
+    void *arch_ports;        /* I/O permission bitmap, arch */
     uint64_t fail_countdown; /* fail.h */
     char name[PROCESS_NAME_MAX + 1];
 };
@@ -49,4 +50,3 @@ struct space *process_space_get(struct process *process);
 void process_end(struct process *process, uint32_t status);
 void process_thread_gone(struct thread *thread); /* called by thread_exit, on the dying thread */
 void process_thread_reaped(struct process *process, bool last);
-

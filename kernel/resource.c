@@ -45,7 +45,8 @@ bool resource_covers(const struct resource *resource, enum resource_kind kind, u
     if (resource->kind == RESOURCE_ROOT)
         return true;
     return resource->kind == kind && base >= resource->base &&
-           base - resource->base <= resource->count && count <= resource->count - (base - resource->base);
+           base - resource->base <= resource->count &&
+           count <= resource->count - (base - resource->base);
 }
 
 int64_t sys_resource_create(struct object *object, uint32_t kind, uint64_t base, uint64_t count)
@@ -145,7 +146,8 @@ int64_t sys_irq_bind(struct object *object, uint32_t line, uint32_t flags)
     lock_release(&irq_lock);
 
     uint32_t gsi = irq->gsi;
-    int64_t handle = handle_return(&irq->object, RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    int64_t handle =
+        handle_return(&irq->object, RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER);
 
     if (handle > 0)
         arch_irq_unmask(gsi);

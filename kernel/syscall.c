@@ -38,26 +38,26 @@ enum {
 #undef OBJECT
 };
 
-#define ADAPTER(name, ...)                                                                         \
-    static int64_t call_##name(struct object *object, const uint64_t *a)                           \
-    {                                                                                              \
-        (void)object, (void)a;                                                                     \
-        return sys_##name(__VA_ARGS__);                                                            \
+#define ADAPTER(name, ...)                                               \
+    static int64_t call_##name(struct object *object, const uint64_t *a) \
+    {                                                                    \
+        (void)object, (void)a;                                           \
+        return sys_##name(__VA_ARGS__);                                  \
     }
 #define SYSCALL0(number, name, object, rights, meaning) ADAPTER(name, ALONE_##object)
-#define SYSCALL1(number, name, object, rights, t1, n1, meaning)                                    \
+#define SYSCALL1(number, name, object, rights, t1, n1, meaning) \
     ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object))
-#define SYSCALL2(number, name, object, rights, t1, n1, t2, n2, meaning)                            \
+#define SYSCALL2(number, name, object, rights, t1, n1, t2, n2, meaning) \
     ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object), ARGUMENT(t2, BASE_##object + 1))
-#define SYSCALL3(number, name, object, rights, t1, n1, t2, n2, t3, n3, meaning)                    \
-    ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object), ARGUMENT(t2, BASE_##object + 1),      \
+#define SYSCALL3(number, name, object, rights, t1, n1, t2, n2, t3, n3, meaning)               \
+    ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object), ARGUMENT(t2, BASE_##object + 1), \
             ARGUMENT(t3, BASE_##object + 2))
-#define SYSCALL4(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, meaning)            \
-    ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object), ARGUMENT(t2, BASE_##object + 1),      \
+#define SYSCALL4(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, meaning)       \
+    ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object), ARGUMENT(t2, BASE_##object + 1), \
             ARGUMENT(t3, BASE_##object + 2), ARGUMENT(t4, BASE_##object + 3))
-#define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning)    \
-    ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object), ARGUMENT(t2, BASE_##object + 1),      \
-            ARGUMENT(t3, BASE_##object + 2), ARGUMENT(t4, BASE_##object + 3),                      \
+#define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning) \
+    ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object), ARGUMENT(t2, BASE_##object + 1),   \
+            ARGUMENT(t3, BASE_##object + 2), ARGUMENT(t4, BASE_##object + 3),                   \
             ARGUMENT(t5, BASE_##object + 4))
 #include "abi/syscalls.def"
 #undef SYSCALL0
@@ -73,16 +73,16 @@ struct syscall_entry {
     uint8_t type; /* OBJECT_*: what to look up; NONE and ANY: nothing */
 };
 
-#define ENTRY(number, name, object, rights_) [number] = {call_##name, (rights_), OBJECT_##object},
-#define SYSCALL0(number, name, object, rights, meaning)      ENTRY(number, name, object, rights)
+#define ENTRY(number, name, object, rights_)                    [number] = {call_##name, (rights_), OBJECT_##object},
+#define SYSCALL0(number, name, object, rights, meaning)         ENTRY(number, name, object, rights)
 #define SYSCALL1(number, name, object, rights, t1, n1, meaning) ENTRY(number, name, object, rights)
-#define SYSCALL2(number, name, object, rights, t1, n1, t2, n2, meaning)                            \
+#define SYSCALL2(number, name, object, rights, t1, n1, t2, n2, meaning) \
     ENTRY(number, name, object, rights)
-#define SYSCALL3(number, name, object, rights, t1, n1, t2, n2, t3, n3, meaning)                    \
+#define SYSCALL3(number, name, object, rights, t1, n1, t2, n2, t3, n3, meaning) \
     ENTRY(number, name, object, rights)
-#define SYSCALL4(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, meaning)            \
+#define SYSCALL4(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, meaning) \
     ENTRY(number, name, object, rights)
-#define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning)    \
+#define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning) \
     ENTRY(number, name, object, rights)
 static const struct syscall_entry table[SYSCALL_LIMIT] = {
 #include "abi/syscalls.def"

@@ -23,21 +23,21 @@
 #define FIRST_RESOURCE  struct object *object,
 #define FIRST_IRQ       struct object *object,
 
-#define ONLY_NONE      void
-#define ONLY_ANY       handle_t handle
-#define ONLY_IRQ       struct object *object
-#define ONLY_RESOURCE  struct object *object
+#define ONLY_NONE     void
+#define ONLY_ANY      handle_t handle
+#define ONLY_IRQ      struct object *object
+#define ONLY_RESOURCE struct object *object
 
 #define SYSCALL0(number, name, object, rights, meaning) int64_t sys_##name(ONLY_##object);
-#define SYSCALL1(number, name, object, rights, t1, n1, meaning)                                    \
+#define SYSCALL1(number, name, object, rights, t1, n1, meaning) \
     int64_t sys_##name(FIRST_##object t1 n1);
-#define SYSCALL2(number, name, object, rights, t1, n1, t2, n2, meaning)                            \
+#define SYSCALL2(number, name, object, rights, t1, n1, t2, n2, meaning) \
     int64_t sys_##name(FIRST_##object t1 n1, t2 n2);
-#define SYSCALL3(number, name, object, rights, t1, n1, t2, n2, t3, n3, meaning)                    \
+#define SYSCALL3(number, name, object, rights, t1, n1, t2, n2, t3, n3, meaning) \
     int64_t sys_##name(FIRST_##object t1 n1, t2 n2, t3 n3);
-#define SYSCALL4(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, meaning)            \
+#define SYSCALL4(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, meaning) \
     int64_t sys_##name(FIRST_##object t1 n1, t2 n2, t3 n3, t4 n4);
-#define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning)    \
+#define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning) \
     int64_t sys_##name(FIRST_##object t1 n1, t2 n2, t3 n3, t4 n4, t5 n5);
 #include "abi/syscalls.def"
 #undef SYSCALL0

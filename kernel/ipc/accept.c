@@ -72,7 +72,8 @@ static int copy_in(struct command *command, uint64_t offset, uaddr_t buffer, uin
         *done = part;
     }
     offset = offset + *done - request->path_length;
-    while (*done < length && offset < request->in_length && !error && caller_there(command, generation)) {
+    while (*done < length && offset < request->in_length && !error &&
+           caller_there(command, generation)) {
         uint64_t piece = piece_length(length - *done, request->in_length - offset);
         uint64_t copied = 0;
 
@@ -117,7 +118,8 @@ static void fill_message(struct abi_message *message, const struct command *comm
     message->cookie = command->cookie;
     message->file = command->file ? command->file->object.id : 0;
     memcpy(message->args, request->args, sizeof(message->args));
-    message->deadline = request->deadline == UINT64_MAX ? DEADLINE_NEVER : (int64_t)request->deadline;
+    message->deadline =
+        request->deadline == UINT64_MAX ? DEADLINE_NEVER : (int64_t)request->deadline;
     message->flags = request->flags;
     message->priority = command->priority;
     message->caller = command->caller;
@@ -153,7 +155,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         error = user_copy_out(to, message, sizeof(*message));
         for (uint32_t i = 0; i < message->handle_count; i++) {
             request->send[i].object = NULL; /* the table's */
-            if (error && handle_take(self->process->handles, message->handles[i], &request->send[i]))
+            if (error &&
+                handle_take(self->process->handles, message->handles[i], &request->send[i]))
                 lost = true;
         }
     }
@@ -168,7 +171,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         if (!command->file || request->op == OP_OPEN)
             command->server = NULL;
         command->seen = false;
-        command_queue_insert(command->server ? &command->server->queue : &port->queue, command, true);
+        command_queue_insert(command->server ? &command->server->queue : &port->queue, command,
+                             true);
     }
     lock_release(&port->lock);
     if (!there) {
@@ -352,7 +356,8 @@ static int64_t do_return(struct port *port, uaddr_t from, unsigned sched_flags)
 
     if (error)
         return error;
-    if (result.handle_count > COMMAND_HANDLES || result.status > 0 || result.status <= STATUS_RESEND)
+    if (result.handle_count > COMMAND_HANDLES || result.status > 0 ||
+        result.status <= STATUS_RESEND)
         return -E_INVALID;
 
     lock_acquire(&port->lock);

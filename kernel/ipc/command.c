@@ -213,8 +213,8 @@ static int64_t send(struct command *command, struct request *request, struct por
     command->space = self->process->space;
     command->priority = self->priority;
     command->caller = self->process->object.id;
-    command->trace = self->trace ? self->trace
-                                 : __atomic_fetch_add(&next_trace, 1, __ATOMIC_RELAXED);
+    command->trace =
+        self->trace ? self->trace : __atomic_fetch_add(&next_trace, 1, __ATOMIC_RELAXED);
     command->seen = false;
     __atomic_fetch_add(&commands_sent, 1, __ATOMIC_RELAXED);
     *deadline = patience(port, request->deadline, parked);

@@ -53,9 +53,9 @@ struct command {
     struct server *server; /* ACCEPTED: who has it; QUEUED: whose queue, NULL: the port's */
     struct list link;      /* queue, or server->accepted */
     struct list cancel_link;
-    bool seen;      /* a service has it in its hands: proto_accept delivered it */
-    bool leaving;   /* the caller waits for copying to become 0 */
-    uint32_t copying; /* services' copies under way */
+    bool seen;           /* a service has it in its hands: proto_accept delivered it */
+    bool leaving;        /* the caller waits for copying to become 0 */
+    uint32_t copying;    /* services' copies under way */
     struct space *space; /* the caller's windows are in */
     struct file *file;   /* open file, or for OP_OPEN the one being made; NULL: path call */
     uint64_t cookie;

@@ -14,7 +14,7 @@
 
 struct binding {
     struct watcher watcher;
-    struct port *port; /* no reference: the port frees its bindings when it closes */
+    struct port *port;      /* no reference: the port frees its bindings when it closes */
     struct list port_link;  /* port->bindings */
     struct list fired_link; /* port->notifications */
     uint32_t signals;       /* seen since it was last accepted */
@@ -102,7 +102,7 @@ static struct binding *take_binding(struct port *port, const struct object *sour
     struct binding *found = NULL;
 
     lock_acquire(&port->notify_lock);
-    list_for_each(struct binding, binding, &port->bindings, port_link) {
+    list_for_each (struct binding, binding, &port->bindings, port_link) {
         if (!source || binding->watcher.object == source) {
             found = binding;
             list_remove(&binding->port_link);

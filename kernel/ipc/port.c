@@ -57,7 +57,7 @@ static struct worker *take_worker(struct port *port, struct server *server)
 {
     struct worker *chosen = NULL;
 
-    list_for_each(struct worker, worker, &port->workers, link) {
+    list_for_each (struct worker, worker, &port->workers, link) {
         if (server && worker->server != server)
             continue;
         chosen = worker;
@@ -114,7 +114,7 @@ bool port_served(const struct port *port)
 
 static struct server *server_find(struct port *port, struct process *process)
 {
-    list_for_each(struct server, server, &port->servers, port_link)
+    list_for_each (struct server, server, &port->servers, port_link)
         if (server->process == process)
             return server;
     return NULL;
@@ -199,7 +199,7 @@ static void server_gone(struct server *server)
     }
     lock_release(&port->lock);
 
-    list_for_each(struct file, file, &closings, close_link) {
+    list_for_each (struct file, file, &closings, close_link) {
         list_remove(&file->close_link);
         object_put(&file->object);
     }
@@ -257,7 +257,7 @@ static bool take_server(struct port *port, struct server **server)
     struct server *mine = NULL;
 
     lock_acquire(&process->lock);
-    list_for_each(struct server, other, &process->servers, process_link)
+    list_for_each (struct server, other, &process->servers, process_link)
         if (other == *server)
             mine = other;
     if (mine)
@@ -279,7 +279,7 @@ void port_closed(struct object *object)
     port->closed = true;
     while ((command = command_queue_first(&port->queue)))
         command_complete(command, -E_SERVICE_DOWN, 0);
-    list_for_each(struct server, server, &port->servers, port_link) {
+    list_for_each (struct server, server, &port->servers, port_link) {
         while ((command = list_first(&server->accepted, struct command, link)))
             command_complete(command, -E_SERVICE_DOWN, 0);
         while ((command = command_queue_first(&server->queue)))

@@ -34,13 +34,13 @@ struct port {
     struct lock lock;
     struct command_queue queue;
     struct list servers;
-    struct rb_tree files; /* struct file.port_node, by id */
-    bool closed;          /* no handle can serve it any more */
+    struct rb_tree files;  /* struct file.port_node, by id */
+    bool closed;           /* no handle can serve it any more */
     uint64_t served_until; /* when its last server died; 0: never had one or has one */
 
     struct lock notify_lock;
-    struct list workers;  /* idle ones of every server, struct worker.link */
-    struct list bindings; /* every struct binding of the port */
+    struct list workers;       /* idle ones of every server, struct worker.link */
+    struct list bindings;      /* every struct binding of the port */
     struct list notifications; /* bindings that fired */
     uint64_t soft_bits;        /* port_notify */
 };

@@ -29,8 +29,8 @@ static int target_get(struct target *target, struct object *names, uint64_t uri,
     int error = user_copy_in(target->uri, UADDR(uri), length);
 
     if (!error)
-        error = namespace_resolve(container_of(names, struct namespace, object), target->uri, length,
-                                  &target->port, &target->path, &target->path_length);
+        error = namespace_resolve(container_of(names, struct namespace, object), target->uri,
+                                  length, &target->port, &target->path, &target->path_length);
     if (error)
         heap_free(target->uri);
     return error;

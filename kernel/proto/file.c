@@ -120,7 +120,7 @@ void file_release(struct file *file)
 {
     lock_acquire(&file->lock);
     file->holder = NULL;
-    list_for_each(struct file_waiter, waiter, &file->waiting, link)
+    list_for_each (struct file_waiter, waiter, &file->waiting, link)
         if (thread_wake(waiter->thread, 0, 0))
             break; /* one that was interrupted just now leaves: the next */
     lock_release(&file->lock);

@@ -12,8 +12,8 @@
 struct file {
     struct object object;
     struct lock lock;
-    struct port *port;       /* a reference */
-    struct server *server;   /* who has it open; NULL: nobody, any more */
+    struct port *port;        /* a reference */
+    struct server *server;    /* who has it open; NULL: nobody, any more */
     struct rb_node port_node; /* in port->files once open */
     bool listed;
     struct list close_link; /* in server->closings; holds a reference then */

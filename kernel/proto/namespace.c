@@ -19,7 +19,8 @@ static bool name_ok(const char *name, size_t length)
     for (size_t i = 0; i < length; i++) {
         char c = name[i];
 
-        if (!((c >= 'a' && c <= 'z') || (i && ((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'))))
+        if (!((c >= 'a' && c <= 'z') ||
+              (i && ((c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'))))
             return false;
     }
     return true;
@@ -59,7 +60,7 @@ static void entry_free(struct namespace_entry *entry)
 
 static struct namespace_entry *find_locked(struct namespace *names, const char *name, size_t length)
 {
-    list_for_each(struct namespace_entry, entry, &names->entries, link)
+    list_for_each (struct namespace_entry, entry, &names->entries, link)
         if (entry->length == length && memcmp(entry->name, name, length) == 0)
             return entry;
     return NULL;
@@ -96,7 +97,7 @@ int namespace_copy(struct namespace *from, struct namespace **to)
     if (error)
         return error;
     lock_acquire(&from->lock);
-    list_for_each(struct namespace_entry, entry, &from->entries, link) {
+    list_for_each (struct namespace_entry, entry, &from->entries, link) {
         struct namespace_entry *new = entry_new(entry->name, entry->length, entry->port);
 
         if (!new) {
@@ -117,7 +118,7 @@ void namespace_destroy(struct object *object)
 {
     struct namespace *names = container_of(object, struct namespace, object);
 
-    list_for_each(struct namespace_entry, entry, &names->entries, link) {
+    list_for_each (struct namespace_entry, entry, &names->entries, link) {
         list_remove(&entry->link);
         entry_free(entry);
     }
@@ -183,7 +184,8 @@ int64_t sys_proto_create(struct object *object, uaddr_t name, uint64_t length)
         return error;
 
     object_get(&port->object); /* another thread may close the handle at once */
-    int64_t handle = handle_return(&port->object, RIGHT_ALL & ~(RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_MAP));
+    int64_t handle = handle_return(
+        &port->object, RIGHT_ALL & ~(RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_MAP));
 
     if (handle > 0 && length) {
         error = namespace_set(namespace_of(object), text, length, port);
@@ -205,7 +207,8 @@ int64_t sys_namespace_create(struct object *object, uint32_t flags)
 
     if (error)
         return error;
-    return handle_return(&names->object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    return handle_return(&names->object,
+                         RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
 }
 
 int64_t sys_namespace_bind(struct object *object, uaddr_t name, uint64_t length, handle_t handle)

@@ -13,7 +13,8 @@ struct namespace_entry {
     char name[PROTOCOL_NAME_MAX + 1];
 };
 
-struct namespace {
+struct namespace
+{
     struct object object;
     struct lock lock;
     struct list entries;

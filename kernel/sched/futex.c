@@ -129,7 +129,7 @@ static uint32_t wake(const struct futex_key *key, uint32_t count, uint32_t bits)
     uint32_t woken = 0;
 
     lock_acquire(&bucket->lock);
-    list_for_each(struct futex_waiter, waiter, &bucket->waiters, link) {
+    list_for_each (struct futex_waiter, waiter, &bucket->waiters, link) {
         if (woken == count)
             break;
         if (!key_equal(&waiter->key, key) || !(waiter->bits & bits))
@@ -187,7 +187,8 @@ int64_t sys_futex_requeue(uaddr_t address, uaddr_t target, uint64_t counts, uint
                           uint32_t flags)
 {
     struct futex_key from, to;
-    uint32_t to_wake = (uint32_t)counts, to_move = (uint32_t)(counts >> 32), done = 0, moved = 0, now;
+    uint32_t to_wake = (uint32_t)counts, to_move = (uint32_t)(counts >> 32), done = 0, moved = 0,
+             now;
     int error = key_of(address, flags, &from);
 
     if (!error)
@@ -214,7 +215,7 @@ int64_t sys_futex_requeue(uaddr_t address, uaddr_t target, uint64_t counts, uint
 
     struct list moving = LIST_INIT(moving); /* a and b may be one bucket: append after the walk */
 
-    list_for_each(struct futex_waiter, waiter, &a->waiters, link) {
+    list_for_each (struct futex_waiter, waiter, &a->waiters, link) {
         if (!key_equal(&waiter->key, &from))
             continue;
         if (done < to_wake) {

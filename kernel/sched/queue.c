@@ -18,13 +18,13 @@ void queue_init(struct cpu_queue *queue)
 static void insert_fair(struct cpu_queue *queue, struct thread *thread)
 {
     struct rb_node **place = &queue->fair.root, *parent = NULL;
-    uint64_t floor = queue->virtual_floor > SLEEPER_CREDIT ? queue->virtual_floor - SLEEPER_CREDIT : 0;
+    uint64_t floor =
+        queue->virtual_floor > SLEEPER_CREDIT ? queue->virtual_floor - SLEEPER_CREDIT : 0;
 
     thread->virtual_time = MAX(thread->virtual_time, floor);
     while (*place) {
         parent = *place;
-        place = thread->virtual_time <
-                        container_of(parent, struct thread, queue_node)->virtual_time
+        place = thread->virtual_time < container_of(parent, struct thread, queue_node)->virtual_time
                     ? &parent->left
                     : &parent->right;
     }
@@ -90,7 +90,7 @@ struct thread *queue_steal(struct cpu_queue *queue, uint32_t cpu)
     for (uint32_t levels = queue->levels; levels;) {
         uint32_t top = 31u - (uint32_t)__builtin_clz(levels);
 
-        list_for_each(struct thread, thread, &queue->realtime[top], queue_link) {
+        list_for_each (struct thread, thread, &queue->realtime[top], queue_link) {
             if (may_move(thread, cpu)) {
                 queue_remove(queue, thread);
                 return thread;
@@ -122,6 +122,6 @@ void queue_charge(struct thread *thread, uint64_t cycles)
 {
     thread->cpu_time += cycles;
     if (thread->priority == PRIORITY_FAIR)
-        thread->virtual_time += thread->weight == WEIGHT_USUAL ? cycles
-                                                               : cycles * WEIGHT_USUAL / thread->weight;
+        thread->virtual_time +=
+            thread->weight == WEIGHT_USUAL ? cycles : cycles * WEIGHT_USUAL / thread->weight;
 }

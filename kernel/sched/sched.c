@@ -116,7 +116,8 @@ void sched_ready(struct thread *thread, unsigned flags)
     if ((flags & SCHED_HANDOFF) && !cpu->queue->next && allowed(thread, cpu) &&
         !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE)) {
         cpu->queue->next = thread;
-        cpu->need_resched = 1; /* unless the caller blocks, it is queued at the return to user mode */
+        cpu->need_resched =
+            1; /* unless the caller blocks, it is queued at the return to user mode */
         return;
     }
     enqueue(thread, flags);
@@ -197,7 +198,8 @@ void sched_switch(void)
         self->state = THREAD_RUNNING;
         return;
     }
-    if (unlikely(!allowed(next, cpu))) /* its affinity changed while it left: it moves on before user mode */
+    if (unlikely(!allowed(
+            next, cpu))) /* its affinity changed while it left: it moves on before user mode */
         cpu->need_resched = 1;
     next->state = THREAD_RUNNING;
     next->cpu = cpu;

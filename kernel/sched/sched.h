@@ -33,16 +33,17 @@ struct cpu_queue {
     struct lock lock;
     uint32_t levels; /* bit p-1: realtime[p-1] is not empty */
     struct list realtime[PRIORITY_MAX];
-    struct rb_tree fair; /* by virtual_time */
+    struct rb_tree fair;    /* by virtual_time */
     uint64_t virtual_floor; /* virtual time of the fair class: new arrivals start here */
     uint32_t length;
     /* the CPU's own, no lock */
-    struct thread *next;   /* handed the CPU */
-    uint64_t slice_end;    /* arch_clock() */
+    struct thread *next; /* handed the CPU */
+    uint64_t slice_end;  /* arch_clock() */
 };
 
 #define SCHED_HANDOFF 0x1u
-#define SCHED_SYNC    0x2u /* the waker is likely to wait soon: queue it on this CPU, without preempting an equal */
+#define SCHED_SYNC \
+    0x2u /* the waker is likely to wait soon: queue it on this CPU, without preempting an equal */
 
 #define SLICE_NS UINT64_C(4000000)
 #define SYNC_NS  UINT64_C(1000000) /* how long a waker that was expected to wait may go on instead */

@@ -118,7 +118,8 @@ int64_t sys_timer_create(void)
     object_init(&object->object, OBJECT_TIMER);
     lock_init(&object->set, RANK_FILE, "timer");
     object->timer.fire = timer_object_fire;
-    return handle_return(&object->object, RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    return handle_return(&object->object,
+                         RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER);
 }
 
 int64_t sys_timer_set(struct object *object, int64_t deadline, uint64_t period)

@@ -41,8 +41,9 @@ struct tag_framebuffer {
     uint8_t red_shift, red_bits, green_shift, green_bits, blue_shift, blue_bits; /* type 1 */
 };
 
-#define FRAMEBUFFER_RGB      1u
-#define TAG_FRAMEBUFFER_SIZE (offsetof(struct tag_framebuffer, blue_bits) + 1) /* without the structure's padding */
+#define FRAMEBUFFER_RGB 1u
+#define TAG_FRAMEBUFFER_SIZE \
+    (offsetof(struct tag_framebuffer, blue_bits) + 1) /* without the structure's padding */
 
 #define INFO_MAX (16u << 20) /* no loader writes more: a larger total is nonsense */
 

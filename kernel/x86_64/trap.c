@@ -28,9 +28,9 @@ struct gate { /* SDM volume 3, 6.14.1 */
 
 /* Bits of a page fault's error code (SDM volume 3, 4.7). */
 #define FAULT_CODE_PRESENT BIT(0)
-#define FAULT_CODE_WRITE BIT(1)
-#define FAULT_CODE_USER  BIT(2)
-#define FAULT_CODE_FETCH BIT(4)
+#define FAULT_CODE_WRITE   BIT(1)
+#define FAULT_CODE_USER    BIT(2)
+#define FAULT_CODE_FETCH   BIT(4)
 
 extern const uint64_t trap_stubs[VECTORS];
 extern const struct exception_entry exception_table_start[], exception_table_end[];

@@ -15,9 +15,9 @@ struct list {
     struct list *next, *previous;
 };
 
-#define LIST_INIT(name)                                                                            \
-    {                                                                                              \
-        &(name), &(name)                                                                           \
+#define LIST_INIT(name)  \
+    {                    \
+        &(name), &(name) \
     }
 
 static inline void list_init(struct list *list)
@@ -72,13 +72,13 @@ static inline void list_splice(struct list *to, struct list *from)
     list_init(from);
 }
 
-#define list_first(list, type, member)                                                             \
+#define list_first(list, type, member) \
     (list_empty(list) ? NULL : container_of((list)->next, type, member))
-#define list_last(list, type, member)                                                              \
+#define list_last(list, type, member) \
     (list_empty(list) ? NULL : container_of((list)->previous, type, member))
 
-#define list_for_each(type, item, list, member)                                                    \
-    for (type *item = container_of((list)->next, type, member),                                    \
-              *item##_next = container_of(item->member.next, type, member);                        \
-         &item->member != (list);                                                                  \
+#define list_for_each(type, item, list, member)                             \
+    for (type *item = container_of((list)->next, type, member),             \
+              *item##_next = container_of(item->member.next, type, member); \
+         &item->member != (list);                                           \
          item = item##_next, item##_next = container_of(item->member.next, type, member))

@@ -29,8 +29,8 @@ struct rb_node *rb_last(const struct rb_tree *tree);
 struct rb_node *rb_next(const struct rb_node *node);
 struct rb_node *rb_previous(const struct rb_node *node);
 
-#define rb_entry(node, type, member)                                                               \
-    ({                                                                                             \
-        struct rb_node *rb_node_ = (node);                                                         \
-        rb_node_ ? container_of(rb_node_, type, member) : NULL;                                    \
+#define rb_entry(node, type, member)                            \
+    ({                                                          \
+        struct rb_node *rb_node_ = (node);                      \
+        rb_node_ ? container_of(rb_node_, type, member) : NULL; \
     })
