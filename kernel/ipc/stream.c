@@ -220,8 +220,8 @@ static bool sends_receiver(const struct stream_call *call)
     for (uint32_t i = 0; i < call->io.handle_count && !found; i++) {
         struct object *object;
 
-        if (handle_lookup(process_current()->handles, call->io.handles[i], OBJECT_STREAM, 0, &object,
-                          NULL))
+        if (handle_lookup(process_current()->handles, call->io.handles[i], OBJECT_STREAM, 0,
+                          &object, NULL))
             continue;
         found = object == receiver;
         object_put(object);

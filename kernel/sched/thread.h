@@ -46,8 +46,8 @@ struct thread {
     struct list sibling;     /* process->threads */
     void *stack_top;
     struct thread_start start;
-    uint64_t block;          /* user address of struct abi_block; 0: no personality */
-    uint32_t work;           /* WORK_*, atomic */
+    uint64_t block; /* user address of struct abi_block; 0: no personality */
+    uint32_t work;  /* WORK_*, atomic */
 
     struct lock lock; /* RANK_THREAD */
     bool parked;      /* waits in return_check to be resumed */
@@ -59,7 +59,7 @@ struct thread {
     uint64_t affinity; /* mask of the first 64 CPUs; 0: all */
 
     /* Scheduling: the queue's lock */
-    uint32_t priority;  /* effective: own or inherited through a command */
+    uint32_t priority; /* effective: own or inherited through a command */
     uint32_t own_priority;
     uint32_t weight;
     uint64_t virtual_time; /* fair class */
@@ -68,7 +68,8 @@ struct thread {
     struct list queue_link;    /* real-time class */
     struct rb_node queue_node; /* fair class */
     bool queued;
-    uint32_t level; /* the priority it was queued with: its own may change while it is between queues */
+    uint32_t
+        level; /* the priority it was queued with: its own may change while it is between queues */
     bool migrating; /* leaves a CPU it may no longer use: sched_switched queues it elsewhere */
 
     uint32_t call_rights;    /* of the handle the system call under way names */
@@ -85,7 +86,7 @@ NORETURN void thread_exit(uint64_t clear);
 void thread_kill(struct thread *thread);
 void thread_post_work(struct thread *thread, uint32_t work);
 void thread_resume(struct thread *thread); /* undoes WORK_SUSPEND */
-void thread_reap(struct thread *thread); /* off its stack for good */
+void thread_reap(struct thread *thread);   /* off its stack for good */
 struct thread *thread_new_idle(struct cpu *cpu) MUST_CHECK;
 
 static inline struct thread *thread_current(void)
