@@ -245,13 +245,12 @@ void process_forked(struct thread *thread, uint64_t pid)
     process->lock.word = 0; /* whoever slept for it sleeps in the parent */
     process->pid = (int32_t)pid;
     process->ids_known = 0;
-    process->pending = 0;
+    signal_forget(thread);
     process->log_length = 0;
     process->survivor = NULL;
     process->start_time = clock_monotonic(process);
     thread->tid = 0;
     thread->handle = HANDLE_NONE; /* of the parent's thread; the kernel's copy is of no use */
-    thread->pending = 0;
     thread->full = 1;
     thread->frame.rax = 0;
     threads_only(thread);

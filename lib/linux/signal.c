@@ -65,41 +65,87 @@ void signal_raise(struct thread *thread, int signal, int code)
     note_local(thread);
 }
 
-/* Everything that waits at procd. What comes again before it was delivered is one signal, but for real-time ones: of
- * those procd gives one at a time and is asked again once it was delivered (*more). */
-static void take_from_procd(struct process *process, bool *more)
+struct queued_signal {
+    struct queued_signal *next;
+    int signal;
+    struct signal_info info;
+};
+
+/* process->lock held. Below SIGRTMIN several pending ones are one, with the info of the first; the others queue. */
+static void process_post_locked(struct process *process, int signal, const struct signal_info *info)
+{
+    if (signal < LINUX_SIGRTMIN) {
+        if (!(process->pending & SIGNAL_MASK(signal)))
+            process->infos[signal] = *info;
+    } else {
+        struct queued_signal **last = &process->queue, *queued = heap_alloc(sizeof(*queued));
+        if (!queued)
+            return log_text("linux: no memory to queue a signal: lost");
+        while (*last)
+            last = &(*last)->next;
+        *queued = (struct queued_signal){NULL, signal, *info};
+        *last = queued;
+    }
+    process->pending |= SIGNAL_MASK(signal);
+}
+
+/* process->lock held; the signal is pending. */
+static void process_take_locked(struct process *process, int signal, struct signal_info *info)
+{
+    bool more = false, found = false;
+
+    if (signal < LINUX_SIGRTMIN)
+        *info = process->infos[signal];
+    for (struct queued_signal **link = &process->queue, *queued; (queued = *link);) {
+        if (queued->signal == signal && found) {
+            more = true;
+            break;
+        }
+        if (queued->signal == signal) {
+            found = true;
+            *info = queued->info;
+            *link = queued->next;
+            heap_free(queued);
+        } else {
+            link = &queued->next;
+        }
+    }
+    if (!more)
+        process->pending &= ~SIGNAL_MASK(signal);
+}
+
+/* Everything that waits at procd, which gives one of each real-time signal at a time. */
+static void take_from_procd(struct process *process)
 {
     struct proc_siginfo infos[LINUX_SIGNALS];
     struct abi_command command;
 
-    *more = false;
-    memset(&command, 0, sizeof(command));
-    command.op = PROC_SIGNALS;
-    command.flags = COMMAND_RESTARTABLE;
-    lock(&process->lock);
-    command.args[0] = ~(process->pending & ~(SIGNAL_MASK(LINUX_SIGRTMIN) - 1));
-    unlock(&process->lock);
-    command.out = (uint64_t)infos;
-    command.out_length = sizeof(infos);
-    if (proc_command(process, &command) < 0)
-        return;
-    lock(&process->lock);
-    uint64_t taken = command.values[0];
-    for (int signal = 1, at = 0; signal <= LINUX_SIGNALS; signal++) {
-        if (!(taken & SIGNAL_MASK(signal)))
-            continue;
-        const struct proc_siginfo *from = &infos[at++];
-        process->infos[signal] = (struct signal_info){
-            .code = from->code,
-            .pid = from->pid,
-            .uid = from->uid,
-            .status = (int32_t)from->value,
-            .value = (uint64_t)from->value,
-        };
-    }
-    process->pending |= taken;
-    *more = command.values[1] != 0;
-    unlock(&process->lock);
+    do {
+        memset(&command, 0, sizeof(command));
+        command.op = PROC_SIGNALS;
+        command.flags = COMMAND_RESTARTABLE;
+        command.args[0] = UINT64_MAX;
+        command.out = (uint64_t)infos;
+        command.out_length = sizeof(infos);
+        if (proc_command(process, &command) < 0)
+            return;
+        uint64_t taken = command.values[0];
+        lock(&process->lock);
+        for (int signal = 1, at = 0; signal <= LINUX_SIGNALS; signal++) {
+            if (!(taken & SIGNAL_MASK(signal)))
+                continue;
+            const struct proc_siginfo *from = &infos[at++];
+            struct signal_info info = {
+                .code = from->code,
+                .pid = from->pid,
+                .uid = from->uid,
+                .status = (int32_t)from->value,
+                .value = (uint64_t)from->value,
+            };
+            process_post_locked(process, signal, &info);
+        }
+        unlock(&process->lock);
+    } while (command.values[0] && command.values[1]);
 }
 
 /* The signal to deliver next; 0: none. */
@@ -118,8 +164,7 @@ static int take(struct thread *thread, uint64_t wanted, struct signal_info *info
             *info = thread->infos ? thread->infos[signal] : (struct signal_info){.code = 0};
             __atomic_fetch_and(&thread->pending, ~bit, __ATOMIC_RELAXED);
         } else {
-            *info = process->infos[signal];
-            process->pending &= ~bit;
+            process_take_locked(process, signal, info);
         }
         *action = process->actions[signal];
     }
@@ -223,16 +268,13 @@ static void leave_if_told(struct thread *thread)
 static void look(struct thread *thread, int64_t restart)
 {
     uint32_t kick = __atomic_exchange_n(&thread->kick, 0, __ATOMIC_ACQUIRE);
-    bool more = false;
 
     leave_if_told(thread);
     if (kick != KICK_LOCAL) {
         thread->process->ids_known = 0;
-        take_from_procd(thread->process, &more);
+        take_from_procd(thread->process);
     }
     deliver(thread, restart);
-    if (more && !deliverable(thread))
-        __atomic_store_n(&thread->kick, 1, __ATOMIC_RELAXED);
 }
 
 void signal_kicked(struct thread *thread)
@@ -316,6 +358,18 @@ static void hint_locked(struct process *process)
         process->hinted_ignored = ignored;
         process->hinted_caught = caught;
     }
+}
+
+void signal_forget(struct thread *thread)
+{
+    struct process *process = thread->process;
+
+    while (process->queue) {
+        struct queued_signal *first = process->queue;
+        process->queue = first->next;
+        heap_free(first);
+    }
+    process->pending = thread->pending = 0;
 }
 
 void signal_reset_handlers(struct process *process)
@@ -439,9 +493,8 @@ int64_t linux_rt_sigtimedwait(struct thread *thread, uint64_t set_at, uint64_t i
     unlock(&process->lock);
     for (;;) {
         uint32_t kick = __atomic_exchange_n(&thread->kick, 0, __ATOMIC_ACQUIRE);
-        bool more;
         if (kick == 1)
-            take_from_procd(process, &more);
+            take_from_procd(process);
         int signal = take(thread, set, &info, &action);
         if (deliverable(thread))
             note_local(thread);
@@ -504,9 +557,7 @@ static int64_t send_self(struct thread *thread, int signal, const struct signal_
     lock(&process->lock);
     if (!ignores(signal, process->actions[signal].handler) ||
         (thread->mask & SIGNAL_MASK(signal))) {
-        if (!(process->pending & SIGNAL_MASK(signal)))
-            process->infos[signal] = *info;
-        process->pending |= SIGNAL_MASK(signal);
+        process_post_locked(process, signal, info);
     }
     unlock(&process->lock);
     note_local(thread);

@@ -25,6 +25,8 @@ void signal_mask_swap(struct thread *thread, uint64_t mask);
 void signal_mask_back(struct thread *thread);
 /* Sets the mask and looks whether that lets something through. */
 void signal_mask_set(struct thread *thread, uint64_t mask);
+/* fork: what is pending is the parent's. */
+void signal_forget(struct thread *thread);
 /* exec: handlers become default actions. */
 void signal_reset_handlers(struct process *process);
 

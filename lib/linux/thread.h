@@ -21,6 +21,7 @@
 
 struct process;
 struct slot;
+struct queued_signal; /* signal.c */
 
 enum thread_life {
     THREAD_FREE, /* its area may be used again */
@@ -114,7 +115,8 @@ struct process {
     uint64_t pending;                         /* taken from procd, not delivered yet */
     uint64_t hinted_ignored, hinted_caught;   /* what procd was told */
     uint64_t awaited; /* signals some thread has asked rt_sigtimedwait for */
-    struct signal_info infos[LINUX_SIGNALS + 1];
+    struct signal_info infos[LINUX_SIGNALS + 1]; /* of pending ones below SIGRTMIN */
+    struct queued_signal *queue;                 /* pending real-time ones, oldest first */
 
     struct thread *threads;
     uint32_t thread_count;   /* that run */
