@@ -120,8 +120,11 @@ void wait_changed(struct table *table, struct process *process)
 {
     struct process *parent = process->parent;
     struct outcome outcome;
+    /* Who ignores SIGCHLD is told of no end: its wait goes on until there is no child, and fails. */
+    bool told = process->state != PROCESS_ZOMBIE || !parent ||
+                !(parent->ignored & SIGNAL_BIT(SIGNAL_CHILD));
     list_for_each (struct waiter, waiter, &waiters, link) {
-        if (waiter->parent != parent || !selected(process, waiter->pid) ||
+        if (!told || waiter->parent != parent || !selected(process, waiter->pid) ||
             !outcome_take(table, process, waiter->options, &outcome))
             continue;
         waiter_return(waiter, 0, &outcome);
