@@ -99,8 +99,8 @@ static int add_path(struct builder *builder, const char *path, size_t length, bo
         size_t end = at;
         int error = 0;
 
-        while (end < length && path[end] != '/')
-            if (path[end++] == '\0')
+        for (char c; end < length && (c = path[end]) != '/'; end++)
+            if (!c)
                 return -E_INVALID;
         size_t size = end - at;
         const char *name = path + at;
@@ -109,7 +109,8 @@ static int add_path(struct builder *builder, const char *path, size_t length, bo
 
         if (dots)
             pop(builder);
-        else if (posix && size > 1 && uri_scheme_length(name, size) == size - 1)
+        else if (posix && size > 1 && name[size - 1] == ':' &&
+                 uri_scheme_length(name, size) == size - 1)
             error = begin(builder, name, size - 1, true);
         else if (size && !dot)
             error = push(builder, name, size);
@@ -125,7 +126,7 @@ int uri_resolve(const char *cwd, const char *path, size_t path_length, char *out
                 size_t *out_length, unsigned *flags)
 {
     struct builder builder = {out, room, 0, 0};
-    size_t scheme = uri_scheme_length(path, path_length);
+    size_t scheme = path_length && path[0] != '/' ? uri_scheme_length(path, path_length) : 0;
     struct uri base;
     int error;
 
@@ -135,13 +136,13 @@ int uri_resolve(const char *cwd, const char *path, size_t path_length, char *out
     if (!room)
         return -E_TOO_LONG;
     if (scheme && has_separator(path, path_length, scheme)) {
-        path += scheme + SEPARATOR_LENGTH;
-        path_length -= scheme + SEPARATOR_LENGTH;
-        error = begin(&builder, path - scheme - SEPARATOR_LENGTH, scheme,
-                      path_length && path[0] == '/');
+        size_t head = scheme + SEPARATOR_LENGTH;
+        bool slash = head < path_length && path[head] == '/';
+        error = append(&builder, path, head + slash);
+        builder.root = builder.length;
         if (!error)
-            error = add_path(&builder, path, path_length, false, flags);
-        if (path_length == 1)
+            error = add_path(&builder, path + head, path_length - head, false, flags);
+        if (path_length == head + slash)
             *flags = 0; /* rng:///: the slash is the root's own, whatever the root is */
     } else if (path[0] == '/') {
         error = begin(&builder, "fs", 2, true);

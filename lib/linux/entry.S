@@ -187,24 +187,47 @@ user_copy:
     .quad 1b, 3b, 2b, 3b
     .popsection
 
-/* user_copy_string(to, from, room): bytes before the terminator, room if there is none, or -E_FAULT. */
+/* user_copy_string(to, from, room): bytes before the terminator, room if there is none, or -E_FAULT. Words where the
+ * source is aligned: an aligned word does not leave the page its first byte is on. What is behind the terminator in
+ * its word is copied too. */
 .globl user_copy_string
     .balign 16
 user_copy_string:
     xor     %eax, %eax
-1:  cmp     %rdx, %rax
-    je      3f
-2:  movzbl  (%rsi,%rax), %ecx
+    movabs  $0x0101010101010101, %r8
+    movabs  $0x8080808080808080, %r9
+1:  lea     (%rsi,%rax), %ecx
+    test    $7, %cl
+    jnz     3f
+    lea     8(%rax), %rcx
+    cmp     %rdx, %rcx
+    ja      3f
+2:  mov     (%rsi,%rax), %rcx
+    mov     %rcx, (%rdi,%rax)
+    mov     %rcx, %r10                      /* a zero byte: (w - 0x01..) & ~w & 0x80.. */
+    sub     %r8, %rcx
+    not     %r10
+    and     %r10, %rcx
+    and     %r9, %rcx
+    jnz     5f
+    add     $8, %rax
+    jmp     1b
+3:  cmp     %rdx, %rax
+    je      6f
+4:  movzbl  (%rsi,%rax), %ecx
     mov     %cl, (%rdi,%rax)
     test    %ecx, %ecx
-    jz      3f
+    jz      6f
     inc     %rax
     jmp     1b
-3:  ret
-4:  mov     $-7, %rax
+5:  bsf     %rcx, %rcx                      /* the lowest is exact */
+    shr     $3, %ecx
+    add     %rcx, %rax
+6:  ret
+7:  mov     $-7, %rax
     ret
     .pushsection .exception_table, "a"
-    .quad 2b, 4b
+    .quad 2b, 7b, 4b, 7b
     .popsection
 
 /* fpu_xsave(image, mask), fpu_fxsave(image), fpu_xrstor(image, mask), fpu_fxrstor(image): 0, or -E_FAULT. */
