@@ -316,6 +316,15 @@ TEST(yielding)
     helper_join(helper);
 }
 
+/* A thread made suspended runs in the kernel until it is parked, perhaps on a CPU it may no longer use. */
+static void wait_until_parked(struct helper *helper)
+{
+    struct abi_frame frame;
+
+    while (sys_thread_control(helper->thread, THREAD_GET_FRAME, 0, &frame) == -E_BUSY)
+        sleep_for(MILLISECOND);
+}
+
 /* With the CPU to itself, a real-time thread goes before fair ones, and a higher level before a lower one. */
 struct order {
     uint32_t next, go, at[3];
@@ -346,6 +355,7 @@ TEST(priorities)
         threads[i] = helper_thread_suspended(take_number, &order.threads[i]);
         MUST(control(threads[i]->thread, THREAD_AFFINITY, 1));
         MUST(control(threads[i]->thread, THREAD_PRIORITY, priorities[i]));
+        wait_until_parked(threads[i]);
     }
     for (int i = 0; i < 3; i++)
         helper_resume(threads[i]);
