@@ -15,58 +15,74 @@
 #define UNLINK_DIRECTORY \
     0x1u /* OP_UNLINK, args[0]: it must be a directory (rmdir); else it must be none */
 
-/* A name the personality knows better than any service. */
-static int64_t path_special(struct thread *thread, struct path *path)
+/* The rest of a name in /proc/self/, which the personality knows better than any service; NULL: another name. */
+static const char *own_name(const struct path *path)
 {
     static const char self[] = "fs:///proc/self/";
-    struct process *process = thread->process;
-    const char *name = path->uri + sizeof(self) - 1, *target = NULL;
-    struct file *file = NULL;
+    size_t length = sizeof(self) - 1;
 
-    if (path->length <= sizeof(self) - 1 || memcmp(path->uri, self, sizeof(self) - 1) != 0)
-        return 0;
-    size_t length = path->length - (sizeof(self) - 1);
-    if (length == 3 && memcmp(name, "exe", 3) == 0) {
-        target = process->executable;
-    } else if (length > 3 && length < 12 && memcmp(name, "fd/", 3) == 0) {
-        uint64_t fd = 0;
-        for (size_t i = 3; i < length; i++) {
-            if (name[i] < '0' || name[i] > '9')
-                return 0;
-            fd = fd * 10 + (uint64_t)(name[i] - '0');
-        }
-        file = file_get(process, fd);
-        target = file ? file->uri : NULL;
+    return path->length > length && memcmp(path->uri, self, length) == 0 ? path->uri + length
+                                                                         : NULL;
+}
+
+/* "fd/12": that open file with a reference; NULL: it is not open, or another name. */
+static struct file *own_file(struct process *process, const char *name)
+{
+    uint64_t fd = 0;
+    size_t digits = 0;
+
+    if (memcmp(name, "fd/", MIN(strlen(name), (size_t)3)) != 0 || strlen(name) < 4)
+        return NULL;
+    for (const char *digit = name + 3; *digit; digit++, digits++) {
+        if (*digit < '0' || *digit > '9' || digits > 8)
+            return NULL;
+        fd = fd * 10 + (uint64_t)(*digit - '0');
     }
-    if (target && (length = strlen(target)) < sizeof(path->uri)) {
+    return file_get(process, fd);
+}
+
+/* Where a name in /proc/self/ leads; *file is to be put. NULL: nowhere we know. */
+static const char *own_target(struct thread *thread, const struct path *path, struct file **file)
+{
+    struct process *process = thread->process;
+    const char *name = own_name(path);
+
+    *file = NULL;
+    if (!name)
+        return NULL;
+    if (strlen(name) == 3 && memcmp(name, "exe", 3) == 0)
+        return process->executable;
+    *file = own_file(process, name);
+    return *file ? (*file)->uri : NULL;
+}
+
+static void own_replace(struct thread *thread, struct path *path)
+{
+    struct file *file;
+    const char *target = own_target(thread, path, &file);
+    size_t length = target ? strlen(target) : 0;
+
+    if (target && length < sizeof(path->uri)) {
         memcpy(path->uri, target, length + 1);
         path->length = length;
     }
     file_put(file);
-    return 0;
-}
-
-static int64_t resolve(struct thread *thread, const char *cwd, const char *text, size_t length,
-                       struct path *path)
-{
-    int64_t result = answer(
-        uri_resolve(cwd, text, length, path->uri, sizeof(path->uri), &path->length, &path->flags));
-    return result < 0 ? result : path_special(thread, path);
 }
 
 int64_t path_from_text(struct thread *thread, const char *text, size_t length, struct path *path)
 {
     struct process *process = thread->process;
 
-    lock(&process
-              ->lock); /* the cwd may be replaced by another thread; path_special locks by itself */
+    lock(&process->lock); /* the cwd may be replaced by another thread */
     int64_t result = answer(uri_resolve(process->cwd, text, length, path->uri, sizeof(path->uri),
                                         &path->length, &path->flags));
     unlock(&process->lock);
-    return result < 0 ? result : path_special(thread, path);
+    return result;
 }
 
-int64_t path_read(struct thread *thread, uint64_t dirfd, uint64_t address, struct path *path)
+/* Without what own_replace does. */
+static int64_t path_read_plain(struct thread *thread, uint64_t dirfd, uint64_t address,
+                               struct path *path)
 {
     char text[PATH_LENGTH_MAX];
 
@@ -84,9 +100,19 @@ int64_t path_read(struct thread *thread, uint64_t dirfd, uint64_t address, struc
     struct file *file = file_get(thread->process, (uint32_t)dirfd);
     if (!file)
         return -LINUX_EBADF;
-    int64_t result =
-        file->uri ? resolve(thread, file->uri, text, (size_t)length, path) : -LINUX_ENOTDIR;
+    int64_t result = file->uri ? answer(uri_resolve(file->uri, text, (size_t)length, path->uri,
+                                                    sizeof(path->uri), &path->length, &path->flags))
+                               : -LINUX_ENOTDIR;
     file_put(file);
+    return result;
+}
+
+int64_t path_read(struct thread *thread, uint64_t dirfd, uint64_t address, struct path *path)
+{
+    int64_t result = path_read_plain(thread, dirfd, address, path);
+
+    if (result >= 0)
+        own_replace(thread, path);
     return result;
 }
 
@@ -447,32 +473,28 @@ int64_t linux_symlink(struct thread *thread, uint64_t target, uint64_t address)
     return linux_symlinkat(thread, target, (uint64_t)LINUX_AT_FDCWD, address);
 }
 
-static bool is_own_executable(const char *text, size_t length)
-{
-    static const char name[] = "/proc/self/exe";
-
-    return length == sizeof(name) - 1 && memcmp(text, name, length) == 0;
-}
-
 int64_t linux_readlinkat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t buffer,
                          uint64_t room)
 {
     struct path path;
+    struct file *file;
     struct abi_command command;
     char out[PATH_LENGTH_MAX];
     size_t length = 0;
-    char start[16];
-    int64_t result;
 
     if ((int32_t)room <= 0)
         return -LINUX_EINVAL;
-    if (!user_range(address, 1))
-        return -LINUX_EFAULT;
-    result = user_copy_string(start, (const char *)address, sizeof(start));
-    if (result > 0 && (size_t)result < sizeof(start) && is_own_executable(start, (size_t)result)) {
-        const char *name = thread->process->executable;
-        result = answer(uri_posix(name, strlen(name), out, sizeof(out), &length));
-    } else if ((result = path_read(thread, dirfd, address, &path)) >= 0) {
+    int64_t result = path_read_plain(thread, dirfd, address, &path);
+    if (result < 0)
+        return result;
+    const char *target = own_target(thread, &path, &file), *name = own_name(&path);
+    if (!target && name && memcmp(name, "fd/", MIN(strlen(name), (size_t)3)) == 0) {
+        file_put(file); /* not open, or without a name */
+        return -LINUX_ENOENT;
+    }
+    if (target) {
+        result = answer(uri_posix(target, strlen(target), out, sizeof(out), &length));
+    } else {
         memset(&command, 0, sizeof(command));
         command.op = OP_READLINK;
         result = path_command(&path, &command, out);
@@ -480,6 +502,7 @@ int64_t linux_readlinkat(struct thread *thread, uint64_t dirfd, uint64_t address
         if (result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS)
             result = -LINUX_EINVAL;
     }
+    file_put(file);
     if (result < 0)
         return result;
     length = MIN(length, (size_t)(uint32_t)room);

@@ -241,6 +241,15 @@ TEST(own_executable)
     CHECK(strstr(name, "linux_files"));
     CHECK_EQUAL(readlink("/proc/self/exe", name, 3), 3);
     CHECK_ERRNO(readlink(FILE_NAME, name, sizeof(name)), EINVAL);
+    int fd = file_open();
+    char own[64];
+    snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+    length = readlink(own, name, sizeof(name) - 1);
+    CHECK(length > 0);
+    name[length] = 0;
+    CHECK_STRING(name, FILE_NAME);
+    CHECK_EQUAL(close(fd), 0);
+    CHECK_ERRNO(readlink(own, name, sizeof(name)), ENOENT);
 }
 
 TEST(pipe_carries_bytes)
