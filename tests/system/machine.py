@@ -133,18 +133,22 @@ class Machine:
 
     def shell(self, command, deadline=30):
         """(output without log lines, exit status) of a command line; the shell must be at its prompt."""
-        # The quotes keep the echo of what is typed from looking like the marks.
-        self.send(f"echo =BE''GIN=; {command}\necho =E''ND= $?\n")
+        # The quotes keep the echo of what is typed from looking like the marks. All is one line where it can be: what
+        # is typed while a command runs is shown in parts, before and after the shell changes the terminal's mode.
+        several = "\n" in command
+        separator = "\n" if several else " " if command.endswith("&") else "; "
+        self.send(f"echo =BE''GIN=; {command}{separator}echo =E''ND= $?\n")
         self.expect(r"^.*=BEGIN=\n", deadline)
         start = self.position
         end = self.expect(r"=END= (\d+)\n", deadline)
         output = LOG_LINE.sub("", self.text[start:end.start()])
-        # Behind the output stand the prompt and the echo of the second line; the prompt may show where we are, so
-        # the one that follows tells how it looks.
         follows = self.position
         self.prompt(deadline)
-        prompt = self.text[follows:self.position].rsplit("\n", 1)[-1]
-        output = output.removesuffix("echo =E''ND= $?\n").removesuffix(prompt)
+        if several:
+            # Behind the output stand the prompt and the echo of the last line; the prompt may show where we are, so
+            # the one that follows tells how it looks.
+            prompt = self.text[follows:self.position].rsplit("\n", 1)[-1]
+            output = output.removesuffix("echo =E''ND= $?\n").removesuffix(prompt)
         return output, int(end.group(1))
 
     def check(self, command, want, deadline=30):
