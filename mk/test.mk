@@ -13,7 +13,7 @@ $(O)/host/%: tests/host/%.c $(O)/flags mk/test.mk
 $(O)/fuzz/%: tests/fuzz/%.c $(O)/flags mk/test.mk
 	$(call quiet,FUZZ,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d -o $@ $< clang $(HOST_FLAGS) -fsanitize=fuzzer,address,undefined
 
-host: $(HOST_TESTS) $(FUZZ_TESTS)
+host: $(HOST_TESTS) $(FUZZ_TESTS) ; @:
 
 # Guest tests: static musl programs, packed as /tests/<name> into their own archive; tests/guest/common/ is
 # linked into each. tests/guest/tools/*.c are the scenarios' helpers, /tests/tools/<name>.
@@ -29,4 +29,4 @@ BENCH_SOURCES := $(sort $(wildcard bench/*.c))
 BENCHES := $(patsubst %.c,$(O)/%,$(BENCH_SOURCES))
 $(foreach bench,$(BENCH_SOURCES),$(eval $(call program,$(patsubst %.c,$(O)/%,$(bench)),$(bench),bench)))
 
-guest: $(O)/test-initfs.tar.gz
+guest: $(O)/test-initfs.tar.gz ; @:
