@@ -4,7 +4,7 @@
 #   make run      boot it in this terminal           make test     every test; T=name for one (a part will do)
 #   make iso      $(O)/protos.iso                    make debug    boot stopped, with gdb attached
 #   make check    format, analyzers, includes, docs  make fuzz     every fuzz target for FUZZ_SECONDS
-#   make bench    the figures of bench/              make soak     the test suite SOAK_ROUNDS times
+#   make bench    protos beside Linux; T=figure      make soak     the test suite SOAK_ROUNDS times
 #   make repro    the ISO built twice and compared   make format   clang-format writes what check wants
 #   make clean
 #
@@ -61,7 +61,7 @@ fuzz:
 
 bench:
 	$(BUILD) build guest
-	@bench/run.py --out $(O)
+	@bench/run.py --out $(O) $(if $(T),--only '$(T)') $(if $(KEEP),--keep) $(if $(filter 0,$(LINUX)),--no-linux)
 
 check:
 	$(BUILD) build

@@ -1,44 +1,235 @@
 #!/usr/bin/python3
-"""`make bench`: boot with the TSC counting instructions, run each bench/*.c, print its figures beside the budget.
+"""`make bench`: protos beside Linux under the same QEMU, where the TSC counts instructions.
 
-    bench/run.py --out out
+    bench/run.py --out out [--only part of a figure's name] [--keep] [--no-linux]
+
+Boots both, runs bench/linux_*.c on both and bench/native_*.c on protos, prints the table of the design's section 10 and
+stores it as out/bench/<commit>.csv. Ends with status 1 if a figure of protos is more than 3 % above the kept one
+(bench/results.csv), or over its budget (bench/figures.tab) without a line in docs/performance.md that says why. --keep
+makes the figures the kept ones and writes them into docs/performance.md.
+
+Linux's figures are the same every time: they are taken once for one kernel, benchmark and QEMU (out/linux/).
 """
 import argparse
+import csv
+import hashlib
 import os
 import re
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
+import linux  # noqa: E402
 from harness import Context, Failure  # noqa: E402
 
-# Instructions, from the design's section 10.
-BUDGET = {"native-null-call": 90, "getppid": 310, "mmap-touch-munmap": 5000, "fork-exit-wait": 70000,
-          "pipe-write-read-1-byte": 3000}
+CPU = "max,-erms,-fsrm"  # without them a `rep movsb` counts one instruction per byte, a `rep movsq` one per 8
+KEPT = os.path.join(ROOT, "bench", "results.csv")
+PAGE = os.path.join(ROOT, "docs", "performance.md")
+TOLERANCE = 1.03
+DEADLINE = 600
+RESULT = re.compile(r"^bench (\S+) (?:(\d+) (\d+)|- (.*))$", re.M)
+CROSS_CPU = "cross-cpu"  # these figures want two CPUs
+
+
+class Figure:
+    def __init__(self, line):
+        self.name, budget, sel4, self.meaning = line.split(maxsplit=3)
+        self.budget = None if budget == "-" else float(budget)
+        self.sel4 = None if sel4 == "-" else float(sel4)
+
+
+def figures():
+    with open(os.path.join(ROOT, "bench", "figures.tab"), encoding="utf-8") as file:
+        return [Figure(line) for line in file if line.strip() and not line.startswith("#")]
+
+
+def number(value):
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.4f}"
+
+
+def results(text):
+    """name -> instructions, or why there are none."""
+    return {name: int(ticks) / int(count) if ticks else why for name, ticks, count, why in RESULT.findall(text)}
+
+
+def programs(out, prefix):
+    return sorted(name for name in os.listdir(os.path.join(out, "bench")) if name.startswith(prefix))
+
+
+def output_of(*command):
+    return subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
+
+
+def measure_linux(out, names):
+    """The figures of Linux: out of the store, else all of them by booting it. names: what is wanted."""
+    image = linux.kernel(out)
+    chosen = programs(out, "linux_")
+    archive = linux.initramfs(out, chosen + ["data", "tools/hello"], [f"/bench/{name}" for name in chosen])
+    digest = hashlib.sha256(output_of("qemu-system-x86_64", "--version").encode() + linux.COMMAND_LINE.encode())
+    for path in image, archive:
+        digest.update(linux.contents(path))
+    store = os.path.join(out, "linux", digest.hexdigest()[:16] + ".log")
+    if not os.path.exists(store):
+        with Context("bench-linux", os.path.abspath(out), 1).boot(icount=True, cpu=CPU, kernel=image, initfs=archive,
+                                                                  append=linux.COMMAND_LINE) as vm:
+            vm.expect("^=END=", DEADLINE)
+            if re.search(r"^status [1-9]", vm.text, re.M):
+                vm.fail("a benchmark failed on Linux")
+            with open(store + ".new", "w", encoding="utf-8") as file:
+                file.write(vm.text)
+        os.replace(store + ".new", store)
+    with open(store, encoding="utf-8") as file:
+        text = file.read()
+    release = re.search(r"^\d+\.\d+\.\S+$", text, re.M)
+    print(f"Linux {release[0] if release else '?'}: {store}")
+    return {name: value for name, value in results(text).items() if name in names}
+
+
+def measure_protos(out, names, cpus=1):
+    found = {}
+    with Context(f"bench-{cpus}", os.path.abspath(out), cpus).boot(
+            icount=True, cpu=CPU, initfs=os.path.join(out, "test-initfs.tar.gz")) as vm:
+        vm.prompt(DEADLINE)
+        for program in programs(out, "linux_") + programs(out, "native_"):
+            text, status = vm.shell(f"/bench/{program} {' '.join(names)}", DEADLINE)
+            found.update(results(text))
+            if status:
+                print(f"{program} ended with {status}: {text[-200:]!r}")
+    return found
+
+
+def measure(options, wanted):
+    names = [figure.name for figure in wanted]
+    here = [name for name in names if CROSS_CPU not in name]
+    there = {}
+    if not options.no_linux:
+        try:
+            there = measure_linux(options.out, names)
+        except linux.Unavailable as why:
+            print(f"without Linux: {why}")
+    protos = measure_protos(options.out, here) if here else {}
+    across = [name for name in names if CROSS_CPU in name]
+    if across:
+        protos.update(measure_protos(options.out, across, 2))
+    return {name: (there.get(name), protos.get(name, "it was not printed: the benchmark failed")) for name in names}
+
+
+def value_of(result):
+    return result if isinstance(result, float) else None
+
+
+def kept():
+    """name -> {"linux": text, "protos": text, "commit": text}"""
+    if not os.path.exists(KEPT):
+        return {}
+    with open(KEPT, encoding="utf-8", newline="") as file:
+        return {row["figure"]: row for row in csv.DictReader(file)}
+
+
+def write_csv(path, rows):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["figure", "linux", "protos", "budget", "commit"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def row_of(figure, result, commit):
+    text = ["" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
+            for value in (value_of(result[0]), value_of(result[1]), figure.budget)]
+    return {"figure": figure.name, "linux": text[0], "protos": text[1], "budget": text[2], "commit": commit}
+
+
+def known_over():
+    """The figures that docs/performance.md gives a reason for: the first column of the section's table."""
+    with open(PAGE, encoding="utf-8") as file:
+        section = re.search(r"^## Over the budget$(.*?)(?=^## |\Z)", file.read(), re.M | re.S)
+    return set(re.findall(r"^\| `(\S+)` \|", section[1], re.M)) if section else set()
+
+
+def verdict(figure, value, reasons):
+    if value is None:
+        return ""
+    if figure.budget is None or value <= figure.budget:
+        return "" if figure.budget is None else "ok"
+    return "known" if figure.name in reasons else "OVER"
+
+
+def print_table(wanted, measured):
+    """Prints; returns whether nothing got worse and no budget is exceeded without a reason."""
+    before, reasons, fine = kept(), known_over(), True
+    print(f"{'figure':23} {'Linux':>10} {'seL4':>7} {'protos':>10} {'ratio':>6} {'budget':>8}        change")
+    for figure in wanted:
+        other, own = measured[figure.name]
+        value, reference = value_of(own), value_of(other)
+        judged = verdict(figure, value, reasons)
+        old = before.get(figure.name, {}).get("protos")
+        change = ""
+        if value is not None and old:
+            change = f"{(value / float(old) - 1) * 100:+.1f} %"
+            if value > float(old) * TOLERANCE:
+                change, fine = change + " WORSE", False
+        elif value is None and old:
+            change, fine = "LOST", False
+        fine = fine and judged != "OVER"
+        ratio = f"{value / reference:.2f}" if value is not None and reference else ""
+        why = "" if value is not None else f"  {own}"
+        why += f"  Linux: {other}" if isinstance(other, str) else ""
+        print(f"{figure.name:23} {number(reference):>10} {number(figure.sel4):>7} {number(value):>10} {ratio:>6} "
+              f"{number(figure.budget):>8} {judged:6} {change}{why}".rstrip())
+    return fine
+
+
+def page_table(wanted, rows):
+    """The table of docs/performance.md from kept rows."""
+    lines = ["| figure | Linux 6.1 | seL4 | protos | budget |", "|---|---|---|---|---|"]
+    for figure in wanted:
+        row = rows.get(figure.name, {})
+        values = [number(float(row[key])) if row.get(key) else "-" for key in ("linux", "protos")]
+        lines.append(f"| {figure.meaning} (`{figure.name}`) | {values[0]} | {number(figure.sel4)} | {values[1]} | "
+                     f"{number(figure.budget)} |")
+    return "\n".join(lines) + "\n"
+
+
+def keep(everything, rows):
+    merged = kept()
+    merged.update({row["figure"]: row for row in rows})
+    write_csv(KEPT, [merged[figure.name] for figure in everything if figure.name in merged])
+    with open(PAGE, encoding="utf-8") as file:
+        text = file.read()
+    start, end = "<!-- make bench KEEP=1 writes this -->\n", "<!-- to here -->"
+    head, tail = text.index(start) + len(start), text.index(end)
+    with open(PAGE, "w", encoding="utf-8") as file:
+        file.write(text[:head] + page_table(everything, merged) + text[tail:])
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="out")
+    parser.add_argument("--only", default="", help="figures whose name has this in it")
+    parser.add_argument("--keep", action="store_true", help="what is measured becomes what is compared with")
+    parser.add_argument("--no-linux", action="store_true")
     options = parser.parse_args()
-    programs = sorted(name for name in os.listdir(os.path.join(options.out, "bench"))
-                      if os.access(os.path.join(options.out, "bench", name), os.X_OK))
+    everything = figures()
+    wanted = [figure for figure in everything if options.only in figure.name]
+    if not wanted:
+        sys.exit(f"bench: no figure has {options.only!r} in its name")
     try:
-        with Context("bench", os.path.abspath(options.out), 1).boot(
-                icount=True, cpu="max,-erms,-fsrm", initfs=os.path.join(options.out, "test-initfs.tar.gz")) as vm:
-            vm.prompt(300)
-            for program in programs:
-                text, status = vm.shell(f"/bench/{program}", 600)
-                if status:
-                    vm.fail(f"/bench/{program} ended with {status}")
-                for name, ticks in re.findall(r"^bench (\S+) (\d+)$", text, re.M):
-                    budget = BUDGET.get(name)
-                    verdict = "" if budget is None else f"  budget {budget:>8,}  " + (
-                        "ok" if int(ticks) <= budget else f"{int(ticks) / budget:.1f} times too much")
-                    print(f"{name:28} {int(ticks):>10,}{verdict}", flush=True)
+        measured = measure(options, wanted)
     except Failure as failure:
         sys.exit(f"bench: {failure}")
+    fine = print_table(wanted, measured)
+    commit = output_of("git", "describe", "--always", "--dirty").strip()
+    rows = [row_of(figure, measured[figure.name], commit) for figure in wanted]
+    path = os.path.join(options.out, "bench", commit + ".csv")
+    write_csv(path, rows)
+    print(path)
+    if options.keep:
+        keep(everything, rows)
+    sys.exit(0 if fine else 1)
 
 
 main()

@@ -24,9 +24,16 @@ GUEST_TESTS := $(patsubst tests/guest/%.c,$(O)/tests/%,$(GUEST_SOURCES) $(GUEST_
 $(foreach test,$(GUEST_SOURCES),$(eval $(call program,$(patsubst tests/guest/%.c,$(O)/tests/%,$(test)),$(test) $(GUEST_COMMON),tests/guest)))
 $(foreach tool,$(GUEST_TOOLS),$(eval $(call program,$(patsubst tests/guest/%.c,$(O)/tests/%,$(tool)),$(tool),tests/guest)))
 
-# Benchmarks: bench/*.c is /bench/<name> in the test archive.
+# Benchmarks: bench/*.c is /bench/<name> in the test archive, bench/tools/*.c what they execute, /bench/data what they
+# read; bench/common/ is linked into each program. docs/performance.md.
+BENCH_COMMON := $(sort $(wildcard bench/common/*.c))
 BENCH_SOURCES := $(sort $(wildcard bench/*.c))
-BENCHES := $(patsubst %.c,$(O)/%,$(BENCH_SOURCES))
-$(foreach bench,$(BENCH_SOURCES),$(eval $(call program,$(patsubst %.c,$(O)/%,$(bench)),$(bench),bench)))
+BENCH_TOOLS := $(sort $(wildcard bench/tools/*.c))
+BENCHES := $(patsubst %.c,$(O)/%,$(BENCH_SOURCES) $(BENCH_TOOLS)) $(O)/bench/data
+$(foreach bench,$(BENCH_SOURCES),$(eval $(call program,$(patsubst %.c,$(O)/%,$(bench)),$(bench) $(BENCH_COMMON),bench)))
+$(foreach tool,$(BENCH_TOOLS),$(eval $(call program,$(patsubst %.c,$(O)/%,$(tool)),$(tool),bench)))
+
+$(O)/bench/data:
+	@mkdir -p $(@D) && head -c 1048576 /dev/zero > $@
 
 guest: $(O)/test-initfs.tar.gz ; @:

@@ -85,7 +85,8 @@ def main():
     archive = Archive()
     archive.tree("rootfs")
     for program in options.programs.split():
-        archive.file(os.path.relpath(program, options.out), stripped(program, "--strip-all"), 0o755)
+        data = stripped(program, "--strip-all") if os.access(program, os.X_OK) else contents(program)
+        archive.file(os.path.relpath(program, options.out), data, 0o755)
     for service in sorted(os.listdir("sbin")):
         configuration = os.path.join("sbin", service, "service.conf")
         if os.path.exists(configuration):

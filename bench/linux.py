@@ -1,0 +1,127 @@
+"""Debian's Linux for the comparison: its kernel, unpacked into the build's directory and nowhere else, and an initramfs
+that runs programs of bench/ and prints what the shell of protos would.
+
+    image = linux.kernel(out)
+    archive = linux.initramfs(out, ["linux_calls", ...])
+    options = qemu.Options(kernel=image, initfs=archive, append=linux.COMMAND_LINE)
+"""
+import glob
+import gzip
+import os
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+
+PACKAGE = "linux-image-cloud-amd64"  # names the newest; 6.1 in Debian 12
+BUSYBOX = "/bin/busybox"
+# Without what costs time for safety's sake or for nobody's: Linux at its best (DESIGN 10).
+COMMAND_LINE = ("mitigations=off nokaslr init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off "
+                "cgroup_disable=memory apparmor=0 lsm=none audit=0 preempt=none console=ttyS0 quiet")
+
+# The files lie in the archive's own file system at first: a tmpfs is what the design compares with.
+INIT = """#!/bin/sh
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /bench
+mount -t tmpfs tmp /tmp
+cp -a /packed/. /bench/
+uname -r
+"""
+
+
+class Unavailable(Exception):
+    """There is no such kernel to be had on this machine."""
+
+
+def run(*command, cwd=None):
+    result = subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if result.returncode:
+        raise Unavailable(f"{' '.join(command)}: {result.stdout.strip()[-300:]}")
+    return result.stdout
+
+
+def download(folder):
+    """The package itself, into folder. It is not installed: nothing of this machine's boot changes."""
+    depends = run("apt-cache", "depends", PACKAGE)
+    match = re.search(r"Depends: (linux-image-\S+)", depends)
+    if not match:
+        raise Unavailable(f"apt-cache depends {PACKAGE} names no kernel")
+    run("apt-get", "download", match[1], cwd=folder)
+    return glob.glob(os.path.join(folder, "*.deb"))[0]
+
+
+def kernel(out):
+    """The path of the kernel's image. LINUX_KERNEL in the environment names another."""
+    given = os.environ.get("LINUX_KERNEL")
+    if given:
+        return given
+    folder = os.path.join(out, "linux")
+    found = glob.glob(os.path.join(folder, "vmlinuz-*"))
+    if found:
+        return found[0]
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise Unavailable(f"no apt-get here: give a kernel of Linux 6.1 as LINUX_KERNEL=file (Debian's {PACKAGE})")
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        try:
+            package = download(scratch)
+        except Unavailable:
+            if os.geteuid() != 0:
+                raise
+            run("apt-get", "update", "-qq")
+            package = download(scratch)
+        run("dpkg-deb", "--extract", package, scratch)
+        image = glob.glob(os.path.join(scratch, "boot", "vmlinuz-*"))[0]
+        os.replace(image, os.path.join(folder, os.path.basename(image)))
+    return glob.glob(os.path.join(folder, "vmlinuz-*"))[0]
+
+
+class Cpio:
+    """The "newc" archive of an initramfs (Linux, Documentation/driver-api/early-userspace/buffer-format.rst)."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.inode = 0
+
+    def add(self, name, mode, data=b"", device=(0, 0)):
+        self.inode += 1
+        path = name.encode() + b"\0"
+        fields = (self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(path), 0)
+        self.data += b"070701" + b"".join(b"%08x" % field for field in fields) + path
+        self._align()
+        self.data += data
+        self._align()
+
+    def _align(self):
+        self.data += bytes(-len(self.data) % 4)
+
+    def finish(self):
+        self.add("TRAILER!!!", 0)
+        return bytes(self.data)
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def initramfs(out, files, commands):
+    """An archive with these files of out/bench, whose init runs the commands; its last line of output is =END=."""
+    archive = Cpio()
+    for folder in ("bin", "dev", "proc", "tmp", "bench", "packed", "packed/tools"):
+        archive.add(folder, stat.S_IFDIR | 0o755)
+    archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    archive.add("bin/busybox", stat.S_IFREG | 0o755, contents(BUSYBOX))
+    for applet in ("sh", "mount", "cp", "uname", "sleep"):
+        archive.add(f"bin/{applet}", stat.S_IFLNK | 0o777, b"busybox")
+    for name in files:
+        archive.add(f"packed/{name}", stat.S_IFREG | 0o755, contents(os.path.join(out, "bench", name)))
+    script = INIT + "".join(f"{command}\necho status $?\n" for command in commands) + "echo =END=\nsleep 1000000\n"
+    archive.add("init", stat.S_IFREG | 0o755, script.encode())
+    path = os.path.join(out, "linux", "initramfs.cpio.gz")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(gzip.compress(archive.finish(), 1, mtime=0))
+    return path
