@@ -35,7 +35,7 @@ CROSS_CPU = "cross-cpu"  # these figures want two CPUs
 
 class Figure:
     def __init__(self, line):
-        self.name, budget, sel4, self.meaning = line.split(maxsplit=3)
+        self.name, budget, sel4, self.meaning = line.strip().split(maxsplit=3)
         self.budget = None if budget == "-" else float(budget)
         self.sel4 = None if sel4 == "-" else float(sel4)
 
