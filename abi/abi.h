@@ -415,6 +415,7 @@ struct abi_stream_io {
 
 /* Futexes and clocks. */
 #define FUTEX_SHARED_ 0x1u /* the key is the memory, not the address in this space */
+#define FUTEX_STEADY  0x2u /* futex_wait: kicks do not end it, only a kill (for locks) */
 #define FUTEX_ANY     0xffffffffu
 
 #define CLOCK_MONOTONIC_ 1u

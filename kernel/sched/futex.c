@@ -80,7 +80,8 @@ static void unlink(struct futex_waiter *waiter)
 }
 
 /* Queue the caller if the word still has the value. Bucket unlocked on return. */
-static int queue_if_equal(struct futex_waiter *waiter, uaddr_t address, uint32_t value)
+static int queue_if_equal(struct futex_waiter *waiter, uaddr_t address, uint32_t value,
+                          uint32_t wait_flags)
 {
     for (;;) {
         uint32_t now;
@@ -88,7 +89,7 @@ static int queue_if_equal(struct futex_waiter *waiter, uaddr_t address, uint32_t
         lock_acquire(&waiter->bucket->lock);
         int error = user_read_u32_nofault(address, &now);
         if (!error && now == value) {
-            wait_prepare(WAIT_INTERRUPTIBLE);
+            wait_prepare(wait_flags);
             list_append(&waiter->bucket->waiters, &waiter->link);
             lock_release(&waiter->bucket->lock);
             return 0;
@@ -109,13 +110,13 @@ int64_t sys_futex_wait(uaddr_t address, uint32_t value, uint32_t flags, int64_t 
 
     if (!bits)
         return -E_INVALID;
-    int error = key_of(address, flags, &waiter.key);
+    int error = key_of(address, flags & ~FUTEX_STEADY, &waiter.key);
 
     if (error)
         return error;
     waiter.bucket = bucket_of(&waiter.key);
     list_init(&waiter.link);
-    error = queue_if_equal(&waiter, address, value);
+    error = queue_if_equal(&waiter, address, value, flags & FUTEX_STEADY ? 0 : WAIT_INTERRUPTIBLE);
     if (error)
         return error;
     error = wait_block(wait_deadline(deadline));

@@ -7,6 +7,17 @@
  *     in the personality's return window     the same, and the window starts over
  *     in a native system call                block->kick = 1. A program that makes native calls itself (a service)
  *                                            gets -E_INTERRUPTED, and the signal with its next foreign call
+ *
+ * What is latched must end waits as well, or a kick between the personality's last look and its next native call is
+ * lost for as long as that call sleeps. latch_kick therefore notes it in thread->latched, and a thread with a note looks at
+ * block->kick before it sleeps (return_kick_latched, from wait_block):
+ *
+ *     LATCHED_NONE --latch--> LATCHED_KICK --a wait of the program ended--> LATCHED_TOLD
+ *          ^                       |                                            |
+ *          +--- block->kick is 0: the personality has looked -------------------+
+ *
+ * The personality's waits end until it looks: it always does before it returns. A program's own native calls cannot
+ * look; one wait is ended for each kick, lest a service's loop turns without end.
  */
 #include "kernel/sched/return.h"
 
@@ -47,8 +58,33 @@ static void latch_kick(struct thread *self)
     uint32_t one = 1;
 
     clear_kick(self);
+    self->latched = LATCHED_KICK;
     if (user_copy_out(UADDR(self->block + offsetof(struct abi_block, kick)), &one, sizeof(one)))
         process_end(self->process, EXIT_EXCEPTION);
+}
+
+bool return_kick_latched(void)
+{
+    struct thread *self = thread_current();
+    struct abi_frame caller;
+    uint32_t kick;
+
+    /* The page was written when the kick was latched: it is there unless the process plays with it. */
+    if (!self->block ||
+        user_copy_in_nofault(&kick, UADDR(self->block + offsetof(struct abi_block, kick)),
+                             sizeof(kick)) ||
+        !kick) {
+        self->latched = LATCHED_NONE;
+        return false;
+    }
+    arch_thread_frame(self, &caller);
+    if (personality_text(&self->process->personality, caller.rip))
+        return true;
+
+    bool told = self->latched == LATCHED_TOLD;
+
+    self->latched = LATCHED_TOLD;
+    return !told;
 }
 
 static void deliver_kick(struct thread *self, struct abi_frame *frame)

@@ -28,6 +28,9 @@ enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, TH
 #define WORK_SUSPEND 0x2u
 #define WORK_KICK    0x4u
 
+/* What becomes of a kick that lies in block->kick (thread->latched; see return.c). */
+enum latched_kick { LATCHED_NONE, LATCHED_KICK, LATCHED_TOLD };
+
 #define PRIORITY_FAIR 0u
 #define PRIORITY_MAX  31u
 #define WEIGHT_USUAL  1024u
@@ -46,8 +49,9 @@ struct thread {
     struct list sibling;     /* process->threads */
     void *stack_top;
     struct thread_start start;
-    uint64_t block; /* user address of struct abi_block; 0: no personality */
-    uint32_t work;  /* WORK_*, atomic */
+    uint64_t block;            /* user address of struct abi_block; 0: no personality */
+    uint32_t work;             /* WORK_*, atomic */
+    enum latched_kick latched; /* the thread's own */
 
     struct lock lock; /* RANK_THREAD */
     bool parked;      /* waits in return_check to be resumed */

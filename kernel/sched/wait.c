@@ -3,6 +3,7 @@
 
 #include "abi/errors.h"
 #include "kernel/panic.h"
+#include "kernel/sched/return.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/timer.h"
 
@@ -46,11 +47,14 @@ int wait_block(uint64_t deadline)
     struct thread *self = thread_current();
     struct wait_timer timer = {.timer = {.fire = wait_timer_fire}, .thread = self};
     bool timed = deadline != UINT64_MAX;
+    /* Nothing more is latched from here on: that is done on the way to user mode. */
+    bool kicked =
+        unlikely(self->latched) && (self->waiting & WAIT_INTERRUPTIBLE) && return_kick_latched();
 
     if (timed)
         timer_start(&timer.timer, deadline);
     lock_acquire(&self->lock);
-    if (self->waiting && interrupted(self)) {
+    if (self->waiting && (kicked || interrupted(self))) {
         self->waiting = 0;
         self->wait_result = -E_INTERRUPTED;
     }

@@ -5,7 +5,8 @@
  *     result = wait_block(deadline);              sleeps unless woken meanwhile
  *     ...take it out again...
  *
- * result is what thread_wake was given, or -E_TIMED_OUT, or -E_INTERRUPTED (killed; or kicked, if interruptible).
+ * result is what thread_wake was given, or -E_TIMED_OUT, or -E_INTERRUPTED (killed; or kicked, if interruptible: now,
+ * or before and nobody has looked yet, see return.c).
  * Every wait ends when the thread is killed unless it says WAIT_UNKILLABLE, which is for waits that the kernel
  * itself bounds. thread_wake returns whether it was the one that ended the wait: whatever is handed over with the
  * wake belongs to the thread only then.

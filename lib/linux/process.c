@@ -50,6 +50,7 @@ static int64_t ids_of(struct process *process, uint64_t pid, struct ids *ids)
 
     memset(&command, 0, sizeof(command));
     command.op = PROC_IDS;
+    command.flags = COMMAND_RESTARTABLE;
     command.args[0] = pid;
     int64_t result = proc_command(process, &command);
     *ids = (struct ids){(int32_t)command.values[0],  (int32_t)(command.values[0] >> 32),

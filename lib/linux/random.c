@@ -22,7 +22,8 @@ static bool cpu_random(uint64_t *word)
     return ok;
 }
 
-static handle_t source(struct process *process)
+/* 0 and *rng, HANDLE_NONE without such a service; or -RESTART_*. */
+static int64_t source(struct process *process, handle_t *rng)
 {
     static const char uri[] = "rng:///";
     struct abi_open open = {
@@ -31,16 +32,18 @@ static handle_t source(struct process *process)
         .flags = OPEN_READ,
     };
 
-    if (process->rng != HANDLE_NONE)
-        return process->rng;
+    *rng = process->rng;
+    if (*rng != HANDLE_NONE)
+        return 0;
     int64_t handle = sys_open(HANDLE_SELF, &open);
     if (handle < 0)
-        return HANDLE_NONE;
+        return handle == -E_INTERRUPTED ? answer(handle) : 0;
     handle_t none = HANDLE_NONE;
     if (!__atomic_compare_exchange_n(&process->rng, &none, (handle_t)handle, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         handle_drop((handle_t)handle); /* another thread was quicker */
-    return process->rng;
+    *rng = process->rng;
+    return 0;
 }
 
 static int64_t read_cpu(uint64_t address, uint64_t length)
@@ -59,9 +62,12 @@ static int64_t read_cpu(uint64_t address, uint64_t length)
 int64_t random_read(struct thread *thread, uint64_t address, uint64_t length)
 {
     struct process *process = thread->process;
-    handle_t rng = source(process);
+    handle_t rng;
     struct abi_command command;
+    int64_t result = source(process, &rng);
 
+    if (result < 0)
+        return result;
     length = MIN(length, UINT64_C(0x7ffff000));
     if (rng == HANDLE_NONE)
         return read_cpu(address, length);
@@ -69,7 +75,7 @@ int64_t random_read(struct thread *thread, uint64_t address, uint64_t length)
     command.op = OP_READ;
     command.out = address;
     command.out_length = length;
-    int64_t result = answer(sys_file_call(rng, &command));
+    result = answer(sys_file_call(rng, &command));
     return result < 0 ? result : (int64_t)command.values[0];
 }
 

@@ -91,14 +91,18 @@ void thread_kick(struct thread *self, struct thread *target)
         sys_ignore(sys_process_control(HANDLE_SELF, PROCESS_INTERRUPT, 0));
 }
 
-/* Each of the others, kicked, finds process->exiting set (signal.c) and leaves. */
+/* Each of the others, kicked, finds process->survivor set (signal.c) and leaves. So does the later of two that want to be
+ * it. */
 void threads_end_others(struct thread *thread)
 {
     struct process *process = thread->process;
+    struct thread *none = NULL;
 
     if (process->thread_count == 1)
         return;
-    __atomic_store_n(&process->survivor, thread, __ATOMIC_RELEASE);
+    if (!__atomic_compare_exchange_n(&process->survivor, &none, thread, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE))
+        thread_end(thread, 0);
     for (struct thread *other = process->threads; other; other = other->next) {
         if (other == thread || other->life == THREAD_FREE)
             continue;

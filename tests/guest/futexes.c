@@ -56,7 +56,7 @@ TEST(errors)
     uint32_t *nothing = (uint32_t *)16;
 
     CHECK_ERROR(wait_on(odd, 0, 0), INVALID);
-    CHECK_ERROR(wait_on(words, 0, 2), INVALID);
+    CHECK_ERROR(wait_on(words, 0, 4), INVALID);
     CHECK_ERROR(wait_on(nothing, 0, 0), FAULT);
     CHECK_ERROR(wait_on(nothing, 0, FUTEX_SHARED_), FAULT);
     CHECK_ERROR(wait_on(kernel, 0, 0), FAULT);
@@ -167,6 +167,31 @@ TEST(requeued_and_interrupted)
     helper_join(thread);
     CHECK_EQUAL(waiter.result, -E_INTERRUPTED);
     CHECK_EQUAL(MUST(sys_futex_wake(&words[1], 10, 0, FUTEX_ANY)), 0);
+}
+
+/* A lock's sleep: a kick leaves it alone, and is not lost. */
+static void sleep_steadily(void *argument)
+{
+    struct waiter *waiter = argument;
+
+    word_add(waiter->asleep, 1);
+    waiter->result = sys_futex_wait(waiter->word, waiter->value, FUTEX_STEADY, after(PATIENCE), FUTEX_ANY);
+}
+
+TEST(steady_waits)
+{
+    uint32_t word = 0, asleep = 0;
+    struct waiter waiter = {&word, 0, 0, FUTEX_ANY, &asleep, 0, 1};
+    struct helper *thread = helper_thread(sleep_steadily, &waiter);
+
+    wait_until_asleep(&asleep, 1);
+    MUST(sys_thread_control(thread->thread, THREAD_INTERRUPT, 0, NULL));
+    sleep_for(20 * MILLISECOND);
+    CHECK_EQUAL(waiter.result, 1);
+    CHECK_EQUAL(MUST(sys_futex_wake(&word, 1, 0, FUTEX_ANY)), 1);
+    helper_join(thread);
+    CHECK_EQUAL(waiter.result, 0);
+    CHECK_ERROR(sys_futex_wake(&word, 1, FUTEX_STEADY, FUTEX_ANY), INVALID);
 }
 
 /* Shared: the key is the memory, whatever its addresses and spaces. */

@@ -20,6 +20,7 @@ BLOB(personality,
      "jmp *%rax\n"
      "p_parts: .long p_foreign - p_parts, p_fault - p_parts, p_inner_fault - p_parts, p_spin - p_parts\n"
      ".long p_spin_inside - p_parts, p_asleep - p_parts, p_registers - p_parts, p_spin_window - p_parts\n"
+     ".long p_waits_inside - p_parts, p_waits - p_parts\n"
 
      /* A foreign call; its answer comes back in rax. */
      "p_foreign: mov $39, %eax\n mov $0x1234, %ebx\n mov $0x5678, %r12d\n mov %rsp, 0x40(%r15)\n syscall\n"
@@ -44,9 +45,19 @@ BLOB(personality,
      /* A foreign call that spins in the return window the first time. */
      "p_spin_window: mov $4, %r13d\n mov $39, %eax\n syscall\n" BLOB_EXIT(8)
 
+     /* A foreign call in whose answer the personality sleeps, kicked before it does. */
+     "p_waits_inside: mov $5, %r13d\n mov $39, %eax\n syscall\n ud2\n"
+     /* A native call that is kicked, and the next two, up to now + 20 ms: r12. */
+     "p_waits: movl $1, 0x38(%r15)\n"
+     "movabs $0x7fffffffffffffff, %r12\n call p_wait\n mov %rax, 0x48(%r15)\n"
+     "mov $1, %edi\n" BLOB_CALL(0x4b) "lea 20000000(%rax), %r12\n"
+     "call p_wait\n mov %rax, 0x50(%r15)\n call p_wait\n mov %rax, 0x58(%r15)\n" BLOB_EXIT(9)
+     /* wait_many(NULL, 0, r12) */
+     "p_wait: xor %edi, %edi\n xor %esi, %esi\n mov %r12, %rdx\n" BLOB_CALL(0x35) "ret\n"
+
      ".globl blob_text_at, blob_call_at\nblob_text_at: blob_call_at:\n"
      "movl $1, 0x00(%r15)\n mov %rsp, 0x08(%r15)\n mov %rax, 0x10(%r15)\n"
-     "cmp $1, %r13d\n je 1f\n cmp $2, %r13d\n je 2f\n cmp $4, %r13d\n je 4f\n jmp p_back\n"
+     "cmp $1, %r13d\n je 1f\n cmp $2, %r13d\n je 2f\n cmp $4, %r13d\n je 4f\n cmp $5, %r13d\n je 6f\n jmp p_back\n"
      "1: xor %eax, %eax\n mov (%rax), %rax\n ud2\n"
      "2: movl $1, 0x38(%r15)\n 3: pause\n cmpl $0, 0x2018(%r15)\n je 3b\n" BLOB_EXIT(5)
      "4: movl $1, 0x38(%r15)\n"
@@ -59,9 +70,15 @@ BLOB(personality,
      /* The frame is at rdi: its rsp is the personality's. */
      ".globl blob_nested_at\nblob_nested_at: movl $4, 0x00(%r15)\n mov %rsp, 0x08(%r15)\n"
      "mov %rdi, 0x10(%r15)\n mov 0xa0(%rdi), %rsp\n jmp p_back\n"
+     "6: movl $1, 0x38(%r15)\n 7: pause\n cmpl $0, 0x2018(%r15)\n je 7b\n"
+     "movabs $0x7fffffffffffffff, %r12\n call i_wait\n mov %rax, 0x48(%r15)\n"
+     "call i_wait\n mov %rax, 0x50(%r15)\n movl $0, 0x2018(%r15)\n"
+     "mov $1, %edi\n" BLOB_CALL(0x4b) "lea 20000000(%rax), %r12\n"
+     "call i_wait\n mov %rax, 0x58(%r15)\n" BLOB_EXIT(10)
+     "i_wait: xor %edi, %edi\n xor %esi, %esi\n mov %r12, %rdx\n" BLOB_CALL(0x35) "ret\n"
      ".globl blob_text_end_at\nblob_text_end_at:\n");
 
-enum { FOREIGN, FAULT, INNER_FAULT, SPIN, SPIN_INSIDE, ASLEEP, REGISTERS, SPIN_WINDOW };
+enum { FOREIGN, FAULT, INNER_FAULT, SPIN, SPIN_INSIDE, ASLEEP, REGISTERS, SPIN_WINDOW, WAITS_INSIDE, WAITS };
 enum { NOWHERE, CALL, EXCEPTION, KICK, NESTED };
 
 static struct blob_process start(uint64_t part, bool personality)
@@ -264,6 +281,37 @@ TEST(kicks_in_native_calls)
     CHECK_EQUAL((int64_t)words_of(&made)[9], -E_INTERRUPTED);
     CHECK_EQUAL(block_of(&made)->kick, 1);
     CHECK_EQUAL(blob_end(&made), 3);
+}
+
+/* A kick that was latched before the personality sleeps ends that sleep, and the next, until it has looked. */
+TEST(kicks_before_waits)
+{
+    struct blob_process made = start(WAITS_INSIDE, true);
+
+    resume(&made);
+    wait_until_ready(&made);
+    kick(&made);
+    signal_wait(made.process, SIGNAL_EXITED);
+    CHECK_EQUAL((int64_t)words_of(&made)[9], -E_INTERRUPTED);
+    CHECK_EQUAL((int64_t)words_of(&made)[10], -E_INTERRUPTED);
+    CHECK_EQUAL((int64_t)words_of(&made)[11], -E_TIMED_OUT);
+    CHECK_EQUAL(blob_end(&made), 10);
+}
+
+/* A program that makes native calls is told, and not for ever: at most one more wait ends. */
+TEST(kicks_tell_a_program_once)
+{
+    struct blob_process made = start(WAITS, true);
+
+    resume(&made);
+    wait_until_ready(&made);
+    sleep_for(20 * MILLISECOND);
+    kick(&made);
+    signal_wait(made.process, SIGNAL_EXITED);
+    CHECK_EQUAL((int64_t)words_of(&made)[9], -E_INTERRUPTED);
+    CHECK_EQUAL((int64_t)words_of(&made)[11], -E_TIMED_OUT);
+    CHECK_EQUAL(block_of(&made)->kick, 1);
+    CHECK_EQUAL(blob_end(&made), 9);
 }
 
 /* A block that cannot be written: the thread has nowhere to go on. */

@@ -16,6 +16,7 @@
 #include "kernel/ipc/port.h"
 #include "kernel/proto/file.h"
 #include "kernel/proto/namespace.h"
+#include "kernel/sched/return.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/timer.h"
 #include "kernel/sched/wait.h"
@@ -47,6 +48,11 @@ static char bad_memory[4096]; /* what user copies fault at */
 static bool bad(uaddr_t address)
 {
     return address.value - (uint64_t)(uintptr_t)bad_memory < sizeof(bad_memory);
+}
+
+bool return_kick_latched(void)
+{
+    return false; /* nobody is kicked here */
 }
 
 uint64_t arch_clock(void)
