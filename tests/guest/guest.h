@@ -431,6 +431,29 @@ static inline bool helper_ended(const struct helper *helper)
     return signals_now(helper_object(helper), SIGNAL_EXITED);
 }
 
+static bool helper_detached;
+
+/* For a helper process that will do anything: run(argument) on a stack of its own, with nothing left that the test shares
+ * with it. What it CHECKs is not reported. */
+static inline void helper_detach(void (*run)(void *), void *argument)
+{
+    struct helper *self = helper_self();
+    uint8_t *stack = pages_map(HELPER_STACK / PAGE_SIZE);
+
+    helper_detached = true;
+    for (struct helper *helper = helpers, *next; helper; helper = next) {
+        next = helper->next;
+        if (helper != self)
+            MUST(sys_space_unmap(HANDLE_SELF, (uintptr_t)helper, HELPER_STACK));
+    }
+    MUST(sys_space_unmap(HANDLE_SELF, (uintptr_t)self, PAGE_SIZE)); /* the rest is this stack */
+    __asm__ volatile("mov %0, %%rsp; mov %1, %%rdi; call *%2; ud2"
+                     :
+                     : "r"(stack + HELPER_STACK), "r"(argument), "r"(run)
+                     : "rdi", "memory");
+    __builtin_unreachable();
+}
+
 /* Wait for its end: a process's status, a thread's 0. The helper is gone then. */
 static inline uint32_t helper_status(struct helper *helper)
 {
@@ -478,6 +501,9 @@ static inline void helpers_clear(void)
 
 static void guest_clean(const char *why)
 {
+    if (helper_detached)
+        helper_exit(HELPER_FAILED);
+
     struct helper *self = helper_self();
 
     if (self) {
