@@ -90,6 +90,18 @@ struct abi_handle_info {
 #define MEMORY_OP_PHYSICAL \
     7u /* buffer: uint64_t per page; RIGHT_CONTROL; CONTIGUOUS, DMA32 or device memory only */
 
+/* Of memory with a pager (memory_paged), with RIGHT_CONTROL; page-aligned ranges. */
+#define MEMORY_OP_SUPPLY \
+    8u /* buffer: struct abi_supply; absent pages of the range become source's; returns how many */
+
+struct abi_supply {
+    uint64_t offset; /* in source, page-aligned */
+    handle_t source; /* RIGHT_READ; with MOVE also RIGHT_WRITE */
+    uint32_t flags;  /* SUPPLY_* */
+};
+
+#define SUPPLY_MOVE 0x1u /* source loses the pages; without it they are shared, copied on write */
+
 #define MAP_SHARED_    0x01u /* writes go to the memory object; without it they stay private */
 #define MAP_FIXED_     0x02u /* at address exactly, replacing what is there */
 #define MAP_NOREPLACE_ 0x04u /* with FIXED: E_EXISTS where something is there */
@@ -229,7 +241,7 @@ struct abi_frame {
     uint64_t vector, error; /* of the exception; 0 for a kick */
     uint64_t rip, cs, rflags, rsp, ss;
     uint64_t address; /* of a page fault (CR2) */
-    uint64_t reserved;
+    uint64_t cause;   /* of a page fault: E_*, why the page could not be had; else 0 */
 };
 
 /* What kernel and personality share, at the top of the personality's stack of each thread. */
@@ -350,6 +362,18 @@ struct abi_wait {
     uint32_t ready;   /* out */
     uint32_t reserved;
 };
+
+/* Memory a port keeps for its services (port_keep, memory_paged). */
+struct abi_kept {
+    uint64_t key;    /* in: the lowest that is wanted; out: whose memory this is */
+    uint64_t size;   /* out */
+    handle_t memory; /* out: with the rights it was kept with */
+    uint32_t flags;  /* in: KEPT_EXACT; out: KEPT_* */
+};
+
+#define KEPT_EXACT 0x1u /* E_NOT_FOUND rather than a higher key */
+#define KEPT_PAGED 0x2u /* it has a pager: the port's service */
+#define KEPT_USED  0x4u /* other handles name it or spaces map it */
 
 #define NAMESPACE_EMPTY   0x1u
 #define PROTOCOL_NAME_MAX 31u

@@ -2,6 +2,7 @@
 #include "abi/errors.h"
 #include "kernel/map.h"
 #include "kernel/syscall.h"
+#include "kernel/vmm/pager.h"
 #include "kernel/vmm/space.h"
 
 static struct memory *memory_of(struct object *object)
@@ -59,6 +60,7 @@ static uint32_t memory_op_rights(uint32_t op)
     case MEMORY_OP_SIZE:
         return 0;
     case MEMORY_OP_PHYSICAL:
+    case MEMORY_OP_SUPPLY:
         return RIGHT_CONTROL;
     default:
         return ~0u;
@@ -80,6 +82,26 @@ static int64_t physical(struct memory *memory, uint64_t offset, uint64_t length,
             return error;
     }
     return 0;
+}
+
+static int64_t supply(struct memory *memory, uint64_t offset, uint64_t length, uaddr_t argument)
+{
+    struct abi_supply supply;
+    struct object *source;
+    uint64_t pages;
+    int error = user_copy_in(&supply, argument, sizeof(supply));
+
+    if (error)
+        return error;
+    error = handle_lookup(process_current()->handles, supply.source, OBJECT_MEMORY,
+                          supply.flags & SUPPLY_MOVE ? RIGHT_READ | RIGHT_WRITE : RIGHT_READ,
+                          &source, NULL);
+    if (error)
+        return error;
+    error = pager_supply(memory, offset, length, memory_of(source), supply.offset, supply.flags,
+                         &pages);
+    object_put(source);
+    return pages || !error ? (int64_t)pages : error;
 }
 
 int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint64_t length,
@@ -106,6 +128,8 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
         return memory_read(memory, offset, buffer, length);
     case MEMORY_OP_WRITE:
         return memory_write(memory, offset, buffer, length);
+    case MEMORY_OP_SUPPLY:
+        return supply(memory, offset, length, buffer);
     case MEMORY_OP_PHYSICAL:
         return physical(memory, offset, length, buffer);
     default:

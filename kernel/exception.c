@@ -6,6 +6,8 @@
 #include "kernel/sched/return.h"
 #include "kernel/vmm/space.h"
 
+#define VECTOR_PAGE_FAULT 14
+
 #define RFLAGS_TRAP      BIT(8)
 #define RFLAGS_DIRECTION BIT(10)
 #define RFLAGS_NESTED    BIT(14)
@@ -81,9 +83,8 @@ static void enter_nested(struct thread *thread, struct abi_frame *frame, uint64_
     enter_at(frame, entry, stack);
 }
 
-void exception_user(struct abi_frame *frame)
+static void deliver(struct thread *self, struct abi_frame *frame)
 {
-    struct thread *self = thread_current();
     const struct abi_personality *personality = &self->process->personality;
 
     if (!self->block || !personality->exception_entry)
@@ -94,4 +95,14 @@ void exception_user(struct abi_frame *frame)
         enter_nested(self, frame, personality->nested_entry);
     else
         unhandled(self->process, frame);
+}
+
+void exception_user(struct abi_frame *frame)
+{
+    struct thread *self = thread_current();
+
+    if (frame->vector == VECTOR_PAGE_FAULT)
+        frame->cause = self->fault_cause;
+    deliver(self, frame);
+    frame->cause = 0; /* on the kernel stack the word says that this is no system call */
 }

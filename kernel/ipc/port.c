@@ -112,12 +112,22 @@ bool port_served(const struct port *port)
     return !list_empty(&port->servers);
 }
 
-static struct server *server_find(struct port *port, struct process *process)
+static struct server *server_find(struct port *port, const struct process *process)
 {
     list_for_each (struct server, server, &port->servers, port_link)
         if (server->process == process)
             return server;
     return NULL;
+}
+
+bool port_serves(struct port *port, const struct process *process)
+{
+    lock_acquire(&port->lock);
+
+    bool serves = server_find(port, process) != NULL;
+
+    lock_release(&port->lock);
+    return serves;
 }
 
 int server_get(struct port *port, struct process *process, struct server **result)
@@ -287,6 +297,7 @@ void port_closed(struct object *object)
     }
     lock_release(&port->lock);
     notify_port_closed(port);
+    port_drop_kept(port);
 
     lock_acquire(&port->notify_lock);
     while (!list_empty(&port->workers))
@@ -304,7 +315,7 @@ void port_destroy(struct object *object)
 {
     struct port *port = container_of(object, struct port, object);
 
-    ASSERT(list_empty(&port->servers) && !port->files.root);
+    ASSERT(list_empty(&port->servers) && !port->files.root && !port->kept.root);
     notify_port_closed(port); /* bound while it closed */
     cache_free(&port_cache, port);
 }

@@ -34,7 +34,9 @@ struct port {
     struct lock lock;
     struct command_queue queue;
     struct list servers;
-    struct rb_tree files;  /* struct file.port_node, by id */
+    struct rb_tree files; /* struct file.port_node, by id */
+    struct rb_tree kept;  /* struct kept, by key (kept.c) */
+    uint32_t kept_count;
     bool closed;           /* no handle can serve it any more */
     uint64_t served_until; /* when its last server died; 0: never had one or has one */
 
@@ -86,6 +88,16 @@ void port_wake_worker(struct port *port, struct server *server);
 /* The process's server of the port, made if there is none. */
 int server_get(struct port *port, struct process *process, struct server **server) MUST_CHECK;
 bool port_served(const struct port *port); /* port locked */
+
+/* Does the process accept on it? */
+bool port_serves(struct port *port, const struct process *process);
+
+/* kept.c: memory the port keeps for its services to come. */
+#define PORT_KEPT_MAX 65536u
+/* The port takes a handle's worth of interest of its own. E_EXISTS, E_QUOTA, E_NO_MEMORY, E_CLOSED. */
+int port_keep_memory(struct port *port, uint64_t key, struct object *memory,
+                     uint32_t rights) MUST_CHECK;
+void port_drop_kept(struct port *port);
 
 /* notify.c */
 struct binding;

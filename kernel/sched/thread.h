@@ -80,7 +80,9 @@ struct thread {
     struct command *command; /* what it calls with: one, made with the thread */
     uint64_t trace;          /* of the command it accepted last: what it sends on carries it too */
     struct space *leaving;   /* its dead process's space, put once it is off it */
-    struct list *passings;   /* handles in streams that are gone, to be dropped (ipc/stream.c) */
+    uint32_t paging_forbidden; /* it must not wait for pagers now (vmm/pager.h) */
+    uint32_t fault_cause;      /* E_*: why the last fault was not resolved */
+    struct list *passings;     /* handles in streams that are gone, to be dropped (ipc/stream.c) */
 };
 
 int thread_new(struct process *process, struct thread **thread) MUST_CHECK;

@@ -63,6 +63,14 @@ static int touch_here(const struct window *window, uint64_t done, size_t length)
     return fault_resolve(first, access) && fault_resolve(first + length - 1, access) ? 0 : -E_FAULT;
 }
 
+/* The page of the other space, which nobody could access. */
+static int touch_other(const struct window *window, uint64_t address)
+{
+    int result = space_fault(window->other, address, window->write ? FAULT_WRITE : 0);
+
+    return result == 0 || result == -E_AGAIN || result == -E_NO_MEMORY ? result : -E_FAULT;
+}
+
 static int run(const struct window *window, uint64_t length, uint64_t *done)
 {
     struct space *other = window->other;
@@ -85,7 +93,7 @@ static int run(const struct window *window, uint64_t length, uint64_t *done)
         if (device)
             return -E_FAULT;
         if (!memory)
-            result = space_fault(other, at, window->write ? FAULT_WRITE : 0);
+            result = touch_other(window, at);
         else if (result == 0)
             *done += piece;
         else

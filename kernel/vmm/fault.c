@@ -6,7 +6,7 @@
  *
  * Nothing is allocated, zeroed or waited for under the lock: resolve says what it lacks and starts from the beginning
  * once it was supplied, because by then anything may have changed. What there is to lack: a frame, kept across
- * rounds in fault->frame; or a page of a memory object. A pager will be one more way to supply a page.
+ * rounds in fault->frame; or a page of a memory object, which the object's pager may have to bring (pager.h).
  *
  * What resolve does, by the entry and the region (P: private, S: shared mapping of an object; A: anonymous):
  *
@@ -17,11 +17,14 @@
  *     OWNED,    write       one owner: make it writable. More: copy (fork shared it)
  *     borrowed, P write     copy, OWNED
  *     borrowed, S write     make it writable, once the object shares the page with no clone
+ *
+ * A page of an object with a pager is mapped writable only while it is marked dirty; a shared write marks it.
  */
 #include "kernel/vmm/fault.h"
 
 #include "kernel/sched/thread.h"
 #include "kernel/vmm/fail.h"
+#include "kernel/vmm/pager.h"
 #include "kernel/vmm/region.h"
 #include "lib/base/string.h"
 
@@ -39,7 +42,7 @@ struct fault {
     struct frame *unneeded; /* to be put once the lock is released */
     struct memory *memory;  /* WANT_PAGE: a reference, and which page */
     uint64_t index;
-    bool page_write;
+    unsigned how; /* PAGE_* */
 };
 
 static int want_page(struct fault *fault, struct memory *memory, uint64_t index, bool write)
@@ -47,7 +50,7 @@ static int want_page(struct fault *fault, struct memory *memory, uint64_t index,
     object_get(&memory->object);
     fault->memory = memory;
     fault->index = index;
-    fault->page_write = write;
+    fault->how = (fault->how & PAGE_KICKABLE) | (write ? PAGE_FOR_WRITE : 0);
     return WANT_PAGE;
 }
 
@@ -105,8 +108,11 @@ static int write_shared(struct fault *fault, const struct region *region, pte_t 
     struct frame **slot = page_tree_find(&memory->tree, index);
     bool ready = slot && *slot && frame_owners(*slot) == 1;
 
-    if (ready)
+    if (ready) {
         *entry = pte_make(frame_paddr(*slot), pte_flags(old) | PAGE_WRITE);
+        if (memory->pager)
+            page_tree_mark(&memory->tree, index, PAGE_DIRTY);
+    }
     lock_release(&memory->lock);
     if (!ready)
         return want_page(fault, memory, index, true);
@@ -172,7 +178,7 @@ static int borrow_physical(struct fault *fault, const struct region *region, pte
     int64_t low, high;
 
     if (index >= memory->pages)
-        return -E_FAULT;
+        return -E_RANGE;
     if (fault->write && !region->shared)
         return copy_page(fault, region, entry, memory_boot_data(memory, index));
     if (region->shared && region->protection & PROT_WRITE_)
@@ -191,14 +197,19 @@ static void borrow_around(struct fault *fault, const struct region *region, uint
 {
     unsigned flags = region_page_flags(region);
     bool writable = region->shared && region->protection & PROT_WRITE_;
+    const struct memory *memory = region->memory;
     int64_t low, high;
 
     window(fault, region, index, &low, &high);
     for (int64_t i = low; i < high; i++) {
         if (!slot[i] || entry[i] != 0)
             continue;
-        entry[i] = pte_make(frame_paddr(slot[i]),
-                            writable && frame_owners(slot[i]) == 1 ? flags | PAGE_WRITE : flags);
+
+        bool write = writable && frame_owners(slot[i]) == 1;
+
+        if (write && memory->pager)
+            write = page_tree_marked(&memory->tree, (uint64_t)((int64_t)index + i), PAGE_DIRTY);
+        entry[i] = pte_make(frame_paddr(slot[i]), write ? flags | PAGE_WRITE : flags);
     }
 }
 
@@ -212,13 +223,15 @@ static int fill_from_object(struct fault *fault, const struct region *region, pt
     lock_acquire(&memory->lock);
     if (index >= memory->pages) {
         lock_release(&memory->lock);
-        return -E_FAULT;
+        return -E_RANGE;
     }
 
     struct frame **slot = page_tree_find(&memory->tree, index);
     struct frame *frame = slot ? *slot : NULL;
     bool ready = frame && !(fault->write && region->shared && frame_owners(frame) > 1);
 
+    if (ready && fault->write && region->shared && memory->pager)
+        page_tree_mark(&memory->tree, index, PAGE_DIRTY);
     if (ready && !(fault->write && !region->shared))
         borrow_around(fault, region, index, slot, entry);
     lock_release(&memory->lock);
@@ -261,7 +274,7 @@ static int resolve(struct fault *fault, unsigned access)
 static int supply(struct fault *fault, int want)
 {
     if (want == WANT_PAGE) {
-        int result = memory_supply(fault->memory, fault->index, fault->page_write);
+        int result = memory_supply(fault->memory, fault->index, fault->how);
 
         object_put(&fault->memory->object);
         return result;
@@ -276,6 +289,7 @@ int space_fault(struct space *space, uint64_t address, unsigned access)
         .space = space,
         .address = ALIGN_DOWN(address, (uint64_t)PAGE_SIZE),
         .write = access & FAULT_WRITE,
+        .how = access & FAULT_USER ? PAGE_KICKABLE : 0,
     };
     int result;
 
@@ -295,20 +309,31 @@ int space_fault(struct space *space, uint64_t address, unsigned access)
     return result;
 }
 
-bool fault_resolve(uint64_t address, unsigned access)
+/* 0: the access may be tried again. */
+static int resolve_here(struct process *process, uint64_t address, unsigned access)
 {
-    struct process *process = process_current();
-
-    if (address < SPACE_START || address >= SPACE_END || !process || !process->space)
-        return false;
-    cpu_self()->page_faults++;
     if (likely(!fail_armed) || !(access & FAULT_USER))
-        return space_fault(process->space, address, access) == 0;
+        return space_fault(process->space, address, access);
 
     /* Injected failures are for system calls. */
     uint64_t countdown = __atomic_exchange_n(&process->fail_countdown, 0, __ATOMIC_RELAXED);
     int result = space_fault(process->space, address, access);
 
     __atomic_store_n(&process->fail_countdown, countdown, __ATOMIC_RELAXED);
-    return result == 0;
+    return result;
+}
+
+bool fault_resolve(uint64_t address, unsigned access)
+{
+    struct thread *self = thread_current();
+    struct process *process = process_current();
+    int result = -E_FAULT;
+
+    if (address >= SPACE_START && address < SPACE_END && process && process->space) {
+        cpu_self()->page_faults++;
+        result = resolve_here(process, address, access);
+    }
+    self->fault_cause = (uint32_t)-result;
+    /* Killed or kicked while it waited for a page: that comes first, then the program tries again. */
+    return result == 0 || (result == -E_INTERRUPTED && access & FAULT_USER);
 }

@@ -3,5 +3,6 @@
 
 #include "lib/base/base.h"
 
-/* Of the current process's space; access: FAULT_* (arch.h). True: try again. May block. */
+/* Of the current process's space; access: FAULT_* (arch.h). True: try again. May block. The cause of a refusal is
+ * thread->fault_cause. */
 bool fault_resolve(uint64_t address, unsigned access);

@@ -5,6 +5,7 @@
 #include "kernel/panic.h"
 #include "kernel/types.h"
 #include "kernel/vmm/heap.h"
+#include "kernel/vmm/pager.h"
 #include "lib/base/string.h"
 
 #define BATCH 64u /* pages a loop handles before it lets interrupts in */
@@ -167,6 +168,7 @@ void memory_destroy(struct object *object)
         boot_info.module_length &&
         memory->base.value == ALIGN_DOWN(boot_info.module.value, (uint64_t)PAGE_SIZE))
         frame_release_boot(memory->base, memory->pages * PAGE_SIZE);
+    pager_destroy(memory->pager);
     cache_free(&memory_cache, memory);
 }
 
@@ -232,13 +234,13 @@ static int supply_copy(struct memory *memory, uint64_t index, struct frame *old,
     return 0;
 }
 
-int memory_supply(struct memory *memory, uint64_t index, bool write)
+int memory_supply(struct memory *memory, uint64_t index, unsigned how)
 {
     lock_acquire(&memory->lock);
 
     struct frame *frame = slot_frame(memory, index);
     bool beyond = index >= memory->pages;
-    bool copy = frame && write && frame_owners(frame) > 1;
+    bool copy = frame && how & PAGE_FOR_WRITE && frame_owners(frame) > 1;
     bool protect = memory->cloning != 0;
 
     if (copy && !beyond)
@@ -249,7 +251,7 @@ int memory_supply(struct memory *memory, uint64_t index, bool write)
     if (memory->flags & MEMORY_IS_PHYSICAL)
         return 0;
     if (!frame)
-        return supply_zero(memory, index);
+        return memory->pager ? pager_fetch(memory, index, how) : supply_zero(memory, index);
     if (!copy)
         return 0;
 

@@ -3,6 +3,7 @@
  *     memory_new(size, flags, &memory)            anonymous, demand-zero
  *     memory_new_physical(base, length, cache)    device memory: no frames, just addresses
  *     memory_new_boot(base, length)               RAM that was filled before the kernel ran: the module
+ *     memory_new_paged(size, port, key, &memory)  a service supplies the pages: pager.h
  *     memory_clone_range(...)                     copy on write: both share frames until one writes
  *     memory_resize_to, memory_decommit, memory_commit, memory_read, memory_write, memory_fill_zero
  *
@@ -33,6 +34,7 @@ struct memory {
     uint64_t committed; /* frames in the tree */
     uint32_t cloning;   /* clones whose source may still be mapped writable */
     bool resizing;
+    struct pager *pager; /* who supplies absent pages (pager.h); NULL: they read as zero */
     struct list regions; /* struct region.mapping; also cursors (mapping.c), whose space is NULL */
 };
 
@@ -73,9 +75,12 @@ uint64_t memory_size(const struct memory *memory);
 
 /* --- For the rest of vmm -------------------------------------------------------------------------------- */
 
-/* Page `index` present; with write, also not shared with a clone. May block; no locks held: whoever needs the
- * page looks it up again afterwards, under the lock. E_FAULT: past the end. E_NO_MEMORY. */
-int memory_supply(struct memory *memory, uint64_t index, bool write) MUST_CHECK;
+#define PAGE_FOR_WRITE 0x1u /* also not shared with a clone */
+#define PAGE_KICKABLE  0x2u /* a kick may end the wait for a pager */
+
+/* Page `index` present. May block; no locks held: whoever needs the page looks it up again afterwards, under the lock.
+ * E_FAULT: past the end. E_NO_MEMORY. With a pager also what pager_fetch answers. */
+int memory_supply(struct memory *memory, uint64_t index, unsigned how) MUST_CHECK;
 /* Where the bytes of a physical page are; not for device memory. */
 void *memory_boot_data(const struct memory *memory, uint64_t index);
 

@@ -37,10 +37,10 @@ static int piece_locked(struct transfer *transfer, uint64_t offset, uint64_t don
 
         if (slot && *slot && (transfer->direction == FROM_MEMORY || frame_owners(*slot) == 1))
             data = frame_data(*slot);
-        else if (transfer->direction == ZERO_MEMORY && (!slot || !*slot))
-            return 0;
-        else if (transfer->direction != FROM_MEMORY || (slot && *slot))
+        else if (transfer->direction == TO_MEMORY || memory->pager || (slot && *slot))
             return -E_AGAIN;
+        else if (transfer->direction == ZERO_MEMORY)
+            return 0;
     }
     if (data) {
         data += offset % PAGE_SIZE;
@@ -98,7 +98,8 @@ static int run(struct transfer *transfer, uint64_t offset, uint64_t length)
         if (result == 0)
             done += piece;
         else if (result == -E_AGAIN)
-            result = memory_supply(memory, at / PAGE_SIZE, true);
+            result = memory_supply(memory, at / PAGE_SIZE,
+                                   transfer->direction == FROM_MEMORY ? 0 : PAGE_FOR_WRITE);
         else if (result == -E_FAULT && !transfer->kernel)
             result = touch_user(transfer, done, piece);
         if (result != 0)
@@ -140,7 +141,7 @@ int memory_commit(struct memory *memory, uint64_t offset, uint64_t length)
         return -E_RANGE;
     for (uint64_t at = ALIGN_DOWN(offset, (uint64_t)PAGE_SIZE); at < offset + length;
          at += PAGE_SIZE) {
-        int result = memory_supply(memory, at / PAGE_SIZE, false);
+        int result = memory_supply(memory, at / PAGE_SIZE, 0);
 
         if (result != 0)
             return result == -E_FAULT ? -E_RANGE : result;

@@ -4,7 +4,7 @@
  *     space_map_region(space, &request, &address)
  *     space_unmap_range, space_protect_range, space_discard, space_move, space_query, space_find
  *     space_fork(parent, &child)                      copy on write
- *     space_fault(space, address, access)             0, or -E_FAULT, -E_NO_MEMORY
+ *     space_fault(space, address, access)             0: try again
  *     space_copy_from / space_copy_to                 between another space and the current one, page by page
  *
  * Regions are disjoint, sorted, in a red-black tree; neighbours that can be one are merged. The rules for
@@ -90,7 +90,8 @@ int space_query(struct space *space, uint64_t address, uint32_t *protection,
 /* The lowest free range at or above from. E_NO_MEMORY: none. */
 int space_find(struct space *space, uint64_t from, uint64_t length, uint64_t *address) MUST_CHECK;
 int space_fork(struct space *parent, struct space **child) MUST_CHECK;
-/* access: FAULT_*. No locks held; may block. */
+/* access: FAULT_*. No locks held; may block. E_FAULT: no such access. E_RANGE: past the end of the object. E_NO_MEMORY.
+ * What pager_fetch answers: E_AGAIN also of another space's page. */
 int space_fault(struct space *space, uint64_t address, unsigned access) MUST_CHECK;
 
 /* Copy between the current thread's memory and another space (the caller of a command). Whole pages at a time under

@@ -11,7 +11,8 @@ struct page_node {
         struct page_node *nodes[PAGE_TREE_WAYS];
         struct frame *frames[PAGE_TREE_WAYS];
     };
-    unsigned used; /* slots that are not NULL */
+    uint64_t marks[PAGE_MARKS]; /* of the slots, or of what lies below them */
+    unsigned used;              /* slots that are not NULL */
 };
 
 static struct cache node_cache = CACHE_INIT("page-node", sizeof(struct page_node), 8);
@@ -99,6 +100,8 @@ static bool grow(struct page_tree *tree, uint64_t index)
         if (tree->root) {
             node->nodes[0] = tree->root;
             node->used = 1;
+            for (unsigned mark = 0; mark < PAGE_MARKS; mark++)
+                node->marks[mark] = tree->root->marks[mark] != 0;
         }
         tree->root = node;
         tree->height++;
@@ -146,8 +149,88 @@ struct frame *page_tree_remove(struct page_tree *tree, uint64_t index)
     struct frame *frame = *slot;
     struct page_node *node = container_of(slot - way(index, 1), struct page_node, frames[0]);
 
+    for (unsigned mark = 0; mark < PAGE_MARKS; mark++)
+        if (unlikely(node->marks[mark]))
+            page_tree_unmark(tree, index, (enum page_mark)mark);
     *slot = NULL;
     if (--node->used == 0)
         prune(tree, index);
     return frame;
+}
+
+/* --- Marks ------------------------------------------------------------------------------------------------- */
+
+bool page_tree_marked(const struct page_tree *tree, uint64_t index, enum page_mark mark)
+{
+    struct frame **slot = page_tree_find(tree, index);
+
+    if (!slot)
+        return false;
+
+    const struct page_node *node = container_of(slot - way(index, 1), struct page_node, frames[0]);
+
+    return node->marks[mark] & BIT(way(index, 1));
+}
+
+void page_tree_mark(struct page_tree *tree, uint64_t index, enum page_mark mark)
+{
+    struct page_node *node = tree->root;
+
+    for (unsigned level = tree->height;; level--) {
+        node->marks[mark] |= BIT(way(index, level));
+        if (level == 1)
+            break;
+        node = node->nodes[way(index, level)];
+    }
+}
+
+bool page_tree_unmark(struct page_tree *tree, uint64_t index, enum page_mark mark)
+{
+    struct page_node *path[HEIGHT_MAX + 1], *node = tree->root;
+
+    if (!page_tree_marked(tree, index, mark))
+        return false;
+    for (unsigned level = tree->height; level > 1; level--) {
+        path[level] = node;
+        node = node->nodes[way(index, level)];
+    }
+    node->marks[mark] &= ~BIT(way(index, 1));
+    for (unsigned level = 2; level <= tree->height && node->marks[mark] == 0; level++) {
+        node = path[level];
+        node->marks[mark] &= ~BIT(way(index, level));
+    }
+    return true;
+}
+
+bool page_tree_next_marked(const struct page_tree *tree, enum page_mark mark, uint64_t *index,
+                           uint64_t end)
+{
+    uint64_t at = *index;
+
+    while (tree->root && at < end && !too_high(tree, at)) {
+        const struct page_node *node = tree->root;
+        unsigned level = tree->height;
+
+        while (level > 1 && node->marks[mark] & BIT(way(at, level))) {
+            node = node->nodes[way(at, level)];
+            level--;
+        }
+
+        uint64_t step = UINT64_C(1) << (PAGE_TREE_BITS * (level - 1));
+        uint64_t above = node->marks[mark] >> way(at, level) << way(at, level);
+
+        if (level == 1 && above) {
+            at = ALIGN_DOWN(at, (uint64_t)PAGE_TREE_WAYS) + (uint64_t)__builtin_ctzll(above);
+            if (at >= end)
+                break;
+            *index = at;
+            return true;
+        }
+        /* Nothing here: on to the next way of this node that leads to a mark, or past the node. */
+        unsigned next = above ? (unsigned)__builtin_ctzll(above) : PAGE_TREE_WAYS;
+
+        at = ALIGN_DOWN(at, step * PAGE_TREE_WAYS) + next * step;
+    }
+    *index = end;
+    return false;
 }

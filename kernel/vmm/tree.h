@@ -3,8 +3,12 @@
  *     page_tree_insert(&tree, index, frame)     the slot must be empty
  *     slot = page_tree_find(&tree, index)       NULL, or where the frame's pointer is (it may be NULL)
  *     frame = page_tree_next(&tree, &index, end)
- *     frame = page_tree_remove(&tree, index)
+ *     frame = page_tree_remove(&tree, index)    its marks go with it
+ *     page_tree_mark(&tree, index, PAGE_DIRTY)  the slot must be in use; page_tree_unmark, page_tree_marked
+ *     page_tree_next_marked(&tree, PAGE_DIRTY, &index, end)
  *
+ * Marks are bits beside the slots: a word per node and kind, in the nodes above a bit for each way that leads to a mark,
+ * so that the few marked pages of a big object are found without looking at the others.
  * Slots of 64 indexes that differ in their low six bits only lie next to each other. Empty nodes are freed at once.
  * No locks: the object's.
  */
@@ -15,6 +19,8 @@
 #define PAGE_TREE_BITS  6u
 #define PAGE_TREE_WAYS  (1u << PAGE_TREE_BITS)
 #define PAGE_TREE_LIMIT (UINT64_C(1) << 36) /* indexes are below */
+
+enum page_mark { PAGE_DIRTY, PAGE_WRITING, PAGE_MARKS }; /* pager.h says what they mean */
 
 struct page_node;
 
@@ -28,3 +34,10 @@ struct frame **page_tree_find(const struct page_tree *tree, uint64_t index);
 struct frame *page_tree_next(const struct page_tree *tree, uint64_t *index, uint64_t end);
 int page_tree_insert(struct page_tree *tree, uint64_t index, struct frame *frame) MUST_CHECK;
 struct frame *page_tree_remove(struct page_tree *tree, uint64_t index); /* NULL: it was empty */
+
+bool page_tree_marked(const struct page_tree *tree, uint64_t index, enum page_mark mark);
+void page_tree_mark(struct page_tree *tree, uint64_t index, enum page_mark mark);
+bool page_tree_unmark(struct page_tree *tree, uint64_t index, enum page_mark mark); /* was it? */
+/* The first page with the mark at or above *index and below end: moves *index there; false if none. */
+bool page_tree_next_marked(const struct page_tree *tree, enum page_mark mark, uint64_t *index,
+                           uint64_t end);

@@ -79,7 +79,7 @@ enum ist { IST_NMI = 1, IST_DOUBLE_FAULT = 2, IST_MACHINE_CHECK = 3, IST_COUNT =
 /* An IST stack ends in a word that says whose it is: GS tells nothing when an NMI may come anywhere. */
 struct ist_stack {
     uint8_t bytes[IST_SIZE - 32];
-    uint64_t frame_rest[2]; /* abi_frame.address, .reserved */
+    uint64_t frame_rest[2]; /* abi_frame.address, .cause */
     struct cpu *cpu;
     uint64_t unused;
 };

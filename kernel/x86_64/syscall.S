@@ -5,7 +5,7 @@
  * call then builds
  *
  *     top   (CPU_KERNEL_STACK)
- *      -8   1                      tells it from a trap frame, which has abi_frame.reserved = 0 here
+ *      -8   1                      tells it from a trap frame, which has abi_frame.cause = 0 here
  *     -16   rsp    of user mode
  *     -24   rflags (r11)
  *     -32   rip    (rcx)

@@ -130,7 +130,7 @@ void arch_switch(struct thread *from, struct thread *to)
             ports_switch(cpu, process);
     }
     cpu->arch.kernel_stack = to->arch.stack_top;
-    /* Room for abi_frame.address and .reserved. */
+    /* Room for abi_frame.address and .cause. */
     cpu->arch.tss.rsp[0] = to->arch.stack_top - 2 * sizeof(uint64_t);
     switch_stacks(&from->arch.rsp, to->arch.rsp, from);
 }
@@ -162,7 +162,7 @@ void arch_resume_user(const struct abi_frame *registers)
     copy.cs = SELECTOR_USER_CODE;
     copy.ss = SELECTOR_USER_DATA;
     copy.rflags = (copy.rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF;
-    copy.vector = copy.error = copy.address = copy.reserved = 0;
+    copy.vector = copy.error = copy.address = copy.cause = 0;
     *frame = copy;
     trap_enter_user(frame);
 }

@@ -6,7 +6,7 @@
  *     rsp -> r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi        save
  *            vector error                                                     stub (error: stub or CPU)
  *            rip cs rflags rsp ss                                             CPU
- *            address reserved                                                 only where room was left for them
+ *            address cause (0)                                                only where room was left for them
  *
  * From user mode the stack is the thread's kernel stack, whose last 16 bytes TSS.rsp0 leaves free for the last two
  * words. From the kernel it is the stack in use, and there are no such words: what follows is the interrupted

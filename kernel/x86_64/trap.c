@@ -10,6 +10,7 @@
  * A thread goes back to user mode only through trap_leave (or syscall.S), which sees to rescheduling and thread->work
  * first. No lock is held on any of these roads.
  */
+#include "abi/errors.h"
 #include "kernel/panic.h"
 #include "kernel/process.h"
 #include "kernel/sched/thread.h"
@@ -125,6 +126,7 @@ static bool exception_resolved(struct abi_frame *frame)
     switch (frame->vector) {
     case VECTOR_PAGE_FAULT:
         cpu->page_faults++;
+        cpu->current->fault_cause = E_FAULT;
         return frame->address < USER_LIMIT && !fault_hopeless(frame) &&
                fault_resolve(frame->address, fault_access(frame) | FAULT_USER);
     case VECTOR_NO_FPU:
@@ -139,7 +141,7 @@ static bool exception_resolved(struct abi_frame *frame)
 void trap_user(struct abi_frame *frame)
 {
     frame->address = frame->vector == VECTOR_PAGE_FAULT ? cr2_read() : 0;
-    frame->reserved = 0;
+    frame->cause = 0;
     if (frame->vector >= VECTOR_EXCEPTIONS)
         interrupt(frame);
     else if (!exception_resolved(frame))
@@ -226,7 +228,7 @@ void trap_anywhere(struct abi_frame *frame)
     void (*handler)(struct abi_frame *) = handlers[VECTOR_NMI];
 
     frame->address = cr2_read();
-    frame->reserved = 0;
+    frame->cause = 0;
     if (frame->vector != VECTOR_NMI)
         kernel_fault(frame, frame->address);
     if (handler)

@@ -69,7 +69,10 @@ void exception_program(struct thread *thread)
         signal_fault(thread, LINUX_SIGBUS, LINUX_BUS_ADRALN, 0);
         break;
     case VECTOR_PAGE:
-        signal_fault(thread, LINUX_SIGSEGV, page_fault_code(frame->address), frame->address);
+        if (frame->cause == E_FAULT)
+            signal_fault(thread, LINUX_SIGSEGV, page_fault_code(frame->address), frame->address);
+        else /* past the end of a file, or its service cannot bring the page */
+            signal_fault(thread, LINUX_SIGBUS, LINUX_BUS_ADRERR, frame->address);
         break;
     case VECTOR_OVERFLOW:
     case VECTOR_BOUNDS:

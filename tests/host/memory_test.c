@@ -1,5 +1,6 @@
 /* Memory objects: the page tree, reading and writing, clones, pinned memory, and what is left when they go. */
 // sources: kernel/vmm/memory.c kernel/vmm/memory_io.c kernel/vmm/mapping.c kernel/vmm/tree.c
+// sources: kernel/vmm/pager.c tests/host/fake_pager.c
 // sources: kernel/vmm/space.c kernel/vmm/region.c kernel/vmm/gather.c kernel/vmm/fault.c kernel/vmm/fork.c
 // sources: kernel/vmm/copy.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c
 // sources: kernel/lock.c lib/base/rbtree.c
@@ -39,7 +40,7 @@ TEST(tree)
 {
     static const uint64_t indexes[] = {0, 1, 63, 64, 4095, 4096, 1 << 20, (UINT64_C(1) << 36) - 1};
     static struct frame marks[ARRAY_SIZE(indexes)];
-    struct page_tree tree = {NULL, 0};
+    struct page_tree tree = {0};
     uint64_t at = 0;
 
     begin();

@@ -1,0 +1,235 @@
+/* Memory that a port keeps: what a service has promised outlives it here.
+ *
+ *     memory_paged(port, size, key)       new memory with the port's service as its pager; kept
+ *     port_keep(port, key, memory)        keep this, too; HANDLE_NONE: let go of what is kept under key
+ *     port_kept(port, &kept)              one after the other, by key: what a new instance finds
+ *
+ * Only holders of the port with RIGHT_ACCEPT come to it: its services and their supervisor. A kept object counts as held
+ * by a handle. When the port's last handle is gone nobody can come to serve any more, and what it keeps goes.
+ * Lock: port->lock.
+ */
+#include "abi/errors.h"
+#include "kernel/handle.h"
+#include "kernel/ipc/port.h"
+#include "kernel/syscall.h"
+#include "kernel/vmm/heap.h"
+#include "kernel/vmm/pager.h"
+
+struct kept {
+    struct rb_node node; /* port->kept */
+    uint64_t key;
+    struct object *memory; /* a handle's worth of interest */
+    uint32_t rights;
+};
+
+static struct cache kept_cache = CACHE_INIT("kept", sizeof(struct kept), 16);
+
+#define PAGED_RIGHTS \
+    (RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_CONTROL | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+
+static struct port *port_of(struct object *object)
+{
+    return container_of(object, struct port, object);
+}
+
+/* The first with at least that key. Port locked. */
+static struct kept *find_from(const struct port *port, uint64_t key)
+{
+    struct rb_node *node = port->kept.root;
+    struct kept *best = NULL;
+
+    while (node) {
+        struct kept *kept = container_of(node, struct kept, node);
+
+        if (key <= kept->key) {
+            best = kept;
+            node = node->left;
+        } else {
+            node = node->right;
+        }
+    }
+    return best;
+}
+
+/* 0: it is in the tree. Port locked. */
+static int insert(struct port *port, struct kept *kept)
+{
+    struct rb_node **place = &port->kept.root, *parent = NULL;
+
+    if (port->closed)
+        return -E_CLOSED;
+    if (port->kept_count == PORT_KEPT_MAX)
+        return -E_QUOTA;
+    while (*place) {
+        const struct kept *other = container_of(*place, struct kept, node);
+
+        if (other->key == kept->key)
+            return -E_EXISTS;
+        parent = *place;
+        place = kept->key < other->key ? &parent->left : &parent->right;
+    }
+    rb_insert(&port->kept, &kept->node, parent, place);
+    port->kept_count++;
+    return 0;
+}
+
+static void take_out(struct port *port, struct kept *kept)
+{
+    rb_remove(&port->kept, &kept->node);
+    port->kept_count--;
+}
+
+static void kept_free(struct kept *kept)
+{
+    object_handle_put(kept->memory);
+    cache_free(&kept_cache, kept);
+}
+
+int port_keep_memory(struct port *port, uint64_t key, struct object *memory, uint32_t rights)
+{
+    struct kept *kept = cache_alloc(&kept_cache);
+
+    if (!kept)
+        return -E_NO_MEMORY;
+    object_handle_get(memory);
+    kept->key = key;
+    kept->memory = memory;
+    kept->rights = rights;
+    lock_acquire(&port->lock);
+
+    int error = insert(port, kept);
+
+    lock_release(&port->lock);
+    if (error)
+        kept_free(kept);
+    return error;
+}
+
+void port_drop_kept(struct port *port)
+{
+    struct rb_node *node;
+
+    do {
+        lock_acquire(&port->lock);
+        node = rb_first(&port->kept);
+        if (node)
+            take_out(port, container_of(node, struct kept, node));
+        lock_release(&port->lock);
+        if (node)
+            kept_free(container_of(node, struct kept, node));
+    } while (node);
+}
+
+/* --- Calls ------------------------------------------------------------------------------------------------ */
+
+int64_t sys_memory_paged(struct object *object, uint64_t size, uint64_t key, uint32_t flags)
+{
+    struct memory *memory;
+
+    if (flags)
+        return -E_INVALID;
+
+    int error = memory_new_paged(size, object, key, &memory);
+
+    if (error)
+        return error;
+    error = port_keep_memory(port_of(object), key, &memory->object, PAGED_RIGHTS);
+    if (error) {
+        object_put(&memory->object);
+        return error;
+    }
+
+    int64_t handle = handle_return(&memory->object, PAGED_RIGHTS);
+
+    if (handle < 0)
+        (void)!sys_port_keep(object, key, HANDLE_NONE);
+    return handle;
+}
+
+static int let_go(struct port *port, uint64_t key)
+{
+    lock_acquire(&port->lock);
+
+    struct kept *kept = find_from(port, key);
+
+    if (kept && kept->key != key)
+        kept = NULL;
+    if (kept)
+        take_out(port, kept);
+    lock_release(&port->lock);
+    if (!kept)
+        return -E_NOT_FOUND;
+    kept_free(kept);
+    return 0;
+}
+
+int64_t sys_port_keep(struct object *object, uint64_t key, handle_t handle)
+{
+    struct object *memory;
+    uint32_t rights;
+
+    if (handle == HANDLE_NONE)
+        return let_go(port_of(object), key);
+
+    int error = handle_lookup(process_current()->handles, handle, OBJECT_MEMORY,
+                              RIGHT_DUPLICATE | RIGHT_TRANSFER, &memory, &rights);
+
+    if (error)
+        return error;
+    error = port_keep_memory(port_of(object), key, memory, rights);
+    object_put(memory);
+    return error;
+}
+
+/* Do others than the port hold it? Nobody can begin to without the service or one who does already. */
+static bool used(struct memory *memory)
+{
+    lock_acquire(&memory->lock);
+
+    bool mapped = !list_empty(&memory->regions);
+
+    lock_release(&memory->lock);
+    return mapped || __atomic_load_n(&memory->object.handles, __ATOMIC_RELAXED) > 1;
+}
+
+int64_t sys_port_kept(struct object *object, uaddr_t argument)
+{
+    struct port *port = port_of(object);
+    struct abi_kept answer;
+    int error = user_copy_in(&answer, argument, sizeof(answer));
+
+    if (error)
+        return error;
+    if (answer.flags & ~KEPT_EXACT)
+        return -E_INVALID;
+    lock_acquire(&port->lock);
+
+    struct kept *kept = find_from(port, answer.key);
+    struct object *found = NULL;
+    uint32_t rights = 0;
+
+    if (kept && !(answer.flags & KEPT_EXACT && kept->key != answer.key)) {
+        found = kept->memory;
+        rights = kept->rights;
+        answer.key = kept->key;
+        object_get(found);
+    }
+    lock_release(&port->lock);
+    if (!found)
+        return -E_NOT_FOUND;
+
+    struct memory *memory = container_of(found, struct memory, object);
+
+    answer.size = memory_size(memory);
+    answer.flags = (used(memory) ? KEPT_USED : 0) | (memory->pager ? KEPT_PAGED : 0);
+
+    int64_t handle = handle_return(found, rights);
+
+    if (handle < 0)
+        return handle;
+    answer.memory = (handle_t)handle;
+    error = user_copy_out(argument, &answer, sizeof(answer));
+    if (error)
+        (void)!handle_remove(process_current()->handles, answer.memory);
+    return error;
+}
