@@ -93,7 +93,7 @@ TEST(ranges_of_operations)
         CHECK_EQUAL(sys_memory_op(memory, ops[i], 2 * PAGE_SIZE, 0, &byte), 0);
     }
     CHECK_ERROR(sys_memory_op(memory, 0, 0, 0, NULL), INVALID);
-    CHECK_ERROR(sys_memory_op(memory, 8, 0, 0, NULL), INVALID);
+    CHECK_ERROR(sys_memory_op(memory, 100, 0, 0, NULL), INVALID);
     handle_drop(memory);
 }
 
