@@ -5,8 +5,8 @@
 #   make iso      $(O)/protos.iso                    make debug    boot stopped, with gdb attached
 #   make check    format, analyzers, includes, docs  make fuzz     every fuzz target for FUZZ_SECONDS
 #   make bench    protos beside Linux; T=figure      make soak     the test suite SOAK_ROUNDS times
-#   make repro    the ISO built twice and compared   make format   clang-format writes what check wants
-#   make clean
+#   make profile T=figure: its instructions          make format   clang-format writes what check wants
+#   make repro    the ISO built twice and compared   make clean
 #
 # Each installs what is missing on the machine first (tools/install-deps). Sources are found by wildcard: add a
 # file and it is built; what links with what is said in mk/*.mk, one file per kind of result.
@@ -26,7 +26,7 @@ export O CC
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all build run iso test debug check bench soak repro format fuzz clean deps host guest kernel FORCE
+.PHONY: all build run iso test debug check bench profile soak repro format fuzz clean deps host guest bench-programs kernel FORCE
 
 # A goal for people makes sure of the tools, then builds with all CPUs; `build` and files are for make itself.
 BUILD = +@tools/install-deps && $(MAKE) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -60,8 +60,12 @@ fuzz:
 	@tests/system/run.py --out $(O) --fuzz-seconds $(FUZZ_SECONDS) --only fuzz/$(T)
 
 bench:
-	$(BUILD) build guest
+	$(BUILD) build bench-programs
 	@bench/run.py --out $(O) $(if $(T),--only '$(T)') $(if $(KEEP),--keep) $(if $(filter 0,$(LINUX)),--no-linux)
+
+profile:
+	$(BUILD) build bench-programs
+	@bench/profile/profile.py --out $(O) $(T) $(PROFILE)
 
 check:
 	$(BUILD) build

@@ -20,9 +20,11 @@ import sys
 
 sys.dont_write_bytecode = True
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
+sys.path[:0] = [os.path.join(ROOT, "tests", "system"), os.path.join(ROOT, "bench", "profile")]
 import linux  # noqa: E402
+import profile  # noqa: E402
 from harness import Context, Failure  # noqa: E402
+from machine import PROMPT  # noqa: E402
 
 CPU = "max,-erms,-fsrm"  # without them a `rep movsb` counts one instruction per byte, a `rep movsq` one per 8
 KEPT = os.path.join(ROOT, "bench", "results.csv")
@@ -31,6 +33,8 @@ TOLERANCE = 1.03
 DEADLINE = 600
 RESULT = re.compile(r"^bench (\S+) (?:(\d+) (\d+)|- (.*))$", re.M)
 CROSS_CPU = "cross-cpu"  # these figures want two CPUs
+BOOT = "boot"  # is counted by the profile's plugin: the TSC does not start with the kernel
+LINUX_PLACE = 0x100000, 0x10000000  # where a bzImage lies, and firmware does not
 
 
 class Figure:
@@ -48,6 +52,8 @@ def figures():
 def number(value):
     if value is None:
         return "-"
+    if value >= 1e6:
+        return f"{value / 1e6:,.1f} M"
     return f"{value:,.0f}" if value >= 10 else f"{value:.4f}"
 
 
@@ -79,8 +85,12 @@ def measure_linux(out, names):
             vm.expect("^=END=", DEADLINE)
             if re.search(r"^status [1-9]", vm.text, re.M):
                 vm.fail("a benchmark failed on Linux")
-            with open(store + ".new", "w", encoding="utf-8") as file:
-                file.write(vm.text)
+            text = vm.text
+        boot = profile.boot_instructions(Context("boot-linux", os.path.abspath(out), 1), store + ".raw", *LINUX_PLACE,
+                                         r"^\d+\.\d+\.", kernel=image, initfs=archive, append=linux.COMMAND_LINE)
+        os.remove(store + ".raw")
+        with open(store + ".new", "w", encoding="utf-8") as file:
+            file.write(f"{text}bench {BOOT} {boot} 1\n")
         os.replace(store + ".new", store)
     with open(store, encoding="utf-8") as file:
         text = file.read()
@@ -104,7 +114,7 @@ def measure_protos(out, names, cpus=1):
 
 def measure(options, wanted):
     names = [figure.name for figure in wanted]
-    here = [name for name in names if CROSS_CPU not in name]
+    here = [name for name in names if CROSS_CPU not in name and name != BOOT]
     there = {}
     if not options.no_linux:
         try:
@@ -115,6 +125,10 @@ def measure(options, wanted):
     across = [name for name in names if CROSS_CPU in name]
     if across:
         protos.update(measure_protos(options.out, across, 2))
+    if BOOT in names:
+        protos[BOOT] = float(profile.boot_instructions(
+            Context("boot", os.path.abspath(options.out), 1), os.path.join(options.out, "bench", "boot.raw"),
+            *profile.kernel_range(options.out), PROMPT))
     return {name: (there.get(name), protos.get(name, "it was not printed: the benchmark failed")) for name in names}
 
 

@@ -36,4 +36,10 @@ $(foreach tool,$(BENCH_TOOLS),$(eval $(call program,$(patsubst %.c,$(O)/%,$(tool
 $(O)/bench/data:
 	@mkdir -p $(@D) && head -c 1048576 /dev/zero > $@
 
+# The plugin of QEMU that profiles (bench/profile/).
+$(O)/bench/libprofile.so: bench/profile/plugin.c mk/test.mk
+	$(call quiet,PLUGIN,$<)mkdir -p $(@D) && gcc -std=gnu11 -O2 -g $(WARNINGS) -shared -fPIC -fvisibility=hidden -o $@ $<
+
+bench-programs: guest $(O)/bench/libprofile.so ; @:
+
 guest: $(O)/test-initfs.tar.gz ; @:
