@@ -485,7 +485,11 @@ struct abi_system_info {
     uint64_t context_switches, interrupts, page_faults, shootdowns;
     uint64_t features; /* FEATURE_* */
     uint64_t xsave_size;
-    uint64_t frames_kept; /* by the kernel: slabs of its allocations, stacks for threads to come */
+    uint64_t
+        frames_kept; /* by the kernel: slabs of its allocations, stacks and page tables to come */
+    uint64_t page_tables; /* frames in the page tables of all address spaces */
+    uint64_t
+        shootdown_interrupts; /* sent to make other CPUs forget translations; shootdowns: the occasions */
 };
 
 #define FEATURE_FSGSBASE 0x1u /* rdfsbase and its kin work in user mode */

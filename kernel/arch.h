@@ -17,6 +17,7 @@
 #include "abi/abi.h"
 #include "lib/base/address.h"
 #include "lib/base/base.h"
+#include "lib/base/list.h"
 
 struct cpu;
 struct thread;
@@ -50,6 +51,7 @@ void arch_cpus_start(void); /* every other CPU ends up in cpu_main() (kernel/mai
 /* Inline, in ARCH_INLINE:
  *     bool pte_present(pte_t), paddr_t pte_paddr(pte_t), unsigned pte_flags(pte_t) (PAGE_*),
  *     pte_t pte_make(paddr_t, unsigned flags), bool pte_dirty(pte_t), bool pte_accessed(pte_t)
+ *     pte_t *pte_scan(pte_t *from, const pte_t *to)   the first of them in use; to: none
  *     pte_t pte_hide(pte_t)        the same entry, but absent for the CPU: for pages without any access
  * An unused entry is 0; a hidden one is not 0 and not present, and pte_paddr and pte_flags still work on it.
  * Entries are read and written under the space's lock; the CPU sets accessed and dirty. Those of one 2 MiB-aligned
@@ -63,9 +65,12 @@ void arch_space_destroy(struct arch_space *space);
 pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create);
 /* The first entry in use (not 0) at or above *address and below end: moves *address there; NULL if none. */
 pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end);
-/* Free the tables that are empty (all entries 0) and wholly inside [start, end): they are unlinked, no CPU's walker
- * knows them any more (a flush, only if there were any), then they are freed. */
-void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end);
+/* No entry of [low, high) is in use: take out the tables that lie wholly inside it and touch [start, end). They are
+ * put on the list, with their frames' links; to be given to arch_tables_free after an arch_tlb_flush of any page of
+ * the space, which makes CPUs' walkers forget them. */
+void arch_tables_unhook(struct arch_space *space, uint64_t start, uint64_t end, uint64_t low,
+                        uint64_t high, struct list *unhooked);
+void arch_tables_free(struct list *unhooked);
 /* No CPU uses an old translation of the range (or of the whole space: end 0) when this returns. May be
  * called with the space's lock held. Only CPUs that run or cache the space are interrupted. */
 void arch_tlb_flush(struct arch_space *space, uint64_t start, uint64_t end);
@@ -76,7 +81,7 @@ void arch_unmap_device(void *address, uint64_t length);
 /* KERNEL_STACK_SIZE bytes with an unmapped page below; top (highest address) returned. Recycled per CPU. */
 void *arch_stack_alloc(void);
 void arch_stack_free(void *top);
-uint64_t arch_frames_cached(void); /* in stacks that are kept for the next thread */
+uint64_t arch_frames_cached(void); /* in stacks and page tables that are kept for the next ones */
 #define KERNEL_STACK_SIZE 16384u
 
 /* --- Threads -------------------------------------------------------------------------------------- */

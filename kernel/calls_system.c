@@ -101,6 +101,8 @@ int64_t sys_system_info(uaddr_t to, uint64_t size)
         info.interrupts += cpus[i]->interrupts;
         info.page_faults += cpus[i]->page_faults;
         info.shootdowns += cpus[i]->shootdowns;
+        info.shootdown_interrupts += cpus[i]->shootdown_interrupts;
+        info.page_tables += (uint64_t)cpus[i]->page_tables;
     }
     return user_copy_out(to, &info, MIN(size, (uint64_t)sizeof(info)));
 }

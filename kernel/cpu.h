@@ -25,6 +25,8 @@ struct cpu {
     uint64_t timer_programmed; /* what the hardware is set to */
     /* counters, read by anybody, written by this CPU */
     uint64_t context_switches, interrupts, page_faults, shootdowns;
+    uint64_t shootdown_interrupts; /* sent: one for each CPU asked */
+    int64_t page_tables; /* taken for spaces less given back; a CPU's own may be below 0 */
     uint64_t fail_countdown;
 };
 

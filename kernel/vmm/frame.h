@@ -48,6 +48,7 @@ struct frame { /* 32 bytes */
     uint8_t order;   /* of the free or allocated block this frame starts */
     uint8_t state;   /* enum frame_state */
     uint8_t zone;
+    uint32_t own; /* the owner's own use */
 };
 
 void frame_init(const struct boot_info *boot);

@@ -10,9 +10,10 @@ void gather_start(struct gather *gather, struct space *space)
     gather->end = 0;
     list_init(&gather->frames);
     list_init(&gather->regions);
+    list_init(&gather->tables);
     gather->shared_count = 0;
     gather->steps = 0;
-    gather->dead = false;
+    gather->dead = gather->tables_met = false;
 }
 
 static void keep_frame(struct gather *gather, struct frame *frame)
@@ -34,6 +35,9 @@ void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned 
     struct walk walk = WALK(&gather->space->arch, start, end);
     pte_t *entry;
 
+    if (start / TABLE_SPAN == (end - 1) / TABLE_SPAN && !walk_begin(&walk))
+        return;
+    gather->tables_met = true;
     while ((entry = walk_next(&walk)) != NULL) {
         pte_t old = *entry;
         bool owned = pte_flags(old) & PAGE_OWNED;
@@ -64,4 +68,6 @@ void gather_finish(struct gather *gather)
     list_for_each (struct frame, frame, &gather->frames, link)
         frame_put(frame);
     region_free_list(&gather->regions);
+    if (!list_empty(&gather->tables))
+        arch_tables_free(&gather->tables);
 }

@@ -3,6 +3,7 @@
  *     struct gather gather;
  *     gather_start(&gather, space);
  *     gather_unmap(&gather, start, end, GATHER_ALL)        entries cleared, frames kept aside
+ *     gather_trim(&gather, start, end)                     no region is left there: tables may be empty (trim.c)
  *     gather_flush(&gather)                                one TLB flush over all that was touched
  *     (release the space's lock)
  *     gather_finish(&gather)                               frames are put
@@ -28,13 +29,16 @@ struct gather {
     uint64_t start, end; /* to be flushed; start >= end: nothing */
     struct list frames;
     struct list regions; /* unmapped; freed by gather_finish */
+    struct list tables;  /* unhooked; freed by gather_finish */
     unsigned shared_count, steps;
+    bool tables_met; /* there are page tables where entries were looked for */
     bool dead; /* no CPU uses the space any more: frames are put at once, nothing is flushed */
     struct frame *shared[GATHER_SHARED];
 };
 
 void gather_start(struct gather *gather, struct space *space);
 void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what);
+void gather_trim(struct gather *gather, uint64_t start, uint64_t end);
 void gather_flush(struct gather *gather);
 void gather_finish(struct gather *gather);
 
@@ -59,17 +63,30 @@ struct walk {
         (space_), (start_), (end_), NULL, NULL \
     }
 
+/* Only where the range lies in one table. False: the table is not there. */
+static inline bool walk_begin(struct walk *walk)
+{
+    pte_t *entry = arch_pte(walk->space, walk->address, false);
+
+    if (!entry)
+        return false;
+    walk->stop = entry + (walk->end - walk->address) / PAGE_SIZE;
+    walk->entry = entry - 1;
+    walk->address -= PAGE_SIZE;
+    return true;
+}
+
 static inline pte_t *walk_next(struct walk *walk)
 {
     if (walk->entry) {
-        for (pte_t *entry = walk->entry + 1; entry < walk->stop; entry++) {
-            if (*entry) {
-                walk->address += (uint64_t)(entry - walk->entry) * PAGE_SIZE;
-                walk->entry = entry;
-                return entry;
-            }
-        }
-        walk->address += (uint64_t)(walk->stop - walk->entry) * PAGE_SIZE;
+        pte_t *entry = pte_scan(walk->entry + 1, walk->stop);
+
+        walk->address += (uint64_t)(entry - walk->entry) * PAGE_SIZE;
+        walk->entry = entry;
+        if (entry < walk->stop)
+            return entry;
+        if (walk->address >= walk->end)
+            return NULL;
     }
     walk->entry = arch_pte_next(walk->space, &walk->address, walk->end);
     if (walk->entry)

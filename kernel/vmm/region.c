@@ -75,16 +75,6 @@ struct region *region_previous(const struct region *region)
     return rb_entry(rb_previous(&region->node), struct region, node);
 }
 
-void region_gap(struct space *space, uint64_t *start, uint64_t *end)
-{
-    struct region *above = region_above(space, *start);
-    struct region *below =
-        above ? region_previous(above) : rb_entry(rb_last(&space->regions), struct region, node);
-
-    *start = below ? below->end : 0;
-    *end = above ? above->start : SPACE_END + PAGE_SIZE;
-}
-
 bool region_covers(struct space *space, uint64_t start, uint64_t end)
 {
     struct region *region = region_above(space, start);

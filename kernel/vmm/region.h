@@ -20,8 +20,6 @@ struct region *region_above(struct space *space,
                             uint64_t address); /* the first that ends above address */
 struct region *region_next(const struct region *region);
 struct region *region_previous(const struct region *region);
-/* The free range around [start, end), which is free itself. */
-void region_gap(struct space *space, uint64_t *start, uint64_t *end);
 
 void region_insert(struct space *space, struct region *region); /* into the tree */
 void region_append(struct space *space,

@@ -2,8 +2,6 @@
  *
  * Every operation has the same shape: check, lock, make borders where the range starts and ends (the only thing
  * that may fail, and is undone by merging), change regions and entries, one flush, unlock, free what was taken out.
- * Page tables that became empty are not looked for each time but every TRIM_BATCH tables or so, and when the space
- * goes: a program that maps and unmaps the same page keeps its tables.
  */
 #include "kernel/vmm/gather.h"
 #include "kernel/vmm/heap.h"
@@ -11,9 +9,7 @@
 
 #include "kernel/panic.h"
 
-#define TRIM_BATCH 16u
-#define TRIM_SPAN  (UINT64_C(1) << 30) /* tables of tables go too when this much is empty */
-#define PROT_ALL   (PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_)
+#define PROT_ALL (PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_)
 
 static struct cache space_cache = CACHE_INIT("space", sizeof(struct space), 64);
 
@@ -31,7 +27,6 @@ int space_new(struct space **result)
     }
     space->references = 1;
     space->next_free = SPACE_AUTO_START;
-    space->trim_start = UINT64_MAX;
     lock_init(&space->lock, RANK_SPACE, "space");
     *result = space;
     return 0;
@@ -130,24 +125,6 @@ static int check_amount(uint64_t length, uint32_t protection)
     return protection & PROT_WRITE_ && length / PAGE_SIZE > frame_count_total() ? -E_NO_MEMORY : 0;
 }
 
-/* Nothing is left in [start, end): tables there may be empty now. */
-static void trim(struct space *space, uint64_t start, uint64_t end)
-{
-    uint64_t low = start, high = end;
-
-    region_gap(space, &low, &high);
-    if (ALIGN_UP(low, TABLE_SPAN) >= ALIGN_DOWN(high, TABLE_SPAN))
-        return;
-    space->trim_start = MIN(space->trim_start, MAX(low, ALIGN_DOWN(start, TRIM_SPAN)));
-    space->trim_end = MAX(space->trim_end, MIN(high, ALIGN_UP(end, TRIM_SPAN)));
-    space->trim_count += 1 + (end - start) / TABLE_SPAN;
-    if (space->trim_count < TRIM_BATCH)
-        return;
-    arch_tables_trim(&space->arch, space->trim_start, space->trim_end);
-    space->trim_start = UINT64_MAX;
-    space->trim_end = space->trim_count = 0;
-}
-
 static int make_borders(struct space *space, uint64_t start, uint64_t end, struct list *unused)
 {
     if (region_split(space, start) == 0 && region_split(space, end) == 0)
@@ -168,8 +145,8 @@ static int unmap_locked(struct space *space, uint64_t start, uint64_t end, struc
     if (result != 0)
         return result;
     take_regions(gather, start, end);
+    gather_trim(gather, start, end);
     gather_flush(gather);
-    trim(space, start, end);
     if (end == space->next_free && start >= SPACE_AUTO_START)
         space->next_free = start;
     return 0;
@@ -516,14 +493,17 @@ static int move_locked(struct gather *gather, uint64_t start, uint64_t end, uint
     result = prepare_tables(space, start, end, to);
     if (result != 0) {
         region_merge(space, start, end, &gather->regions);
-        trim(space, to, to_end);
+        gather->tables_met = true;
+        gather_trim(gather, to, to_end);
+        gather_flush(gather);
         return result;
     }
     move_entries(gather, start, end, to);
     move_regions(space, start, end, to);
+    gather->tables_met = true;
+    gather_trim(gather, start, end);
     gather_flush(gather);
     region_merge(space, to, to_end, &gather->regions);
-    trim(space, start, end);
     return 0;
 }
 

@@ -32,6 +32,12 @@ struct region {
     struct list mapping;   /* in memory->regions: its lock */
 };
 
+/* Where page tables may be empty (trim.c). */
+#define TRIM_RANGES 8u
+struct trim {
+    uint64_t start, end; /* whole tables */
+};
+
 struct space {
     uint32_t references;
     struct lock lock;
@@ -41,7 +47,9 @@ struct space {
     uint64_t next_free;    /* where the search for a free range starts */
     uint64_t owned_pages;  /* private pages, for process_info and quotas */
     uint64_t region_count;
-    uint64_t trim_start, trim_end, trim_count; /* where page tables may be empty, and how many */
+    struct trim trims[TRIM_RANGES];
+    unsigned trim_count;
+    uint64_t trim_tables; /* as many as fit into them */
 };
 
 #define SPACE_START UINT64_C(0x1000)

@@ -44,10 +44,12 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
 #define CPU_WORDS 4u /* of a mask of CPU_MAX bits */
 
 struct arch_space {
-    paddr_t root;       /* PML4 */
-    struct list tables; /* frames of the tables below it, by link */
-    uint64_t id;        /* never used twice: what PCIDs are handed out to */
-    uint64_t flushes;   /* rises with every flush: what is cached from before is stale (tlb.c) */
+    paddr_t root; /* PML4 */
+    struct list
+        tables; /* frames of the tables below it, by link; each behind the one it hangs on */
+    uint64_t table_count;
+    uint64_t id;      /* never used twice: what PCIDs are handed out to */
+    uint64_t flushes; /* rises with every flush: what is cached from before is stale (tlb.c) */
     uint64_t cpus[CPU_WORDS]; /* whose CR3 it is in */
 };
 
@@ -92,6 +94,13 @@ struct shootdown {
     uint32_t pending;         /* CPUs that have not done it */
 };
 
+/* Empty tables for the next spaces (paging.c). */
+#define TABLES_KEPT 32u
+struct table_pool {
+    unsigned count;
+    struct frame *frames[TABLES_KEPT];
+};
+
 struct arch_cpu {
     struct cpu *self;               /* must be first: cpu_self() */
     uint64_t kernel_stack;          /* top of the current thread's */
@@ -108,6 +117,7 @@ struct arch_cpu {
     struct shootdown shootdown;           /* asked of others */
     uint64_t incoming[CPU_WORDS];         /* CPUs that ask something of this one */
     struct pcid_table pcids;
+    struct table_pool tables, roots;
     void *stacks[STACKS_KEPT]; /* for the next threads: vmap.c */
     unsigned stack_count;
     uint64_t gdt[GDT_SLOTS] ALIGNED(16);
@@ -160,6 +170,16 @@ static inline bool pte_present(pte_t pte)
 static inline pte_t pte_hide(pte_t pte)
 {
     return pte & ~PTE_PRESENT;
+}
+
+/* The first entry in use of [entry, end); end: none. */
+static inline pte_t *pte_scan(pte_t *entry, const pte_t *end)
+{
+    while (entry + 4 <= end && !(entry[0] | entry[1] | entry[2] | entry[3]))
+        entry += 4;
+    while (entry < end && !*entry)
+        entry++;
+    return entry;
 }
 
 static inline bool pte_dirty(pte_t pte)

@@ -50,6 +50,7 @@ void syscall_enter(void); /* where SYSCALL goes: not to be called */
 /* --- paging.c --- */
 extern paddr_t kernel_root;    /* PML4 of the kernel's half; 0 before arch_memory_init */
 extern uint64_t kernel_tables; /* made since; they stay for ever */
+uint64_t tables_cached(void);  /* frames that are kept for the tables of spaces to come */
 /* A leaf of the kernel's half in the vmap area; with create, tables are made (NULL: no memory). */
 pte_t *kernel_pte(uint64_t address, bool create);
 

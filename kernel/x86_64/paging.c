@@ -9,13 +9,14 @@
  * Everything of the kernel is global and, but for its text, not executable; nothing is writable and executable, the
  * direct map included: text and read-only data are read-only there, too.
  *
- * Tables of the kernel's half are made when first needed and never freed. Those of a space are freed by
- * arch_tables_trim, when nothing in them is left.
+ * Tables of the kernel's half are made when first needed and never freed. Those of a space are unhooked
+ * when nothing in them is left (arch_tables_unhook), and freed when no CPU's walker can be in them any more.
  */
 #include "abi/errors.h"
 #include "kernel/boot.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "kernel/vmm/fail.h"
 #include "kernel/vmm/frame.h"
 #include "kernel/x86_64/machine.h"
 #include "lib/base/string.h"
@@ -186,31 +187,156 @@ pte_t *kernel_pte(uint64_t address, bool create)
     return entry;
 }
 
-/* --- Spaces --- */
+/* --- Tables of spaces --- */
+
+/* The frame of a table says in `own` what it maps: the address of its first entry in units of LARGE_PAGE, and the level
+ * of its entries. */
+#define OWN_LEVEL_BITS 2u
+
+static uint32_t own_make(uint64_t base, unsigned level)
+{
+    return (uint32_t)(base / LARGE_PAGE) << OWN_LEVEL_BITS | level;
+}
+
+static uint64_t own_base(const struct frame *table)
+{
+    return (uint64_t)(table->own >> OWN_LEVEL_BITS) * LARGE_PAGE;
+}
+
+static unsigned own_level(const struct frame *table)
+{
+    return table->own & ((1u << OWN_LEVEL_BITS) - 1);
+}
+
+/* What is given up is all zeros (a PML4: in the user's half), so each CPU keeps some for the next space. */
+static struct frame *pool_take(struct cpu *cpu, struct table_pool *pool)
+{
+    struct frame *frame;
+
+    if (fail_now())
+        return NULL;
+    if (likely(pool->count > 0))
+        frame = pool->frames[--pool->count];
+    else if (frame_alloc(FRAME_ZERO | FRAME_KERNEL | FRAME_ASKED, &frame))
+        return NULL;
+    cpu->page_tables++;
+    return frame;
+}
+
+static void pool_give(struct cpu *cpu, struct table_pool *pool, struct frame *frame)
+{
+    cpu->page_tables--;
+    if (likely(pool->count < ARRAY_SIZE(pool->frames)))
+        pool->frames[pool->count++] = frame;
+    else
+        frame_put(frame);
+}
+
+uint64_t tables_cached(void)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < CPU_MAX; i++)
+        if (cpus[i])
+            count += __atomic_load_n(&cpus[i]->arch.tables.count, __ATOMIC_RELAXED) +
+                     __atomic_load_n(&cpus[i]->arch.roots.count, __ATOMIC_RELAXED);
+    return count;
+}
+
+/* The entry of that level on the way to address; NULL: the way ends above it. */
+static pte_t *entry_at(const struct arch_space *space, uint64_t address, unsigned level)
+{
+    pte_t *entry = (pte_t *)direct_map(space->root) + entry_index(address, LEVEL_PML4);
+
+    for (unsigned at = LEVEL_PML4; at > level; at--) {
+        if (!pte_present(*entry))
+            return NULL;
+        entry = table_of(*entry) + entry_index(address, at - 1);
+    }
+    return entry;
+}
+
+/* A table with entries of that level, for the entry above it that address belongs to. */
+static struct frame *hook_table(struct arch_space *space, pte_t *entry, uint64_t address,
+                                unsigned level)
+{
+    struct cpu *cpu = cpu_self();
+    struct frame *frame = pool_take(cpu, &cpu->arch.tables);
+
+    if (!frame)
+        return NULL;
+    frame->own = own_make(ALIGN_DOWN(address, level_size(level + 1)), level);
+    list_append(&space->tables, &frame->link); /* behind the table it hangs on */
+    space->table_count++;
+    /* The zeros must be there before a CPU's page walk can find the table: x86 keeps stores in order, the
+     * compiler is told to. */
+    __atomic_store_n(entry, frame_paddr(frame).value | PTE_PRESENT | PTE_WRITE | PTE_USER,
+                     __ATOMIC_RELEASE);
+    return frame;
+}
+
+static bool table_empty(pte_t entry)
+{
+    pte_t *table = table_of(entry);
+
+    return pte_scan(table, table + ENTRIES) == table + ENTRIES;
+}
+
+/* The table that the entry points to is empty. */
+static void unhook_table(struct arch_space *space, pte_t *entry, struct list *unhooked)
+{
+    struct frame *frame = frame_of(pte_paddr(*entry));
+
+    ASSERT(!DEBUG || table_empty(*entry));
+    *entry = 0;
+    space->table_count--;
+    list_remove(&frame->link);
+    list_append(unhooked, &frame->link);
+}
+
+void arch_tables_free(struct list *unhooked)
+{
+    struct cpu *cpu = cpu_self();
+
+    while (!list_empty(unhooked)) {
+        struct frame *frame = container_of(unhooked->next, struct frame, link);
+
+        list_remove(&frame->link);
+        pool_give(cpu, &cpu->arch.tables, frame);
+    }
+}
 
 int arch_space_init(struct arch_space *space)
 {
-    struct frame *frame;
-    int error = frame_alloc(FRAME_ZERO | FRAME_KERNEL, &frame);
+    struct cpu *cpu = cpu_self();
+    struct frame *frame = pool_take(cpu, &cpu->arch.roots);
 
-    if (error)
-        return error;
+    if (!frame)
+        return -E_NO_MEMORY;
+
+    pte_t *root = frame_data(frame);
+
+    if (!root[ENTRIES - 1]) /* not one that was a root before: the kernel's image is always there */
+        memcpy(root + KERNEL_HALF, (pte_t *)direct_map(kernel_root) + KERNEL_HALF,
+               KERNEL_HALF * sizeof(pte_t));
     *space = (struct arch_space){
         .root = frame_paddr(frame),
         .id = __atomic_add_fetch(&last_space_id, 1, __ATOMIC_RELAXED),
     };
     list_init(&space->tables);
-    memcpy((pte_t *)direct_map(space->root) + KERNEL_HALF,
-           (pte_t *)direct_map(kernel_root) + KERNEL_HALF, KERNEL_HALF * sizeof(pte_t));
     return 0;
 }
 
 void arch_space_destroy(struct arch_space *space)
 {
+    struct cpu *cpu = cpu_self();
+    struct list unhooked = LIST_INIT(unhooked);
+
     tlb_forget(space);
-    list_for_each (struct frame, table, &space->tables, link)
-        frame_put(table);
-    frame_put(frame_of(space->root));
+    arch_tables_unhook(space, 0, USER_LIMIT + PAGE_SIZE, 0, USER_LIMIT + PAGE_SIZE, &unhooked);
+    ASSERT(list_empty(&space->tables));
+    arch_tables_free(&unhooked);
+    pool_give(cpu, &cpu->arch.roots, frame_of(space->root));
     space->root = PADDR(0);
 }
 
@@ -219,17 +345,9 @@ pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
     pte_t *entry = (pte_t *)direct_map(space->root) + entry_index(address, LEVEL_PML4);
 
     for (unsigned level = LEVEL_PML4; level > 0; level--) {
-        if (!pte_present(*entry)) {
-            struct frame *frame;
-
-            if (!create || frame_alloc(FRAME_ZERO | FRAME_KERNEL, &frame))
-                return NULL;
-            /* The zeros must be there before a CPU's page walk can find the table: x86 keeps stores in order, the
-             * compiler is told to. */
-            __atomic_store_n(entry, frame_paddr(frame).value | PTE_PRESENT | PTE_WRITE | PTE_USER,
-                             __ATOMIC_RELEASE);
-            list_append(&space->tables, &frame->link);
-        }
+        if (unlikely(!pte_present(*entry)) &&
+            (!create || !hook_table(space, entry, address, level - 1)))
+            return NULL;
         entry = table_of(*entry) + entry_index(address, level - 1);
     }
     return entry;
@@ -253,61 +371,58 @@ pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
         }
         /* Go along this table to its next entry in use, or to its end. */
         uint64_t size = level_size(level), from = ALIGN_DOWN(at, size);
-        uint64_t count = MIN(ENTRIES - entry_index(at, level), (end - from + size - 1) / size), i;
+        uint64_t count = MIN(ENTRIES - entry_index(at, level), (end - from + size - 1) / size);
 
-        for (i = 1; i < count && !entry[i]; i++)
-            ;
-        at = from + i * size;
+        at = from + (uint64_t)(pte_scan(entry + 1, entry + count) - entry) * size;
     }
     return NULL;
 }
 
-static bool table_empty(const pte_t *table)
+/* Those of one level by their addresses. One above the lowest level may still lead to empty ones elsewhere. */
+static void unhook_by_address(struct arch_space *space, uint64_t from, uint64_t to, unsigned level,
+                              struct list *unhooked)
 {
-    for (unsigned i = 0; i < ENTRIES; i += 4)
-        if (table[i] | table[i + 1] | table[i + 2] | table[i + 3])
-            return false;
-    return true;
-}
+    uint64_t span = level_size(level + 1);
 
-/* Unhooks the empty tables below `table` (of the given level) that lie wholly in [start, end), and chains their
- * frames. base: the address of the table's first entry. */
-static void unhook_tables(pte_t *table, unsigned level, uint64_t base, uint64_t start, uint64_t end,
-                          struct list *unhooked)
-{
-    uint64_t size = level_size(level);
-    uint64_t first = start > base ? ALIGN_DOWN(start, size) : base;
+    for (uint64_t at = from; at < to; at += span) {
+        pte_t *entry = entry_at(space, at, level + 1);
 
-    for (uint64_t at = first; at < end && at < base + size * ENTRIES; at += size) {
-        pte_t *entry = &table[entry_index(at, level)];
-
-        if (!pte_present(*entry))
-            continue;
-        if (level > 1)
-            unhook_tables(table_of(*entry), level - 1, at, start, end, unhooked);
-        if (at >= start && at + size <= end && table_empty(table_of(*entry))) {
-            struct frame *frame = frame_of(pte_paddr(*entry));
-
-            list_remove(&frame->link); /* from the space's */
-            list_append(unhooked, &frame->link);
-            *entry = 0;
-        }
+        if (entry && pte_present(*entry) && (level == 0 || table_empty(*entry)))
+            unhook_table(space, entry, unhooked);
     }
 }
 
-void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end)
+/* All of [low, high), from the last one made: the ones that hang on others come first. */
+static void unhook_by_list(struct arch_space *space, uint64_t low, uint64_t high,
+                           struct list *unhooked)
 {
-    struct list unhooked = LIST_INIT(unhooked);
+    struct list *link = space->tables.previous;
 
-    /* To the end of the lower half: the last table covers a page more than programs may use. */
-    unhook_tables(direct_map(space->root), LEVEL_PML4, 0, start, MIN(end, USER_LIMIT + PAGE_SIZE),
-                  &unhooked);
-    if (list_empty(&unhooked))
+    while (link != &space->tables) {
+        struct frame *table = container_of(link, struct frame, link);
+        uint64_t base = own_base(table);
+        unsigned above = own_level(table) + 1;
+
+        link = link->previous;
+        if (base >= low && base + level_size(above) <= high)
+            unhook_table(space, entry_at(space, base, above), unhooked);
+    }
+}
+
+void arch_tables_unhook(struct arch_space *space, uint64_t start, uint64_t end, uint64_t low,
+                        uint64_t high, struct list *unhooked)
+{
+    if ((end - start) / LARGE_PAGE > space->table_count) {
+        unhook_by_list(space, low, high, unhooked);
         return;
-    /* CPUs cache the upper entries, too; flushing any one page drops all of these (SDM volume 3, 4.10.4.1). */
-    arch_tlb_flush(space, start, start + PAGE_SIZE);
-    list_for_each (struct frame, frame, &unhooked, link) {
-        list_remove(&frame->link);
-        frame_put(frame);
+    }
+    for (unsigned level = 0; level < LEVEL_PML4; level++) {
+        uint64_t span = level_size(level + 1);
+        uint64_t from = MAX(ALIGN_DOWN(start, span), ALIGN_UP(low, span));
+        uint64_t to = MIN(ALIGN_UP(end, span), ALIGN_DOWN(high, span));
+
+        if (from >= to)
+            break;
+        unhook_by_address(space, from, to, level, unhooked);
     }
 }

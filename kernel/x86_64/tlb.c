@@ -168,6 +168,7 @@ static void ask(struct cpu *cpu, const uint64_t mask[CPU_WORDS], struct shootdow
     if (!count)
         return;
     cpu->shootdowns++;
+    cpu->shootdown_interrupts += count;
     request.pending = count;
     cpu->arch.shootdown = request;
     for (uint32_t word = 0; word < CPU_WORDS; word++) {

@@ -260,5 +260,6 @@ uint64_t arch_frames_cached(void)
     for (uint32_t i = 0; i < CPU_MAX; i++)
         if (cpus[i])
             stacks += __atomic_load_n(&cpus[i]->arch.stack_count, __ATOMIC_RELAXED);
-    return stacks * STACK_PAGES + __atomic_load_n(&kernel_tables, __ATOMIC_RELAXED);
+    return stacks * STACK_PAGES + tables_cached() +
+           __atomic_load_n(&kernel_tables, __ATOMIC_RELAXED);
 }

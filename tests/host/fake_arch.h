@@ -104,6 +104,13 @@ static inline pte_t pte_hide(pte_t pte)
     return pte & ~(pte_t)FAKE_PRESENT;
 }
 
+static inline pte_t *pte_scan(pte_t *entry, const pte_t *end)
+{
+    while (entry < end && !*entry)
+        entry++;
+    return entry;
+}
+
 static inline bool pte_dirty(pte_t pte)
 {
     (void)pte;

@@ -132,33 +132,50 @@ pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
                           : NULL;
 }
 
-/* True: the table is empty. */
-static bool trim(uint64_t *table, unsigned level, uint64_t base, uint64_t start, uint64_t end)
+static bool table_empty(const uint64_t *table)
 {
-    bool empty = true;
-
-    for (unsigned i = 0; i < ENTRIES; i++) {
-        uint64_t at = base + i * span(level);
-
-        if (!table[i])
-            continue;
-        if (level > 0 && at < end && at + span(level) > start &&
-            trim(direct_map(PADDR(table[i])), level - 1, at, start, end) && at >= start &&
-            at + span(level) <= end) {
-            frame_put(frame_of(PADDR(table[i])));
-            table[i] = 0;
-        }
-        empty = empty && !table[i];
-    }
-    return empty;
+    for (unsigned i = 0; i < ENTRIES; i++)
+        if (table[i])
+            return false;
+    return true;
 }
 
-void arch_tables_trim(struct arch_space *space, uint64_t start, uint64_t end)
+static void unhook(uint64_t *table, unsigned level, uint64_t base, const uint64_t touch[2],
+                   const uint64_t inside[2], struct list *unhooked)
 {
-    /* The fake walker caches no tables, so there is nothing to flush; but it may be on its way through them. */
+    for (unsigned i = 0; level > 0 && i < ENTRIES; i++) {
+        uint64_t at = base + i * span(level), end = at + span(level);
+
+        if (!table[i] || at >= touch[1] || end <= touch[0])
+            continue;
+        unhook(direct_map(PADDR(table[i])), level - 1, at, touch, inside, unhooked);
+        if (at < inside[0] || end > inside[1])
+            continue;
+        if (!table_empty(direct_map(PADDR(table[i]))) && level > 1)
+            continue;
+        if (!table_empty(direct_map(PADDR(table[i]))))
+            panic("arch_tables_unhook: a page is mapped above 0x%lx", at);
+        list_append(unhooked, &frame_of(PADDR(table[i]))->link);
+        table[i] = 0;
+    }
+}
+
+void arch_tables_unhook(struct arch_space *space, uint64_t start, uint64_t end, uint64_t low,
+                        uint64_t high, struct list *unhooked)
+{
+    /* The fake walker caches no tables, but it may be on its way through them. */
     pthread_mutex_lock(&tlb_lock);
-    trim(direct_map(PADDR(space->root)), LEVELS - 1, 0, start, end);
+    unhook(direct_map(PADDR(space->root)), LEVELS - 1, 0, (uint64_t[]){start, end},
+           (uint64_t[]){low, high}, unhooked);
     pthread_mutex_unlock(&tlb_lock);
+}
+
+void arch_tables_free(struct list *unhooked)
+{
+    list_for_each (struct frame, frame, unhooked, link) {
+        list_remove(&frame->link);
+        frame_put(frame);
+    }
 }
 
 static unsigned count_tables(uint64_t *table, unsigned level)

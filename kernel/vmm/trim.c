@@ -1,0 +1,59 @@
+/* Page tables that became empty.
+ *
+ * Entries lie within regions, so a table that lies wholly between two regions is empty: nothing has to be counted or
+ * looked through. But a program that maps and unmaps the same page should keep its tables, so a range that was unmapped
+ * is only noted, and looked at when TRIM_RANGES are noted or TRIM_TABLES tables may be empty (or, with the space, all
+ * at once). By then something else may be mapped there: what counts is the regions as they are.
+ *
+ * Under the space's lock. The tables are freed by gather_finish, after the flush.
+ */
+#include "kernel/vmm/gather.h"
+#include "kernel/vmm/region.h"
+
+#define TRIM_TABLES 16u
+
+/* The tables that touch [start, end), in the gaps between regions. */
+static void unhook(struct gather *gather, uint64_t start, uint64_t end)
+{
+    struct space *space = gather->space;
+    struct region *above = region_above(space, start);
+    struct region *below =
+        above ? region_previous(above) : rb_entry(rb_last(&space->regions), struct region, node);
+    uint64_t low = below ? below->end : 0;
+
+    for (;;) {
+        uint64_t high = above ? above->start : SPACE_END + PAGE_SIZE;
+
+        if (ALIGN_UP(low, TABLE_SPAN) < ALIGN_DOWN(high, TABLE_SPAN))
+            arch_tables_unhook(&space->arch, MAX(start, low), MIN(end, high), low, high,
+                               &gather->tables);
+        if (!above || above->start >= end)
+            return;
+        low = above->end;
+        above = region_next(above);
+    }
+}
+
+void gather_trim(struct gather *gather, uint64_t start, uint64_t end)
+{
+    struct space *space = gather->space;
+    struct trim *trims = space->trims;
+
+    if (!gather->tables_met)
+        return;
+    start = ALIGN_DOWN(start, TABLE_SPAN);
+    end = ALIGN_UP(end, TABLE_SPAN);
+    for (unsigned i = 0; i < space->trim_count; i++)
+        if (start >= trims[i].start && end <= trims[i].end)
+            return;
+    trims[space->trim_count++] = (struct trim){start, end};
+    space->trim_tables += (end - start) / TABLE_SPAN;
+    if (space->trim_count < TRIM_RANGES && space->trim_tables <= TRIM_TABLES)
+        return;
+    for (unsigned i = 0; i < space->trim_count; i++)
+        unhook(gather, trims[i].start, trims[i].end);
+    space->trim_count = 0;
+    space->trim_tables = 0;
+    if (!list_empty(&gather->tables)) /* walkers forget all tables with any page (arch.h) */
+        gather_touch(gather, ALIGN_DOWN(start, (uint64_t)PAGE_SIZE));
+}
