@@ -100,6 +100,21 @@ struct abi_supply {
     uint32_t flags;  /* SUPPLY_* */
 };
 
+/* Dirty pages were written to through a mapping or by MEMORY_OP_WRITE and _ZERO. */
+#define MEMORY_OP_DIRTY \
+    9u /* buffer: struct abi_page_run, the first dirty pages of the range that lie together; their count */
+#define MEMORY_OP_COLLECT \
+    10u /* the same, and they are being written from now on: clean, unless written to again */
+#define MEMORY_OP_WRITTEN 11u /* collected pages of the range are on the medium */
+#define MEMORY_OP_REDIRTY 12u /* they are not: dirty again */
+#define MEMORY_OP_EVICT   13u /* pages neither dirty nor being written go; returns how many */
+#define MEMORY_OP_SYNC \
+    14u /* RIGHT_WRITE: the service writes back what is dirty in the range (OP_PAGE_OUT) */
+
+struct abi_page_run {
+    uint64_t offset, length; /* bytes */
+};
+
 #define SUPPLY_MOVE 0x1u /* source loses the pages; without it they are shared, copied on write */
 
 #define MAP_SHARED_    0x01u /* writes go to the memory object; without it they stay private */
