@@ -20,6 +20,10 @@ typedef int32_t handle_t;
 
 #define SYSCALL_BASE  0x70500000u
 #define SYSCALL_LIMIT 0x80u /* numbers SYSCALL_BASE .. + LIMIT - 1 are native */
+/* ... and, behind them, the short form of the relay (below): */
+#define SYSCALL_FILE_CALL_SHORT     0x80u
+#define SYSCALL_PROTO_RETURN_ACCEPT 0x81u
+#define SYSCALL_SHORT_COUNT         2u
 
 #undef PAGE_SIZE /* <limits.h> of some C libraries has one, not a constant */
 #define PAGE_SIZE 4096u
@@ -279,6 +283,8 @@ struct abi_block {
 #define COMMAND_APPEND 0x04u /* set by the kernel from HANDLE_FLAG_APPEND */
 #define COMMAND_RESTARTABLE \
     0x08u /* the caller does not want to be interrupted by kicks, only killed */
+#define COMMAND_IN  0x10u /* file_call_short: the window is lent for reading */
+#define COMMAND_OUT 0x20u /* file_call_short: ... for writing */
 
 struct abi_command {
     /* request */
@@ -368,6 +374,30 @@ struct abi_return {
     uint32_t handle_count;
     uint32_t reserved;
 };
+
+/* The short form of the relay: a command without path, handles or deadline, all of it in registers. Both calls
+ * keep the registers that are not named, but rcx and r11. lib/sys/syscall.h has them as functions.
+ *
+ *     file_call_short                                  proto_return_accept
+ *          in                  out                          in                      out, when rax > 0
+ *     rdi  file                                             port                    token
+ *     rsi  op, flags << 32                                  token (0: none)         cookie
+ *     rdx  args[0]             values[0]                    status                  op, flags << 32
+ *     r10  args[1]             values[1]                    values[0]               args[0]
+ *     r8   args[2] or window   values[2]                    values[1]               args[1]
+ *     r9   args[3] or length   handle, or 0                 data                    caller
+ *     rbx                                                   values[2]               file
+ *     rbp                                                   data_length             trace
+ *     r12                                                   buffer                  in_length
+ *     r13                                                   size                    out_length
+ *     r14                                                   deadline                args[2]
+ *     r15                                                   message                 args[3]
+ *     rax                      0 or -E_*                                            MESSAGE_COMMAND, priority << 8
+ *
+ * With COMMAND_IN or COMMAND_OUT r8 and r9 are the window, else args[2] and args[3]. A completion with more than one
+ * handle loses the others. proto_return_accept answers rax = 0 when what it accepted does not fit: *message is
+ * written then; and -E_* when it accepted nothing. A status or data that is refused (E_INVALID, E_FAULT) leaves the
+ * command with the service; one whose caller has left is no error. */
 
 #define BIND_ONCE 0x1u /* port_bind: forget the binding after its first notification */
 

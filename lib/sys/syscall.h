@@ -131,7 +131,9 @@ static inline int64_t syscall_raw3(uint32_t number, uint64_t a, uint64_t b, uint
     SYS_CALL(SYS_VARIANT(object, 4), number, name, t1, n1, t2, n2, t3, n3, t4, n4)
 #define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning) \
     SYS_CALL(SYS_VARIANT(object, 5), number, name, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5)
+#define REGISTERS(number, name, object, rights, meaning) /* below */
 #include "abi/syscalls.def"
+#undef REGISTERS
 #undef SYSCALL0
 #undef SYSCALL1
 #undef SYSCALL2
@@ -139,6 +141,38 @@ static inline int64_t syscall_raw3(uint32_t number, uint64_t a, uint64_t b, uint
 #undef SYSCALL4
 #undef SYSCALL5
 #undef UPTR
+
+/* What a short call brings back besides its status. */
+struct short_completion {
+    uint64_t values[3];
+    handle_t handle; /* 0: none came */
+};
+
+/* One command with everything in registers: flags are COMMAND_*, with COMMAND_IN or COMMAND_OUT third and fourth are the
+ * window's address and length, else args[2] and args[3]. */
+static inline MUST_CHECK int64_t sys_file_call_short(handle_t file, uint32_t op, uint32_t flags,
+                                                     uint64_t first, uint64_t second,
+                                                     uint64_t third, uint64_t fourth,
+                                                     struct short_completion *completion)
+{
+    int64_t status;
+    register uint64_t r10 __asm__("r10") = second;
+    register uint64_t r8 __asm__("r8") = third;
+    register uint64_t r9 __asm__("r9") = fourth;
+    __asm__ volatile("syscall"
+                     : "=a"(status), "+d"(first), "+r"(r10), "+r"(r8), "+r"(r9)
+                     : "0"((uint64_t)(SYSCALL_BASE + SYSCALL_FILE_CALL_SHORT)),
+                       "D"((uint64_t)file), "S"(op | (uint64_t)flags << 32)
+                     : "rcx", "r11", "memory");
+    *completion = (struct short_completion){{first, r10, r8}, (handle_t)r9};
+    return status;
+}
+
+/* Completes the command of result->token (0, or result NULL: none) and waits for the next message. 0 or -E_*, as
+ * proto_accept; a command whose caller has left meanwhile is no error. (relay.c) */
+MUST_CHECK int64_t sys_proto_return_accept(handle_t port, struct abi_return *result,
+                                           struct abi_message *message, void *buffer, uint64_t size,
+                                           int64_t deadline);
 
 /* For calls that cannot fail in a way the caller could act on. */
 static inline void sys_ignore(int64_t result)

@@ -26,6 +26,10 @@ struct arch_thread {
     int unused;
 };
 
+struct register_frame {
+    uint64_t r15, r14, r13, r12, rbx, rbp, rax, rdi, rsi, rdx, r10, r8, r9;
+};
+
 struct arch_space {
     uint64_t root; /* physical; 4 levels of 512 entries */
     uint64_t id;
@@ -56,6 +60,8 @@ static inline void arch_pause(void)
 {
     fake_yield();
 }
+
+uint64_t arch_cycles(void);
 
 static inline void *direct_map(paddr_t address)
 {
