@@ -81,34 +81,47 @@ static void call(uint32_t op, uint64_t in, uint64_t out)
         bench_refuse_because("file_call");
 }
 
-static void round_trip(void)
+static void round_trip_long(void)
 {
     call(OP_SYNC, 0, 0);
 }
 
+static void call_short(uint32_t op, uint32_t flags, uint64_t length)
+{
+    struct short_completion completion;
+
+    if (sys_file_call_short(file, op, flags, 0, 0, (uintptr_t)buffer, length, &completion))
+        bench_refuse_because("file_call_short");
+}
+
+static void round_trip(void)
+{
+    call_short(OP_SYNC, 0, 0);
+}
+
 static void write_960(void)
 {
-    call(OP_WRITE, 960, 0);
+    call_short(OP_WRITE, COMMAND_IN, 960);
 }
 
 static void write_64k(void)
 {
-    call(OP_WRITE, 64 << 10, 0);
+    call_short(OP_WRITE, COMMAND_IN, 64 << 10);
 }
 
 static void read_64(void)
 {
-    call(OP_READ, 0, 64);
+    call_short(OP_READ, COMMAND_OUT, 64);
 }
 
 static void read_4k(void)
 {
-    call(OP_READ, 0, 4 << 10);
+    call_short(OP_READ, COMMAND_OUT, 4 << 10);
 }
 
 static void read_64k(void)
 {
-    call(OP_READ, 0, 64 << 10);
+    call_short(OP_READ, COMMAND_OUT, 64 << 10);
 }
 
 static void open_close(void)
@@ -200,6 +213,7 @@ static void notify_finish(void)
 
 static const struct figure figures[] = {
     COMMAND_FIGURE("command-round-trip", round_trip),
+    COMMAND_FIGURE("command-long", round_trip_long),
     COMMAND_FIGURE("command-960", write_960),
     COMMAND_FIGURE("command-read-64", read_64),
     COMMAND_FIGURE("command-read-4k", read_4k),

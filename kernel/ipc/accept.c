@@ -372,10 +372,8 @@ int64_t port_accept_resume(struct port *port, const struct accept *where, int wo
 int64_t sys_proto_accept(struct object *object, uaddr_t message, uaddr_t buffer, uint64_t size,
                          int64_t deadline)
 {
-    struct accept where = {.message = message,
-                           .buffer = buffer,
-                           .size = size,
-                           .deadline = wait_deadline(deadline)};
+    struct accept where = {
+        .message = message, .buffer = buffer, .size = size, .deadline = wait_deadline(deadline)};
 
     return port_accept(port_of(object), &where);
 }
@@ -422,7 +420,8 @@ int64_t return_begin(struct port *port, const struct abi_return *result, struct 
         if (result->data_length)
             error = return_data(*command, result, status);
         if (!error && result->handle_count)
-            error = transfer_take(process->handles, result->handles, result->handle_count, transfers);
+            error =
+                transfer_take(process->handles, result->handles, result->handle_count, transfers);
         lock_acquire(&port->lock);
         if (!copy_end(*command, generation) || error) {
             lock_release(&port->lock);

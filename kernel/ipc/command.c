@@ -321,8 +321,7 @@ int64_t command_call(struct request *request, struct port *port, struct file *fi
 
     completion->receive_count = 0;
     command->completion = completion;
-    return settle(command, request, port, file, completion,
-                  try_once(command, request, port, file));
+    return settle(command, request, port, file, completion, try_once(command, request, port, file));
 }
 
 int64_t command_resume(struct command *command, int woken)

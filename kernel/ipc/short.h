@@ -61,9 +61,9 @@ static inline void short_message(struct register_frame *frame, const struct comm
 /* --- accept.c, for both forms --- */
 
 struct accept {
-    uaddr_t message, buffer; /* struct abi_message; where the in bytes go */
-    uint64_t size;           /* of buffer */
-    uint64_t deadline;       /* arch_clock(); UINT64_MAX: never; 0: do not wait */
+    uaddr_t message, buffer;      /* struct abi_message; where the in bytes go */
+    uint64_t size;                /* of buffer */
+    uint64_t deadline;            /* arch_clock(); UINT64_MAX: never; 0: do not wait */
     struct register_frame *frame; /* of a register call; NULL: memory only */
 };
 

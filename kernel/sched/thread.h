@@ -58,9 +58,9 @@ struct thread {
     struct lock lock; /* RANK_THREAD */
     bool parked;      /* waits in return_check to be resumed */
     enum thread_state state;
-    uint32_t on_cpu;   /* still on its stack: whoever wants to run it elsewhere waits for 0 */
-    int wait_result;   /* what sched_block returns */
-    uint32_t waiting;  /* WAIT_* while it may be woken */
+    uint32_t on_cpu;  /* still on its stack: whoever wants to run it elsewhere waits for 0 */
+    int wait_result;  /* what sched_block returns */
+    uint32_t waiting; /* WAIT_* while it may be woken */
     /* Set while it waits in a short call with nothing on its kernel stack but this: whoever ends the wait may also
      * answer the call there and switch to its return to user mode (ipc/short.c). The thread's own to set and clear. */
     struct register_frame *parked_call;

@@ -127,8 +127,12 @@ int space_copy_to(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t l
 
 int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length)
 {
-    struct window window = {
-        .other = other, .other_at = to.value, .write = true, .user = from_here, .move = move_to, .nofault = true};
+    struct window window = {.other = other,
+                            .other_at = to.value,
+                            .write = true,
+                            .user = from_here,
+                            .move = move_to,
+                            .nofault = true};
     uint64_t done;
 
     return run(&window, length, &done);

@@ -5,8 +5,8 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter" /* the assembly uses them */
 /* Loads the registers from the structures and, when a short command came, fills the message from them. */
 static __attribute__((naked, noinline)) int64_t
-return_accept(handle_t port, struct abi_return *result, struct abi_message *message,
-              void *buffer, uint64_t size, int64_t deadline)
+return_accept(handle_t port, struct abi_return *result, struct abi_message *message, void *buffer,
+              uint64_t size, int64_t deadline)
 {
     __asm__("push %%rbx\n\t"
             "push %%rbp\n\t"

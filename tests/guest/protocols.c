@@ -49,7 +49,8 @@ TEST(open_and_close)
     handle_t file = open_uri(&session.protocol, "test://x", OPEN_READ);
 
     CHECK_EQUAL(info_of(file).type, OBJECT_FILE);
-    CHECK_EQUAL(info_of(file).rights, RIGHT_READ | RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    CHECK_EQUAL(info_of(file).rights,
+                RIGHT_READ | RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER);
     CHECK_EQUAL(info_of(file).flags, HANDLE_FLAG_SEEKABLE);
     CHECK_EQUAL(stat_file(file).inode, session.server->id);
     CHECK_EQUAL(stat_file(file).size, 1);
@@ -107,7 +108,8 @@ static void open_it(void *argument)
 TEST(open_as_the_service_sees_it)
 {
     struct protocol protocol = protocol_new();
-    struct opener opener = {&protocol, "test://some/path", OPEN_READ | OPEN_WRITE | OPEN_CREATE, 0, "", 0};
+    struct opener opener = {
+        &protocol, "test://some/path", OPEN_READ | OPEN_WRITE | OPEN_CREATE, 0, "", 0};
     struct helper *client = helper_thread(open_it, &opener);
     char bytes[64];
     struct abi_message message = accept_with(protocol.port, bytes, sizeof(bytes));
@@ -158,7 +160,8 @@ TEST(open_that_fails)
     helper_join(client);
     CHECK_EQUAL(opener.result, -E_NOT_FOUND);
     /* No file came of it, so none is closed. */
-    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, after(20 * MILLISECOND)), TIMED_OUT);
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, after(20 * MILLISECOND)),
+                TIMED_OUT);
     protocol_end(&protocol);
 }
 
@@ -339,7 +342,8 @@ TEST(appending)
     command.in = (uintptr_t) "abc";
     command.in_length = 3;
     MUST(sys_file_call(file, &command));
-    CHECK_EQUAL(MUST(sys_file_seek(file, 0, SEEK_CUR_)), FILE_SIZE + 3); /* where the service says it ends now */
+    CHECK_EQUAL(MUST(sys_file_seek(file, 0, SEEK_CUR_)),
+                FILE_SIZE + 3); /* where the service says it ends now */
     MUST(sys_handle_flags(file, HANDLE_FLAG_APPEND, 0));
     MUST(sys_file_seek(file, 7, SEEK_SET_));
     MUST(sys_file_call(file, &command));
@@ -463,7 +467,8 @@ TEST(handles_to_the_service)
     CHECK_EQUAL(info_of(message.handles[0]).rights, RIGHT_WAIT | RIGHT_TRANSFER);
     CHECK_EQUAL(info_of(message.handles[1]).type, OBJECT_MEMORY);
     CHECK_ERROR(sys_handle_close(weak), BAD_HANDLE);
-    MUST(return_status(protocol.port, message.token, -E_IO, 0)); /* whatever becomes of it: they are the service's */
+    MUST(return_status(protocol.port, message.token, -E_IO,
+                       0)); /* whatever becomes of it: they are the service's */
     helper_join(client);
     CHECK_EQUAL(caller.result, -E_IO);
     handle_drop(message.handles[0]);
@@ -564,13 +569,18 @@ TEST(accept_errors)
 
     CHECK_ERROR(sys_proto_accept(weak, &message, NULL, 0, DEADLINE_NOW), ACCESS);
     CHECK_ERROR(sys_proto_return(weak, &result), ACCESS);
-    CHECK_ERROR(sys_proto_accept(protocol.port, NULL, NULL, 0, DEADLINE_NOW), AGAIN); /* there is nothing to write */
-    CHECK_ERROR(sys_proto_accept(protocol.port, (void *)UINT64_C(0xffff800000000000), NULL, 0, DEADLINE_NOW), FAULT);
-    CHECK_ERROR(sys_proto_accept(protocol.port, &message, (void *)UINT64_C(0xffff800000000000), 10, DEADLINE_NOW),
+    CHECK_ERROR(sys_proto_accept(protocol.port, NULL, NULL, 0, DEADLINE_NOW),
+                AGAIN); /* there is nothing to write */
+    CHECK_ERROR(sys_proto_accept(protocol.port, (void *)UINT64_C(0xffff800000000000), NULL, 0,
+                                 DEADLINE_NOW),
+                FAULT);
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, (void *)UINT64_C(0xffff800000000000), 10,
+                                 DEADLINE_NOW),
                 FAULT);
     CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN);
     CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, -1), AGAIN);
-    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, after(10 * MILLISECOND)), TIMED_OUT);
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, after(10 * MILLISECOND)),
+                TIMED_OUT);
     CHECK_ERROR(sys_proto_return(protocol.port, NULL), FAULT);
     CHECK_ERROR(sys_proto_return(protocol.port, &result), CANCELLED);
     result.handle_count = COMMAND_HANDLES + 1;
@@ -623,7 +633,8 @@ TEST(a_bad_return_loses_no_command)
     CHECK_ERROR(sys_proto_return(protocol.port, &result), FAULT);
     result = (struct abi_return){.token = message.token, .handles = {12345678}, .handle_count = 1};
     CHECK_ERROR(sys_proto_return(protocol.port, &result), BAD_HANDLE);
-    result = (struct abi_return){.token = message.token, .data = (uintptr_t) "good", .data_length = 4};
+    result =
+        (struct abi_return){.token = message.token, .data = (uintptr_t) "good", .data_length = 4};
     MUST(sys_proto_return(protocol.port, &result));
     helper_join(client);
     MUST(caller.result);
@@ -643,7 +654,8 @@ TEST(windows_bound_the_data)
     caller.command.out_length = 4;
     struct helper *client = helper_thread(call_it, &caller);
     struct abi_message message = accept_op(protocol.port, OP_READ);
-    struct abi_return result = {.token = message.token, .data = (uintptr_t) "0123456789", .data_length = 10};
+    struct abi_return result = {
+        .token = message.token, .data = (uintptr_t) "0123456789", .data_length = 10};
 
     CHECK_EQUAL(message.out_length, 4);
     MUST(sys_proto_return(protocol.port, &result));
@@ -691,19 +703,24 @@ TEST(return_and_accept)
         struct abi_return result = {.token = message.token, .values = {message.args[0]}};
 
         if (i < 2)
-            MUST(sys_proto_return_accept(protocol.port, &result, &message, NULL, 0, after(PATIENCE)));
+            MUST(sys_proto_return_accept(protocol.port, &result, &message, NULL, 0,
+                                         after(PATIENCE)));
         else
-            CHECK_ERROR(sys_proto_return_accept(protocol.port, &result, &message, NULL, 0, DEADLINE_NOW), AGAIN);
+            CHECK_ERROR(
+                sys_proto_return_accept(protocol.port, &result, &message, NULL, 0, DEADLINE_NOW),
+                AGAIN);
     }
     for (int i = 0; i < 3; i++) {
         helper_join(clients[i]);
         CHECK_EQUAL(callers[i].command.values[0], i + 10);
     }
-    /* A token that names nothing is no reason not to accept; a bad structure is. */
+    /* A token that names nothing, or no structure, is no reason not to accept. */
     struct abi_return result = {.token = 1};
 
-    CHECK_ERROR(sys_proto_return_accept(protocol.port, &result, &message, NULL, 0, DEADLINE_NOW), AGAIN);
-    CHECK_ERROR(sys_proto_return_accept(protocol.port, NULL, &message, NULL, 0, DEADLINE_NOW), FAULT);
+    CHECK_ERROR(sys_proto_return_accept(protocol.port, &result, &message, NULL, 0, DEADLINE_NOW),
+                AGAIN);
+    CHECK_ERROR(sys_proto_return_accept(protocol.port, NULL, &message, NULL, 0, DEADLINE_NOW),
+                AGAIN);
     protocol_end(&protocol);
 }
 
