@@ -225,6 +225,7 @@ static int fork_process(struct process *parent, bool share, struct process **chi
 {
     struct handle_table *handles = NULL;
     struct space *space = process_space_get(parent), *copy = NULL;
+    struct namespace *names;
     int error;
 
     if (!space)
@@ -239,14 +240,17 @@ static int fork_process(struct process *parent, bool share, struct process **chi
     space_put(space);
     if (error)
         return error;
-    error = handle_table_clone(parent->handles, &handles);
+    names = process_names_get(parent);
+    error = names ? handle_table_clone(parent->handles, &handles) : -E_NO_PROCESS;
     if (!error) {
-        error = process_new(copy, handles, parent->names, child);
+        error = process_new(copy, handles, names, child);
         if (error) {
             handle_table_clear(handles);
             handle_table_free(handles);
         }
     }
+    if (names)
+        object_put(&names->object);
     space_put(copy);
     if (error)
         return error;
@@ -289,9 +293,9 @@ int64_t sys_process_fork(struct object *object, uaddr_t argument)
     thread_post_work(thread, WORK_SUSPEND);
     copy_fpu(thread, parent);
     fork.id = child->object.id;
+    object_handle_get(&child->object); /* it can be reached while its handles are made */
     thread_start(thread, &start);
 
-    object_get(&child->object);
     int64_t thread_handle = handle_return(&thread->object, THREAD_RIGHTS);
     int64_t handle = handle_return(&child->object, PROCESS_RIGHTS);
 
@@ -301,16 +305,12 @@ int64_t sys_process_fork(struct object *object, uaddr_t argument)
     } else {
         error = (int)(handle < 0 ? handle : thread_handle);
     }
-    if (error)
-        process_end(child, 0); /* nobody would ever resume it */
-    object_put(&child->object);
-    if (!error)
-        return handle;
-    if (thread_handle > 0)
+    if (error && thread_handle > 0)
         (void)!handle_remove(process_current()->handles, (handle_t)thread_handle);
-    if (handle > 0)
+    if (error && handle > 0)
         (void)!handle_remove(process_current()->handles, (handle_t)handle);
-    return error;
+    object_handle_put(&child->object); /* ends it if it got none */
+    return error ? error : handle;
 }
 
 /* --- Processes ------------------------------------------------------------------------------------------------ */

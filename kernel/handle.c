@@ -123,49 +123,25 @@ int64_t handle_return(struct object *object, uint32_t rights)
     return error ? error : handle;
 }
 
-/* Table locked. */
-static int entry_lookup(struct handle_table *table, handle_t handle, enum object_type type,
-                        uint32_t rights, struct handle_entry **found)
-{
-    struct handle_entry *entry = entry_find(table, handle);
-
-    if (unlikely(!entry))
-        return -E_BAD_HANDLE;
-    if (unlikely(type != OBJECT_ANY && entry->object->type != type))
-        return -E_WRONG_TYPE;
-    if (unlikely((entry->rights & rights) != rights))
-        return -E_ACCESS;
-    *found = entry;
-    return 0;
-}
-
 int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
                   uint32_t rights, struct object **object, uint32_t *had)
 {
-    struct handle_entry *entry;
+    int error = 0;
 
     lock_acquire(&table->lock);
-    int error = entry_lookup(table, handle, type, rights, &entry);
-    if (likely(!error)) {
+    struct handle_entry *entry = entry_find(table, handle);
+
+    if (unlikely(!entry)) {
+        error = -E_BAD_HANDLE;
+    } else if (unlikely(type != OBJECT_ANY && entry->object->type != type)) {
+        error = -E_WRONG_TYPE;
+    } else if (unlikely((entry->rights & rights) != rights)) {
+        error = -E_ACCESS;
+    } else {
         *object = entry->object;
         object_get(*object);
         if (had)
             *had = entry->rights;
-    }
-    lock_release(&table->lock);
-    return error;
-}
-
-int handle_lookup_open(struct handle_table *table, handle_t handle, enum object_type type,
-                       uint32_t rights, struct object **object)
-{
-    struct handle_entry *entry;
-
-    lock_acquire(&table->lock);
-    int error = entry_lookup(table, handle, type, rights, &entry);
-    if (likely(!error)) {
-        *object = entry->object;
-        object_handle_get(*object);
     }
     lock_release(&table->lock);
     return error;

@@ -19,7 +19,7 @@ struct object_type_entry {
 static const struct object_type_entry object_types[] = {
     [OBJECT_MEMORY] = {"memory", NULL, memory_destroy},
     [OBJECT_PROCESS] = {"process", process_closed, process_destroy},
-    [OBJECT_THREAD] = {"thread", NULL, thread_destroy},
+    [OBJECT_THREAD] = {"thread", thread_closed, thread_destroy},
     [OBJECT_PORT] = {"port", port_closed, port_destroy},
     [OBJECT_FILE] = {"file", file_closed, file_destroy},
     [OBJECT_NAMESPACE] = {"namespace", NULL, namespace_destroy},

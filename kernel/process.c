@@ -62,6 +62,17 @@ failed:
     return error;
 }
 
+struct namespace *process_names_get(struct process *process)
+{
+    lock_acquire(&process->lock);
+    struct namespace *names = process->names;
+
+    if (names)
+        object_get(&names->object);
+    lock_release(&process->lock);
+    return names;
+}
+
 struct space *process_space_get(struct process *process)
 {
     lock_acquire(&process->lock);
@@ -81,8 +92,12 @@ static struct space *give_up(struct process *process)
     handle_table_clear(process->handles);
     lock_acquire(&process->lock);
     struct space *space = process->space;
+    struct namespace *names = process->names;
     process->space = NULL;
+    process->names = NULL;
     lock_release(&process->lock);
+    /* Whoever waits for this process may be reached by these names: together they would stay for ever. */
+    object_put(&names->object);
     if (space)
         space_leave(space);
     return space;
@@ -139,13 +154,30 @@ void process_thread_reaped(struct process *process, bool last)
         announce(process);
 }
 
+/* Whether a thread of it runs, or somebody can make one run. Process locked. */
+static bool reachable(const struct process *process)
+{
+    if (__atomic_load_n(&process->object.handles, __ATOMIC_SEQ_CST))
+        return true;
+    list_for_each (struct thread, thread, &process->threads, sibling)
+        if (!(__atomic_load_n(&thread->work, __ATOMIC_SEQ_CST) & WORK_SUSPEND) ||
+            __atomic_load_n(&thread->object.handles, __ATOMIC_SEQ_CST))
+            return true;
+    return false;
+}
+
+void process_end_unreachable(struct process *process)
+{
+    lock_acquire(&process->lock);
+    bool end = !reachable(process);
+    lock_release(&process->lock);
+    if (end)
+        process_end(process, 0);
+}
+
 void process_closed(struct object *object)
 {
-    struct process *process = container_of(object, struct process, object);
-
-    /* Never started and nobody can any more. */
-    if (process->thread_count == 0)
-        process_end(process, 0);
+    process_end_unreachable(container_of(object, struct process, object));
 }
 
 void process_destroy(struct object *object)

@@ -5,7 +5,8 @@
  *
  * ALIVE --process_end--> ENDING --last thread gone--> EXITED (SIGNAL_EXITED). A process without threads is ended at
  * once. The object lives on, for its status, while handles name
- * it. A process that never got a thread ends when its last handle goes.
+ * it. A process that nobody can bring to run any more (no handle to it or to a thread of it anywhere, and each of its
+ * threads, if it has any, suspended) is ended: whoever forked it may have died before it was resumed.
  * Lock: process->lock (RANK_PROCESS): threads, state, name, personality.
  */
 #pragma once
@@ -24,7 +25,7 @@ struct process {
     struct lock lock;
     struct space *space; /* NULL once exited */
     struct handle_table *handles;
-    struct namespace *names;
+    struct namespace *names; /* NULL once exited */
     struct list threads; /* struct thread.sibling */
     struct list
         servers; /* struct server.process_link (ipc/port.h): the ports it accepts on; process->lock */
@@ -47,6 +48,9 @@ int process_new(struct space *space, struct handle_table *handles, struct namesp
 void process_set_name(struct process *process, const char *name, size_t length);
 /* NULL once it exited. The caller puts it. */
 struct space *process_space_get(struct process *process);
+struct namespace *process_names_get(struct process *process); /* likewise */
 void process_end(struct process *process, uint32_t status);
+/* The last handle to it or to a thread is gone, or a thread is about to be parked. */
+void process_end_unreachable(struct process *process);
 void process_thread_gone(struct thread *thread); /* called by thread_exit, on the dying thread */
 void process_thread_reaped(struct process *process, bool last);

@@ -7,6 +7,7 @@
 void memory_destroy(struct object *object);
 void process_closed(struct object *object);
 void process_destroy(struct object *object);
+void thread_closed(struct object *object);
 void thread_destroy(struct object *object);
 void port_closed(struct object *object);
 void port_destroy(struct object *object);

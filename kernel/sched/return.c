@@ -39,6 +39,7 @@ void return_check(void)
         if (has_work(self, WORK_KILL))
             thread_exit(0);
         if (has_work(self, WORK_SUSPEND)) {
+            process_end_unreachable(self->process);
             wait_parked();
         } else if (__atomic_load_n(&cpu_self()->need_resched, __ATOMIC_ACQUIRE)) {
             sched_preempt();

@@ -34,7 +34,6 @@ static struct thread *thread_make(void)
     lock_init(&thread->lock, RANK_THREAD, "thread");
     list_init(&thread->sibling);
     list_init(&thread->queue_link);
-    list_init(&thread->worker.link);
     thread->weight = WEIGHT_USUAL;
     return thread;
 }
@@ -132,6 +131,14 @@ void thread_reap(struct thread *thread)
 void thread_kill(struct thread *thread)
 {
     thread_post_work(thread, WORK_KILL);
+}
+
+void thread_closed(struct object *object)
+{
+    struct thread *thread = container_of(object, struct thread, object);
+
+    if (thread->process)
+        process_end_unreachable(thread->process);
 }
 
 void thread_destroy(struct object *object)

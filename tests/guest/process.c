@@ -493,3 +493,56 @@ TEST(family_of_processes)
 {
     family((void *)3);
 }
+
+/* Suspended, and nobody left who could resume it: it ends. (That all of it is gone is the frame's check.) */
+static void leave_forks_behind(void *argument)
+{
+    struct abi_fork fork = {.entry = 0x1000};
+
+    (void)argument;
+    for (int i = 0; i < 3; i++)
+        MUST(sys_process_fork(HANDLE_SELF, &fork)); /* the second has a handle to the first, and so on */
+}
+
+TEST(forgotten_forks)
+{
+    struct abi_fork fork = {.entry = 0x1000};
+    handle_t process = (handle_t)MUST(sys_process_fork(HANDLE_SELF, &fork));
+
+    MUST(sys_handle_close(process));
+    CHECK_EQUAL(signals_now(fork.thread, SIGNAL_EXITED), 0); /* by this it can be resumed */
+    MUST(sys_handle_close(fork.thread));
+    helper_join(helper_process(leave_forks_behind, NULL));
+}
+
+static void suspend_itself(void *argument)
+{
+    (void)argument;
+    MUST(sys_process_control(HANDLE_SELF, PROCESS_SUSPEND, 0));
+    helper_exit(1);
+}
+
+TEST(forgotten_by_itself)
+{
+    struct helper *helper = helper_process_suspended(suspend_itself, NULL);
+
+    helper_resume(helper);
+    MUST(sys_handle_close(helper->thread));
+    MUST(sys_handle_close(helper->process));
+    helper->thread = helper->process = HANDLE_NONE;
+    helper_free(helper);
+}
+
+/* A process in whose namespace is the port that waits for its end: none of them holds the others for ever. */
+TEST(names_that_wait_for_their_process)
+{
+    handle_t names = (handle_t)MUST(sys_namespace_create(HANDLE_SELF, NAMESPACE_EMPTY));
+    handle_t port = (handle_t)MUST(sys_proto_create(names, "waits", 5));
+    struct abi_process_create create = {.space_of = HANDLE_NONE};
+    handle_t process = (handle_t)MUST(sys_process_create(names, &create));
+
+    MUST(sys_port_bind(port, process, SIGNAL_EXITED, 1, 0));
+    handle_drop(port);
+    handle_drop(names);
+    handle_drop(process);
+}

@@ -168,6 +168,7 @@ int space_copy_to(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t l
         abort();                     \
     }
 NO_SUCH_OBJECT(memory_destroy)
+NO_SUCH_OBJECT(thread_closed)
 NO_SUCH_OBJECT(thread_destroy)
 NO_SUCH_OBJECT(stream_closed)
 NO_SUCH_OBJECT(stream_destroy)
