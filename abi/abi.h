@@ -57,6 +57,7 @@ enum object_type {
 #define SIGNAL_HANGUP   0x004u
 #define SIGNAL_ERROR    0x008u
 #define SIGNAL_PRIORITY 0x010u
+#define SIGNAL_ENDED    0x020u /* a stream: nothing more is sent to it */
 #define SIGNAL_EXITED   0x100u /* a process or thread ended */
 
 struct abi_handle_info {
@@ -468,17 +469,28 @@ struct abi_statfs {
 #define STREAM_PACKETS 0x1u /* boundaries kept */
 #define STREAM_ONE_WAY 0x2u /* handles[0] only reads, handles[1] only writes: a pipe */
 
-struct abi_stream_io {
-    uint64_t data;
-    uint64_t length;
-    int64_t deadline; /* 0: never */
-    uint32_t flags;   /* STREAM_* */
-    uint32_t handle_count;
-    handle_t handles[COMMAND_HANDLES];
+/* What travels beside the bytes. Whoever passes none sends none, and closes what comes. */
+struct abi_stream_message {
+    uint64_t handles;      /* handle_t *: those to send, which move; or room for those that come */
+    uint32_t handle_count; /* in: how many, or how many there is room for; out: how many came */
+    uint32_t lost;         /* out: how many more came and were closed for want of room */
+    uint64_t
+        sender; /* out: process id of who sent the bytes; 0: pipes do not tell, and at the end */
+    uint64_t length; /* out: of the whole packet, or of all bytes that could be had in one go */
 };
 
-#define STREAM_NONBLOCK 0x10u
-#define STREAM_PEEK     0x20u
+#define STREAM_HANDLES 253u /* at most in one message */
+
+#define STREAM_PEEK 0x20u /* stream_receive: it all stays there, and no handles come */
+
+/* stream_control */
+#define STREAM_SHUTDOWN 1u /* value: RIGHT_READ, RIGHT_WRITE: no more in this direction */
+#define STREAM_PENDING  2u /* bytes that are there, or the first packet's */
+#define STREAM_PEER \
+    3u /* process id of the other end's: who connected it, listened, or made the pair */
+#define STREAM_KIND 4u /* STREAM_PACKETS, STREAM_ONE_WAY */
+
+#define STREAM_BACKLOG_MAX 1024u /* stream_listen: more is cut */
 
 #define STREAM_ATOMIC 4096u /* a send of at most this many bytes is not mixed with others */
 

@@ -125,8 +125,7 @@ static bool entry_watch(struct wait_entry *entry)
     struct object *object = entry->watcher.object;
 
     lock_acquire(&object->lock);
-    bool ready = object->signals & entry->watcher.signals;
-    list_append(&object->watchers, &entry->watcher.link);
+    bool ready = object_watch_locked(&entry->watcher) != 0;
     lock_release(&object->lock);
     return ready;
 }

@@ -123,6 +123,46 @@ int64_t handle_return(struct object *object, uint32_t rights)
     return error ? error : handle;
 }
 
+int64_t handle_return_two(struct object *first, uint32_t first_rights, struct object *second,
+                          uint32_t second_rights, uaddr_t to)
+{
+    struct handle_table *table = process_current()->handles;
+    handle_t handles[2];
+    int64_t result = handle_return(first, first_rights);
+
+    if (result < 0) {
+        object_put(second);
+        return result;
+    }
+    handles[0] = (handle_t)result;
+    result = handle_return(second, second_rights);
+    if (result > 0) {
+        handles[1] = (handle_t)result;
+        result = user_copy_out(to, handles, sizeof(handles));
+        if (result)
+            (void)!handle_remove(table, handles[1]);
+    }
+    if (result)
+        (void)!handle_remove(table, handles[0]);
+    return result;
+}
+
+/* Table locked. */
+static int entry_lookup(struct handle_table *table, handle_t handle, enum object_type type,
+                        uint32_t rights, struct handle_entry **found)
+{
+    struct handle_entry *entry = entry_find(table, handle);
+
+    if (unlikely(!entry))
+        return -E_BAD_HANDLE;
+    if (unlikely(type != OBJECT_ANY && entry->object->type != type))
+        return -E_WRONG_TYPE;
+    if (unlikely((entry->rights & rights) != rights))
+        return -E_ACCESS;
+    *found = entry;
+    return 0;
+}
+
 int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
                   uint32_t rights, struct object **object, uint32_t *had)
 {
@@ -204,6 +244,13 @@ int handle_take(struct handle_table *table, handle_t handle, struct transfer *tr
 int transfer_take(struct handle_table *table, const handle_t *handles, uint32_t count,
                   struct transfer *transfers)
 {
+    return transfer_take_if(table, handles, count, transfers, NULL, NULL);
+}
+
+int transfer_take_if(struct handle_table *table, const handle_t *handles, uint32_t count,
+                     struct transfer *transfers, int (*admit)(uint32_t count, void *context),
+                     void *context)
+{
     int error = 0;
 
     lock_acquire(&table->lock);
@@ -217,10 +264,17 @@ int transfer_take(struct handle_table *table, const handle_t *handles, uint32_t 
         for (uint32_t j = 0; j < i && !error; j++)
             if (handles[j] == handles[i])
                 error = -E_INVALID;
+        if (!error)
+            transfers[i] = (struct transfer){entry->object, entry->rights};
     }
-    for (uint32_t i = 0; i < count && !error; i++)
-        transfers[i] = entry_clear(table, entry_find(table, handles[i]),
-                                   ((uint32_t)handles[i] & HANDLE_INDEX_MASK) - 1);
+    if (!error && admit)
+        error = admit(count, context);
+    for (uint32_t i = 0; i < count; i++)
+        if (error)
+            transfers[i].object = NULL;
+        else
+            transfers[i] = entry_clear(table, entry_find(table, handles[i]),
+                                       ((uint32_t)handles[i] & HANDLE_INDEX_MASK) - 1);
     lock_release(&table->lock);
     return error;
 }

@@ -49,6 +49,9 @@ int handle_install(struct handle_table *table, struct object *object, uint32_t r
                    handle_t *handle) MUST_CHECK;
 /* A new object with its single reference becomes a handle of the current process; on error the reference is put. */
 int64_t handle_return(struct object *object, uint32_t rights) MUST_CHECK;
+/* The same with two, whose numbers go to the handle_t[2] at `to`; 0, or both are put. */
+int64_t handle_return_two(struct object *first, uint32_t first_rights, struct object *second,
+                          uint32_t second_rights, uaddr_t to) MUST_CHECK;
 /* type: OBJECT_ANY for any. had may be NULL. */
 int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
                   uint32_t rights, struct object **object, uint32_t *had) MUST_CHECK;
@@ -61,6 +64,10 @@ int handle_take(struct handle_table *table, handle_t handle, struct transfer *tr
 /* Many at once, all or none. handles in and out are kernel memory. */
 int transfer_take(struct handle_table *table, const handle_t *handles, uint32_t count,
                   struct transfer *transfers) MUST_CHECK;
+/* ... if `admit`, which is shown the transfers with the table locked, has no objection. */
+int transfer_take_if(struct handle_table *table, const handle_t *handles, uint32_t count,
+                     struct transfer *transfers, int (*admit)(uint32_t count, void *context),
+                     void *context) MUST_CHECK;
 int transfer_install(struct handle_table *table, struct transfer *transfers, uint32_t count,
                      handle_t *handles) MUST_CHECK;
 void transfer_drop(struct transfer *transfers, uint32_t count);

@@ -16,7 +16,8 @@ enum lock_rank {
     RANK_NAMESPACE, /* a namespace's entries */
     RANK_SPACE,     /* an address space: regions and page tables */
     RANK_MEMORY,    /* a memory object: its pages and the list of regions that map it */
-    RANK_STREAM,    /* both ends of a stream */
+    RANK_STREAM,    /* both ends of a stream; a listener */
+    RANK_CARGO,     /* which handles lie in which streams */
     RANK_FILE,      /* an open file's position and signals */
     RANK_PORT,      /* a port: queues, workers, accepted commands */
     LOCK_INTERRUPT_SAFE,

@@ -27,6 +27,7 @@ static const struct object_type_entry object_types[] = {
     [OBJECT_TIMER] = {"timer", timer_object_closed, timer_object_destroy},
     [OBJECT_RESOURCE] = {"resource", NULL, resource_destroy},
     [OBJECT_IRQ] = {"irq", irq_closed, irq_destroy},
+    [OBJECT_LISTENER] = {"listener", listener_closed, listener_destroy},
 };
 
 static uint64_t alive[ARRAY_SIZE(object_types)];
@@ -101,14 +102,35 @@ void object_release_open(struct object *object)
         object_types[object->type].closed(object);
 }
 
+static void fire_locked(struct object *object, uint32_t signals)
+{
+    list_for_each (struct watcher, watcher, &object->watchers, link)
+        if (signals & watcher->signals)
+            watcher->fire(watcher, signals & watcher->signals);
+}
+
 void object_signal(struct object *object, uint32_t set, uint32_t clear)
 {
     lock_acquire(&object->lock);
     object->signals = (object->signals & ~clear) | set;
-    list_for_each (struct watcher, watcher, &object->watchers, link)
-        if (object->signals & watcher->signals)
-            watcher->fire(watcher, object->signals & watcher->signals);
+    fire_locked(object, object->signals);
     lock_release(&object->lock);
+}
+
+void object_fire(struct object *object, uint32_t fresh)
+{
+    lock_acquire(&object->lock);
+    fire_locked(object, fresh);
+    lock_release(&object->lock);
+}
+
+uint32_t object_watch_locked(struct watcher *watcher)
+{
+    struct object *object = watcher->object;
+
+    list_append(&object->watchers, &watcher->link);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with the store in object_show */
+    return __atomic_load_n(&object->signals, __ATOMIC_RELAXED) & watcher->signals;
 }
 
 uint64_t object_count(enum object_type type)

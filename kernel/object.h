@@ -3,6 +3,7 @@
  *     object_init(&port->object, OBJECT_PORT);       one reference, the caller's
  *     object_get / object_put                        the last put calls the type's destroy
  *     object_signal(&object, set, clear)             change state bits; wakes waiters, fires bindings
+ *     object_show(&object, signals)                  the same for what its type changes under a lock of its own
  *
  * Each object type has an entry in object_types[] (object.c): name, destroy, and `closed`, called when the last
  * *handle* (not reference) goes away: files then send their closing, ports their service's end.
@@ -36,7 +37,28 @@ struct watcher {
 void object_init(struct object *object, enum object_type type);
 void object_put(struct object *object);
 void object_signal(struct object *object, uint32_t set, uint32_t clear);
+void object_fire(struct object *object, uint32_t fresh); /* tells whoever wants one of these */
 uint64_t object_count(enum object_type type);
+
+/* All its signals, for a type that changes them under one lock of its own: no lock here unless somebody watches.
+ *
+ *     here                               object_watch
+ *     signals = new; fence               queue the watcher; fence
+ *     any watchers?                      signals?
+ */
+static inline void object_show(struct object *object, uint32_t signals)
+{
+    uint32_t fresh = signals & ~object->signals;
+
+    if (object->signals == signals)
+        return;
+    __atomic_store_n(&object->signals, signals, __ATOMIC_SEQ_CST);
+    if (unlikely(!list_empty(&object->watchers)) && fresh)
+        object_fire(object, fresh);
+}
+
+/* Queues the watcher, `object` set. What it shows now of what is wanted: it has not been told of that. */
+uint32_t object_watch_locked(struct watcher *watcher) MUST_CHECK;
 
 static inline void object_get(struct object *object)
 {

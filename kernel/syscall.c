@@ -23,6 +23,7 @@
 #define PASS_TIMER     object,
 #define PASS_RESOURCE  object,
 #define PASS_IRQ       object,
+#define PASS_LISTENER  object,
 
 #define ALONE_NONE
 #define ALONE_ANY      ARGUMENT(handle_t, 0)

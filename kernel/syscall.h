@@ -22,6 +22,7 @@
 #define FIRST_TIMER     struct object *object,
 #define FIRST_RESOURCE  struct object *object,
 #define FIRST_IRQ       struct object *object,
+#define FIRST_LISTENER  struct object *object,
 
 #define ONLY_NONE     void
 #define ONLY_ANY      handle_t handle

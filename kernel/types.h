@@ -16,6 +16,8 @@ void file_destroy(struct object *object);
 void namespace_destroy(struct object *object);
 void stream_closed(struct object *object);
 void stream_destroy(struct object *object);
+void listener_closed(struct object *object);
+void listener_destroy(struct object *object);
 void timer_object_closed(struct object *object);
 void timer_object_destroy(struct object *object);
 void resource_destroy(struct object *object);

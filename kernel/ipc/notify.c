@@ -163,9 +163,9 @@ int64_t sys_port_bind(struct object *object, handle_t source_handle, uint32_t si
     lock_acquire(&port->notify_lock);
     list_append(&port->bindings, &binding->port_link);
     lock_release(&port->notify_lock);
-    list_append(&source->watchers, &binding->watcher.link);
-    if (source->signals & signals)
-        binding_fire(&binding->watcher, source->signals & signals);
+    uint32_t now = object_watch_locked(&binding->watcher);
+    if (now)
+        binding_fire(&binding->watcher, now);
     lock_release(&source->lock);
     return 0;
 }

@@ -82,7 +82,7 @@ struct thread {
     struct space *leaving;   /* its dead process's space, put once it is off it */
     uint32_t paging_forbidden; /* it must not wait for pagers now (vmm/pager.h) */
     uint32_t fault_cause;      /* E_*: why the last fault was not resolved */
-    struct list *passings;     /* handles in streams that are gone, to be dropped (ipc/stream.c) */
+    struct list *cargos; /* handles in streams that are gone, to be dropped (ipc/stream_cargo.c) */
 };
 
 int thread_new(struct process *process, struct thread **thread) MUST_CHECK;

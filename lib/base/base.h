@@ -11,6 +11,7 @@
 #define PACKED       __attribute__((packed))
 #define ALIGNED(n)   __attribute__((aligned(n)))
 #define COLD         __attribute__((cold, noinline))
+#define NOINLINE     __attribute__((noinline))
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -18,13 +18,11 @@
 static int64_t stream_io(struct file *file, bool receive, uint64_t data, uint64_t length,
                          bool nonblock)
 {
-    struct abi_stream_io io = {
-        .data = data,
-        .length = length,
-        .flags = nonblock ? STREAM_NONBLOCK : 0,
-    };
+    int64_t deadline = nonblock ? DEADLINE_NOW : DEADLINE_NEVER;
 
-    return receive ? sys_stream_receive(file->handle, &io) : sys_stream_send(file->handle, &io);
+    if (receive)
+        return sys_stream_receive(file->handle, (void *)data, length, 0, deadline, NULL);
+    return sys_stream_send(file->handle, (const void *)data, length, 0, deadline, NULL);
 }
 
 static int64_t file_io(struct file *file, uint32_t op, uint64_t data, uint64_t length,

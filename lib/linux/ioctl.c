@@ -54,19 +54,11 @@ static int64_t terminal_control(struct file *file, const struct control *control
     return result;
 }
 
-/* FIONREAD of a pipe, up to what fits here. */
+/* FIONREAD of a pipe or socket. */
 static int64_t stream_pending(struct file *file, uint64_t argument)
 {
-    char bytes[4096];
-    struct abi_stream_io io = {
-        .data = (uint64_t)bytes,
-        .length = sizeof(bytes),
-        .flags = STREAM_PEEK | STREAM_NONBLOCK,
-    };
-    int64_t result = sys_stream_receive(file->handle, &io);
+    int64_t result = sys_stream_control(file->handle, STREAM_PENDING, 0);
 
-    if (result == -E_AGAIN)
-        result = 0;
     if (result < 0)
         return answer(result);
     return user_put_u32(argument, (uint32_t)result) ? -LINUX_EFAULT : 0;

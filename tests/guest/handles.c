@@ -21,7 +21,8 @@ TEST(close_forgets_the_number)
 
 TEST(numbers_that_name_nothing)
 {
-    static const handle_t numbers[] = {0, HANDLE_NONE, -2, INT32_MIN, INT32_MAX, 0xffff, 0x10000, 0x7fff0001};
+    static const handle_t numbers[] = {0,         HANDLE_NONE, -2,      INT32_MIN,
+                                       INT32_MAX, 0xffff,      0x10000, 0x7fff0001};
 
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
         CHECK_ERROR(sys_handle_close(numbers[i]), BAD_HANDLE);
@@ -61,7 +62,8 @@ TEST(information_needs_memory)
     handle_t handle = timer_new();
 
     CHECK_ERROR(sys_handle_info(handle, NULL), FAULT);
-    CHECK_ERROR(sys_handle_info(handle, (struct abi_handle_info *)UINT64_C(0xffffffff80000000)), FAULT);
+    CHECK_ERROR(sys_handle_info(handle, (struct abi_handle_info *)UINT64_C(0xffffffff80000000)),
+                FAULT);
     handle_drop(handle);
 }
 
@@ -109,11 +111,10 @@ TEST(duplicates_never_have_more_rights)
 TEST(types_are_checked)
 {
     handle_t ends[2], timer = timer_new();
-    struct abi_stream_io io = {0};
 
     MUST(sys_stream_pair(0, ends));
     CHECK_ERROR(sys_timer_set(ends[0], 1, 0), WRONG_TYPE);
-    CHECK_ERROR(sys_stream_send(timer, &io), WRONG_TYPE);
+    CHECK_ERROR(sys_stream_send(timer, "x", 1, 0, DEADLINE_NOW, NULL), WRONG_TYPE);
     CHECK_ERROR(sys_memory_resize(timer, 0), WRONG_TYPE);
     CHECK_ERROR(sys_port_notify(timer, 1), WRONG_TYPE);
     CHECK_ERROR(sys_process_kill(timer, 0), WRONG_TYPE);
@@ -229,7 +230,8 @@ static void use_handle(void *argument)
 TEST(close_while_in_use)
 {
     struct race race = {.handle = timer_new()};
-    struct helper *helpers_[2] = {helper_thread(use_handle, &race), helper_thread(use_handle, &race)};
+    struct helper *helpers_[2] = {helper_thread(use_handle, &race),
+                                  helper_thread(use_handle, &race)};
     int64_t until = after(SECOND / 4);
 
     while (now() < until) {

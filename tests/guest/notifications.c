@@ -73,10 +73,12 @@ static void notify_often(void *argument)
 TEST(no_notification_is_lost)
 {
     handle_t port = port_new();
-    struct helper *helpers_[2] = {helper_thread(notify_often, &port), helper_process(notify_often, &port)};
+    struct helper *helpers_[2] = {helper_thread(notify_often, &port),
+                                  helper_process(notify_often, &port)};
     uint64_t seen = 0;
 
-    while (!helper_ended(helpers_[0]) || !helper_ended(helpers_[1]) || info_of(port).signals & SIGNAL_READABLE) {
+    while (!helper_ended(helpers_[0]) || !helper_ended(helpers_[1]) ||
+           info_of(port).signals & SIGNAL_READABLE) {
         struct abi_message message;
 
         if (sys_proto_accept(port, &message, NULL, 0, after(5 * MILLISECOND)) == 0)
@@ -97,25 +99,22 @@ TEST(no_notification_is_lost)
 TEST(bound_sources)
 {
     handle_t port = port_new(), ends[2];
-    struct abi_stream_io io = {.data = (uintptr_t) "x", .length = 1};
     char byte;
 
     MUST(sys_stream_pair(0, ends));
     MUST(sys_port_bind(port, ends[0], SIGNAL_READABLE, 77, 0));
     CHECK_EQUAL(system_info().bindings, 1);
     expect_nothing(port);
-    MUST(sys_stream_send(ends[1], &io));
+    MUST(sys_stream_send(ends[1], "x", 1, 0, DEADLINE_NOW, NULL));
     struct abi_message message = next_notice(port);
 
     CHECK_EQUAL(message.cookie, 77);
     CHECK_EQUAL(message.args[0], SIGNAL_READABLE);
     expect_nothing(port); /* told once */
-    io = (struct abi_stream_io){.data = (uintptr_t)&byte, .length = 1};
-    MUST(sys_stream_receive(ends[0], &io));
+    MUST(sys_stream_receive(ends[0], &byte, 1, 0, DEADLINE_NOW, NULL));
     expect_nothing(port);
-    io = (struct abi_stream_io){.data = (uintptr_t) "x", .length = 1};
-    MUST(sys_stream_send(ends[1], &io));
-    CHECK_EQUAL(next_notice(port).cookie, 77); /* and again */
+    MUST(sys_stream_send(ends[1], "x", 1, 0, DEADLINE_NOW, NULL));
+    CHECK_EQUAL(next_notice(port).cookie, 77);   /* and again */
     MUST(sys_port_bind(port, ends[0], 0, 0, 0)); /* taken off */
     CHECK_ERROR(sys_port_bind(port, ends[0], 0, 0, 0), NOT_FOUND);
     handle_drop(ends[0]);
@@ -176,7 +175,8 @@ static void end_soon(void *argument)
 TEST(ends_of_processes_and_threads)
 {
     handle_t port = port_new();
-    struct helper *process = helper_process_suspended(end_soon, NULL), *thread = helper_thread_suspended(end_soon, NULL);
+    struct helper *process = helper_process_suspended(end_soon, NULL),
+                  *thread = helper_thread_suspended(end_soon, NULL);
     uint64_t seen = 0;
 
     MUST(sys_port_bind(port, process->process, SIGNAL_EXITED, 1, BIND_ONCE));
@@ -329,7 +329,8 @@ TEST(waiting_for_several)
     struct abi_wait waits[COUNT];
 
     for (int i = 0; i < COUNT; i++)
-        waits[i] = (struct abi_wait){.handle = (handle_t)MUST(sys_timer_create()), .signals = SIGNAL_READABLE, .ready = 9};
+        waits[i] = (struct abi_wait){
+            .handle = (handle_t)MUST(sys_timer_create()), .signals = SIGNAL_READABLE, .ready = 9};
     CHECK_ERROR(sys_wait_many(waits, COUNT, DEADLINE_NOW), TIMED_OUT);
     CHECK_ERROR(sys_wait_many(waits, COUNT, after(5 * MILLISECOND)), TIMED_OUT);
     MUST(sys_timer_set(waits[7].handle, after(10 * MILLISECOND), 0));
@@ -364,7 +365,8 @@ TEST(wait_errors)
 TEST(the_same_twice)
 {
     handle_t timer = (handle_t)MUST(sys_timer_create());
-    struct abi_wait waits[2] = {{.handle = timer, .signals = SIGNAL_READABLE}, {.handle = timer, .signals = 0}};
+    struct abi_wait waits[2] = {{.handle = timer, .signals = SIGNAL_READABLE},
+                                {.handle = timer, .signals = 0}};
 
     MUST(sys_timer_set(timer, after(5 * MILLISECOND), 0));
     CHECK_EQUAL(MUST(sys_wait_many(waits, 2, after(PATIENCE))), 1);
@@ -384,7 +386,8 @@ TEST(many_wait_for_one)
     struct helper *threads[6];
 
     for (int i = 0; i < 6; i++)
-        threads[i] = i % 2 ? helper_process(wait_for_object, &timer) : helper_thread(wait_for_object, &timer);
+        threads[i] = i % 2 ? helper_process(wait_for_object, &timer)
+                           : helper_thread(wait_for_object, &timer);
     MUST(sys_timer_set(timer, after(30 * MILLISECOND), 0));
     for (int i = 0; i < 6; i++)
         helper_join(threads[i]);
@@ -416,6 +419,7 @@ TEST(ports_can_be_waited_for)
 
     CHECK_EQUAL(signals_now(protocol.port, SIGNAL_READABLE | SIGNAL_WRITABLE), 0);
     CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN);
-    CHECK_EQUAL(signals_now(protocol.port, SIGNAL_READABLE | SIGNAL_WRITABLE), SIGNAL_WRITABLE); /* it is served */
+    CHECK_EQUAL(signals_now(protocol.port, SIGNAL_READABLE | SIGNAL_WRITABLE),
+                SIGNAL_WRITABLE); /* it is served */
     protocol_end(&protocol);
 }

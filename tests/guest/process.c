@@ -6,7 +6,8 @@ BLOB(exit_argument, "mov %edi, %esi\nxor %edi, %edi\n" BLOB_CALL(0x1b));
 BLOB(spin, "1: pause\njmp 1b\n");
 BLOB(hlt, "hlt\n");
 /* wait_many(NULL, 0, never), for ever */
-BLOB(sleep, "1: xor %edi, %edi\nxor %esi, %esi\nmovabs $0x7fffffffffffffff, %rdx\n" BLOB_CALL(0x35) "jmp 1b\n");
+BLOB(sleep, "1: xor %edi, %edi\nxor %esi, %esi\nmovabs $0x7fffffffffffffff, %rdx\n" BLOB_CALL(
+                0x35) "jmp 1b\n");
 /* stores rdi, rsi, rsp and rflags into the data page */
 BLOB(registers, "mov $0x20000000, %eax\nmov %rdi, (%rax)\nmov %rsi, 8(%rax)\nmov %rsp, 16(%rax)\n"
                 "mov %rbx, 24(%rax)\nor %rcx, 24(%rax)\nor %rdx, 24(%rax)\nor %rbp, 24(%rax)\n"
@@ -37,7 +38,8 @@ TEST(create_errors)
     create.flags = PROCESS_PRIORITY_LIMIT | 32;
     CHECK_ERROR(sys_process_create(HANDLE_SELF, &create), INVALID);
     CHECK_ERROR(sys_process_create(HANDLE_SELF, NULL), FAULT);
-    create = (struct abi_process_create){.name_length = PROCESS_NAME_MAX + 1, .space_of = HANDLE_NONE};
+    create =
+        (struct abi_process_create){.name_length = PROCESS_NAME_MAX + 1, .space_of = HANDLE_NONE};
     CHECK_ERROR(sys_process_create(HANDLE_SELF, &create), TOO_LONG);
     create = (struct abi_process_create){.name = 1, .name_length = 1, .space_of = HANDLE_NONE};
     CHECK_ERROR(sys_process_create(HANDLE_SELF, &create), FAULT);
@@ -59,8 +61,8 @@ TEST(create_errors)
 
 TEST(exec_runs)
 {
-    struct blob_process made =
-        blob_start(blob_exit_argument, blob_exit_argument_end, &(struct blob_options){.argument = 1234});
+    struct blob_process made = blob_start(blob_exit_argument, blob_exit_argument_end,
+                                          &(struct blob_options){.argument = 1234});
 
     CHECK_EQUAL(blob_end(&made), 1234);
 }
@@ -96,10 +98,12 @@ TEST(exec_suspended)
 TEST(exec_moves_handles)
 {
     handle_t timer = (handle_t)MUST(sys_timer_create()), value = HANDLE_NONE;
-    struct blob_process made =
-        blob_start(blob_close_argument, blob_close_argument_end,
-                   &(struct blob_options){.argument = 0x10001, .handles = {timer}, .handle_count = 1,
-                                          .values = &value, .flags = EXEC_SUSPENDED});
+    struct blob_process made = blob_start(blob_close_argument, blob_close_argument_end,
+                                          &(struct blob_options){.argument = 0x10001,
+                                                                 .handles = {timer},
+                                                                 .handle_count = 1,
+                                                                 .values = &value,
+                                                                 .flags = EXEC_SUSPENDED});
 
     CHECK_ERROR(sys_handle_close(timer), BAD_HANDLE);
     CHECK(value > 0);
@@ -138,7 +142,8 @@ TEST(exec_errors)
     MUST(sys_process_kill(used, 0));
     signal_wait(used, SIGNAL_EXITED);
     CHECK_ERROR(blob_exec(used, blob_hlt, blob_hlt_end, &plain, NULL), NO_PROCESS);
-    handle_drop((handle_t)MUST(blob_exec(process, blob_exit_seven, blob_exit_seven_end, &plain, NULL)));
+    handle_drop(
+        (handle_t)MUST(blob_exec(process, blob_exit_seven, blob_exit_seven_end, &plain, NULL)));
     signal_wait(process, SIGNAL_EXITED);
     CHECK_EQUAL(process_info(process).status, 7);
     handle_drop(thread);
@@ -367,11 +372,10 @@ struct forked {
 static void use_inherited(void *argument)
 {
     struct forked *forked = argument;
-    struct abi_stream_io io = {.data = (uintptr_t) "hello", .length = 5, .deadline = after(PATIENCE)};
 
     CHECK_EQUAL(info_of(forked->timer).type, OBJECT_TIMER);
     MUST(sys_handle_close(forked->timer));
-    CHECK_EQUAL(MUST(sys_stream_send(forked->ends[1], &io)), 5);
+    CHECK_EQUAL(MUST(sys_stream_send(forked->ends[1], "hello", 5, 0, after(PATIENCE), NULL)), 5);
 }
 
 /* The child has the same numbers; closing them there closes nothing here. */
@@ -379,13 +383,13 @@ TEST(fork_duplicates_handles)
 {
     struct forked *forked = shared(PAGE_SIZE);
     char text[8];
-    struct abi_stream_io io = {.data = (uintptr_t)text, .length = sizeof(text), .deadline = after(PATIENCE)};
 
     MUST(sys_stream_pair(0, forked->ends));
     forked->timer = (handle_t)MUST(sys_timer_create());
     struct helper *helper = helper_process(use_inherited, forked);
 
-    CHECK_EQUAL(MUST(sys_stream_receive(forked->ends[0], &io)), 5);
+    CHECK_EQUAL(
+        MUST(sys_stream_receive(forked->ends[0], text, sizeof(text), 0, after(PATIENCE), NULL)), 5);
     CHECK(memcmp(text, "hello", 5) == 0);
     helper_join(helper);
     CHECK_EQUAL(info_of(forked->timer).type, OBJECT_TIMER);

@@ -217,12 +217,8 @@ static void spawned_read(struct run *run, handle_t from)
 
     for (;;) {
         int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
-        struct abi_stream_io io = {
-            .data = (uintptr_t)text,
-            .length = sizeof(text),
-            .deadline = now + DEADLINE_MS * INT64_C(1000000),
-        };
-        int64_t length = sys_stream_receive(from, &io);
+        int64_t length = sys_stream_receive(from, text, sizeof(text), 0,
+                                            now + DEADLINE_MS * INT64_C(1000000), NULL);
 
         run->late |= length == -E_TIMED_OUT;
         if (length <= 0)

@@ -3,28 +3,37 @@
 
 #define ROOM 65536 /* bytes a stream holds; kernel/ipc/stream.c */
 
+#define NO_WAIT 0x1000u /* a flag of these two: DEADLINE_NOW */
+
+static int64_t patience(uint32_t flags)
+{
+    return flags & NO_WAIT ? DEADLINE_NOW : after(PATIENCE);
+}
+
 static int64_t send(handle_t end, const void *bytes, uint64_t length, uint32_t flags)
 {
-    struct abi_stream_io io = {
-        .data = (uintptr_t)bytes,
-        .length = length,
-        .deadline = after(PATIENCE),
-        .flags = flags,
-    };
-
-    return sys_stream_send(end, &io);
+    return sys_stream_send(end, bytes, length, flags & ~NO_WAIT, patience(flags), NULL);
 }
 
 static int64_t receive(handle_t end, void *bytes, uint64_t length, uint32_t flags)
 {
-    struct abi_stream_io io = {
-        .data = (uintptr_t)bytes,
-        .length = length,
-        .deadline = after(PATIENCE),
-        .flags = flags,
-    };
+    return sys_stream_receive(end, bytes, length, flags & ~NO_WAIT, patience(flags), NULL);
+}
 
-    return sys_stream_receive(end, &io);
+/* With one byte. */
+static int64_t send_handles(handle_t end, handle_t *handles, uint32_t count, uint32_t flags)
+{
+    struct abi_stream_message message = {.handles = (uintptr_t)handles, .handle_count = count};
+
+    return sys_stream_send(end, "h", 1, flags & ~NO_WAIT, patience(flags), &message);
+}
+
+/* Up to `length` bytes; the message says what came beside them. */
+static int64_t receive_handles(handle_t end, void *bytes, uint64_t length, handle_t *handles,
+                               struct abi_stream_message *message, uint32_t flags)
+{
+    message->handles = (uintptr_t)handles;
+    return sys_stream_receive(end, bytes, length, flags & ~NO_WAIT, patience(flags), message);
 }
 
 struct pair {
@@ -86,7 +95,7 @@ TEST(bytes_have_no_boundaries)
     CHECK(memcmp(bytes, "abcdef", 6) == 0);
     CHECK_EQUAL(MUST(send(pair.end[0], "", 0, 0)), 0);
     CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 0, 0)), 0);
-    CHECK_ERROR(receive(pair.end[1], bytes, 1, STREAM_NONBLOCK), AGAIN);
+    CHECK_ERROR(receive(pair.end[1], bytes, 1, NO_WAIT), AGAIN);
     pair_end(&pair);
 }
 
@@ -102,7 +111,7 @@ TEST(packets_have)
     CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 0); /* an empty packet, not the end */
     CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 2, 0)), 2);  /* the rest of it is lost */
     CHECK(memcmp(bytes, "de", 2) == 0);
-    CHECK_ERROR(receive(pair.end[1], bytes, 1, STREAM_NONBLOCK), AGAIN);
+    CHECK_ERROR(receive(pair.end[1], bytes, 1, NO_WAIT), AGAIN);
     pair_end(&pair);
 }
 
@@ -116,7 +125,7 @@ TEST(largest_packets)
     CHECK_ERROR(send(pair.end[0], out, ROOM, 0), TOO_LONG);
     for (int i = 0; i < 3; i++) {
         CHECK_EQUAL(MUST(send(pair.end[0], out, ROOM - 4, 0)), ROOM - 4);
-        CHECK_ERROR(send(pair.end[0], out, 1, STREAM_NONBLOCK), AGAIN);
+        CHECK_ERROR(send(pair.end[0], out, 1, NO_WAIT), AGAIN);
         CHECK_EQUAL(MUST(receive(pair.end[1], in, ROOM, 0)), ROOM - 4);
         CHECK(memcmp(in, out, ROOM - 4) == 0);
         MUST(send(pair.end[0], out, 100 + i, 0)); /* the next one lies across the ring's end */
@@ -142,7 +151,8 @@ TEST(one_way)
 TEST(rights)
 {
     struct pair pair = pair_new(0);
-    handle_t reader = duplicate(pair.end[0], RIGHT_READ), writer = duplicate(pair.end[0], RIGHT_WRITE);
+    handle_t reader = duplicate(pair.end[0], RIGHT_READ),
+             writer = duplicate(pair.end[0], RIGHT_WRITE);
     char byte;
 
     CHECK_ERROR(send(reader, "x", 1, 0), ACCESS);
@@ -155,16 +165,21 @@ TEST(rights)
 TEST(bad_memory)
 {
     struct pair pair = pair_new(0);
-    struct abi_stream_io io = {.handle_count = COMMAND_HANDLES + 1};
+    struct abi_stream_message message = {.handle_count = STREAM_HANDLES + 1};
     char *page = pages_map(2), bytes[16];
 
-    CHECK_ERROR(sys_stream_send(pair.end[0], NULL), FAULT);
-    CHECK_ERROR(sys_stream_receive(pair.end[0], NULL), FAULT);
-    CHECK_ERROR(sys_stream_send(pair.end[0], &io), INVALID);
+    CHECK_ERROR(send(pair.end[0], NULL, 1, 0), FAULT);
+    CHECK_ERROR(sys_stream_send(pair.end[0], "x", 1, 0, DEADLINE_NOW, (void *)16), FAULT);
+    CHECK_ERROR(sys_stream_receive(pair.end[0], bytes, 1, 0, DEADLINE_NOW, (void *)16), FAULT);
+    CHECK_ERROR(sys_stream_send(pair.end[0], "x", 1, 0, DEADLINE_NOW, &message), TOO_LONG);
+    message.handle_count = 1; /* where nothing is mapped */
+    CHECK_ERROR(sys_stream_send(pair.end[0], "x", 1, 0, DEADLINE_NOW, &message), FAULT);
+    CHECK_ERROR(send(pair.end[0], "x", 1, 1), INVALID);
+    CHECK_ERROR(receive(pair.end[0], bytes, 1, 1), INVALID);
     CHECK_ERROR(send(pair.end[0], (void *)16, 4, 0), FAULT);
     CHECK_ERROR(send(pair.end[0], (void *)UINT64_C(0xffff800000000000), 4, 0), FAULT);
     CHECK_ERROR(send(pair.end[0], "x", UINT64_MAX, 0), FAULT);
-    CHECK_ERROR(receive(pair.end[1], bytes, 16, STREAM_NONBLOCK), AGAIN); /* nothing of it came through */
+    CHECK_ERROR(receive(pair.end[1], bytes, 16, NO_WAIT), AGAIN); /* nothing of it came through */
     MUST(send(pair.end[0], "keep", 4, 0));
     CHECK_ERROR(receive(pair.end[1], (void *)16, 4, 0), FAULT);
     CHECK_ERROR(receive(pair.end[1], (void *)UINT64_C(0xffffffff80000000), 4, 0), FAULT);
@@ -187,7 +202,7 @@ TEST(peeking)
         CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, STREAM_PEEK)), 6);
         CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 6);
         CHECK(memcmp(bytes, "abcdef", 6) == 0);
-        CHECK_ERROR(receive(pair.end[1], bytes, 16, STREAM_PEEK | STREAM_NONBLOCK), AGAIN);
+        CHECK_ERROR(receive(pair.end[1], bytes, 16, STREAM_PEEK | NO_WAIT), AGAIN);
         pair_end(&pair);
     }
 }
@@ -201,7 +216,7 @@ TEST(signals)
     CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE);
     MUST(send(pair.end[0], "x", 1, 0));
     CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE | SIGNAL_READABLE);
-    CHECK_EQUAL(MUST(send(pair.end[0], bytes, ROOM, STREAM_NONBLOCK)), ROOM - 1);
+    CHECK_EQUAL(MUST(send(pair.end[0], bytes, ROOM, NO_WAIT)), ROOM - 1);
     CHECK_EQUAL(state(pair.end[0]), 0);
     MUST(receive(pair.end[1], bytes, 100, 0));
     CHECK_EQUAL(state(pair.end[0]), 0); /* not yet room for an atomic send */
@@ -210,7 +225,8 @@ TEST(signals)
     MUST(receive(pair.end[1], bytes, ROOM, 0));
     CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE);
     handle_drop(pair.end[1]);
-    CHECK_EQUAL(state(pair.end[0]), SIGNAL_READABLE | SIGNAL_WRITABLE | SIGNAL_HANGUP | SIGNAL_ERROR);
+    CHECK_EQUAL(state(pair.end[0]),
+                SIGNAL_READABLE | SIGNAL_WRITABLE | SIGNAL_ENDED | SIGNAL_HANGUP | SIGNAL_ERROR);
     handle_drop(pair.end[0]);
 }
 
@@ -218,7 +234,7 @@ TEST(one_way_signals)
 {
     struct pair pair = pair_new(STREAM_ONE_WAY);
 
-    CHECK_EQUAL(state(pair.end[0]) & SIGNAL_READABLE, 0);
+    CHECK_EQUAL(state(pair.end[0]), 0);
     CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE);
     MUST(send(pair.end[1], "x", 1, 0));
     CHECK_EQUAL(state(pair.end[0]) & (SIGNAL_READABLE | SIGNAL_HANGUP), SIGNAL_READABLE);
@@ -239,7 +255,7 @@ TEST(end_of_stream)
         CHECK_ERROR(send(pair.end[1], "x", 1, 0), CLOSED);
         CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 4);
         CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 0);
-        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, STREAM_NONBLOCK)), 0);
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, NO_WAIT)), 0);
         handle_drop(pair.end[1]);
     }
 }
@@ -248,17 +264,18 @@ TEST(deadlines)
 {
     struct pair pair = pair_new(0);
     static char bytes[ROOM + 1];
-    struct abi_stream_io io = {.data = (uintptr_t)bytes, .length = 1, .deadline = after(20 * MILLISECOND)};
     int64_t start = now();
 
-    CHECK_ERROR(sys_stream_receive(pair.end[0], &io), TIMED_OUT);
+    CHECK_ERROR(sys_stream_receive(pair.end[0], bytes, 1, 0, after(20 * MILLISECOND), NULL),
+                TIMED_OUT);
     CHECK(now() - start >= 15 * MILLISECOND);
-    io.deadline = 1;
-    CHECK_ERROR(sys_stream_receive(pair.end[0], &io), TIMED_OUT);
-    io = (struct abi_stream_io){.data = (uintptr_t)bytes, .length = ROOM + 1, .deadline = after(20 * MILLISECOND)};
-    CHECK_EQUAL(MUST(sys_stream_send(pair.end[0], &io)), ROOM); /* what went through counts */
-    io.deadline = after(20 * MILLISECOND);
-    CHECK_ERROR(sys_stream_send(pair.end[0], &io), TIMED_OUT);
+    CHECK_ERROR(sys_stream_receive(pair.end[0], bytes, 1, 0, 1, NULL), TIMED_OUT);
+    /* What went through counts. */
+    CHECK_EQUAL(
+        MUST(sys_stream_send(pair.end[0], bytes, ROOM + 1, 0, after(20 * MILLISECOND), NULL)),
+        ROOM);
+    CHECK_ERROR(sys_stream_send(pair.end[0], bytes, ROOM + 1, 0, after(20 * MILLISECOND), NULL),
+                TIMED_OUT);
     pair_end(&pair);
 }
 
@@ -267,9 +284,9 @@ TEST(not_blocking)
     struct pair pair = pair_new(0);
     static char bytes[ROOM + 1];
 
-    CHECK_ERROR(receive(pair.end[0], bytes, 1, STREAM_NONBLOCK), AGAIN);
-    CHECK_EQUAL(MUST(send(pair.end[1], bytes, ROOM + 1, STREAM_NONBLOCK)), ROOM);
-    CHECK_ERROR(send(pair.end[1], bytes, 1, STREAM_NONBLOCK), AGAIN);
+    CHECK_ERROR(receive(pair.end[0], bytes, 1, NO_WAIT), AGAIN);
+    CHECK_EQUAL(MUST(send(pair.end[1], bytes, ROOM + 1, NO_WAIT)), ROOM);
+    CHECK_ERROR(send(pair.end[1], bytes, 1, NO_WAIT), AGAIN);
 
     /* As a flag of the end. */
     MUST(sys_handle_flags(pair.end[1], HANDLE_FLAG_NONBLOCK, HANDLE_FLAG_NONBLOCK));
@@ -286,9 +303,8 @@ TEST(not_blocking)
 static void sleep_in_receive(void *argument)
 {
     char byte;
-    struct abi_stream_io io = {.data = (uintptr_t)&byte, .length = 1};
 
-    CHECK_ERROR(sys_stream_receive(*(handle_t *)argument, &io), INTERRUPTED);
+    CHECK_ERROR(receive(*(handle_t *)argument, &byte, 1, 0), INTERRUPTED);
 }
 
 TEST(interrupted)
@@ -308,7 +324,8 @@ static void sleep_until_closed(void *argument)
     handle_t *end = argument;
 
     if (end[1])
-        CHECK_EQUAL(send(end[0], bytes, sizeof(bytes), 0), ROOM); /* then it finds the other end gone */
+        CHECK_EQUAL(send(end[0], bytes, sizeof(bytes), 0),
+                    ROOM); /* then it finds the other end gone */
     else
         CHECK_EQUAL(receive(end[0], bytes, 1, 0), 0);
 }
@@ -327,41 +344,228 @@ TEST(closing_wakes)
     }
 }
 
+/* --- Closing one direction, and what can be asked ------------------------------------------------------------------ */
+
+TEST(shutting_down)
+{
+    for (uint32_t flags = 0; flags <= STREAM_PACKETS; flags++) {
+        struct pair pair = pair_new(flags);
+        char bytes[16];
+
+        MUST(send(pair.end[0], "last", 4, 0));
+        MUST(sys_stream_control(pair.end[0], STREAM_SHUTDOWN, RIGHT_WRITE));
+        CHECK_ERROR(send(pair.end[0], "x", 1, 0), CLOSED);
+        CHECK_EQUAL(state(pair.end[1]), SIGNAL_READABLE | SIGNAL_WRITABLE | SIGNAL_ENDED);
+        CHECK_EQUAL(state(pair.end[0]), SIGNAL_WRITABLE);
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 4);
+        CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 0);
+        MUST(send(pair.end[1], "answer", 6, 0)); /* the other direction goes on */
+        CHECK_EQUAL(MUST(receive(pair.end[0], bytes, 16, 0)), 6);
+        MUST(sys_stream_control(pair.end[1], STREAM_SHUTDOWN, RIGHT_WRITE));
+        CHECK(state(pair.end[0]) & state(pair.end[1]) & SIGNAL_HANGUP);
+        CHECK_EQUAL(MUST(receive(pair.end[0], bytes, 16, 0)), 0);
+        pair_end(&pair);
+    }
+}
+
+TEST(shutting_down_the_receiving_side)
+{
+    struct pair pair = pair_new(0);
+    char bytes[16];
+
+    MUST(send(pair.end[0], "there", 5, 0));
+    MUST(sys_stream_control(pair.end[1], STREAM_SHUTDOWN, RIGHT_READ));
+    CHECK_ERROR(send(pair.end[0], "x", 1, 0), CLOSED);
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 5);
+    CHECK_EQUAL(MUST(receive(pair.end[1], bytes, 16, 0)), 0);
+    MUST(send(pair.end[1], "x", 1, 0));
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, 16, 0)), 1);
+    pair_end(&pair);
+}
+
+TEST(shutting_down_needs_the_right)
+{
+    struct pair pair = pair_new(0);
+    handle_t reader = duplicate(pair.end[0], RIGHT_READ);
+
+    CHECK_ERROR(sys_stream_control(reader, STREAM_SHUTDOWN, RIGHT_WRITE), ACCESS);
+    CHECK_ERROR(sys_stream_control(reader, STREAM_SHUTDOWN, RIGHT_READ | RIGHT_WRITE), ACCESS);
+    CHECK_ERROR(sys_stream_control(pair.end[0], STREAM_SHUTDOWN, 0), INVALID);
+    CHECK_ERROR(sys_stream_control(pair.end[0], STREAM_SHUTDOWN, RIGHT_ALL), INVALID);
+    CHECK_ERROR(sys_stream_control(pair.end[0], 99, 0), INVALID);
+    CHECK_EQUAL(state(pair.end[1]), SIGNAL_WRITABLE);
+    handle_drop(reader);
+    pair_end(&pair);
+}
+
+static void sleep_until_shut(void *argument)
+{
+    char byte;
+
+    CHECK_EQUAL(receive(*(handle_t *)argument, &byte, 1, 0), 0);
+}
+
+TEST(shutting_down_wakes)
+{
+    for (int other = 0; other < 2; other++) {
+        struct pair pair = pair_new(0);
+        struct helper *helper = helper_thread(sleep_until_shut, &pair.end[0]);
+
+        sleep_for(20 * MILLISECOND);
+        MUST(
+            sys_stream_control(pair.end[other], STREAM_SHUTDOWN, other ? RIGHT_WRITE : RIGHT_READ));
+        helper_join(helper);
+        pair_end(&pair);
+    }
+}
+
+TEST(pending_bytes)
+{
+    struct pair bytes = pair_new(0), packets = pair_new(STREAM_PACKETS);
+
+    CHECK_EQUAL(MUST(sys_stream_control(bytes.end[1], STREAM_PENDING, 0)), 0);
+    for (int i = 1; i < 4; i++) {
+        MUST(send(bytes.end[0], "abc", (uint64_t)i, 0));
+        MUST(send(packets.end[0], "abc", (uint64_t)i, 0));
+    }
+    CHECK_EQUAL(MUST(sys_stream_control(bytes.end[1], STREAM_PENDING, 0)), 6);
+    CHECK_EQUAL(MUST(sys_stream_control(packets.end[1], STREAM_PENDING, 0)), 1);
+    CHECK_EQUAL(MUST(sys_stream_control(bytes.end[1], STREAM_KIND, 0)), 0);
+    CHECK_EQUAL(MUST(sys_stream_control(packets.end[1], STREAM_KIND, 0)), STREAM_PACKETS);
+    pair_end(&bytes);
+    pair_end(&packets);
+}
+
+static void send_as_child(void *argument)
+{
+    MUST(send(*(handle_t *)argument, "child", 5, 0));
+}
+
+/* Each byte is known by its sender; where that changes a piece ends. */
+TEST(senders)
+{
+    for (uint32_t flags = 0; flags <= STREAM_PACKETS; flags++) {
+        struct pair pair = pair_new(flags);
+        uint64_t self = process_info(HANDLE_SELF).id, ids[3] = {self, 0, self};
+        struct helper *child;
+        char bytes[16];
+
+        CHECK_EQUAL(MUST(sys_stream_control(pair.end[0], STREAM_PEER, 0)), self);
+        MUST(send(pair.end[0], "hello", 5, 0));
+        child = helper_process(send_as_child, &pair.end[0]);
+        ids[1] = child->id;
+        helper_join(child);
+        MUST(send(pair.end[0], "again", 5, 0));
+        for (int i = 0; i < 3; i++) {
+            struct abi_stream_message message = {0};
+
+            CHECK_EQUAL(MUST(receive_handles(pair.end[1], bytes, 16, NULL, &message, STREAM_PEEK)),
+                        5);
+            CHECK_EQUAL(message.sender, ids[i]);
+            CHECK_EQUAL(MUST(receive_handles(pair.end[1], bytes, 16, NULL, &message, 0)), 5);
+            CHECK_EQUAL(message.sender, ids[i]);
+            CHECK_EQUAL(message.length, 5);
+        }
+        pair_end(&pair);
+    }
+}
+
+TEST(length_of_a_cut_packet)
+{
+    struct pair pair = pair_new(STREAM_PACKETS);
+    struct abi_stream_message message = {0};
+    char bytes[4];
+
+    MUST(send(pair.end[0], "twelve bytes", 12, 0));
+    CHECK_EQUAL(MUST(receive_handles(pair.end[1], bytes, 4, NULL, &message, 0)), 4);
+    CHECK_EQUAL(message.length, 12);
+    pair_end(&pair);
+}
+
 /* --- Handles ------------------------------------------------------------------------------------------------------ */
 
 TEST(handles_travel)
 {
     struct pair pair = pair_new(0);
-    char bytes[16];
-    struct abi_stream_io io = {.data = (uintptr_t) "with", .length = 4, .handle_count = 2};
+    struct abi_stream_message message = {.handle_count = 4};
+    handle_t sent[2], got[4];
     uint64_t ids[2];
+    char bytes[16];
 
     for (int i = 0; i < 2; i++) {
-        io.handles[i] = (handle_t)MUST(sys_timer_create());
-        ids[i] = info_of(io.handles[i]).id;
+        sent[i] = (handle_t)MUST(sys_timer_create());
+        ids[i] = info_of(sent[i]).id;
     }
-    handle_t sent = io.handles[0];
-
     MUST(send(pair.end[0], "before", 6, 0));
-    MUST(sys_stream_send(pair.end[0], &io));
+    CHECK_EQUAL(MUST(send_handles(pair.end[0], sent, 2, 0)), 1);
     MUST(send(pair.end[0], "behind", 6, 0));
-    CHECK_ERROR(sys_handle_close(sent), BAD_HANDLE);
+    CHECK_ERROR(sys_handle_close(sent[0]), BAD_HANDLE);
 
-    /* They come with the bytes they were sent with: those before end a piece, and so do those behind. */
-    io = (struct abi_stream_io){.data = (uintptr_t)bytes, .length = 16};
-    CHECK_EQUAL(MUST(sys_stream_receive(pair.end[1], &io)), 6);
-    CHECK_EQUAL(io.handle_count, 0);
-    io.flags = STREAM_PEEK;
-    MUST(sys_stream_receive(pair.end[1], &io));
-    CHECK_EQUAL(io.handle_count, 0); /* looking takes none */
-    io.flags = 0;
-    MUST(sys_stream_receive(pair.end[1], &io));
-    CHECK(memcmp(bytes, "with", 4) == 0);
-    CHECK_EQUAL(io.handle_count, 2);
+    /* They come with the bytes they were sent with: those before end a piece. */
+    CHECK_EQUAL(MUST(receive_handles(pair.end[1], bytes, 16, got, &message, 0)), 6);
+    CHECK_EQUAL(message.handle_count, 0);
+    message.handle_count = 4;
+    MUST(receive_handles(pair.end[1], bytes, 16, got, &message, STREAM_PEEK));
+    CHECK_EQUAL(message.handle_count, 0); /* looking takes none */
+    message.handle_count = 4;
+    CHECK_EQUAL(MUST(receive_handles(pair.end[1], bytes, 16, got, &message, 0)), 7);
+    CHECK(memcmp(bytes, "hbehind", 7) == 0);
+    CHECK_EQUAL(message.handle_count, 2);
+    CHECK_EQUAL(message.lost, 0);
     for (int i = 0; i < 2; i++) {
-        CHECK_EQUAL(info_of(io.handles[i]).id, ids[i]);
-        handle_drop(io.handles[i]);
+        CHECK_EQUAL(info_of(got[i]).id, ids[i]);
+        handle_drop(got[i]);
     }
+    pair_end(&pair);
+}
+
+/* Who wants none, or fewer, gets so many; the others are closed. */
+TEST(handles_without_room)
+{
+    struct pair pair = pair_new(STREAM_PACKETS);
+    char byte;
+
+    for (uint32_t room = 0; room <= 3; room++) {
+        handle_t got[3], sent[3], other[3];
+        struct abi_stream_message message = {.handle_count = room};
+
+        for (int i = 0; i < 3; i++) {
+            struct pair inner = pair_new(0);
+
+            other[i] = inner.end[0];
+            sent[i] = inner.end[1];
+        }
+        MUST(send_handles(pair.end[0], sent, 3, 0));
+        if (room)
+            MUST(receive_handles(pair.end[1], &byte, 1, got, &message, 0));
+        else
+            MUST(receive(pair.end[1], &byte, 1, 0));
+        CHECK_EQUAL(message.handle_count, room);
+        CHECK_EQUAL(message.lost, room ? 3 - room : 0);
+        for (uint32_t i = 0; i < 3; i++) {
+            CHECK_EQUAL(!(state(other[i]) & SIGNAL_HANGUP), i < room);
+            handle_drop(other[i]);
+            if (i < room)
+                handle_drop(got[i]);
+        }
+    }
+    pair_end(&pair);
+}
+
+TEST(many_handles)
+{
+    struct pair pair = pair_new(0);
+    static handle_t handles[STREAM_HANDLES];
+    struct abi_stream_message message = {.handle_count = STREAM_HANDLES};
+    char byte;
+
+    for (uint32_t i = 0; i < STREAM_HANDLES; i++)
+        handles[i] = (handle_t)MUST(sys_timer_create());
+    MUST(send_handles(pair.end[0], handles, STREAM_HANDLES, 0));
+    MUST(receive_handles(pair.end[1], &byte, 1, handles, &message, 0));
+    CHECK_EQUAL(message.handle_count, STREAM_HANDLES);
+    for (uint32_t i = 0; i < STREAM_HANDLES; i++)
+        MUST(sys_handle_close(handles[i]));
     pair_end(&pair);
 }
 
@@ -369,78 +573,200 @@ TEST(handles_need_bytes_and_rights)
 {
     struct pair pair = pair_new(0);
     handle_t timer = (handle_t)MUST(sys_timer_create()), stays = duplicate(timer, RIGHT_WAIT);
-    struct abi_stream_io io = {.handles = {timer}, .handle_count = 1};
+    handle_t handles[2] = {timer, stays};
+    struct abi_stream_message message = {.handles = (uintptr_t)handles, .handle_count = 1};
     char bytes[4];
 
-    CHECK_ERROR(sys_stream_send(pair.end[0], &io), INVALID);
-    io = (struct abi_stream_io){.data = (uintptr_t) "x", .length = 1, .handles = {timer, stays}, .handle_count = 2};
-    CHECK_ERROR(sys_stream_send(pair.end[0], &io), ACCESS);
-    io.handles[1] = 12345678;
-    CHECK_ERROR(sys_stream_send(pair.end[0], &io), BAD_HANDLE);
-    CHECK_ERROR(receive(pair.end[1], bytes, 4, STREAM_NONBLOCK), AGAIN);
+    CHECK_ERROR(sys_stream_send(pair.end[0], NULL, 0, 0, DEADLINE_NOW, &message), INVALID);
+    CHECK_ERROR(send_handles(pair.end[0], handles, 2, 0), ACCESS);
+    handles[1] = 12345678;
+    CHECK_ERROR(send_handles(pair.end[0], handles, 2, 0), BAD_HANDLE);
+    handles[1] = timer;
+    CHECK_ERROR(send_handles(pair.end[0], handles, 2, 0), INVALID); /* twice */
+    CHECK_ERROR(receive(pair.end[1], bytes, 4, NO_WAIT), AGAIN);
     MUST(sys_handle_close(timer));
     MUST(sys_handle_close(stays));
     pair_end(&pair);
 }
 
-/* A send that fails gives the handles back. */
+/* A send that fails leaves the handles where they are. */
 TEST(handles_of_a_failed_send)
 {
     struct pair pair = pair_new(0);
     static char bytes[ROOM];
     handle_t timer = (handle_t)MUST(sys_timer_create());
-    struct abi_stream_io io = {
-        .data = (uintptr_t)bytes, .length = 1, .flags = STREAM_NONBLOCK, .handles = {timer}, .handle_count = 1};
 
     MUST(send(pair.end[0], bytes, ROOM, 0));
-    CHECK_ERROR(sys_stream_send(pair.end[0], &io), AGAIN);
-    CHECK_EQUAL(info_of(io.handles[0]).type, OBJECT_TIMER);
-    MUST(sys_handle_close(io.handles[0]));
+    CHECK_ERROR(send_handles(pair.end[0], &timer, 1, NO_WAIT), AGAIN);
+    MUST(receive(pair.end[1], bytes, ROOM, 0));
+    struct abi_stream_message message = {.handles = (uintptr_t)&timer, .handle_count = 1};
+    CHECK_ERROR(sys_stream_send(pair.end[0], (void *)16, 1, 0, DEADLINE_NOW, &message), FAULT);
+    handle_drop(pair.end[1]);
+    CHECK_ERROR(send_handles(pair.end[0], &timer, 1, NO_WAIT), CLOSED);
+    CHECK_EQUAL(info_of(timer).type, OBJECT_TIMER);
+    MUST(sys_handle_close(timer));
+    handle_drop(pair.end[0]);
+}
+
+/* Nor does a receive that fails take any: the next one has them. */
+TEST(handles_of_a_failed_receive)
+{
+    struct pair pair = pair_new(0);
+    handle_t timer = (handle_t)MUST(sys_timer_create()), got;
+    uint64_t id = info_of(timer).id;
+    struct abi_stream_message message = {.handle_count = 1};
+    char byte;
+
+    MUST(send_handles(pair.end[0], &timer, 1, 0));
+    CHECK_ERROR(receive_handles(pair.end[1], (void *)16, 1, &got, &message, NO_WAIT), FAULT);
+    CHECK_ERROR(receive_handles(pair.end[1], &byte, 1, (void *)16, &message, NO_WAIT), FAULT);
+    message.handle_count = 1;
+    MUST(receive_handles(pair.end[1], &byte, 1, &got, &message, NO_WAIT));
+    CHECK_EQUAL(message.handle_count, 1);
+    CHECK_EQUAL(info_of(got).id, id);
+    MUST(sys_handle_close(got));
+    pair_end(&pair);
+}
+
+/* Handles under way are bounded as bytes are: then there is no room. */
+TEST(too_many_handles_under_way)
+{
+    struct pair pair = pair_new(0);
+    int sent = 0;
+    char byte;
+
+    for (;; sent++) {
+        handle_t timer = (handle_t)MUST(sys_timer_create());
+        int64_t result = send_handles(pair.end[0], &timer, 1, NO_WAIT);
+
+        if (result == 1)
+            continue;
+        CHECK_ERROR(result, AGAIN);
+        MUST(sys_handle_close(timer));
+        break;
+    }
+    CHECK(sent >= 16 && sent <= 1024);
+    CHECK_EQUAL(state(pair.end[0]) & SIGNAL_WRITABLE, 0);
+    MUST(receive(pair.end[1], &byte, 1, 0));
+    CHECK_EQUAL(state(pair.end[0]) & SIGNAL_WRITABLE, SIGNAL_WRITABLE);
     pair_end(&pair);
 }
 
 TEST(handles_of_a_closed_stream)
 {
     struct pair pair = pair_new(0), inner = pair_new(0);
-    struct abi_stream_io io = {.data = (uintptr_t) "x", .length = 1, .handles = {inner.end[1]}, .handle_count = 1};
 
-    MUST(sys_stream_send(pair.end[0], &io));
+    MUST(send_handles(pair.end[0], &inner.end[1], 1, 0));
     CHECK_EQUAL(state(inner.end[0]) & SIGNAL_HANGUP, 0);
-    pair_end(&pair); /* nobody will ever receive it */
+    handle_drop(pair.end[1]); /* nobody will ever receive it */
     CHECK_EQUAL(state(inner.end[0]) & SIGNAL_HANGUP, SIGNAL_HANGUP);
     handle_drop(inner.end[0]);
+    handle_drop(pair.end[0]);
 }
 
 /* A stream's receiving end in the stream itself would be a circle that nobody holds; the sending one is not. */
 TEST(a_stream_in_itself)
 {
     struct pair pair = pair_new(0);
-    struct abi_stream_io io = {.data = (uintptr_t) "x", .length = 1, .handles = {pair.end[1]}, .handle_count = 1};
+    struct abi_stream_message message = {.handle_count = 1};
+    handle_t got;
     char byte;
 
-    CHECK_ERROR(sys_stream_send(pair.end[0], &io), INVALID);
-    io.handles[0] = pair.end[0];
-    MUST(sys_stream_send(pair.end[0], &io));
-    io = (struct abi_stream_io){.data = (uintptr_t)&byte, .length = 1};
-    MUST(sys_stream_receive(pair.end[1], &io));
-    CHECK_EQUAL(io.handle_count, 1);
-    handle_drop(io.handles[0]);
+    CHECK_ERROR(send_handles(pair.end[0], &pair.end[1], 1, 0), LOOP);
+    CHECK_EQUAL(info_of(pair.end[1]).type, OBJECT_STREAM);
+    MUST(send_handles(pair.end[0], &pair.end[0], 1, 0));
+    MUST(receive_handles(pair.end[1], &byte, 1, &got, &message, 0));
+    CHECK_EQUAL(message.handle_count, 1);
+    handle_drop(got);
     handle_drop(pair.end[1]);
 }
 
-/* Streams in streams, deeper than the kernel's stack, and all of them gone at once. */
+/* The same by way of others. Every send is made once more with the circle closed at another place. */
+TEST(circles_of_streams)
+{
+    enum { COUNT = 5 };
+    struct pair pairs[COUNT];
+
+    for (int i = 0; i < COUNT; i++)
+        pairs[i] = pair_new(i & 1 ? STREAM_PACKETS : 0);
+    for (int i = 0; i < COUNT; i++) { /* end 1 of each lies in what end 1 of the next receives */
+        handle_t end = duplicate(pairs[i].end[1], RIGHT_ALL);
+        int64_t result = send_handles(pairs[(i + 1) % COUNT].end[0], &end, 1, 0);
+
+        if (i < COUNT - 1) {
+            CHECK_EQUAL(result, 1);
+        } else {
+            CHECK_ERROR(result, LOOP);
+            MUST(sys_handle_close(end));
+        }
+    }
+    /* Once the chain is open somewhere the rest of the circle goes. */
+    struct abi_stream_message message = {.handle_count = 1};
+    handle_t got;
+    char byte;
+
+    MUST(receive_handles(pairs[2].end[1], &byte, 1, &got, &message, 0));
+    MUST(sys_handle_close(got));
+    MUST(send_handles(pairs[0].end[0], &pairs[COUNT - 1].end[1], 1, 0));
+    for (int i = 0; i < COUNT; i++)
+        pair_end(&pairs[i]);
+}
+
+/* Several threads close the same circle at once: one of them at least is refused, or there is a leak. */
+struct circle {
+    struct pair pairs[2];
+    uint32_t start;
+    int64_t results[2];
+};
+
+static void close_circle(void *argument)
+{
+    struct circle *circle = argument;
+    handle_t end = duplicate(circle->pairs[1].end[1], RIGHT_ALL);
+
+    word_wait(&circle->start, 1);
+    circle->results[1] = send_handles(circle->pairs[0].end[0], &end, 1, 0);
+    if (circle->results[1] < 0)
+        MUST(sys_handle_close(end));
+}
+
+TEST(circles_at_once)
+{
+    for (int i = 0; i < 50; i++) {
+        struct circle circle = {.pairs = {pair_new(0), pair_new(0)}};
+        struct helper *helper = helper_thread(close_circle, &circle);
+        handle_t end = duplicate(circle.pairs[0].end[1], RIGHT_ALL);
+
+        word_set(&circle.start, 1);
+        circle.results[0] = send_handles(circle.pairs[1].end[0], &end, 1, 0);
+        if (circle.results[0] < 0)
+            MUST(sys_handle_close(end));
+        helper_join(helper);
+        CHECK((circle.results[0] == 1) != (circle.results[1] == 1));
+        pair_end(&circle.pairs[0]);
+        pair_end(&circle.pairs[1]);
+    }
+}
+
+/* Streams in streams, as deep as it is allowed, and all of them gone at once. */
 TEST(streams_in_streams)
 {
     struct pair outer = pair_new(0);
+    int depth = 0;
 
-    for (int i = 0; i < 2000; i++) {
+    for (;; depth++) {
         struct pair pair = pair_new(0);
-        struct abi_stream_io io = {
-            .data = (uintptr_t) "x", .length = 1, .handles = {outer.end[0], outer.end[1]}, .handle_count = 2};
+        int64_t result = send_handles(pair.end[0], outer.end, 2, 0);
 
-        MUST(sys_stream_send(pair.end[0], &io));
+        if (result < 0) {
+            CHECK_ERROR(result, LOOP);
+            pair_end(&pair);
+            break;
+        }
+        CHECK(depth < 10000);
         outer = pair;
     }
+    CHECK(depth > 100);
     pair_end(&outer);
 }
 
@@ -484,7 +810,8 @@ static void receive_all(struct traffic *traffic)
     int64_t length;
 
     for (;;) {
-        uint64_t wanted = traffic->flags & STREAM_PACKETS ? sizeof(bytes) : test_random(&seed) % sizeof(bytes) + 1;
+        uint64_t wanted = traffic->flags & STREAM_PACKETS ? sizeof(bytes)
+                                                          : test_random(&seed) % sizeof(bytes) + 1;
 
         length = MUST(receive(traffic->pair.end[0], bytes, wanted, 0));
         if (length == 0)
@@ -501,7 +828,8 @@ static void traffic_test(uint32_t flags, bool processes)
     struct traffic *traffic = shared(sizeof(*traffic));
 
     *traffic = (struct traffic){pair_new(flags), 1500000, 11, flags};
-    struct helper *sender = processes ? helper_process(send_all, traffic) : helper_thread(send_all, traffic);
+    struct helper *sender =
+        processes ? helper_process(send_all, traffic) : helper_thread(send_all, traffic);
 
     if (processes)
         MUST(sys_handle_close(traffic->pair.end[1]));
@@ -659,10 +987,10 @@ TEST(killed_receivers)
         int64_t until = after(10 * MILLISECOND);
 
         while (now() < until)
-            send(pair.end[1], bytes, 50000, STREAM_NONBLOCK);
+            send(pair.end[1], bytes, 50000, NO_WAIT);
         helper_kill(helper);
     }
-    while (receive(pair.end[0], bytes, sizeof(bytes), STREAM_NONBLOCK) > 0)
+    while (receive(pair.end[0], bytes, sizeof(bytes), NO_WAIT) > 0)
         ;
     MUST(send(pair.end[1], "x", 1, 0));
     CHECK_EQUAL(MUST(receive(pair.end[0], bytes, 16, 0)), 1);
