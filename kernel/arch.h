@@ -7,8 +7,10 @@
  *     struct cpu *cpu_self(void)                the calling CPU's data (GS base)
  *     struct arch_thread, struct arch_space     the machine's part of a thread and of an address space
  *     struct arch_cpu                           the machine's part of struct cpu
+ *     struct register_frame                     the user registers of a short call (abi.h), as the entry saved them
  *     pte_t and pte_* (below)                   leaf page-table entries
  *     void arch_pause(void)                     hint inside a spin loop
+ *     uint64_t arch_cycles(void)                a counter that never stops: the TSC
  *     void *direct_map(paddr_t), paddr_t direct_map_paddr(const void *)
  *     bool user_range_ok(uaddr_t, size_t)       wholly below the user limit, no wrap
  */
@@ -97,6 +99,9 @@ void arch_thread_copy_fpu(struct thread *to, struct thread *from);
  * Returns when somebody switches back. The previous thread is handed to sched_switched(previous) on the new
  * stack. Interrupts off. */
 void arch_switch(struct thread *from, struct thread *to);
+/* The same for a thread that waits in a short call (ipc/short.h): from continues in relay_resume when somebody switches
+ * back to it; to is returned to by whoever loads arch_call_frame(to). Stays on from's stack. */
+void arch_hand_over(struct thread *from, struct thread *to);
 /* First entry to user mode: all registers zero but these; never returns. */
 NORETURN void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument,
                               uint64_t argument2);
@@ -126,7 +131,6 @@ int user_read_u32_nofault(uaddr_t from, uint32_t *value) MUST_CHECK;
 /* --- Time and CPUs --------------------------------------------------------------------------------- */
 
 uint64_t arch_clock(void);  /* ns since boot, monotonic over all CPUs */
-uint64_t arch_cycles(void); /* TSC */
 uint64_t arch_cycles_hz(void);
 void arch_timer_set(
     uint64_t deadline); /* this CPU: timer_interrupt() at or soon after; UINT64_MAX: never */

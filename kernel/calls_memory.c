@@ -41,8 +41,18 @@ int64_t sys_memory_clone(struct object *object, uint64_t offset, uint64_t length
     return handle_return(&clone->object, MEMORY_RIGHTS & ~RIGHT_CONTROL);
 }
 
+/* What taking pages away needs beyond RIGHT_WRITE: where a service supplies them they are others', too. */
+static uint32_t pager_rights(const struct memory *memory)
+{
+    return memory->pager ? RIGHT_CONTROL : 0;
+}
+
 int64_t sys_memory_resize(struct object *object, uint64_t size)
 {
+    uint32_t rights = pager_rights(memory_of(object));
+
+    if ((thread_current()->call_rights & rights) != rights)
+        return -E_ACCESS;
     return memory_resize_to(memory_of(object), size);
 }
 
@@ -61,7 +71,14 @@ static uint32_t memory_op_rights(uint32_t op)
         return 0;
     case MEMORY_OP_PHYSICAL:
     case MEMORY_OP_SUPPLY:
+    case MEMORY_OP_DIRTY:
+    case MEMORY_OP_COLLECT:
+    case MEMORY_OP_WRITTEN:
+    case MEMORY_OP_REDIRTY:
+    case MEMORY_OP_EVICT:
         return RIGHT_CONTROL;
+    case MEMORY_OP_SYNC:
+        return RIGHT_WRITE;
     default:
         return ~0u;
     }
@@ -104,6 +121,32 @@ static int64_t supply(struct memory *memory, uint64_t offset, uint64_t length, u
     return pages || !error ? (int64_t)pages : error;
 }
 
+static int64_t page_run(struct memory *memory, uint32_t op, uint64_t offset, uint64_t length,
+                        uaddr_t buffer)
+{
+    struct page_run run;
+    int error = op == MEMORY_OP_DIRTY ? pager_dirty(memory, offset, length, &run)
+                                      : pager_collect(memory, offset, length, &run);
+
+    if (error)
+        return error;
+
+    struct abi_page_run answer = {run.first * PAGE_SIZE, run.count * PAGE_SIZE};
+
+    error = user_copy_out(buffer, &answer, sizeof(answer));
+    if (error && op == MEMORY_OP_COLLECT)
+        (void)!pager_redirty(memory, answer.offset, answer.length);
+    return error ? error : (int64_t)run.count;
+}
+
+static int64_t evict(struct memory *memory, uint64_t offset, uint64_t length)
+{
+    uint64_t pages;
+    int error = pager_evict(memory, offset, length, &pages);
+
+    return error ? error : (int64_t)pages;
+}
+
 int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint64_t length,
                       uaddr_t buffer)
 {
@@ -113,6 +156,8 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
 
     if (rights == ~0u)
         return -E_INVALID;
+    if (op == MEMORY_OP_DECOMMIT)
+        rights |= pager_rights(memory);
     if ((thread_current()->call_rights & rights) != rights)
         return -E_ACCESS;
     if (op != MEMORY_OP_SIZE && (offset > size || length > size - offset))
@@ -130,6 +175,17 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
         return memory_write(memory, offset, buffer, length);
     case MEMORY_OP_SUPPLY:
         return supply(memory, offset, length, buffer);
+    case MEMORY_OP_DIRTY:
+    case MEMORY_OP_COLLECT:
+        return page_run(memory, op, offset, length, buffer);
+    case MEMORY_OP_WRITTEN:
+        return pager_written(memory, offset, length);
+    case MEMORY_OP_REDIRTY:
+        return pager_redirty(memory, offset, length);
+    case MEMORY_OP_EVICT:
+        return evict(memory, offset, length);
+    case MEMORY_OP_SYNC:
+        return pager_sync(memory, offset, length);
     case MEMORY_OP_PHYSICAL:
         return physical(memory, offset, length, buffer);
     default:

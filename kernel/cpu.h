@@ -28,6 +28,8 @@ struct cpu {
     uint64_t shootdown_interrupts; /* sent: one for each CPU asked */
     int64_t page_tables; /* taken for spaces less given back; a CPU's own may be below 0 */
     uint64_t fail_countdown;
+    int64_t commands; /* sent by this CPU less completed by it (ipc/command.h) */
+    uint64_t traces;  /* the last trace id it gave out, less its index */
 };
 
 extern struct cpu *cpus[CPU_MAX];

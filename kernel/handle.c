@@ -166,22 +166,30 @@ static int entry_lookup(struct handle_table *table, handle_t handle, enum object
 int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
                   uint32_t rights, struct object **object, uint32_t *had)
 {
-    int error = 0;
+    struct handle_entry *entry;
 
     lock_acquire(&table->lock);
-    struct handle_entry *entry = entry_find(table, handle);
-
-    if (unlikely(!entry)) {
-        error = -E_BAD_HANDLE;
-    } else if (unlikely(type != OBJECT_ANY && entry->object->type != type)) {
-        error = -E_WRONG_TYPE;
-    } else if (unlikely((entry->rights & rights) != rights)) {
-        error = -E_ACCESS;
-    } else {
+    int error = entry_lookup(table, handle, type, rights, &entry);
+    if (likely(!error)) {
         *object = entry->object;
         object_get(*object);
         if (had)
             *had = entry->rights;
+    }
+    lock_release(&table->lock);
+    return error;
+}
+
+int handle_lookup_open(struct handle_table *table, handle_t handle, enum object_type type,
+                       uint32_t rights, struct object **object)
+{
+    struct handle_entry *entry;
+
+    lock_acquire(&table->lock);
+    int error = entry_lookup(table, handle, type, rights, &entry);
+    if (likely(!error)) {
+        *object = entry->object;
+        object_handle_get(*object);
     }
     lock_release(&table->lock);
     return error;

@@ -55,6 +55,9 @@ int64_t handle_return_two(struct object *first, uint32_t first_rights, struct ob
 /* type: OBJECT_ANY for any. had may be NULL. */
 int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
                   uint32_t rights, struct object **object, uint32_t *had) MUST_CHECK;
+/* The same, and the object stays open (object_hold_open) until object_handle_put. */
+int handle_lookup_open(struct handle_table *table, handle_t handle, enum object_type type,
+                       uint32_t rights, struct object **object) MUST_CHECK;
 /* A second handle with those of its rights that `rights` lists. Needs RIGHT_DUPLICATE. */
 int handle_duplicate(struct handle_table *table, handle_t handle, uint32_t rights,
                      handle_t *copy) MUST_CHECK;

@@ -60,6 +60,7 @@ enum {
     ADAPTER(name, PASS_##object ARGUMENT(t1, BASE_##object), ARGUMENT(t2, BASE_##object + 1),   \
             ARGUMENT(t3, BASE_##object + 2), ARGUMENT(t4, BASE_##object + 3),                   \
             ARGUMENT(t5, BASE_##object + 4))
+#define REGISTERS(number, name, object, rights, meaning) /* kernel/ipc/short.c */
 #include "abi/syscalls.def"
 #undef SYSCALL0
 #undef SYSCALL1

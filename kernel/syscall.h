@@ -40,7 +40,9 @@
     int64_t sys_##name(FIRST_##object t1 n1, t2 n2, t3 n3, t4 n4);
 #define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning) \
     int64_t sys_##name(FIRST_##object t1 n1, t2 n2, t3 n3, t4 n4, t5 n5);
+#define REGISTERS(number, name, object, rights, meaning) /* kernel/ipc/short.h */
 #include "abi/syscalls.def"
+#undef REGISTERS
 #undef SYSCALL0
 #undef SYSCALL1
 #undef SYSCALL2

@@ -2,12 +2,14 @@
  *
  * A worker looks, in this order, for cancellations, closings, notifications and commands (by priority: its server's and the
  * port's queue); finding none it becomes an idle worker of the port and sleeps until it is handed a command or told
- * to look again. What it found is written to its own memory by itself, in its own space.
+ * to look again. What it found is written to its own memory by itself, in its own space, or to its registers when the
+ * call is a register call and the command a short one (abi.h).
  */
 #include "abi/errors.h"
 #include "abi/ops.h"
 #include "kernel/handle.h"
 #include "kernel/ipc/port.h"
+#include "kernel/ipc/short.h"
 #include "kernel/proto/file.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
@@ -129,9 +131,10 @@ static void fill_message(struct abi_message *message, const struct command *comm
     message->path_length = request->path_length;
 }
 
-/* Port unlocked, the command is this server's. On error it goes back to the front of its queue. */
+/* Port unlocked, the command is this server's. On error it goes back to the front of its queue. *short_form: in, whether
+ * it may be; out, whether the message is in the registers. */
 static int deliver(struct port *port, struct command *command, struct abi_message *message,
-                   uaddr_t to, uaddr_t buffer, uint64_t size)
+                   const struct accept *where, bool *short_form)
 {
     struct thread *self = thread_current();
     struct request *request = command->request;
@@ -141,18 +144,20 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
     int error = 0;
 
     fill_message(message, command);
-    if (in_length && size)
-        error = copy_in(command, 0, buffer, MIN(size, in_length), &copied);
+    if (in_length && where->size)
+        error = copy_in(command, 0, where->buffer, MIN(where->size, in_length), &copied);
     message->data_length = (uint32_t)copied;
-    if (error == -E_FAULT && user_zero(UADDR(buffer.value + copied), 1) == 0)
+    if (error == -E_FAULT && user_zero(UADDR(where->buffer.value + copied), 1) == 0)
         error = 0; /* the caller's memory, not the buffer: the service sees how much there was */
     if (!error && request->send_count) {
         error = transfer_install(self->process->handles, request->send, request->send_count,
                                  message->handles);
         message->handle_count = error ? 0 : request->send_count;
     }
-    if (!error) {
-        error = user_copy_out(to, message, sizeof(*message));
+    *short_form = *short_form && !request->path && !request->send_count &&
+                  request->deadline == UINT64_MAX && copied == MIN(where->size, in_length);
+    if (!error && !*short_form) {
+        error = user_copy_out(where->message, message, sizeof(*message));
         for (uint32_t i = 0; i < message->handle_count; i++) {
             request->send[i].object = NULL; /* the table's */
             if (error &&
@@ -165,6 +170,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
     bool there = copy_end(command, generation);
     if (lost && there) {
         command_complete(command, -E_RESTARTED, 0);
+    } else if (!error && *short_form && there) {
+        short_message(where->frame, command);
     } else if (error && there) {
         list_remove(&command->link);
         command->state = COMMAND_QUEUED;
@@ -237,85 +244,103 @@ static bool find_work(struct port *port, struct server *server, struct abi_messa
     return true;
 }
 
-/* Sleep as an idle worker. 0: look again, or *command was handed over. Port locked on entry, unlocked on return. */
-static int sleep_idle(struct port *port, struct server *server, uint64_t deadline,
-                      struct command **command, uint32_t *generation)
+/* Sleep as an idle worker, or not if there are notifications; the result of the wait. Port locked on entry, unlocked on
+ * return. */
+static int sleep_idle(struct port *port, struct server *server, const struct accept *where)
 {
-    struct worker worker = {.thread = thread_current(), .server = server};
+    struct thread *self = thread_current();
 
     lock_acquire(&port->notify_lock);
-    if (!list_empty(&port->notifications) || port->soft_bits) {
+    if (notifications_wait(port)) {
         lock_release(&port->notify_lock);
         lock_release(&port->lock);
         return 0;
     }
-    list_prepend(&port->workers, &worker.link);
-    wait_prepare(WAIT_INTERRUPTIBLE);
+    worker_enlist(port, server);
     lock_release(&port->notify_lock);
     lock_release(&port->lock);
-    int error = wait_block(deadline);
-    lock_acquire(&port->notify_lock);
-    if (list_linked(&worker.link))
-        list_remove(&worker.link);
-    *command = worker.delivered;
-    *generation = worker.generation;
-    lock_release(&port->notify_lock);
-    return worker.delivered ? 0 : error;
+    if (where->frame && where->deadline == UINT64_MAX)
+        self->parked_call = where->frame;
+    int woken = wait_block(where->deadline);
+    self->parked_call = NULL;
+    return woken;
 }
 
-static int64_t accept(struct port *port, uaddr_t to, uaddr_t buffer, uint64_t size, int64_t until)
+/* After the sleep: the command that was handed over, if any. Port unlocked; if there is one it is locked on return. */
+static struct command *take_delivered(struct port *port)
 {
-    struct thread *self = thread_current();
-    uint64_t deadline = wait_deadline(until);
-    struct server *server;
-    int error = server_get(port, self->process, &server);
+    struct worker *self = &thread_current()->worker;
 
-    if (error)
-        return error;
-    if (!user_range_ok(to, sizeof(struct abi_message)) || (size && !user_range_ok(buffer, size)))
-        return -E_FAULT;
-    if (unlikely(self->priority != self->own_priority)) /* the last caller's */
-        sched_set_priority(self, self->own_priority, self->weight);
+    lock_acquire(&port->notify_lock);
+    list_remove(&self->link);
+    struct command *command = self->delivered;
+    uint32_t generation = self->generation;
+    self->delivered = NULL;
+    lock_release(&port->notify_lock);
+    if (!command)
+        return NULL;
+    lock_acquire(&port->lock);
+    if (command->generation == generation && command->state == COMMAND_ACCEPTED)
+        return command;
+    lock_release(&port->lock); /* its caller left before we ran */
+    return NULL;
+}
+
+/* A command, port locked. *short_form as for deliver. E_CANCELLED: its caller left. */
+static int take_command(struct port *port, struct command *command, const struct accept *where,
+                        bool *short_form)
+{
+    struct abi_message message = {0};
+
+    command->seen = true;
+    copy_begin(command);
+    lock_release(&port->lock);
+
+    return deliver(port, command, &message, where, short_form);
+}
+
+static int64_t accept_loop(struct port *port, struct server *server, const struct accept *where,
+                           bool slept, int woken)
+{
     for (;;) {
         struct abi_message message = {0};
         struct command *command = NULL;
         struct binding *finished = NULL;
         struct file *closed = NULL;
-        uint32_t generation;
+        bool short_form = where->frame != NULL;
+        int error;
 
-        lock_acquire(&port->lock);
-        if (unlikely(port->closed)) { /* and server is gone */
-            lock_release(&port->lock);
-            return -E_CLOSED;
-        }
-        if (!find_work(port, server, &message, &command, &closed, &finished)) {
-            if (deadline == 0) {
-                lock_release(&port->lock);
-                return -E_AGAIN;
-            }
-            error = sleep_idle(port, server, deadline, &command, &generation);
-            if (error)
-                return error;
+        if (slept) {
+            slept = false;
+            command = take_delivered(port);
+            if (!command && woken)
+                return woken;
             if (!command)
                 continue;
+        } else {
             lock_acquire(&port->lock);
-            if (command->generation != generation || command->state != COMMAND_ACCEPTED) {
-                lock_release(&port->lock); /* its caller left before we ran */
+            if (unlikely(port->closed)) { /* and server is gone */
+                lock_release(&port->lock);
+                return -E_CLOSED;
+            }
+            if (!find_work(port, server, &message, &command, &closed, &finished)) {
+                if (where->deadline == 0) {
+                    lock_release(&port->lock);
+                    return -E_AGAIN;
+                }
+                woken = sleep_idle(port, server, where);
+                slept = true;
                 continue;
             }
         }
         if (command) {
-            command->seen = true;
-            copy_begin(command);
-        }
-        lock_release(&port->lock);
-        if (command) {
-            error = deliver(port, command, &message, to, buffer, size);
+            error = take_command(port, command, where, &short_form);
             if (error == -E_CANCELLED)
                 continue;
-            return error;
+            return error ? error : short_form;
         }
-        error = user_copy_out(to, &message, sizeof(message));
+        lock_release(&port->lock);
+        error = user_copy_out(where->message, &message, sizeof(message));
         binding_free(finished);
         if (closed)
             object_put(&closed->object);
@@ -323,10 +348,34 @@ static int64_t accept(struct port *port, uaddr_t to, uaddr_t buffer, uint64_t si
     }
 }
 
+int64_t port_accept(struct port *port, const struct accept *where)
+{
+    struct thread *self = thread_current();
+    struct server *server;
+    int error = server_get(port, self->process, &server);
+
+    if (error)
+        return error;
+    if (!user_range_ok(where->message, sizeof(struct abi_message)) ||
+        (where->size && !user_range_ok(where->buffer, where->size)))
+        return -E_FAULT;
+    if (unlikely(self->priority != self->own_priority)) /* the last caller's */
+        sched_set_priority(self, self->own_priority, self->weight);
+    return accept_loop(port, server, where, false, 0);
+}
+
+int64_t port_accept_resume(struct port *port, const struct accept *where, int woken)
+{
+    return accept_loop(port, thread_current()->worker.server, where, true, woken);
+}
+
 int64_t sys_proto_accept(struct object *object, uaddr_t message, uaddr_t buffer, uint64_t size,
                          int64_t deadline)
 {
-    return accept(port_of(object), message, buffer, size, deadline);
+    struct accept where = {
+        .message = message, .buffer = buffer, .size = size, .deadline = wait_deadline(deadline)};
+
+    return port_accept(port_of(object), &where);
 }
 
 /* --- Returning --------------------------------------------------------------------------------------------- */
@@ -347,68 +396,69 @@ static int return_data(struct command *command, const struct abi_return *result,
     return error;
 }
 
-static int64_t do_return(struct port *port, uaddr_t from, unsigned sched_flags)
+int64_t return_begin(struct port *port, const struct abi_return *result, struct transfer *transfers,
+                     int64_t *status, struct command **command)
 {
     struct process *process = process_current();
-    struct transfer transfers[COMMAND_HANDLES] = {{0}};
-    struct abi_return result;
-    int error = user_copy_in(&result, from, sizeof(result));
+    int error = 0;
 
-    if (error)
-        return error;
-    if (result.handle_count > COMMAND_HANDLES || result.status > 0 ||
-        result.status <= STATUS_RESEND)
+    *status = result->status;
+    if (result->handle_count > COMMAND_HANDLES || result->status > 0 ||
+        result->status <= STATUS_RESEND)
         return -E_INVALID;
-
     lock_acquire(&port->lock);
-    struct command *command = command_find(port, process, result.token);
-    if (!command) {
+    *command = command_find(port, process, result->token);
+    if (!*command) {
         lock_release(&port->lock);
         return -E_CANCELLED;
     }
-    if (result.data_length || result.handle_count) {
-        uint32_t generation = command->generation;
+    if (result->data_length || result->handle_count) {
+        uint32_t generation = (*command)->generation;
 
-        copy_begin(command);
+        copy_begin(*command);
         lock_release(&port->lock);
-        if (result.data_length)
-            error = return_data(command, &result, &result.status);
-        if (!error && result.handle_count)
-            error = transfer_take(process->handles, result.handles, result.handle_count, transfers);
+        if (result->data_length)
+            error = return_data(*command, result, status);
+        if (!error && result->handle_count)
+            error =
+                transfer_take(process->handles, result->handles, result->handle_count, transfers);
         lock_acquire(&port->lock);
-        if (!copy_end(command, generation) || error) {
+        if (!copy_end(*command, generation) || error) {
             lock_release(&port->lock);
-            transfer_drop(transfers, COMMAND_HANDLES);
+            transfer_drop(transfers, result->handle_count);
             return error ? error : -E_CANCELLED;
         }
     }
-
-    struct completion *completion = command->completion;
-
-    memcpy(completion->values, result.values, sizeof(completion->values));
-    memcpy(completion->receive, transfers, sizeof(transfers));
-    completion->receive_count = result.handle_count;
-    if (command->request->op == OP_OPEN && command->file && !result.status && !result.handle_count)
-        file_opened(command->file, command->server, result.values);
-    command_complete(command, result.status, sched_flags);
-    lock_release(&port->lock);
     return 0;
 }
 
-int64_t sys_proto_return(struct object *object, uaddr_t result)
+void return_end(struct port *port, struct command *command, const struct abi_return *result,
+                const struct transfer *transfers, int64_t status, unsigned sched_flags)
 {
-    return do_return(port_of(object), result, 0);
+    struct completion *completion = command->completion;
+
+    memcpy(completion->values, result->values, sizeof(completion->values));
+    memcpy(completion->receive, transfers, result->handle_count * sizeof(*transfers));
+    completion->receive_count = result->handle_count;
+    if (command->request->op == OP_OPEN && command->file && !status && !result->handle_count)
+        file_opened(command->file, command->server, result->values);
+    command_complete(command, status, sched_flags);
+    lock_release(&port->lock);
 }
 
-/* A return that finds its caller gone is no reason not to accept the next. */
-int64_t sys_proto_return_accept(struct object *object, uaddr_t result, uaddr_t message,
-                                uaddr_t buffer, uint64_t size, int64_t deadline)
+int64_t sys_proto_return(struct object *object, uaddr_t from)
 {
-    int64_t error = do_return(port_of(object), result, SCHED_HANDOFF);
+    struct port *port = port_of(object);
+    struct transfer transfers[COMMAND_HANDLES] = {{0}};
+    struct abi_return result;
+    struct command *command;
+    int64_t status, error = user_copy_in(&result, from, sizeof(result));
 
-    if (error && error != -E_CANCELLED)
-        return error;
-    return accept(port_of(object), message, buffer, size, deadline);
+    if (!error)
+        error = return_begin(port, &result, transfers, &status, &command);
+    if (!error)
+        return_end(port, command, &result, transfers, status, 0);
+    return error;
 }
 
 /* --- Pieces of the windows ----------------------------------------------------------------------------------- */

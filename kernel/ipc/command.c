@@ -44,11 +44,14 @@ static struct cache command_cache = {
 static struct lock slots_lock = LOCK_INIT(RANK_PROCESS, "command slots");
 static struct command **slots[SLOT_CHUNKS];
 static uint32_t slots_used, slots_free = UINT32_MAX; /* the first unused command, by slot */
-static uint64_t commands_sent;
 
 uint64_t command_count(void)
 {
-    return __atomic_load_n(&commands_sent, __ATOMIC_RELAXED);
+    int64_t count = 0;
+
+    for (uint32_t i = 0; i < cpu_count; i++)
+        count += __atomic_load_n(&cpus[i]->commands, __ATOMIC_RELAXED);
+    return (uint64_t)count;
 }
 
 /* A freed command stays in its slot and is used again: type-stable in the strictest sense. */
@@ -79,6 +82,7 @@ struct command *command_new(struct thread *thread)
         command->thread = thread;
         list_init(&command->link);
         list_init(&command->cancel_link);
+        command->own_request = (struct request){.deadline = UINT64_MAX};
     }
     return command;
 }
@@ -120,7 +124,7 @@ bool command_replayable(const struct command *command)
            (!command->seen || command->request->send_count == 0);
 }
 
-static void unlink(struct command *command)
+void command_unlink(struct command *command)
 {
     if (command->state == COMMAND_QUEUED)
         command_queue_remove(command->server ? &command->server->queue : &command->port->queue,
@@ -132,23 +136,26 @@ static void unlink(struct command *command)
 
 void command_complete(struct command *command, int64_t status, unsigned sched_flags)
 {
-    unlink(command);
+    command_unlink(command);
     command->status = status;
     command->state = COMMAND_DONE;
     thread_wake(command->thread, 0, sched_flags);
 }
 
-/* Back to IDLE; tokens of this try are void from here on. */
-static void retire(struct command *command)
+void command_retire(struct command *command)
 {
-    if (command->state != COMMAND_DONE)
-        unlink(command);
     command->state = COMMAND_IDLE;
     command->generation = command->generation == UINT32_MAX ? 1 : command->generation + 1;
-    __atomic_fetch_sub(&commands_sent, 1, __ATOMIC_RELAXED);
+    command->port = NULL;
+    command_counted(-1);
+}
 
-    struct port *port = command->port;
-
+/* The caller leaves: tokens of this try are void, and copies under way end first. */
+static void leave(struct command *command, struct port *port)
+{
+    if (command->state != COMMAND_DONE)
+        command_unlink(command);
+    command_retire(command);
     while (command->copying) {
         command->leaving = true;
         wait_prepare(WAIT_UNKILLABLE);
@@ -158,12 +165,9 @@ static void retire(struct command *command)
         lock_acquire(&port->lock);
     }
     command->leaving = false;
-    command->port = NULL;
 }
 
 /* --- Sending ---------------------------------------------------------------------------------------------- */
-
-static uint64_t next_trace = 1;
 
 /* When to give up waiting: the request's deadline, or for a port that nobody serves the end of its grace. Port
  * locked. */
@@ -213,10 +217,9 @@ static int64_t send(struct command *command, struct request *request, struct por
     command->space = self->process->space;
     command->priority = self->priority;
     command->caller = self->process->object.id;
-    command->trace =
-        self->trace ? self->trace : __atomic_fetch_add(&next_trace, 1, __ATOMIC_RELAXED);
+    command->trace = command_trace(self);
     command->seen = false;
-    __atomic_fetch_add(&commands_sent, 1, __ATOMIC_RELAXED);
+    command_counted(1);
     *deadline = patience(port, request->deadline, parked);
 
     wait_prepare(wait_flags(request));
@@ -248,17 +251,11 @@ static int64_t withdraw(struct command *command, struct port *port, int reason)
     return command->status == -E_CANCELLED ? reason : command->status;
 }
 
-static int64_t try_once(struct command *command, struct request *request, struct port *port,
-                        struct file *file)
+/* woken: the result of the wait. parked: it was for a port that nobody served. */
+static int64_t conclude(struct command *command, struct port *port, int woken, bool parked)
 {
-    bool parked;
-    uint64_t deadline;
-    int64_t status = send(command, request, port, file, &deadline, &parked);
-
-    if (unlikely(status))
-        return status;
-
-    int woken = wait_block(deadline);
+    struct request *request = command->request;
+    int64_t status;
 
     lock_acquire(&port->lock);
     if (unlikely(woken == -E_TIMED_OUT && parked && port_served(port) &&
@@ -274,22 +271,30 @@ static int64_t try_once(struct command *command, struct request *request, struct
         status = command->status;
     else
         status = withdraw(command, port, woken == -E_TIMED_OUT && parked ? -E_SERVICE_DOWN : woken);
-    retire(command);
+    leave(command, port);
     lock_release(&port->lock);
     return status;
 }
 
-int64_t command_call(struct request *request, struct port *port, struct file *file,
-                     struct completion *completion)
+static int64_t try_once(struct command *command, struct request *request, struct port *port,
+                        struct file *file)
+{
+    bool parked;
+    uint64_t deadline;
+    int64_t status = send(command, request, port, file, &deadline, &parked);
+
+    if (unlikely(status))
+        return status;
+    return conclude(command, port, wait_block(deadline), parked);
+}
+
+/* As long as the command is to be sent again: send it again. */
+static int64_t settle(struct command *command, struct request *request, struct port *port,
+                      struct file *file, struct completion *completion, int64_t status)
 {
     struct thread *self = thread_current();
-    struct command *command = self->command;
-    int64_t status;
 
-    completion->receive_count = 0;
-    do {
-        command->completion = completion;
-        status = try_once(command, request, port, file);
+    for (;;) {
         if (unlikely(status == STATUS_RESEND) && file && request->op != OP_OPEN) {
             int64_t error = file_reopen(file, request->deadline);
 
@@ -298,10 +303,31 @@ int64_t command_call(struct request *request, struct port *port, struct file *fi
         }
         if (unlikely(self->work & WORK_KILL))
             status = -E_INTERRUPTED;
-    } while (unlikely(status == STATUS_RESEND));
-
+        if (likely(status != STATUS_RESEND))
+            break;
+        command->completion = completion;
+        status = try_once(command, request, port, file);
+    }
     transfer_drop(request->send, request->send_count); /* what no service took */
     if (status)
         transfer_drop(completion->receive, completion->receive_count);
     return status;
+}
+
+int64_t command_call(struct request *request, struct port *port, struct file *file,
+                     struct completion *completion)
+{
+    struct command *command = thread_current()->command;
+
+    completion->receive_count = 0;
+    command->completion = completion;
+    return settle(command, request, port, file, completion, try_once(command, request, port, file));
+}
+
+int64_t command_resume(struct command *command, int woken)
+{
+    struct file *file = command->file;
+
+    return settle(command, &command->own_request, file->port, file, &command->own_completion,
+                  conclude(command, file->port, woken, false));
 }

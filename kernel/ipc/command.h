@@ -65,6 +65,9 @@ struct command {
     struct request *request; /* on the caller's stack, while not IDLE */
     int64_t status;
     struct completion *completion; /* likewise */
+    bool positioned;               /* a short call that holds its file's position */
+    struct request own_request;    /* of short calls, which keep nothing on their stack */
+    struct completion own_completion;
 };
 
 /* Internal status: the service died; the command may be sent again. Never leaves the kernel. */
@@ -79,12 +82,34 @@ void command_free(struct command *command);
 int64_t command_call(struct request *request, struct port *port, struct file *file,
                      struct completion *completion);
 
+/* The rest of a short call (short.c) whose caller was switched away from with its command sent, and woken with
+ * this result of its wait. */
+int64_t command_resume(struct command *command, int woken);
+
 /* port locked: what a token names, if this server has it. */
 struct command *command_find(struct port *port, struct process *process, uint64_t token);
 /* port locked: move to DONE and wake the caller. */
 void command_complete(struct command *command, int64_t status, unsigned sched_flags);
+/* port locked: out of its queue, or its server's hands. */
+void command_unlink(struct command *command);
+/* port locked, nobody copies: back to IDLE; its token names nothing from here on. */
+void command_retire(struct command *command);
 bool command_replayable(const struct command *command);
 uint64_t command_count(void); /* sent and not completed */
+
+/* Counted by each CPU for itself: the sum is right. */
+static inline void command_counted(int64_t change)
+{
+    cpu_self()->commands += change;
+}
+
+/* Never 0, unique. */
+static inline uint64_t command_trace(const struct thread *caller)
+{
+    struct cpu *cpu = cpu_self();
+
+    return caller->trace ? caller->trace : (cpu->traces += CPU_MAX) + cpu->index;
+}
 
 static inline uint64_t command_token(const struct command *command)
 {

@@ -220,6 +220,8 @@ int64_t sys_port_kept(struct object *object, uaddr_t argument)
 
     struct memory *memory = container_of(found, struct memory, object);
 
+    if (memory->pager)
+        pager_restart(memory);
     answer.size = memory_size(memory);
     answer.flags = (used(memory) ? KEPT_USED : 0) | (memory->pager ? KEPT_PAGED : 0);
 

@@ -61,7 +61,7 @@ static struct worker *take_worker(struct port *port, struct server *server)
         if (server && worker->server != server)
             continue;
         chosen = worker;
-        if (worker->thread->cpu == cpu_self())
+        if (worker_thread(worker)->cpu == cpu_self())
             break;
     }
     if (chosen)
@@ -80,9 +80,12 @@ bool port_deliver(struct port *port, struct server *server, struct command *comm
         command->state = COMMAND_ACCEPTED;
         command->server = worker->server;
         list_append(&worker->server->accepted, &command->link);
-        if (unlikely(command->priority > worker->thread->priority))
-            sched_set_priority(worker->thread, command->priority, worker->thread->weight);
-        thread_wake(worker->thread, 0, SCHED_HANDOFF);
+
+        struct thread *thread = worker_thread(worker);
+
+        if (unlikely(command->priority > thread->priority))
+            sched_set_priority(thread, command->priority, thread->weight);
+        thread_wake(thread, 0, SCHED_HANDOFF);
     }
     lock_release(&port->notify_lock);
     return worker != NULL;
@@ -95,7 +98,7 @@ void port_wake_worker_locked(struct port *port, struct server *server)
     /* One whose wait has just ended otherwise leaves without looking: the next. */
     do
         worker = take_worker(port, server);
-    while (worker && !thread_wake(worker->thread, 0, 0));
+    while (worker && !thread_wake(worker_thread(worker), 0, 0));
 }
 
 void port_wake_worker(struct port *port, struct server *server)

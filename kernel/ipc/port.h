@@ -58,16 +58,6 @@ struct server {
     struct list closings; /* files */
 };
 
-/* A thread waiting in proto_accept; on its stack. Whoever takes it out of port->workers wakes it, under
- * notify_lock: with a command that is now its own, or with none, to look at the queues again. */
-struct worker {
-    struct list link;
-    struct thread *thread;
-    struct server *server;
-    struct command *delivered;
-    uint32_t generation; /* of delivered, then */
-};
-
 /* How long callers wait for a service that died. */
 #define PORT_GRACE_NS UINT64_C(10000000000)
 
@@ -82,6 +72,10 @@ struct command *command_queue_first(const struct command_queue *queue);
 
 /* Give a command to an idle worker (of server; NULL: of any), best one of this CPU; false: all are busy. */
 bool port_deliver(struct port *port, struct server *server, struct command *command);
+static inline struct thread *worker_thread(struct worker *worker)
+{
+    return container_of(worker, struct thread, worker);
+}
 /* Make an idle worker (of server; NULL: of any) look at the queues. notify_lock held. */
 void port_wake_worker_locked(struct port *port, struct server *server);
 void port_wake_worker(struct port *port, struct server *server);

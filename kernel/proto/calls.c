@@ -187,32 +187,6 @@ int64_t sys_path_call(struct object *names, uaddr_t argument)
     return status;
 }
 
-/* What the handle must allow for an operation. */
-static uint32_t op_rights(uint32_t op)
-{
-    switch (op) {
-    case OP_READ:
-    case OP_LIST:
-        return RIGHT_READ;
-    case OP_WRITE:
-    case OP_TRUNCATE:
-        return RIGHT_WRITE;
-    default:
-        return 0;
-    }
-}
-
-static void advance(struct file *file, const struct request *request,
-                    const struct completion *completion)
-{
-    if (request->op == OP_LIST)
-        file->position = completion->values[1];
-    else if (request->op == OP_WRITE && (request->flags & COMMAND_APPEND))
-        file->position = completion->values[1];
-    else
-        file->position += completion->values[0];
-}
-
 static int64_t file_call(struct object *object, uaddr_t argument)
 {
     struct file *file = container_of(object, struct file, object);
@@ -232,14 +206,10 @@ static int64_t file_call(struct object *object, uaddr_t argument)
     if (status)
         return status;
 
-    uint32_t flags = __atomic_load_n(&file->flags, __ATOMIC_RELAXED);
-    bool positioned = (request.flags & COMMAND_POSITION) &&
-                      ((flags & HANDLE_FLAG_SEEKABLE) || request.op == OP_LIST);
+    request.flags |= file_call_flags(file);
 
-    if (flags & HANDLE_FLAG_NONBLOCK)
-        request.flags |= COMMAND_NONBLOCK;
-    if (flags & HANDLE_FLAG_APPEND)
-        request.flags |= COMMAND_APPEND;
+    bool positioned = file_positioned(file, &request);
+
     if (positioned) {
         status = file_hold(file);
         if (status) {
@@ -249,11 +219,8 @@ static int64_t file_call(struct object *object, uaddr_t argument)
         request.args[0] = file->position;
     }
     status = command_call(&request, file->port, file, &completion);
-    if (positioned) {
-        if (!status)
-            advance(file, &request, &completion);
-        file_release(file);
-    }
+    if (positioned)
+        file_position_done(file, &request, status, completion.values);
     return answer(argument, &command, &completion, status);
 }
 

@@ -126,6 +126,19 @@ void file_release(struct file *file)
     lock_release(&file->lock);
 }
 
+void file_position_done(struct file *file, const struct request *request, int64_t status,
+                        const uint64_t values[3])
+{
+    if (status == 0) {
+        if (request->op == OP_LIST ||
+            (request->op == OP_WRITE && (request->flags & COMMAND_APPEND)))
+            file->position = values[1];
+        else
+            file->position += values[0];
+    }
+    file_release(file);
+}
+
 int64_t file_reopen(struct file *file, uint64_t deadline)
 {
     bool held = file->holder == thread_current();

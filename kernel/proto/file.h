@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "abi/ops.h"
 #include "kernel/ipc/port.h"
 
 struct file {
@@ -40,3 +41,38 @@ int64_t file_reopen(struct file *file, uint64_t deadline) MUST_CHECK;
 /* One thread at a time: for the position, and for opening again. E_INTERRUPTED. */
 int file_hold(struct file *file) MUST_CHECK;
 void file_release(struct file *file);
+
+/* What the handle must allow for an operation. */
+static inline uint32_t op_rights(uint32_t op)
+{
+    switch (op) {
+    case OP_READ:
+    case OP_LIST:
+        return RIGHT_READ;
+    case OP_WRITE:
+    case OP_TRUNCATE:
+        return RIGHT_WRITE;
+    default:
+        return 0;
+    }
+}
+
+/* COMMAND_* that come with the file. */
+static inline uint32_t file_call_flags(const struct file *file)
+{
+    uint32_t flags = __atomic_load_n(&file->flags, __ATOMIC_RELAXED);
+
+    return (flags & HANDLE_FLAG_NONBLOCK ? COMMAND_NONBLOCK : 0) |
+           (flags & HANDLE_FLAG_APPEND ? COMMAND_APPEND : 0);
+}
+
+/* Whether the call starts at the file's position: then it is held, args[0] set from it, and after the call: */
+static inline bool file_positioned(const struct file *file, const struct request *request)
+{
+    return unlikely(request->flags & COMMAND_POSITION) &&
+           ((__atomic_load_n(&file->flags, __ATOMIC_RELAXED) & HANDLE_FLAG_SEEKABLE) ||
+            request->op == OP_LIST);
+}
+/* ... moved on by what was done, and released. */
+void file_position_done(struct file *file, const struct request *request, int64_t status,
+                        const uint64_t values[3]);

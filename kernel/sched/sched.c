@@ -19,11 +19,6 @@ int sched_cpu_init(struct cpu *cpu)
     return 0;
 }
 
-static bool allowed(const struct thread *thread, const struct cpu *cpu)
-{
-    return !thread->affinity || (cpu->index < 64 && (thread->affinity & BIT(cpu->index)));
-}
-
 static bool cpu_is_idle(uint32_t index)
 {
     return __atomic_load_n(&idle_mask[index / 64], __ATOMIC_RELAXED) & BIT(index % 64);
@@ -36,9 +31,9 @@ static struct cpu *place(struct thread *thread, unsigned flags)
 
     if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
         return last;
-    if ((flags & SCHED_SYNC) && allowed(thread, cpu_self()))
+    if ((flags & SCHED_SYNC) && sched_allowed(thread, cpu_self()))
         return cpu_self();
-    if (last && allowed(thread, last) && cpu_is_idle(last->index))
+    if (last && sched_allowed(thread, last) && cpu_is_idle(last->index))
         return last;
     for (uint32_t word = 0; word < ARRAY_SIZE(idle_mask); word++) {
         uint64_t idle = __atomic_load_n(&idle_mask[word], __ATOMIC_RELAXED);
@@ -48,12 +43,12 @@ static struct cpu *place(struct thread *thread, unsigned flags)
         if (idle)
             return cpus[word * 64 + (uint32_t)__builtin_ctzll(idle)];
     }
-    if (last && last->online && allowed(thread, last))
+    if (last && last->online && sched_allowed(thread, last))
         return last;
-    if (allowed(thread, cpu_self()))
+    if (sched_allowed(thread, cpu_self()))
         return cpu_self();
     for (uint32_t i = 0; i < cpu_count; i++)
-        if (allowed(thread, cpus[i]))
+        if (sched_allowed(thread, cpus[i]))
             return cpus[i];
     return cpu_self(); /* affinity to CPUs that do not exist is refused when it is set */
 }
@@ -113,7 +108,7 @@ void sched_ready(struct thread *thread, unsigned flags)
     struct cpu *cpu = cpu_self();
 
     thread->state = THREAD_READY;
-    if ((flags & SCHED_HANDOFF) && !cpu->queue->next && allowed(thread, cpu) &&
+    if ((flags & SCHED_HANDOFF) && !cpu->queue->next && sched_allowed(thread, cpu) &&
         !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE)) {
         cpu->queue->next = thread;
         cpu->need_resched =
@@ -198,15 +193,30 @@ void sched_switch(void)
         self->state = THREAD_RUNNING;
         return;
     }
-    if (unlikely(!allowed(
+    if (unlikely(!sched_allowed(
             next, cpu))) /* its affinity changed while it left: it moves on before user mode */
         cpu->need_resched = 1;
-    next->state = THREAD_RUNNING;
     next->cpu = cpu;
     next->on_cpu = 1;
+    /* Sequentially consistent, and its work is read on the way to user mode: thread_post_work writes that and reads
+     * this, so one of the two sees the other's. */
+    __atomic_store_n(&next->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
     cpu->current = next;
     cpu->context_switches++;
     arch_switch(self, next);
+}
+
+void sched_hand_over(struct thread *self, struct thread *next)
+{
+    struct cpu *cpu = cpu_self();
+    uint64_t now = arch_cycles();
+
+    queue_charge(self, now - self->started_at);
+    next->started_at = now;
+    next->on_cpu = 1;
+    cpu->current = next;
+    cpu->context_switches++;
+    arch_hand_over(self, next);
 }
 
 /* On the new thread's stack: the previous one is off its own. */
@@ -279,7 +289,7 @@ void sched_preempt(void)
 
     cpu->need_resched = 0;
     sched_flush_handoff();
-    if (unlikely(!allowed(self, cpu))) {
+    if (unlikely(!sched_allowed(self, cpu))) {
         migrate(self);
         return;
     }
@@ -387,7 +397,7 @@ void sched_set_affinity(struct thread *thread, uint64_t mask)
 
     struct cpu *cpu = thread->cpu;
 
-    if (!cpu || allowed(thread, cpu))
+    if (!cpu || sched_allowed(thread, cpu))
         return;
     __atomic_store_n(&cpu->need_resched, 1, __ATOMIC_SEQ_CST);
     if (cpu != cpu_self())

@@ -52,6 +52,8 @@ int sched_cpu_init(struct cpu *cpu) MUST_CHECK;
 void sched_ready(struct thread *thread, unsigned flags);
 void sched_switch(void);
 void sched_switched(struct thread *previous);
+/* The CPU and the rest of the slice from the caller, BLOCKED, to a thread it has claimed (ipc/short.h). */
+void sched_hand_over(struct thread *self, struct thread *next);
 void sched_yield(void);
 void sched_preempt(void);
 NORETURN void sched_idle(void);
@@ -59,6 +61,11 @@ void sched_flush_handoff(void);
 void sched_set_priority(struct thread *thread, uint32_t priority, uint32_t weight);
 void sched_set_affinity(struct thread *thread, uint64_t mask);
 uint64_t sched_cpu_time(struct thread *thread); /* ns */
+
+static inline bool sched_allowed(const struct thread *thread, const struct cpu *cpu)
+{
+    return !thread->affinity || (cpu->index < 64 && (thread->affinity & BIT(cpu->index)));
+}
 
 /* queue.c: the queue's lock is held */
 void queue_init(struct cpu_queue *queue);

@@ -34,6 +34,7 @@ static struct thread *thread_make(void)
     lock_init(&thread->lock, RANK_THREAD, "thread");
     list_init(&thread->sibling);
     list_init(&thread->queue_link);
+    list_init(&thread->worker.link);
     thread->weight = WEIGHT_USUAL;
     return thread;
 }

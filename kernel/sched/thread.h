@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "kernel/ipc/worker.h"
 #include "kernel/object.h"
 #include "kernel/process.h"
 #include "lib/base/rbtree.h"
@@ -36,6 +37,7 @@ enum latched_kick { LATCHED_NONE, LATCHED_KICK, LATCHED_TOLD };
 #define WEIGHT_USUAL  1024u
 
 struct command;
+struct register_frame;
 
 /* How a thread enters user mode. */
 struct thread_start {
@@ -56,9 +58,12 @@ struct thread {
     struct lock lock; /* RANK_THREAD */
     bool parked;      /* waits in return_check to be resumed */
     enum thread_state state;
-    uint32_t on_cpu;   /* still on its stack: whoever wants to run it elsewhere waits for 0 */
-    int wait_result;   /* what sched_block returns */
-    uint32_t waiting;  /* WAIT_* while it may be woken */
+    uint32_t on_cpu;  /* still on its stack: whoever wants to run it elsewhere waits for 0 */
+    int wait_result;  /* what sched_block returns */
+    uint32_t waiting; /* WAIT_* while it may be woken */
+    /* Set while it waits in a short call with nothing on its kernel stack but this: whoever ends the wait may also
+     * answer the call there and switch to its return to user mode (ipc/short.c). The thread's own to set and clear. */
+    struct register_frame *parked_call;
     struct cpu *cpu;   /* where it ran last */
     uint64_t affinity; /* mask of the first 64 CPUs; 0: all */
 
@@ -78,6 +83,7 @@ struct thread {
 
     uint32_t call_rights;    /* of the handle the system call under way names */
     struct command *command; /* what it calls with: one, made with the thread */
+    struct worker worker;    /* what it accepts with */
     uint64_t trace;          /* of the command it accepted last: what it sends on carries it too */
     struct space *leaving;   /* its dead process's space, put once it is off it */
     uint32_t paging_forbidden; /* it must not wait for pagers now (vmm/pager.h) */

@@ -42,17 +42,13 @@ static bool interrupted(const struct thread *thread)
     return (work & WORK_KICK) && (thread->waiting & WAIT_INTERRUPTIBLE);
 }
 
-int wait_block(uint64_t deadline)
+bool wait_fall_asleep(void)
 {
     struct thread *self = thread_current();
-    struct wait_timer timer = {.timer = {.fire = wait_timer_fire}, .thread = self};
-    bool timed = deadline != UINT64_MAX;
     /* Nothing more is latched from here on: that is done on the way to user mode. */
     bool kicked =
         unlikely(self->latched) && (self->waiting & WAIT_INTERRUPTIBLE) && return_kick_latched();
 
-    if (timed)
-        timer_start(&timer.timer, deadline);
     lock_acquire(&self->lock);
     if (self->waiting && (kicked || interrupted(self))) {
         self->waiting = 0;
@@ -62,7 +58,18 @@ int wait_block(uint64_t deadline)
     if (sleep)
         self->state = THREAD_BLOCKED;
     lock_release(&self->lock);
-    if (sleep)
+    return sleep;
+}
+
+int wait_block(uint64_t deadline)
+{
+    struct thread *self = thread_current();
+    struct wait_timer timer = {.timer = {.fire = wait_timer_fire}, .thread = self};
+    bool timed = deadline != UINT64_MAX;
+
+    if (timed)
+        timer_start(&timer.timer, deadline);
+    if (wait_fall_asleep())
         sched_switch();
     if (timed)
         timer_cancel(&timer.timer);

@@ -22,6 +22,8 @@
 
 void wait_prepare(uint32_t flags);
 int wait_block(uint64_t deadline) MUST_CHECK;
+/* The first half of wait_block: true: the caller is BLOCKED and must leave the CPU; false: wait_result is there already. */
+bool wait_fall_asleep(void) MUST_CHECK;
 /* Undo wait_prepare without sleeping; false if somebody has woken the caller already. */
 bool wait_abandon(void);
 bool thread_wake(struct thread *thread, int result, unsigned sched_flags);

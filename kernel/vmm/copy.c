@@ -15,6 +15,7 @@ struct window {
     bool write; /* to the other space */
     uaddr_t user;
     char *kernel;
+    bool nofault; /* what is missing stays so: E_FAULT */
     int (*move)(const struct window *window, uint64_t done, char *other, size_t length);
 };
 
@@ -90,7 +91,7 @@ static int run(const struct window *window, uint64_t length, uint64_t *done)
         int result = memory ? window->move(window, *done, memory, piece) : 0;
 
         lock_release(&other->lock);
-        if (device)
+        if (device || (window->nofault && (!memory || result)))
             return -E_FAULT;
         if (!memory)
             result = touch_other(window, at);
@@ -122,6 +123,19 @@ int space_copy_to(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t l
         .other = other, .other_at = to.value, .write = true, .user = from_here, .move = move_to};
 
     return run(&window, length, done);
+}
+
+int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length)
+{
+    struct window window = {.other = other,
+                            .other_at = to.value,
+                            .write = true,
+                            .user = from_here,
+                            .move = move_to,
+                            .nofault = true};
+    uint64_t done;
+
+    return run(&window, length, &done);
 }
 
 int space_read(struct space *other, uaddr_t from, void *to, uint64_t length)

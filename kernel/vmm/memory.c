@@ -391,6 +391,45 @@ static int clone_shared(struct memory *source, uint64_t first, struct memory *cl
     return result;
 }
 
+/* The pages the clone did not get because the source's pager had to bring them. */
+static int clone_rest(struct memory *source, uint64_t first, struct memory *clone)
+{
+    uint64_t index = 0;
+
+    while (index < clone->pages) {
+        struct frame *frame = slot_frame(clone, index);
+        int result = 0;
+
+        if (frame) {
+            index++;
+            continue;
+        }
+        lock_acquire(&source->lock);
+        frame = slot_frame(source, first + index);
+        if (frame) {
+            result = page_tree_insert(&clone->tree, index, frame);
+            if (result == 0) {
+                frame_get(frame);
+                clone->committed++;
+                source->cloning++;
+            }
+        }
+        lock_release(&source->lock);
+        if (!frame) {
+            result = memory_supply(source, first + index, 0);
+        } else if (result == 0) {
+            mapping_change(source, first + index, first + index + 1, MAPPING_PROTECT);
+            lock_acquire(&source->lock);
+            source->cloning--;
+            lock_release(&source->lock);
+        }
+        if (result != 0)
+            return result == -E_FAULT ? -E_RANGE : result;
+        arch_preempt_window();
+    }
+    return 0;
+}
+
 int memory_clone_range(struct memory *source, uint64_t offset, uint64_t length,
                        struct memory **result)
 {
@@ -410,6 +449,8 @@ int memory_clone_range(struct memory *source, uint64_t offset, uint64_t length,
                     ? clone_eagerly(source, offset / PAGE_SIZE, clone)
                     : clone_shared(source, offset / PAGE_SIZE, clone);
 
+    if (error == 0 && source->pager)
+        error = clone_rest(source, offset / PAGE_SIZE, clone);
     if (error != 0) {
         object_put(&clone->object);
         return error;

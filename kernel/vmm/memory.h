@@ -50,8 +50,8 @@ int memory_new_physical(paddr_t base, uint64_t length, unsigned cache,
 /* Wraps frames that are already there (boot module): page-aligned RAM the frame allocator does not own. When the
  * object that wraps the loader's module goes, its frames become free ones. */
 int memory_new_boot(paddr_t base, uint64_t length, struct memory **memory) MUST_CHECK;
-/* Page-aligned, inside the object. Pinned and boot memory is copied at once. E_INVALID, E_RANGE, E_NO_MEMORY,
- * E_NOT_SUPPORTED (device memory). */
+/* Page-aligned, inside the object. Pinned and boot memory is copied at once; what a pager supplies is fetched, all of
+ * it. E_INVALID, E_RANGE, E_NO_MEMORY, E_NOT_SUPPORTED (device memory), what pager_fetch answers. */
 int memory_clone_range(struct memory *source, uint64_t offset, uint64_t length,
                        struct memory **clone) MUST_CHECK;
 /* Pages past the end go from every mapping, private copies too. E_NOT_SUPPORTED: pinned, physical. */

@@ -45,6 +45,8 @@ static int piece_locked(struct transfer *transfer, uint64_t offset, uint64_t don
     if (data) {
         data += offset % PAGE_SIZE;
         source = data;
+        if (memory->pager && transfer->direction != FROM_MEMORY)
+            page_tree_mark(&memory->tree, index, PAGE_DIRTY);
     }
     switch (transfer->direction) {
     case FROM_MEMORY:

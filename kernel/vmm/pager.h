@@ -3,7 +3,7 @@
  *     memory_new_paged(size, port, key, &memory)      absent pages are asked of the port's service
  *     pager_fetch(memory, index, how)                 a page is wanted and absent: ask, or wait for who asked
  *     pager_supply(memory, ..., source, ...)          the service's answer: pages of another object
- *     pager_written(memory, ...), ...                 dirty pages: see below
+ *     pager_dirty, pager_collect, pager_written, pager_redirty, pager_evict, pager_sync      what is dirty, and writing it
  *
  * A slot of such an object is, under memory->lock, in one of these states:
  *
@@ -63,6 +63,29 @@ int pager_fetch(struct memory *memory, uint64_t index, unsigned how) MUST_CHECK;
  * E_NO_MEMORY, and what fetching from a source that has a pager brings. */
 int pager_supply(struct memory *memory, uint64_t offset, uint64_t length, struct memory *source,
                  uint64_t source_offset, unsigned flags, uint64_t *pages) MUST_CHECK;
+
+/* --- Writing back (writeback.c). Ranges are page-aligned: E_INVALID, E_RANGE; E_NOT_SUPPORTED: no pager ------ */
+
+struct page_run {
+    uint64_t first, count; /* count 0: there is none */
+};
+
+/* The first dirty pages of the range that lie together, some hundred at most. */
+int pager_dirty(struct memory *memory, uint64_t offset, uint64_t length,
+                struct page_run *run) MUST_CHECK;
+/* The same, and they are WRITING now, read-only in every space. One service thread writes a page at a time. */
+int pager_collect(struct memory *memory, uint64_t offset, uint64_t length,
+                  struct page_run *run) MUST_CHECK;
+/* They are on the medium; or they are not, and dirty again. */
+int pager_written(struct memory *memory, uint64_t offset, uint64_t length) MUST_CHECK;
+int pager_redirty(struct memory *memory, uint64_t offset, uint64_t length) MUST_CHECK;
+/* Clean pages of the range go. */
+int pager_evict(struct memory *memory, uint64_t offset, uint64_t length,
+                uint64_t *pages) MUST_CHECK;
+/* Ask the service (OP_PAGE_OUT) to write back what is dirty there. May block. */
+int pager_sync(struct memory *memory, uint64_t offset, uint64_t length) MUST_CHECK;
+/* A new instance has it: what the last one was writing may not be on the medium. */
+void pager_restart(struct memory *memory);
 
 /* While this is so the current thread does not wait for pagers (E_AGAIN); nests. */
 void pager_forbid(void);

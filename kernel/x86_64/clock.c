@@ -60,11 +60,6 @@ uint64_t arch_clock(void)
     return now;
 }
 
-uint64_t arch_cycles(void)
-{
-    return tsc_read();
-}
-
 uint64_t arch_cycles_hz(void)
 {
     return tsc_hz;

@@ -61,6 +61,15 @@ struct arch_thread {
     struct cpu *fpu_cpu; /* where it was loaded last: still there if that CPU's fpu_owner says so */
 };
 
+/* What syscall.S pushes for a short call: the end of it is struct syscall_frame (thread.c). */
+struct register_frame {
+    uint64_t r15, r14, r13, r12, rbx, rbp;
+    uint64_t rax; /* the number of the call until it is answered */
+    uint64_t rdi, rsi, rdx, r10, r8, r9;
+    uint64_t rip, rflags, rsp;
+    uint64_t kind;
+};
+
 struct tss { /* SDM volume 3, 7.7. The hardware's layout: fields are not aligned */
     uint32_t reserved0;
     uint64_t rsp[3];
@@ -139,6 +148,14 @@ static inline struct cpu *cpu_self(void)
 static inline void arch_pause(void)
 {
     __asm__ volatile("pause" : : : "memory");
+}
+
+static inline uint64_t arch_cycles(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
 }
 
 /* --- Leaf page-table entries -------------------------------------------------------------------------- */

@@ -145,7 +145,7 @@ void arch_timer_set(uint64_t deadline)
     now = arch_clock();
     uint64_t wait = deadline > now ? deadline - now : 0;
     if (deadlines) {
-        uint64_t cycles = scale_apply(ns_to_cycles, wait), tsc = tsc_read();
+        uint64_t cycles = scale_apply(ns_to_cycles, wait), tsc = arch_cycles();
 
         msr_write(MSR_TSC_DEADLINE, cycles < UINT64_MAX - tsc ? tsc + cycles : UINT64_MAX);
         return;

@@ -37,15 +37,7 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
     return r;
 }
 
-/* Not ordered with the instructions around it; tsc_read_ordered is not earlier than what precedes it. */
-static inline uint64_t tsc_read(void)
-{
-    uint32_t low, high;
-
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (uint64_t)high << 32 | low;
-}
-
+/* Not earlier than what precedes it, as arch_cycles may be. */
 static inline uint64_t tsc_read_ordered(void)
 {
     uint32_t low, high;

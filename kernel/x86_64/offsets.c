@@ -27,6 +27,7 @@ void offsets_for_assembly(void)
     OFFSET(FRAME_CS, struct abi_frame, cs);
     CONSTANT(MINUS_SYSCALL_BASE, -(int64_t)SYSCALL_BASE);
     CONSTANT(SYSCALL_COUNT, SYSCALL_LIMIT);
+    CONSTANT(SHORT_LAST, SYSCALL_SHORT_COUNT - 1);
     CONSTANT(FRAME_TO_IST_CPU, sizeof(struct abi_frame) - 2 * sizeof(uint64_t) +
                                    offsetof(struct ist_stack, cpu) -
                                    offsetof(struct ist_stack, frame_rest));

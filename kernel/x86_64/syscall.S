@@ -19,6 +19,11 @@
  * = struct syscall_frame (thread.h). rbx, rbp and r12-r15 are kept by the C code. So all but rax, rcx and r11 come
  * back as they were.
  *
+ * A short call of the relay (kernel/ipc/short.h) has all registers on the stack: below the above rax, rbp, rbx and r12-r15
+ * (struct register_frame), and below that the seven words that switch_stacks pops, so that the thread can be left with
+ * nothing else on its stack. The C code says whose frame is loaded on the way out; once its stack is the one in
+ * use, the thread that was left may run elsewhere (on_cpu, as in sched_switched).
+ *
  * A foreign call (any number outside our range) of a thread with a block needs no C code: {rip, rflags, rsp} go from
  * the kernel stack into the block and SYSRET enters the personality with rsp = block. rcx and r11, which the
  * instruction lost anyway, are the only registers used. Work for the thread that came meanwhile waits for the
@@ -51,7 +56,7 @@ syscall_enter:
     pushq %rcx
     leaq MINUS_SYSCALL_BASE(%rax), %rcx
     cmpl $SYSCALL_COUNT, %ecx
-    jae foreign
+    jae not_listed
     pushq %r9
     pushq %r8
     pushq %r10
@@ -97,6 +102,79 @@ work:
 rip_lost:
     movl $VECTOR_PROTECTION, %edi
     jmp lost
+
+not_listed:
+    subl $SYSCALL_COUNT, %ecx
+    cmpl $SHORT_LAST, %ecx
+    ja foreign
+    pushq %r9
+    pushq %r8
+    pushq %r10
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %rax
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, %rdi
+    pushq $short_resumed
+    subq $48, %rsp
+    testl %ecx, %ecx
+    jnz 1f
+    call relay_call /* struct leave (struct register_frame *frame) */
+short_leave:
+    movq %rax, %rsp
+    testq %rdx, %rdx
+    jz short_checked
+    movl $0, (%rdx)
+short_checked:
+    movq %gs:CPU_CURRENT, %rcx
+    movl %gs:CPU_NEED_RESCHED, %r11d
+    orl THREAD_WORK(%rcx), %r11d
+    jnz short_work
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    popq %rax
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %r10
+    popq %r8
+    popq %r9
+    popq %rcx
+    movq %rcx, %r11
+    shrq $47, %r11
+    jnz rip_lost
+    popq %r11
+    popq %rsp
+    swapgs
+    sysretq
+
+1:  call relay_return_accept
+    jmp short_leave
+
+/* Where switch_stacks returns to for a thread that was left in a short call: rsp is its frame. */
+short_resumed:
+    movq %rsp, %rdi
+    pushq $short_resumed
+    subq $48, %rsp
+    call relay_resume
+    jmp short_leave
+
+short_work:
+    subq $8, %rsp
+    xorl %edi, %edi
+    call user_return
+    addq $8, %rsp
+    jmp short_checked
 
 foreign:
     movq %gs:CPU_CURRENT, %r11

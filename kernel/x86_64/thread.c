@@ -18,8 +18,10 @@ struct syscall_frame {
 };
 
 #define FRAME_KIND_SYSCALL 1u
+#define SWITCH_FRAME       (7 * sizeof(uint64_t)) /* what switch_stacks pops */
 
 _Static_assert(sizeof(struct syscall_frame) == 80, "syscall.S pushes it");
+_Static_assert(sizeof(struct register_frame) == 136, "syscall.S pushes it");
 _Static_assert(sizeof(struct abi_frame) % 16 == 0, "the stack stays aligned");
 
 static struct syscall_frame *syscall_frame(const struct thread *thread)
@@ -113,7 +115,8 @@ static void switch_bases(struct arch_thread *from, const struct arch_thread *to)
                      : "r"(to->fs_base), "r"(to->gs_base));
 }
 
-void arch_switch(struct thread *from, struct thread *to)
+/* Everything but the stacks. */
+static inline void switch_machine(struct thread *from, struct thread *to)
 {
     struct cpu *cpu = cpu_self();
     struct process *process = to->process;
@@ -132,7 +135,19 @@ void arch_switch(struct thread *from, struct thread *to)
     cpu->arch.kernel_stack = to->arch.stack_top;
     /* Room for abi_frame.address and .cause. */
     cpu->arch.tss.rsp[0] = to->arch.stack_top - 2 * sizeof(uint64_t);
+}
+
+void arch_switch(struct thread *from, struct thread *to)
+{
+    switch_machine(from, to);
     switch_stacks(&from->arch.rsp, to->arch.rsp, from);
+}
+
+/* Below from's frame syscall.S has put what switch_stacks wants to find there. */
+void arch_hand_over(struct thread *from, struct thread *to)
+{
+    switch_machine(from, to);
+    from->arch.rsp = from->arch.stack_top - sizeof(struct register_frame) - SWITCH_FRAME;
 }
 
 /* --- User registers --- */

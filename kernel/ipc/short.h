@@ -1,0 +1,98 @@
+/* The relay's short form: commands whose every word is in registers (abi.h lists them).
+ *
+ *     SYSCALL --> relay_call(frame)            client  --+   each returns the frame to leave with: the caller's own,
+ *     SYSCALL --> relay_return_accept(frame)   service --+   or that of the thread the CPU was handed to
+ *     woken by anybody else --> relay_resume(frame): the rest of the call, on the thread's own stack
+ *
+ * A thread that waits in a short call needs nothing on its kernel stack but its frame at the top (thread->parked_call).
+ * So the one who answers it (the client that finds a worker idle on this CPU, the service that returns to a client on
+ * this CPU) writes the answer to that frame, makes the thread current and leaves to user mode as that thread: no
+ * scheduler, no queue, no switch of C stacks. Everything else (nobody idle, another CPU, another priority, work to see
+ * to, memory to fault in, kills, deadlines, services that die) takes the roads of command.c, accept.c and wait.c.
+ *
+ * Claiming: under thread->lock, a thread that is BLOCKED, off its stack, `waiting`, with parked_call set. Whoever
+ * clears `waiting` there owns the thread until it made it current (or ready).
+ *
+ *     CPU 0: a client claims worker W           CPU 1: kills W's process
+ *       lock W; waiting, BLOCKED: waiting = 0     W->work |= KILL
+ *       unlock W                                  lock W; not waiting: nothing to wake; unlock
+ *       W runs; sees work on its way out
+ */
+#pragma once
+
+#include "kernel/ipc/port.h"
+#include "kernel/proto/file.h"
+#include "kernel/sched/wait.h"
+
+/* The registers of a short call at the top of the thread's kernel stack, as syscall.S pushes them. `number` holds the
+ * call's until it is answered. */
+struct register_frame;
+
+/* What the way out to user mode needs: the frame to load, and the flag to clear once the old stack is left. */
+struct leave {
+    struct register_frame *frame;
+    uint32_t *left;
+};
+
+struct leave relay_call(struct register_frame *frame);
+struct leave relay_return_accept(struct register_frame *frame);
+struct leave relay_resume(struct register_frame *frame);
+
+/* A command into a worker's registers. Port locked, or the worker claimed. */
+static inline void short_message(struct register_frame *frame, const struct command *command)
+{
+    const struct request *request = command->request;
+
+    frame->rax = MESSAGE_COMMAND | (uint64_t)command->priority << 8;
+    frame->rdi = command_token(command);
+    frame->rsi = command->cookie;
+    frame->rdx = request->op | (uint64_t)request->flags << 32;
+    frame->r10 = request->args[0];
+    frame->r8 = request->args[1];
+    frame->r14 = request->args[2];
+    frame->r15 = request->args[3];
+    frame->r9 = command->caller;
+    frame->rbx = command->file ? command->file->object.id : 0;
+    frame->rbp = command->trace;
+    frame->r12 = request->in_length;
+    frame->r13 = request->out_length;
+}
+
+/* --- accept.c, for both forms --- */
+
+struct accept {
+    uaddr_t message, buffer;      /* struct abi_message; where the in bytes go */
+    uint64_t size;                /* of buffer */
+    uint64_t deadline;            /* arch_clock(); UINT64_MAX: never; 0: do not wait */
+    struct register_frame *frame; /* of a register call; NULL: memory only */
+};
+
+/* 0: *message is written; 1: the frame is; or -E_*. */
+int64_t port_accept(struct port *port, const struct accept *where);
+/* The rest of it for a worker that slept parked: woken with this result of its wait. */
+int64_t port_accept_resume(struct port *port, const struct accept *where, int woken);
+
+/* Finds the command of result->token and moves its data and handles. After 0 the port is locked, and return_end
+ * completes the command and unlocks. *status: what the caller gets. */
+int64_t return_begin(struct port *port, const struct abi_return *result, struct transfer *transfers,
+                     int64_t *status, struct command **command);
+void return_end(struct port *port, struct command *command, const struct abi_return *result,
+                const struct transfer *transfers, int64_t status, unsigned sched_flags);
+
+/* notify_lock held. */
+static inline bool notifications_wait(const struct port *port)
+{
+    return !list_empty(&port->notifications) || port->soft_bits;
+}
+
+/* The caller becomes an idle worker, and may be woken from here on. notify_lock held. */
+static inline void worker_enlist(struct port *port, struct server *server)
+{
+    struct thread *self = thread_current();
+
+    self->worker.port = port;
+    self->worker.server = server;
+    self->worker.delivered = NULL;
+    list_prepend(&port->workers, &self->worker.link);
+    __atomic_store_n(&self->waiting, WAIT_ARMED | WAIT_INTERRUPTIBLE, __ATOMIC_RELEASE);
+}
