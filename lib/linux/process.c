@@ -16,6 +16,7 @@
 #include "lib/linux/calls.h"
 #include "lib/linux/heap.h"
 #include "lib/linux/log.h"
+#include "lib/linux/random.h"
 #include "lib/linux/signal.h"
 #include "lib/linux/threads.h"
 #include "lib/linux/time.h"
@@ -248,6 +249,7 @@ void process_forked(struct thread *thread, uint64_t pid)
     process->ids_known = 0;
     signal_forget(thread);
     process->log_length = 0;
+    random_forget(process);
     process->survivor = NULL;
     process->start_time = clock_monotonic(process);
     thread->tid = 0;

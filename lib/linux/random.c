@@ -1,5 +1,9 @@
 /* See random.h. The file on rng:// is opened once and kept; a forked child shares it, which does no harm: each read
- * is a request of its own. */
+ * is a request of its own.
+ *
+ * Small requests are answered from bytes fetched before: one command for sixteen requests of 16 bytes. The bytes lie
+ * where the program could read them, as those of any generator in a program do; each is zeroed when it is given out, so
+ * that none is given twice and none can be found later, and a forked child forgets them (random_forget). */
 #include "lib/linux/random.h"
 
 #include "abi/ops.h"
@@ -8,6 +12,7 @@
 #include "lib/linux/user.h"
 
 #define RDRAND_TRIES 16
+#define RANDOM_SMALL 32u
 
 static bool cpu_random(uint64_t *word)
 {
@@ -59,11 +64,88 @@ static int64_t read_cpu(uint64_t address, uint64_t length)
     return (int64_t)length;
 }
 
+/* memset that is not left out because nobody reads what it writes. */
+static void wipe(void *bytes, size_t length)
+{
+    memset(bytes, 0, length);
+    __asm__ volatile("" : : "r"(bytes) : "memory");
+}
+
+static int64_t fetch(handle_t rng, uint64_t address, uint64_t length)
+{
+    struct abi_command command;
+
+    memset(&command, 0, sizeof(command));
+    command.op = OP_READ;
+    command.out = address;
+    command.out_length = length;
+
+    int64_t result = answer(sys_file_call(rng, &command));
+
+    return result < 0 ? result : (int64_t)command.values[0];
+}
+
+static bool pool_take(struct process *process, uint8_t *bytes, uint64_t length)
+{
+    lock(&process->lock);
+
+    bool enough = process->random_left >= length;
+
+    if (likely(enough)) {
+        uint8_t *from = process->random + (process->random_left -= (uint32_t)length);
+
+        memcpy(bytes, from, length);
+        wipe(from, length);
+    }
+    unlock(&process->lock);
+    return enough;
+}
+
+/* Threads that do this at once fetch one pool each, and the last one's stays. */
+static int64_t pool_fill(struct process *process, handle_t rng)
+{
+    uint8_t bytes[RANDOM_POOL];
+    int64_t count = fetch(rng, (uint64_t)bytes, sizeof(bytes));
+
+    if (count > 0) {
+        lock(&process->lock);
+        memcpy(process->random, bytes, (size_t)count);
+        process->random_left = (uint32_t)count;
+        unlock(&process->lock);
+        wipe(bytes, sizeof(bytes));
+    }
+    return count;
+}
+
+static int64_t read_small(struct process *process, handle_t rng, uint64_t address, uint64_t length)
+{
+    uint8_t bytes[RANDOM_SMALL];
+
+    while (!pool_take(process, bytes, length)) {
+        int64_t count = pool_fill(process, rng);
+
+        if (count <
+            (int64_t)
+                length) /* an error, or a source that is short of bytes: ask it for just these */
+            return count < 0 ? count : fetch(rng, address, length);
+    }
+
+    int error = user_write(address, bytes, length);
+
+    wipe(bytes, sizeof(bytes));
+    return error ? -LINUX_EFAULT : (int64_t)length;
+}
+
+void random_forget(struct process *process)
+{
+    wipe(process->random, sizeof(process->random));
+    process->random_left = 0;
+}
+
 int64_t random_read(struct thread *thread, uint64_t address, uint64_t length)
 {
     struct process *process = thread->process;
     handle_t rng;
-    struct abi_command command;
     int64_t result = source(process, &rng);
 
     if (result < 0)
@@ -71,12 +153,9 @@ int64_t random_read(struct thread *thread, uint64_t address, uint64_t length)
     length = MIN(length, UINT64_C(0x7ffff000));
     if (rng == HANDLE_NONE)
         return read_cpu(address, length);
-    memset(&command, 0, sizeof(command));
-    command.op = OP_READ;
-    command.out = address;
-    command.out_length = length;
-    result = answer(sys_file_call(rng, &command));
-    return result < 0 ? result : (int64_t)command.values[0];
+    if (length <= RANDOM_SMALL)
+        return read_small(process, rng, address, length);
+    return fetch(rng, address, length);
 }
 
 /* Stack addresses and the like are mixed from this; without RDRAND it is the clock, spread over the bytes. */

@@ -5,5 +5,7 @@
 
 /* Into the program's memory; the count, or -errno (-ENOSYS: there is no source). */
 int64_t random_read(struct thread *thread, uint64_t address, uint64_t length) MUST_CHECK;
+/* In a forked child, which must not give out what its parent does. */
+void random_forget(struct process *process);
 /* 16 bytes for AT_RANDOM, from the best source that needs no service. */
 void random_seed(uint8_t bytes[16]);

@@ -8,7 +8,7 @@
  * Area of a thread, PERSONALITY_AREA_SIZE bytes: [guard page, unmapped][stack][page of struct thread].
  *
  * Locks (lock.h), in the order they are taken: process->lock, then the heap's. process->lock guards the descriptor
- * table, the thread list, actions and pending signals, cwd, brk. No native call that waits is made with it held.
+ * table, the thread list, actions and pending signals, cwd, brk, random bytes. No native call that waits is made with it held.
  */
 #pragma once
 
@@ -82,6 +82,8 @@ THREAD_OFFSET(frame.rsp, FRAME_RSP);
 #undef THREAD_OFFSET
 _Static_assert(sizeof(struct thread) <= PAGE_SIZE, "a thread's block is one page");
 
+#define RANDOM_POOL 256u
+
 struct
     clock_scale { /* ns = base + ((tsc - tsc_base) * multiplier >> 32); multiplier 0: ask the kernel */
     uint64_t tsc_base, base, multiplier;
@@ -110,6 +112,9 @@ struct process {
     uint64_t brk_start, brk_end;
     struct linux_rlimit limits[LINUX_RLIMIT_COUNT];
     handle_t rng;
+    uint32_t random_left; /* of `random`, from its start; what is given out is zeroed */
+    uint8_t
+        random[RANDOM_POOL]; /* fetched from rng:// for small requests; a child starts without */
 
     struct action actions[LINUX_SIGNALS + 1]; /* by signal; [0] unused */
     uint64_t pending;                         /* taken from procd, not delivered yet */

@@ -70,6 +70,12 @@ void generator_bytes(uint8_t key[GENERATOR_KEY], uint8_t *bytes, size_t length)
     sodium_memzero(next, sizeof(next));
 }
 
+void generator_last(uint8_t key[GENERATOR_KEY], uint8_t *bytes, size_t length)
+{
+    crypto_stream_chacha20(bytes, length, nonce, key);
+    sodium_memzero(key, GENERATOR_KEY);
+}
+
 bool generator_due(void)
 {
     int64_t now = sys_clock_get(CLOCK_MONOTONIC_);

@@ -19,8 +19,11 @@ void generator_reseed(void);
 /* A key for one request; count: the bytes it will make, for generator_due. */
 void generator_key(uint8_t key[GENERATOR_KEY], uint64_t count);
 
-/* The next bytes of a request's key, which moves on; wipe it afterwards. */
+/* The next bytes of a request's key, which moves on; generator_last follows. */
 void generator_bytes(uint8_t key[GENERATOR_KEY], uint8_t *bytes, size_t length);
+
+/* The request's last bytes: the key is used up and wiped, which saves the block its successor would take. */
+void generator_last(uint8_t key[GENERATOR_KEY], uint8_t *bytes, size_t length);
 
 /* Whether so much was given out, or so much time passed, that new entropy should go in. */
 bool generator_due(void);

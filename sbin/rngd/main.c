@@ -64,11 +64,11 @@ static int64_t rng_read(void *context, struct command *command)
             break;
     }
     if (result >= 0 && done == 0) {
-        generator_bytes(key, piece, length);
+        generator_last(key, piece, length);
         command->reply.data = (uintptr_t)piece;
         command->reply.data_length = done = length;
     } else if (result >= 0) {
-        generator_bytes(key, piece, length - done);
+        generator_last(key, piece, length - done);
         result = sys_cmd_write(command->port, command->message.token, done, piece, length - done);
         done = length;
     }

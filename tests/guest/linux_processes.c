@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -46,6 +48,43 @@ TEST(identity)
     CHECK_EQUAL(uname(&name), 0);
     CHECK_STRING(name.sysname, "Linux");
     CHECK_STRING(name.machine, "x86_64");
+}
+
+/* The personality keeps some bytes for small requests: none may be given twice, to the same process or to a child. */
+TEST(random_bytes_are_given_once)
+{
+    enum { REQUESTS = 64, SIZE = 16 };
+    static uint8_t own[REQUESTS][SIZE], theirs[REQUESTS][SIZE], nothing[SIZE];
+    int ends[2];
+
+    CHECK_EQUAL(syscall(SYS_getrandom, own[0], SIZE, 0),
+                SIZE); /* so that there are bytes left over */
+    CHECK_EQUAL(pipe(ends), 0);
+    pid_t pid = fork_or_fail();
+
+    if (pid == 0) {
+        for (int i = 0; i < REQUESTS; i++)
+            if (syscall(SYS_getrandom, theirs[i], SIZE, 0) != SIZE)
+                _exit(1);
+        _exit(write(ends[1], theirs, sizeof(theirs)) == sizeof(theirs) ? 0 : 1);
+    }
+    for (int i = 0; i < REQUESTS; i++)
+        CHECK_EQUAL(syscall(SYS_getrandom, own[i], SIZE, 0), SIZE);
+    CHECK_EQUAL(read(ends[0], theirs, sizeof(theirs)), sizeof(theirs));
+    CHECK_EQUAL(wait_for(pid), 0);
+    for (int i = 0; i < REQUESTS; i++) {
+        CHECK(memcmp(own[i], nothing, SIZE) != 0);
+        for (int j = 0; j < REQUESTS; j++) {
+            CHECK(memcmp(own[i], theirs[j], SIZE) != 0);
+            CHECK(i == j || memcmp(own[i], own[j], SIZE) != 0);
+        }
+    }
+    CHECK_EQUAL(syscall(SYS_getrandom, own, 0, 0), 0);
+    CHECK_EQUAL(syscall(SYS_getrandom, own, 33, 0), 33);
+    CHECK_EQUAL(syscall(SYS_getrandom, 16L, SIZE, 0), -1);
+    CHECK_EQUAL(errno, EFAULT);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 TEST(exit_statuses)
