@@ -68,10 +68,10 @@ static bool dead(const struct channel *channel)
 
 static void show(struct stream *end)
 {
-    const struct channel *in = &end->pair->to[end->side], *out = &end->pair->to[!end->side];
+    const struct channel *in = end->in, *out = end->out;
     bool gone = dead(in) && dead(out);
     bool one_way = end->pair->flags & STREAM_ONE_WAY;
-    bool reads = !one_way || end->side == 0, sends = !one_way || end->side == 1;
+    bool first = end == &end->pair->end[0], reads = !one_way || first, sends = !one_way || !first;
     bool room = channel_room(out) >= STREAM_ATOMIC && out->cargo_count < CHANNEL_CARGO;
 
     object_show(&end->object, (reads && (channel_used(in) || in->closed_in) ? SIGNAL_READABLE : 0) |
@@ -80,10 +80,10 @@ static void show(struct stream *end)
                                   (sends && gone ? SIGNAL_ERROR : 0) | (gone ? SIGNAL_HANGUP : 0));
 }
 
-void stream_update(struct stream_pair *pair, uint32_t to)
+void stream_update(struct stream_pair *pair)
 {
-    show(&pair->end[to]);
-    show(&pair->end[!to]);
+    show(&pair->end[0]);
+    show(&pair->end[1]);
 }
 
 void stream_discard(struct channel *channel, struct list *dropped)
@@ -129,7 +129,10 @@ struct stream_pair *stream_pair_new(uint32_t flags)
         object_init(&pair->end[i].object, OBJECT_STREAM);
         vessel_init(&pair->end[i].vessel);
         pair->end[i].pair = pair;
-        pair->end[i].side = i;
+        pair->end[i].in = channel;
+        pair->end[i].out = &pair->to[!i];
+        channel->to = &pair->end[i];
+        channel->from = &pair->end[!i];
         pair->end[i].peer = self;
         list_init(&channel->send_waiters);
         list_init(&channel->receive_waiters);
@@ -138,7 +141,7 @@ struct stream_pair *stream_pair_new(uint32_t flags)
     lock_acquire(&pair->lock);
     if (flags & STREAM_ONE_WAY) /* end 0 never sends */
         pair->to[1].closed_in = pair->to[1].closed_out = true;
-    stream_update(pair, 0);
+    stream_update(pair);
     lock_release(&pair->lock);
     return pair;
 }
@@ -173,9 +176,9 @@ void stream_closed(struct object *object)
     struct list dropped = LIST_INIT(dropped);
 
     lock_acquire(&pair->lock);
-    close_out(&pair->to[end->side], &dropped);
-    close_in(&pair->to[!end->side]);
-    stream_update(pair, 0);
+    close_out(end->in, &dropped);
+    close_in(end->out);
+    stream_update(pair);
     lock_release(&pair->lock);
     cargo_free_all(&dropped);
 }
@@ -219,10 +222,10 @@ static int64_t shut_down(struct stream *end, uint64_t rights)
         return -E_ACCESS;
     lock_acquire(&pair->lock);
     if (rights & RIGHT_READ)
-        close_in(&pair->to[end->side]); /* what is there already is still received */
+        close_in(end->in); /* what is there already is still received */
     if (rights & RIGHT_WRITE)
-        close_in(&pair->to[!end->side]);
-    stream_update(pair, 0);
+        close_in(end->out);
+    stream_update(pair);
     lock_release(&pair->lock);
     return 0;
 }
@@ -231,7 +234,7 @@ static int64_t shut_down(struct stream *end, uint64_t rights)
 static int64_t pending(struct stream *end)
 {
     struct stream_pair *pair = end->pair;
-    struct channel *in = &pair->to[end->side];
+    struct channel *in = end->in;
 
     lock_acquire(&pair->lock);
     uint64_t length = channel_used(in);

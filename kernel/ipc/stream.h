@@ -50,6 +50,7 @@ struct cargo {
 /* --- Ends --------------------------------------------------------------------------------------------------- */
 
 struct channel {
+    struct stream *from, *to;
     uint64_t head, tail;              /* bytes received and sent since it was last empty */
     struct thread *sender, *receiver; /* the claims */
     struct frame *pages[CHANNEL_PAGES];
@@ -64,9 +65,9 @@ struct channel {
 struct stream {
     struct object object;
     struct stream_pair *pair;
-    uint32_t side;
-    uint32_t flags; /* HANDLE_FLAG_* */
-    uint64_t peer;  /* process id of the other end's, when they were connected */
+    struct channel *in, *out; /* of the pair's */
+    uint32_t flags;           /* HANDLE_FLAG_* */
+    uint64_t peer;            /* process id of the other end's, when they were connected */
     struct vessel vessel;
 };
 
@@ -75,7 +76,7 @@ struct stream_pair {
     uint32_t flags; /* STREAM_* of stream_pair */
     uint32_t ends;  /* alive; atomic */
     struct stream end[2];
-    struct channel to[2]; /* to[i]: what end[i] receives */
+    struct channel to[2]; /* to[i]: end[!i] -> end[i] */
 };
 
 static inline struct stream *stream_of(struct object *object)
@@ -99,8 +100,8 @@ static inline uint64_t channel_room(const struct channel *channel)
 struct stream_pair *stream_pair_new(uint32_t flags) MUST_CHECK;
 /* The rights of a new handle to that end. */
 uint32_t stream_rights(const struct stream_pair *pair, uint32_t side);
-/* The signals of both ends of to[to], from its state. Pair locked. */
-void stream_update(struct stream_pair *pair, uint32_t to);
+/* The signals of both ends, from the channels' state. Pair locked. */
+void stream_update(struct stream_pair *pair);
 /* Nobody will receive from the channel: its bytes go, its cargo goes to *dropped for cargo_free_all. Pair locked. */
 void stream_discard(struct channel *channel, struct list *dropped);
 /* HANDLE_FLAG_* of one end: the old ones; those under mask are set to value. */

@@ -20,20 +20,23 @@ static uint64_t own_id(void)
 /* --- What both change; pair locked ------------------------------------------------------------------------------ */
 
 /* `length` more bytes are in the ring. */
-static void sent(struct stream_pair *pair, uint32_t to, uint64_t length)
+static void sent(struct stream_pair *pair, struct channel *channel, uint64_t length)
 {
-    struct channel *channel = &pair->to[to];
+    struct object *receiver = &channel->to->object;
 
     channel->tail += length;
     if (!list_empty(&channel->receive_waiters))
         stream_wake_one(&channel->receive_waiters);
-    stream_update(pair, to);
+    if (likely(channel_room(channel) >= STREAM_ATOMIC && channel->cargo_count < CHANNEL_CARGO))
+        object_show(receiver, receiver->signals | SIGNAL_READABLE);
+    else
+        stream_update(pair);
 }
 
 /* `length` bytes are taken out of it. */
-static void received(struct stream_pair *pair, uint32_t to, uint64_t length)
+static void received(struct stream_pair *pair, struct channel *channel, uint64_t length)
 {
-    struct channel *channel = &pair->to[to];
+    struct object *receiver = &channel->to->object;
 
     channel->head += length;
     if (channel->head == channel->tail && !channel->sender) {
@@ -46,7 +49,10 @@ static void received(struct stream_pair *pair, uint32_t to, uint64_t length)
     if (!list_empty(&channel->send_waiters) &&
         ((pair->flags & STREAM_PACKETS) || channel_room(channel) >= STREAM_ATOMIC))
         stream_wake_one(&channel->send_waiters);
-    stream_update(pair, to);
+    if (unlikely(!(channel->from->object.signals & SIGNAL_WRITABLE)))
+        stream_update(pair);
+    else if (!channel_used(channel) && !channel->closed_in)
+        object_show(receiver, receiver->signals & ~SIGNAL_READABLE);
 }
 
 /* --- Calls ------------------------------------------------------------------------------------------------------- */
@@ -55,7 +61,6 @@ struct stream_call {
     struct stream *end;
     struct stream_pair *pair;
     struct channel *channel;
-    uint32_t to; /* the channel's index */
     uint32_t flags;
     uaddr_t data;
     uint64_t length;
@@ -72,7 +77,7 @@ static bool waits_not(const struct stream *end, int64_t deadline)
            (__atomic_load_n(&end->flags, __ATOMIC_RELAXED) & HANDLE_FLAG_NONBLOCK);
 }
 
-/* end, to, data, length and message_at are set. */
+/* end, channel, data, length and message_at are set. */
 static int call_begin(struct stream_call *call, uint32_t flags, int64_t deadline)
 {
     int error = 0;
@@ -80,7 +85,6 @@ static int call_begin(struct stream_call *call, uint32_t flags, int64_t deadline
     if (call->length && !user_range_ok(call->data, call->length))
         return -E_FAULT;
     call->pair = call->end->pair;
-    call->channel = &call->pair->to[call->to];
     call->flags = flags;
     call->deadline = wait_deadline(deadline);
     call->nonblock = waits_not(call->end, deadline);
@@ -112,8 +116,7 @@ static void note_sender(struct channel *channel)
 static bool send_small(struct stream *end, uaddr_t data, uint64_t length)
 {
     struct stream_pair *pair = end->pair;
-    uint32_t to = !end->side;
-    struct channel *channel = &pair->to[to];
+    struct channel *channel = end->out;
     bool done = false;
 
     lock_acquire(&pair->lock);
@@ -122,7 +125,7 @@ static bool send_small(struct stream *end, uaddr_t data, uint64_t length)
                !sender_changes(pair, channel)) &&
         ring_copy_small(channel, channel->tail, data, length, RING_IN)) {
         note_sender(channel);
-        sent(pair, to, length);
+        sent(pair, channel, length);
         done = true;
     }
     lock_release(&pair->lock);
@@ -175,7 +178,7 @@ static int piece_in(struct stream_call *call, uaddr_t data, uint64_t piece, stru
     (*cargo)->position = channel->tail;
     (*cargo)->sender = own_id();
     if (handles)
-        error = cargo_load(*cargo, call->handles, handles, &call->pair->end[call->to].vessel);
+        error = cargo_load(*cargo, call->handles, handles, &call->channel->to->vessel);
     return error;
 }
 
@@ -209,7 +212,7 @@ static int send_piece(struct stream_call *call, uaddr_t data, uint64_t length, u
             call->message.handle_count = 0; /* they go with the first piece */
         }
         note_sender(channel);
-        sent(pair, call->to, header + piece);
+        sent(pair, channel, header + piece);
         *done = piece;
     } else if (!channel_used(channel)) {
         channel->head = channel->tail = 0;
@@ -232,7 +235,7 @@ static NOINLINE int64_t send_long(struct stream *end, uaddr_t data, uint64_t len
     if (flags)
         return -E_INVALID;
     call.end = end;
-    call.to = !end->side;
+    call.channel = end->out;
     call.data = data;
     call.length = length;
     call.message_at = message;
@@ -289,7 +292,7 @@ static bool ended(const struct channel *channel)
 static int64_t receive_small(struct stream *end, uaddr_t data, uint64_t length, int64_t deadline)
 {
     struct stream_pair *pair = end->pair;
-    struct channel *channel = &pair->to[end->side];
+    struct channel *channel = end->in;
     int64_t result = TRY_LONG;
 
     lock_acquire(&pair->lock);
@@ -307,7 +310,7 @@ static int64_t receive_small(struct stream *end, uaddr_t data, uint64_t length, 
     if (likely(few && !(pair->flags & STREAM_PACKETS) && !channel->receiver &&
                list_empty(&channel->cargo)) &&
         ring_copy_small(channel, channel->head, data, few, RING_OUT)) {
-        received(pair, end->side, few);
+        received(pair, channel, few);
         result = (int64_t)few;
     } else if (!few) {
         result = ended(channel) ? 0 : -E_AGAIN;
@@ -437,7 +440,7 @@ static int64_t receive_piece(struct stream_call *call)
             channel->cargo_count--;
             channel->first_sender = piece.sender;
         }
-        received(pair, call->to, piece.skip ? piece.skip + piece.length : count);
+        received(pair, channel, piece.skip ? piece.skip + piece.length : count);
     } else {
         stream_wake_one(&channel->receive_waiters); /* the claim is free */
     }
@@ -458,7 +461,7 @@ static NOINLINE int64_t receive_long(struct stream *end, uaddr_t data, uint64_t 
     if (flags & ~STREAM_PEEK)
         return -E_INVALID;
     call.end = end;
-    call.to = end->side;
+    call.channel = end->in;
     call.data = data;
     call.length = length;
     call.message_at = message;

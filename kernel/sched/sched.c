@@ -103,16 +103,28 @@ static void enqueue(struct thread *thread, unsigned flags)
     arch_cpu_kick(cpu);
 }
 
+/* The caller may go on for SYNC_NS at most. What the timer was set to for that is good until it fires. */
+static void want_sync(struct cpu *cpu)
+{
+    if (cpu->timer_programmed <= cpu->queue->sync_until)
+        return;
+    cpu->queue->sync_until = arch_clock() + SYNC_NS;
+    timer_want(cpu->queue->sync_until);
+}
+
 void sched_ready(struct thread *thread, unsigned flags)
 {
     struct cpu *cpu = cpu_self();
 
     thread->state = THREAD_READY;
-    if ((flags & SCHED_HANDOFF) && !cpu->queue->next && sched_allowed(thread, cpu) &&
+    if (flags && !cpu->queue->next && sched_allowed(thread, cpu) &&
         !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE)) {
         cpu->queue->next = thread;
-        cpu->need_resched =
-            1; /* unless the caller blocks, it is queued at the return to user mode */
+        /* Unless the caller blocks, it is queued at the return to user mode, or a little later. */
+        if ((flags & SCHED_SYNC) && thread->priority <= cpu->current->priority)
+            want_sync(cpu);
+        else
+            cpu->need_resched = 1;
         return;
     }
     enqueue(thread, flags);

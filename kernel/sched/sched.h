@@ -14,7 +14,8 @@
  *
  * Handing over (the relay's direct switch): sched_ready with SCHED_HANDOFF parks the thread in cpu->queue->next
  * instead of a queue; when the caller then blocks, it runs at once on the rest of the caller's slice. If the
- * caller does not block after all, it is queued as usual at the caller's return to user mode.
+ * caller does not block after all, it is queued as usual at the caller's return to user mode; with SCHED_SYNC, which
+ * streams use, after SYNC_NS.
  *
  * A thread that is still on its stack (on_cpu) is only ever queued on the CPU it is leaving and is not stolen, so
  * nobody spins for a stack:
@@ -39,11 +40,12 @@ struct cpu_queue {
     /* the CPU's own, no lock */
     struct thread *next; /* handed the CPU */
     uint64_t slice_end;  /* arch_clock() */
+    uint64_t sync_until; /* the timer fires by then, if it is set to anything sooner */
 };
 
 #define SCHED_HANDOFF 0x1u
 #define SCHED_SYNC \
-    0x2u /* the waker is likely to wait soon: queue it on this CPU, without preempting an equal */
+    0x2u /* the waker is likely to wait soon: hand over then, and preempt no equal before */
 
 #define SLICE_NS UINT64_C(4000000)
 #define SYNC_NS  UINT64_C(1000000) /* how long a waker that was expected to wait may go on instead */

@@ -74,25 +74,43 @@ int64_t io_write(struct file *file, uint64_t data, uint64_t length, uint64_t off
     return answer(stream_io(file, false, data, length, false));
 }
 
+static int64_t pipe_checked(struct thread *thread, int64_t result)
+{
+    if (unlikely(result == -LINUX_EPIPE))
+        signal_raise(thread, LINUX_SIGPIPE, LINUX_SI_KERNEL);
+    return result;
+}
+
 /* What the program asks for: the log for KIND_LOG, and SIGPIPE for a pipe nobody reads. */
 static int64_t program_write(struct thread *thread, struct file *file, uint64_t data,
                              uint64_t length, uint64_t offset)
 {
     if (file->kind == KIND_LOG)
         return answer(log_bytes(thread->process, data, length));
-    int64_t result = io_write(file, data, length, offset);
-    if (result == -LINUX_EPIPE)
-        signal_raise(thread, LINUX_SIGPIPE, LINUX_SI_KERNEL);
-    return result;
+    return pipe_checked(thread, io_write(file, data, length, offset));
+}
+
+/* Of a pipe or socket, that way, and a length that is neither 0 nor cut: the shortest way, for it is gone often. */
+static bool plain(const struct file *file, uint32_t other_way, uint64_t length)
+{
+    return likely(file->kind == KIND_STREAM) && (file->flags & LINUX_O_ACCMODE) != other_way &&
+           length - 1 < IO_MAX;
 }
 
 int64_t linux_read(struct thread *thread, uint64_t fd, uint64_t data, uint64_t length)
 {
     struct file *file = file_get(thread->process, (uint32_t)fd);
+    int64_t result;
 
-    if (!file)
+    if (unlikely(!file))
         return -LINUX_EBADF;
-    int64_t result = io_read(file, data, length, IO_POSITION, false);
+    if (plain(file, LINUX_O_WRONLY, length)) {
+        result = sys_stream_receive(file->handle, (void *)data, length, 0, DEADLINE_NEVER, NULL);
+        if (unlikely(result < 0))
+            result = answer(result);
+    } else {
+        result = io_read(file, data, length, IO_POSITION, false);
+    }
     file_put(file);
     return result;
 }
@@ -100,10 +118,17 @@ int64_t linux_read(struct thread *thread, uint64_t fd, uint64_t data, uint64_t l
 int64_t linux_write(struct thread *thread, uint64_t fd, uint64_t data, uint64_t length)
 {
     struct file *file = file_get(thread->process, (uint32_t)fd);
+    int64_t result;
 
-    if (!file)
+    if (unlikely(!file))
         return -LINUX_EBADF;
-    int64_t result = program_write(thread, file, data, length, IO_POSITION);
+    if (plain(file, LINUX_O_RDONLY, length)) {
+        result = sys_stream_send(file->handle, (const void *)data, length, 0, DEADLINE_NEVER, NULL);
+        if (unlikely(result < 0))
+            result = pipe_checked(thread, answer(result));
+    } else {
+        result = program_write(thread, file, data, length, IO_POSITION);
+    }
     file_put(file);
     return result;
 }

@@ -37,6 +37,7 @@
 
 /* open */
 #define LINUX_O_ACCMODE   03
+#define LINUX_O_RDONLY    00
 #define LINUX_O_WRONLY    01
 #define LINUX_O_RDWR      02
 #define LINUX_O_CREAT     0100
