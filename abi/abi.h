@@ -206,10 +206,11 @@ struct abi_fork {
     0x1u /* the child runs in the same space (vfork): only its handles are copied */
 
 #define PROCESS_EXITED 0x1u
+#define PROCESS_KEPT   0x2u /* the one of SYSTEM_KEEP, or who came in its place */
 
 struct abi_process_info {
     uint64_t id;       /* the badge services see */
-    uint32_t state;    /* PROCESS_EXITED or 0 */
+    uint32_t state;    /* PROCESS_EXITED, PROCESS_KEPT */
     uint32_t status;   /* of process_kill, or EXIT_EXCEPTION | vector */
     uint64_t pages;    /* private pages it owns */
     uint64_t cpu_time; /* ns */
@@ -400,7 +401,8 @@ struct abi_return {
  * written then; and -E_* when it accepted nothing. A status or data that is refused (E_INVALID, E_FAULT) leaves the
  * command with the service; one whose caller has left is no error. */
 
-#define BIND_ONCE 0x1u /* port_bind: forget the binding after its first notification */
+/* port_bind: a binding ends with the process that made it, if that accepted on the port. */
+#define BIND_ONCE 0x1u /* forget the binding after its first notification */
 
 struct abi_wait {
     handle_t handle;
@@ -409,11 +411,12 @@ struct abi_wait {
     uint32_t reserved;
 };
 
-/* Memory a port keeps for its services (port_keep, memory_paged). */
+/* What a port keeps for its services to come (port_keep, memory_paged). Streams and namespaces cannot be kept
+ * (E_NOT_SUPPORTED); a port that keeps ports cannot be kept itself (E_INVALID). */
 struct abi_kept {
-    uint64_t key;    /* in: the lowest that is wanted; out: whose memory this is */
-    uint64_t size;   /* out */
-    handle_t memory; /* out: with the rights it was kept with */
+    uint64_t key;    /* in: the lowest that is wanted; out: under which this is kept */
+    uint64_t size;   /* out: of memory */
+    handle_t handle; /* out: with the rights it was kept with */
     uint32_t flags;  /* in: KEPT_EXACT; out: KEPT_* */
 };
 
@@ -528,6 +531,9 @@ struct abi_log_read {
 #define SYSTEM_FAIL_ALLOCATION \
     3u /* value k: the k-th allocation of the calling process from now on fails; 0: off */
 #define SYSTEM_DEBUG_EXIT 4u /* value: exit code for QEMU's isa-debug-exit */
+#define SYSTEM_KEEP \
+    5u /* value: handle (RIGHT_CONTROL) of a process that was filled and does not run yet. Whenever it ends the kernel
+        * runs a copy of what it is now, with the same handle numbers. There is one such process: E_BUSY */
 
 struct abi_system_info {
     uint64_t frames_total, frames_free; /* of PAGE_SIZE */

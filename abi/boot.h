@@ -38,7 +38,7 @@ struct boot_arguments {
     handle_t resource; /* RESOURCE_ROOT, all rights */
     handle_t archive;  /* memory: initfs.tar.gz as the loader brought it; HANDLE_NONE if none */
     uint64_t archive_length; /* bytes */
-    handle_t image;          /* memory: the boot image itself (the personality is in it) */
+    handle_t process;        /* the first process itself, all rights */
     handle_t framebuffer;    /* memory: HANDLE_NONE if none */
     uint64_t framebuffer_width, framebuffer_height, framebuffer_pitch;
     uint8_t framebuffer_bits, red_shift, red_bits, green_shift, green_bits, blue_shift, blue_bits,

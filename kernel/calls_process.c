@@ -2,6 +2,7 @@
 #include "abi/errors.h"
 #include "kernel/ipc/command.h"
 #include "kernel/ipc/port.h"
+#include "kernel/keeper.h"
 #include "kernel/map.h"
 #include "kernel/proto/namespace.h"
 #include "kernel/sched/sched.h"
@@ -221,49 +222,6 @@ static void copy_fpu(struct thread *child, struct process *parent)
     lock_release(&parent->lock);
 }
 
-static int fork_process(struct process *parent, bool share, struct process **child)
-{
-    struct handle_table *handles = NULL;
-    struct space *space = process_space_get(parent), *copy = NULL;
-    struct namespace *names;
-    int error;
-
-    if (!space)
-        return -E_NO_PROCESS;
-    if (share) {
-        space_get(space);
-        copy = space;
-        error = 0;
-    } else {
-        error = space_fork(space, &copy);
-    }
-    space_put(space);
-    if (error)
-        return error;
-    names = process_names_get(parent);
-    error = names ? handle_table_clone(parent->handles, &handles) : -E_NO_PROCESS;
-    if (!error) {
-        error = process_new(copy, handles, names, child);
-        if (error) {
-            handle_table_clear(handles);
-            handle_table_free(handles);
-        }
-    }
-    if (names)
-        object_put(&names->object);
-    space_put(copy);
-    if (error)
-        return error;
-
-    lock_acquire(&parent->lock);
-    (*child)->personality = parent->personality;
-    (*child)->priority_limit = parent->priority_limit;
-    (*child)->started = true;
-    memcpy((*child)->name, parent->name, sizeof(parent->name));
-    lock_release(&parent->lock);
-    return 0;
-}
-
 int64_t sys_process_fork(struct object *object, uaddr_t argument)
 {
     struct process *parent = process_of(object), *child;
@@ -276,7 +234,7 @@ int64_t sys_process_fork(struct object *object, uaddr_t argument)
     if (fork.flags & ~(uint64_t)FORK_SHARE_SPACE ||
         !start_ok(fork.entry, fork.stack, fork.fs_base, fork.gs_base, fork.block))
         return -E_INVALID;
-    error = fork_process(parent, fork.flags & FORK_SHARE_SPACE, &child);
+    error = process_copy(parent, fork.flags & FORK_SHARE_SPACE, &child);
     if (error)
         return error;
 
@@ -330,7 +288,8 @@ int64_t sys_process_info(struct object *object, uaddr_t to)
     info.id = process->object.id;
     info.pages = space ? space->owned_pages : 0;
     lock_acquire(&process->lock);
-    info.state = process->state == PROCESS_DONE ? PROCESS_EXITED : 0;
+    info.state = (process->state == PROCESS_DONE ? PROCESS_EXITED : 0) |
+                 (keeper_keeps(process) ? PROCESS_KEPT : 0);
     info.status = process->status;
     info.cpu_time = process->cpu_time;
     info.start_time = process->start_time;

@@ -2,6 +2,7 @@
 #include "abi/errors.h"
 #include "kernel/ipc/command.h"
 #include "kernel/ipc/port.h"
+#include "kernel/keeper.h"
 #include "kernel/log.h"
 #include "kernel/resource.h"
 #include "kernel/sched/sched.h"
@@ -107,6 +108,20 @@ int64_t sys_system_info(uaddr_t to, uint64_t size)
     return user_copy_out(to, &info, MIN(size, (uint64_t)sizeof(info)));
 }
 
+static int64_t keep(uint64_t handle)
+{
+    struct object *process;
+    int error = handle > INT32_MAX ? -E_BAD_HANDLE
+                                   : handle_lookup(process_current()->handles, (handle_t)handle,
+                                                   OBJECT_PROCESS, RIGHT_CONTROL, &process, NULL);
+
+    if (error)
+        return error;
+    error = keeper_set(container_of(process, struct process, object));
+    object_put(process);
+    return error;
+}
+
 int64_t sys_system_control(struct object *object, uint32_t op, uint64_t value)
 {
     if (resource_of(object)->kind != RESOURCE_ROOT)
@@ -122,6 +137,8 @@ int64_t sys_system_control(struct object *object, uint32_t op, uint64_t value)
     case SYSTEM_DEBUG_EXIT:
         arch_debug_exit((uint32_t)value);
         return -E_NOT_SUPPORTED; /* no such device */
+    case SYSTEM_KEEP:
+        return keep(value);
     default:
         return -E_INVALID;
     }

@@ -247,6 +247,26 @@ int handle_take(struct handle_table *table, handle_t handle, struct transfer *tr
     return error;
 }
 
+int transfer_copy(struct handle_table *table, handle_t handle, struct transfer *transfer)
+{
+    const uint32_t needed = RIGHT_DUPLICATE | RIGHT_TRANSFER;
+    int error = 0;
+
+    lock_acquire(&table->lock);
+    struct handle_entry *entry = entry_find(table, handle);
+
+    if (!entry)
+        error = -E_BAD_HANDLE;
+    else if ((entry->rights & needed) != needed)
+        error = -E_ACCESS;
+    if (!error) {
+        *transfer = (struct transfer){entry->object, entry->rights};
+        object_handle_get(entry->object);
+    }
+    lock_release(&table->lock);
+    return error;
+}
+
 /* All or none: what was taken is put back under its old number, which nobody else can have got since the table
  * stays locked. */
 int transfer_take(struct handle_table *table, const handle_t *handles, uint32_t count,
@@ -365,6 +385,25 @@ void handle_table_clear(struct handle_table *table)
         if (i % HANDLE_CHUNK == 0)
             arch_preempt_window();
     }
+}
+
+void handle_table_replace(struct handle_table *table, struct object *from, struct object *to)
+{
+    uint32_t count = 0;
+
+    lock_acquire(&table->lock);
+    for (uint32_t i = 0; i < table->used; i++) {
+        struct handle_entry *entry = entry_at(table, i);
+
+        if (entry->object != from)
+            continue;
+        object_handle_get(to);
+        entry->object = to;
+        count++;
+    }
+    lock_release(&table->lock);
+    while (count--)
+        object_handle_put(from);
 }
 
 void handle_table_free(struct handle_table *table)

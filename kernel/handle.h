@@ -43,6 +43,8 @@ int handle_table_new(struct handle_table **table) MUST_CHECK;
 void handle_table_clear(struct handle_table *table); /* closes every handle */
 void handle_table_free(struct handle_table *table);
 int handle_table_clone(struct handle_table *from, struct handle_table **to) MUST_CHECK;
+/* Every handle that names `from` names `to` from now on. */
+void handle_table_replace(struct handle_table *table, struct object *from, struct object *to);
 
 /* On success the table owns the caller's handle interest in object; on error the caller keeps it. */
 int handle_install(struct handle_table *table, struct object *object, uint32_t rights,
@@ -63,6 +65,9 @@ int handle_duplicate(struct handle_table *table, handle_t handle, uint32_t right
                      handle_t *copy) MUST_CHECK;
 int handle_remove(struct handle_table *table, handle_t handle) MUST_CHECK;
 int handle_take(struct handle_table *table, handle_t handle, struct transfer *transfer) MUST_CHECK;
+/* A handle in flight that names what `handle` does, which stays. Needs RIGHT_DUPLICATE and RIGHT_TRANSFER. */
+int transfer_copy(struct handle_table *table, handle_t handle,
+                  struct transfer *transfer) MUST_CHECK;
 
 /* Many at once, all or none. handles in and out are kernel memory. */
 int transfer_take(struct handle_table *table, const handle_t *handles, uint32_t count,

@@ -34,7 +34,8 @@ static handle_t give(struct process *process, struct object *object, uint32_t ri
     return handle;
 }
 
-#define GIVE_MEMORY (RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+#define GIVE_MEMORY  (RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER)
+#define GIVE_PROCESS (RIGHT_CONTROL | RIGHT_MAP | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER)
 
 static void map(struct process *process, struct memory *memory, uint64_t address, uint64_t offset,
                 uint64_t length, uint32_t protection)
@@ -91,8 +92,7 @@ static void fill_framebuffer(struct process *process, struct boot_arguments *arg
     arguments->blue_bits = screen->blue_bits;
 }
 
-static void fill_arguments(struct process *process, struct memory *image,
-                           struct boot_arguments *arguments)
+static void fill_arguments(struct process *process, struct boot_arguments *arguments)
 {
     struct resource *root;
     struct memory *archive;
@@ -100,8 +100,8 @@ static void fill_arguments(struct process *process, struct memory *image,
     check(resource_new(RESOURCE_ROOT, 0, UINT64_MAX, &root), "its resource");
     arguments->resource =
         give(process, &root->object, RIGHT_CONTROL | RIGHT_DUPLICATE | RIGHT_TRANSFER);
-    object_get(&image->object);
-    arguments->image = give(process, &image->object, GIVE_MEMORY);
+    object_get(&process->object);
+    arguments->process = give(process, &process->object, GIVE_PROCESS);
     arguments->archive = HANDLE_NONE;
     if (boot_info.module_length) {
         check(memory_new_boot(boot_info.module, boot_info.module_length, &archive), "the archive");
@@ -144,7 +144,7 @@ static void start_first_process(void)
         map_segment(process, image, &layout->segments[i]);
 
     check(memory_new(ALIGN_UP(sizeof(*arguments), PAGE_SIZE), 0, &page), "its arguments");
-    fill_arguments(process, image, arguments);
+    fill_arguments(process, arguments);
     check(memory_write_kernel(page, 0, arguments, sizeof(*arguments)), "its arguments");
     map(process, page, BOOT_ARGUMENTS, 0, ALIGN_UP(sizeof(*arguments), PAGE_SIZE), PROT_READ_);
     object_put(&page->object);

@@ -4,6 +4,7 @@
 #include "abi/errors.h"
 #include "kernel/handle.h"
 #include "kernel/ipc/port.h"
+#include "kernel/keeper.h"
 #include "kernel/proto/namespace.h"
 #include "kernel/sched/sched.h"
 #include "kernel/types.h"
@@ -84,6 +85,49 @@ struct space *process_space_get(struct process *process)
     return space;
 }
 
+int process_copy(struct process *parent, bool share, struct process **child)
+{
+    struct handle_table *handles = NULL;
+    struct space *space = process_space_get(parent), *copy = NULL;
+    struct namespace *names;
+    int error;
+
+    if (!space)
+        return -E_NO_PROCESS;
+    if (share) {
+        space_get(space);
+        copy = space;
+        error = 0;
+    } else {
+        error = space_fork(space, &copy);
+    }
+    space_put(space);
+    if (error)
+        return error;
+    names = process_names_get(parent);
+    error = names ? handle_table_clone(parent->handles, &handles) : -E_NO_PROCESS;
+    if (!error) {
+        error = process_new(copy, handles, names, child);
+        if (error) {
+            handle_table_clear(handles);
+            handle_table_free(handles);
+        }
+    }
+    if (names)
+        object_put(&names->object);
+    space_put(copy);
+    if (error)
+        return error;
+
+    lock_acquire(&parent->lock);
+    (*child)->personality = parent->personality;
+    (*child)->priority_limit = parent->priority_limit;
+    (*child)->started = true;
+    memcpy((*child)->name, parent->name, sizeof(parent->name));
+    lock_release(&parent->lock);
+    return 0;
+}
+
 /* What a process holds goes: by its last thread, or by whoever ends one that has none. The space stays usable
  * for the CPU that still runs in it: the caller puts it. */
 static struct space *give_up(struct process *process)
@@ -144,8 +188,10 @@ void process_thread_gone(struct thread *thread)
     if (last)
         process->state = PROCESS_ENDING;
     lock_release(&process->lock);
-    if (last)
-        thread->leaving = give_up(process);
+    if (!last)
+        return;
+    thread->leaving = give_up(process);
+    keeper_process_gone(process);
 }
 
 void process_thread_reaped(struct process *process, bool last)

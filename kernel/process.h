@@ -26,12 +26,13 @@ struct process {
     struct space *space; /* NULL once exited */
     struct handle_table *handles;
     struct namespace *names; /* NULL once exited */
-    struct list threads; /* struct thread.sibling */
+    struct list threads;     /* struct thread.sibling */
     struct list
         servers; /* struct server.process_link (ipc/port.h): the ports it accepts on; process->lock */
     uint32_t thread_count;
     enum process_state state;
     bool started; /* has or had a thread, or is being filled by process_exec */
+    bool ran;     /* one of its threads has been in user mode */
     uint32_t status;
     uint32_t priority_limit; /* what its threads may set, PRIORITY_*; fixed before it runs */
     uint64_t cpu_time;       /* of threads that ended */
@@ -45,6 +46,8 @@ struct process {
 /* space NULL: a new one; handles NULL: an empty table, else the process takes it over. */
 int process_new(struct space *space, struct handle_table *handles, struct namespace *names,
                 struct process **process) MUST_CHECK;
+/* A copy that has no thread yet: space copied on write (share: the same), handles duplicated. */
+int process_copy(struct process *parent, bool share, struct process **child) MUST_CHECK;
 void process_set_name(struct process *process, const char *name, size_t length);
 /* NULL once it exited. The caller puts it. */
 struct space *process_space_get(struct process *process);

@@ -10,6 +10,11 @@ $(O)/bootstrap.image:
 	@mkdir -p $(@D) && : > $@
 endif
 
+# The first process is a service like the others once it serves: initd starts it anew from here.
+$(O)/sbin/initfsd: $(O)/bootstrap
+	@mkdir -p $(@D) && cp $< $@
+PROGRAMS += $(O)/sbin/initfsd
+
 BUSYBOX := /bin/busybox
 ROOTFS_FILES = $(shell find rootfs -not -type l) $(wildcard sbin/*/service.conf)
 INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX)

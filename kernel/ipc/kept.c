@@ -1,12 +1,15 @@
-/* Memory that a port keeps: what a service has promised outlives it here.
+/* Handles that a port keeps: what a service has promised, and what it must find again, outlives it here. Memory above
+ * all; processes that procd and initd watch; the ports that initd holds.
  *
  *     memory_paged(port, size, key)       new memory with the port's service as its pager; kept
- *     port_keep(port, key, memory)        keep this, too; HANDLE_NONE: let go of what is kept under key
+ *     port_keep(port, key, handle)        keep this, too; HANDLE_NONE: let go of what is kept under key
  *     port_kept(port, &kept)              one after the other, by key: what a new instance finds
  *
  * Only holders of the port with RIGHT_ACCEPT come to it: its services and their supervisor. A kept object counts as held
  * by a handle. When the port's last handle is gone nobody can come to serve any more, and what it keeps goes.
- * Lock: port->lock.
+ * A port that keeps ports is kept by none, and streams and namespaces, which hold handles themselves, are not kept. So no
+ * circle of kept handles lives for ever, and no chain of them ends on one kernel stack.
+ * Locks: port->lock; role_lock, a leaf, for what a port is once and for all, PORT_KEEPER or PORT_KEPT.
  */
 #include "abi/errors.h"
 #include "kernel/handle.h"
@@ -18,11 +21,11 @@
 struct kept {
     struct rb_node node; /* port->kept */
     uint64_t key;
-    struct object *memory; /* a handle's worth of interest */
-    uint32_t rights;
+    struct transfer what;
 };
 
 static struct cache kept_cache = CACHE_INIT("kept", sizeof(struct kept), 16);
+static struct lock role_lock = LOCK_INIT(RANK_NOTIFY, "ports that keep ports");
 
 #define PAGED_RIGHTS \
     (RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_CONTROL | RIGHT_DUPLICATE | RIGHT_TRANSFER)
@@ -81,20 +84,48 @@ static void take_out(struct port *port, struct kept *kept)
 
 static void kept_free(struct kept *kept)
 {
-    object_handle_put(kept->memory);
+    transfer_drop(&kept->what, 1);
     cache_free(&kept_cache, kept);
 }
 
-int port_keep_memory(struct port *port, uint64_t key, struct object *memory, uint32_t rights)
+static int become_keeper(struct port *keeper, struct port *other)
+{
+    lock_acquire(&role_lock);
+
+    bool allowed = keeper != other && keeper->role != PORT_KEPT && other->role != PORT_KEEPER;
+
+    if (allowed) {
+        keeper->role = PORT_KEEPER;
+        other->role = PORT_KEPT;
+    }
+    lock_release(&role_lock);
+    return allowed ? 0 : -E_INVALID;
+}
+
+static int may_keep(struct port *port, struct object *object)
+{
+    switch (object->type) {
+    case OBJECT_STREAM:
+    case OBJECT_NAMESPACE:
+        return -E_NOT_SUPPORTED;
+    case OBJECT_PORT:
+        return become_keeper(port, port_of(object));
+    default:
+        return 0;
+    }
+}
+
+/* what's interest is the callee's. */
+static int keep(struct port *port, uint64_t key, struct transfer what)
 {
     struct kept *kept = cache_alloc(&kept_cache);
 
-    if (!kept)
+    if (!kept) {
+        transfer_drop(&what, 1);
         return -E_NO_MEMORY;
-    object_handle_get(memory);
+    }
     kept->key = key;
-    kept->memory = memory;
-    kept->rights = rights;
+    kept->what = what;
     lock_acquire(&port->lock);
 
     int error = insert(port, kept);
@@ -133,7 +164,8 @@ int64_t sys_memory_paged(struct object *object, uint64_t size, uint64_t key, uin
 
     if (error)
         return error;
-    error = port_keep_memory(port_of(object), key, &memory->object, PAGED_RIGHTS);
+    object_handle_get(&memory->object);
+    error = keep(port_of(object), key, (struct transfer){&memory->object, PAGED_RIGHTS});
     if (error) {
         object_put(&memory->object);
         return error;
@@ -165,31 +197,44 @@ static int let_go(struct port *port, uint64_t key)
 
 int64_t sys_port_keep(struct object *object, uint64_t key, handle_t handle)
 {
-    struct object *memory;
-    uint32_t rights;
+    struct transfer what;
 
     if (handle == HANDLE_NONE)
         return let_go(port_of(object), key);
 
-    int error = handle_lookup(process_current()->handles, handle, OBJECT_MEMORY,
-                              RIGHT_DUPLICATE | RIGHT_TRANSFER, &memory, &rights);
+    int error = transfer_copy(process_current()->handles, handle, &what);
 
     if (error)
         return error;
-    error = port_keep_memory(port_of(object), key, memory, rights);
-    object_put(memory);
+    error = may_keep(port_of(object), what.object);
+    if (!error)
+        return keep(port_of(object), key, what);
+    transfer_drop(&what, 1);
     return error;
 }
 
-/* Do others than the port hold it? Nobody can begin to without the service or one who does already. */
-static bool used(struct memory *memory)
+static void describe_memory(struct object *object, struct abi_kept *answer)
 {
+    struct memory *memory = container_of(object, struct memory, object);
+
     lock_acquire(&memory->lock);
-
-    bool mapped = !list_empty(&memory->regions);
-
+    if (!list_empty(&memory->regions))
+        answer->flags |= KEPT_USED;
     lock_release(&memory->lock);
-    return mapped || __atomic_load_n(&memory->object.handles, __ATOMIC_RELAXED) > 1;
+    if (memory->pager) {
+        pager_restart(memory);
+        answer->flags |= KEPT_PAGED;
+    }
+    answer->size = memory_size(memory);
+}
+
+/* KEPT_USED: others than the port hold it. Nobody can begin to without the service or one who does already. */
+static void describe(struct object *object, struct abi_kept *answer)
+{
+    answer->size = 0;
+    answer->flags = __atomic_load_n(&object->handles, __ATOMIC_RELAXED) > 1 ? KEPT_USED : 0;
+    if (object->type == OBJECT_MEMORY)
+        describe_memory(object, answer);
 }
 
 int64_t sys_port_kept(struct object *object, uaddr_t argument)
@@ -209,8 +254,8 @@ int64_t sys_port_kept(struct object *object, uaddr_t argument)
     uint32_t rights = 0;
 
     if (kept && !(answer.flags & KEPT_EXACT && kept->key != answer.key)) {
-        found = kept->memory;
-        rights = kept->rights;
+        found = kept->what.object;
+        rights = kept->what.rights;
         answer.key = kept->key;
         object_get(found);
     }
@@ -218,20 +263,15 @@ int64_t sys_port_kept(struct object *object, uaddr_t argument)
     if (!found)
         return -E_NOT_FOUND;
 
-    struct memory *memory = container_of(found, struct memory, object);
-
-    if (memory->pager)
-        pager_restart(memory);
-    answer.size = memory_size(memory);
-    answer.flags = (used(memory) ? KEPT_USED : 0) | (memory->pager ? KEPT_PAGED : 0);
+    describe(found, &answer);
 
     int64_t handle = handle_return(found, rights);
 
     if (handle < 0)
         return handle;
-    answer.memory = (handle_t)handle;
+    answer.handle = (handle_t)handle;
     error = user_copy_out(argument, &answer, sizeof(answer));
     if (error)
-        (void)!handle_remove(process_current()->handles, answer.memory);
+        (void)!handle_remove(process_current()->handles, answer.handle);
     return error;
 }

@@ -15,6 +15,7 @@
 struct binding {
     struct watcher watcher;
     struct port *port;      /* no reference: the port frees its bindings when it closes */
+    uint64_t owner;         /* id of the process that made it: it ends with its service */
     struct list port_link;  /* port->bindings */
     struct list fired_link; /* port->notifications */
     uint32_t signals;       /* seen since it was last accepted */
@@ -96,14 +97,17 @@ bool notify_take_locked(struct port *port, struct abi_message *message, struct b
     return false;
 }
 
-/* Takes one binding with this source (and key, unless any) off the port's list for the caller to free. */
-static struct binding *take_binding(struct port *port, const struct object *source)
+#define ANY_OWNER 0u
+
+/* Takes one binding with this source and owner (NULL, ANY_OWNER: any) off the port's list for the caller to free. */
+static struct binding *take_binding(struct port *port, const struct object *source, uint64_t owner)
 {
     struct binding *found = NULL;
 
     lock_acquire(&port->notify_lock);
     list_for_each (struct binding, binding, &port->bindings, port_link) {
-        if (!source || binding->watcher.object == source) {
+        if ((!source || binding->watcher.object == source) &&
+            (owner == ANY_OWNER || binding->owner == owner)) {
             found = binding;
             list_remove(&binding->port_link);
             break;
@@ -117,7 +121,15 @@ void notify_port_closed(struct port *port)
 {
     struct binding *binding;
 
-    while ((binding = take_binding(port, NULL)))
+    while ((binding = take_binding(port, NULL, ANY_OWNER)))
+        binding_free(binding);
+}
+
+void notify_process_gone(struct port *port, const struct process *process)
+{
+    struct binding *binding;
+
+    while ((binding = take_binding(port, NULL, process->object.id)))
         binding_free(binding);
 }
 
@@ -139,7 +151,7 @@ int64_t sys_port_bind(struct object *object, handle_t source_handle, uint32_t si
         return -E_INVALID;
     }
     if (!signals) {
-        struct binding *old = take_binding(port, source);
+        struct binding *old = take_binding(port, source, ANY_OWNER);
 
         binding_free(old);
         object_put(source);
@@ -155,6 +167,7 @@ int64_t sys_port_bind(struct object *object, handle_t source_handle, uint32_t si
     __atomic_fetch_add(&bindings_alive, 1, __ATOMIC_RELAXED);
     binding->watcher = (struct watcher){.object = source, .signals = signals, .fire = binding_fire};
     binding->port = port;
+    binding->owner = process_current()->object.id;
     binding->key = key;
     binding->flags = flags;
     list_init(&binding->fired_link);

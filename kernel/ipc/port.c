@@ -216,6 +216,7 @@ static void server_gone(struct server *server)
         list_remove(&file->close_link);
         object_put(&file->object);
     }
+    notify_process_gone(port, server->process);
     object_put(&port->object);
     cache_free(&server_cache, server);
 }

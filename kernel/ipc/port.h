@@ -29,6 +29,9 @@ struct command_queue {
     uint32_t length;
 };
 
+/* Once and for all: a port that keeps ports is kept by none (kept.c). */
+enum port_role { PORT_PLAIN, PORT_KEEPER, PORT_KEPT };
+
 struct port {
     struct object object;
     struct lock lock;
@@ -37,6 +40,7 @@ struct port {
     struct rb_tree files; /* struct file.port_node, by id */
     struct rb_tree kept;  /* struct kept, by key (kept.c) */
     uint32_t kept_count;
+    enum port_role role; /* role_lock (kept.c) */
     bool closed;           /* no handle can serve it any more */
     uint64_t served_until; /* when its last server died; 0: never had one or has one */
 
@@ -86,11 +90,8 @@ bool port_served(const struct port *port); /* port locked */
 /* Does the process accept on it? */
 bool port_serves(struct port *port, const struct process *process);
 
-/* kept.c: memory the port keeps for its services to come. */
+/* kept.c: what the port keeps for its services to come. */
 #define PORT_KEPT_MAX 65536u
-/* The port takes a handle's worth of interest of its own. E_EXISTS, E_QUOTA, E_NO_MEMORY, E_CLOSED. */
-int port_keep_memory(struct port *port, uint64_t key, struct object *memory,
-                     uint32_t rights) MUST_CHECK;
 void port_drop_kept(struct port *port);
 
 /* notify.c */
@@ -99,4 +100,5 @@ struct abi_message;
 bool notify_take_locked(struct port *port, struct abi_message *message, struct binding **finished);
 void binding_free(struct binding *binding); /* NULL allowed */
 void notify_port_closed(struct port *port);
+void notify_process_gone(struct port *port, const struct process *process);
 uint64_t binding_count(void);

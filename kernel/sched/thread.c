@@ -21,6 +21,7 @@ static void thread_main(void)
     struct thread_start start = self->start;
 
     return_check();
+    self->process->ran = true;
     arch_enter_user(start.entry, start.stack, start.argument, start.argument2);
 }
 

@@ -40,21 +40,6 @@ handle_t startup_handle(const char *name)
     return HANDLE_NONE;
 }
 
-void *startup_keep(size_t length)
-{
-    struct abi_map map = {
-        .length = length,
-        .memory = startup_handle("keep"),
-        .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_SHARED_,
-    };
-    if (map.memory == HANDLE_NONE ||
-        sys_memory_op(map.memory, MEMORY_OP_SIZE, 0, 0, NULL) < (int64_t)length)
-        return NULL;
-    int64_t address = sys_space_map(HANDLE_SELF, &map);
-    return address < 0 ? NULL : (void *)address;
-}
-
 handle_t startup_require(const char *name)
 {
     handle_t handle = startup_handle(name);

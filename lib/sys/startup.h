@@ -12,9 +12,5 @@ handle_t startup_handle(const char *name);
  * the name's rest ("ioport:" finds "ioport:0x3f8", rest "0x3f8"). HANDLE_NONE at the end. Start at 0. */
 handle_t startup_handle_next(const char *prefix, uint32_t *index, const char **rest);
 
-/* The memory that outlives this service (`keep` in its service.conf), mapped: at least length bytes, zero in the
- * first instance. NULL: there is none. */
-void *startup_keep(size_t length);
-
 /* As startup_handle, but a process that cannot go on without it says so on stderr and exits with status 2. */
 handle_t startup_require(const char *name);

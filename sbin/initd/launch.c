@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "lib/sys/error.h"
-#include "lib/sys/spawn.h"
 #include "lib/sys/startup.h"
 #include "sbin/initd/posix.h"
 #include "sbin/initd/protocol.h"
@@ -162,13 +161,6 @@ static int64_t add_terminal(struct parcel *parcel, handle_t terminal)
     return 0;
 }
 
-static int64_t add_keep(struct parcel *parcel, handle_t keep)
-{
-    int64_t result =
-        keep == HANDLE_NONE ? 0 : add_copy(parcel, keep, ALL_RIGHTS & ~RIGHT_EXECUTE, "", "keep");
-    return result < 0 ? complain(parcel->who, "keep", result) : 0;
-}
-
 static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *conf,
                            const struct launch_extra *extra)
 {
@@ -185,8 +177,6 @@ static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *con
         result = add_proc(parcel, conf);
     if (result >= 0)
         result = add_terminal(parcel, extra->terminal);
-    if (result >= 0)
-        result = add_keep(parcel, extra->keep);
     for (uint32_t i = 0; i < parcel->count; i++)
         parcel->handles[i].name = parcel->names[i];
     return result;
@@ -224,23 +214,17 @@ static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parc
     return result;
 }
 
-int64_t launch(const struct service_conf *conf, const struct launch_extra *extra, handle_t *process)
+int64_t launch(const struct service_conf *conf, const struct spawn_program *program,
+               const struct launch_extra *extra, handle_t *process)
 {
     struct parcel parcel = {.who = conf->name};
-    struct spawn_program program;
     handle_t namespace;
     int64_t result = protocol_namespace(conf->name, conf->uses.items, conf->uses.count, &namespace);
     if (result < 0)
         return complain(conf->name, "namespace", result);
-    result = spawn_program_open(HANDLE_SELF, conf->program, &program);
-    if (result < 0) {
-        complain(conf->name, conf->program, result);
-    } else {
-        result = parcel_fill(&parcel, conf, extra);
-        if (result >= 0)
-            result = parcel_spawn(conf, &parcel, namespace, &program, process);
-        spawn_program_close(&program);
-    }
+    result = parcel_fill(&parcel, conf, extra);
+    if (result >= 0)
+        result = parcel_spawn(conf, &parcel, namespace, program, process);
     parcel_drop(&parcel);
     handle_drop(namespace);
     return result;

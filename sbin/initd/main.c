@@ -1,8 +1,11 @@
 /* initd: starts and keeps the services, serves log://, runs the shells on the terminals; pid 1.
  *
- *     bootstrap gives "resource", "image", "port:initfs", "self" ... ->  log:// is created
+ *     bootstrap gives "resource", "image", "port:log", "self" ...
+ *     roster: what an initd before this one had (roster.h); a thread that guards initfsd (initfs.h)
  *     /etc/services, /etc/services.d -> protocols -> services, by dependency (supervise.h)
  *     /etc/ttys -> a thread for each terminal (session.h)
+ *
+ * When it ends itself the kernel starts it again (SYSTEM_KEEP): services and shells notice nothing.
  *
  * One thread accepts on log://'s port: commands, the ends of services, and their readiness. Signals to pid 1 (kill,
  * busybox's reboot, halt and poweroff) turn the machine off or reset it.
@@ -13,10 +16,12 @@
 #include "lib/sys/error.h"
 #include "lib/sys/service.h"
 #include "lib/sys/startup.h"
+#include "sbin/initd/initfs.h"
 #include "sbin/initd/launch.h"
 #include "sbin/initd/log.h"
 #include "sbin/initd/posix.h"
 #include "sbin/initd/protocol.h"
+#include "sbin/initd/roster.h"
 #include "sbin/initd/session.h"
 #include "sbin/initd/supervise.h"
 
@@ -63,14 +68,15 @@ static void check(int64_t result, const char *what)
 
 int main(void)
 {
-    handle_t initfs = startup_require("port:initfs");
+    handle_t initfs = startup_require("port:initfs"), port = startup_require("port:log");
     startup_require("resource");
     startup_require("image");
+    roster_open(port);
     check(protocol_enter("initfs", initfs, PROTOCOL_NO_SERVICE), "initfs://");
     check(protocol_enter("fs", initfs, PROTOCOL_NO_SERVICE), "fs://");
-    check(protocol_create("log", PROTOCOL_NO_SERVICE), "log://");
+    check(protocol_enter("log", port, PROTOCOL_NO_SERVICE), "log://");
+    initfs_guard();
 
-    handle_t port = protocol_find("log")->port;
     struct service service = {
         .port = port,
         .operations = log_operations,

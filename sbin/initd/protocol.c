@@ -7,6 +7,7 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/syscall.h"
+#include "sbin/initd/roster.h"
 
 static struct protocol **protocols;
 static size_t protocol_count;
@@ -49,9 +50,14 @@ int64_t protocol_create(const char *name, size_t service)
 {
     if (protocol_find(name))
         return -E_EXISTS;
-    int64_t port = sys_proto_create(HANDLE_SELF, name, strlen(name));
-    if (port < 0)
-        return port;
+    uint32_t entry = roster_enter(ROSTER_PROTOCOL, name);
+    int64_t port = roster_handle(entry);
+    if (port == HANDLE_NONE) {
+        port = sys_proto_create(HANDLE_SELF, name, strlen(name));
+        if (port < 0)
+            return port;
+        roster_keep(entry, (handle_t)port);
+    }
     int64_t result = protocol_enter(name, (handle_t)port, service);
     if (result < 0)
         handle_drop((handle_t)port);

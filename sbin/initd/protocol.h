@@ -1,4 +1,5 @@
-/* The protocols initd created (and initfs, which it was given): they outlive the services behind them.
+/* The protocols initd created (and initfs and log, which it was given): they outlive the services behind them, and
+ * initd itself (roster.h).
  *
  * All are made before the first thread and the first service; afterwards the table is only read.
  */
@@ -15,7 +16,8 @@ struct protocol {
     size_t service; /* index of who serves it */
 };
 
-/* Creates a protocol and lists it in initd's own namespace. -E_EXISTS: there is one of that name. */
+/* Creates a protocol and lists it in initd's own namespace, unless an initd before did. -E_EXISTS: there is one of that
+ * name in the table. */
 MUST_CHECK int64_t protocol_create(const char *name, size_t service);
 
 /* Enters one that exists: the handle is the table's now. */

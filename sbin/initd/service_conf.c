@@ -10,7 +10,6 @@
 
 #define WORDS_MAX    64u
 #define READY_MS_MAX 600000u
-#define KEEP_MAX     (UINT64_C(64) << 20)
 
 #define PROGRAM_FOLDER "initfs:///sbin/"
 
@@ -189,12 +188,6 @@ static const char *key_ready(struct service_conf *conf, char **words, size_t cou
     return NULL;
 }
 
-static const char *key_keep(struct service_conf *conf, char **words, size_t count)
-{
-    (void)count;
-    return conf_number(words[0], KEEP_MAX, &conf->keep) ? NULL : "keep: bytes, at most 64 Mi";
-}
-
 static const struct {
     const char *word;
     size_t least, most; /* values */
@@ -213,7 +206,6 @@ static const struct {
     {"restart", 1, 1, key_restart},
     {"priority", 1, 1, key_priority},
     {"ready", 1, 1, key_ready},
-    {"keep", 1, 1, key_keep},
 };
 
 static const char *line_apply(struct service_conf *conf, char **words, size_t count)

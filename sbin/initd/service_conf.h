@@ -11,8 +11,6 @@
  *     irq 4 isa                       handle "irq:4"; flags isa, level, low
  *     memory 0xfed00000 0x1000        handle "memory:0xfed00000"
  *     give framebuffer                handles of initd's own, under their names
- *     keep 4096                       bytes of memory that outlive the service: handle "keep", zero at first, then what
- *                                     its predecessor left there
  *     restart always                  or never
  *     priority 4                      real-time priority of its first thread; 0: fair
  *     ready 5000                      milliseconds until it must accept on its protocols
@@ -44,7 +42,6 @@ struct service_conf {
     bool restart;
     uint32_t priority;
     uint32_t ready_ms;
-    uint64_t keep; /* bytes; 0: none */
 };
 
 #define CONF_PRIORITY_MAX 31u

@@ -14,6 +14,7 @@
 #include "sbin/initd/launch.h"
 #include "sbin/initd/posix.h"
 #include "sbin/initd/protocol.h"
+#include "sbin/initd/roster.h"
 #include "sbin/initd/status.h"
 
 #define TTYS_FILE  "initfs:///etc/ttys"
@@ -32,6 +33,7 @@ struct session {
     struct service_conf conf;
     char *terminal; /* URI */
     bool once;      /* then the machine is turned off */
+    uint32_t entry; /* in the roster */
     handle_t process;
 };
 
@@ -93,11 +95,34 @@ static void session_wait(struct session *session, handle_t process)
     }
 }
 
+static int64_t program_launch(const struct session *session, handle_t terminal, handle_t *process)
+{
+    const struct launch_extra extra = {.terminal = terminal};
+    struct spawn_program program;
+    int64_t result = spawn_program_open(HANDLE_SELF, session->conf.program, &program);
+    if (result < 0)
+        return result;
+    result = launch(&session->conf, &program, &extra, process);
+    spawn_program_close(&program);
+    return result;
+}
+
+/* Once it is kept an initd that comes back finds it; whether it was let run it finds there too. */
+static int64_t process_let_run(const struct session *session, handle_t process)
+{
+    struct life life = {.starts = 1, .started_at = now()};
+    roster_set_life(session->entry, &life);
+    roster_keep(session->entry, process);
+    int64_t result = sys_process_control(process, PROCESS_RESUME, 0);
+    life.let_run = result >= 0;
+    roster_set_life(session->entry, &life);
+    return result;
+}
+
 static int64_t session_run(struct session *session, handle_t terminal)
 {
-    const struct launch_extra extra = {.terminal = terminal, .keep = HANDLE_NONE};
     handle_t process;
-    int64_t result = launch(&session->conf, &extra, &process);
+    int64_t result = program_launch(session, terminal, &process);
     if (result < 0)
         return result;
     int64_t pid = posix_adopt(process, PROC_LEADER);
@@ -106,7 +131,7 @@ static int64_t session_run(struct session *session, handle_t terminal)
     else
         fprintf(stderr, "%s: no job control: %s\n", session->terminal, error_text(pid));
     process_set(session, process);
-    result = sys_process_control(process, PROCESS_RESUME, 0);
+    result = process_let_run(session, process);
     if (result >= 0)
         session_wait(session, process);
     else
@@ -114,6 +139,21 @@ static int64_t session_run(struct session *session, handle_t terminal)
     process_set(session, HANDLE_NONE);
     handle_drop(process);
     return result;
+}
+
+/* The program that an initd before us started: as if we had. False: there is none. */
+static bool session_take_over(struct session *session)
+{
+    handle_t process = roster_handle(session->entry);
+    if (process == HANDLE_NONE)
+        return false;
+    process_set(session, process);
+    if (!roster_life(session->entry).let_run)
+        sys_ignore(process_let_run(session, process));
+    session_wait(session, process);
+    process_set(session, HANDLE_NONE);
+    handle_drop(process);
+    return true;
 }
 
 /* What the program wrote is on the line before the power goes. */
@@ -129,26 +169,33 @@ static void machine_stop(const struct session *session)
     fprintf(stderr, "the machine cannot be turned off\n");
 }
 
+/* From the opening of the terminal to the program's end. */
+static void session_begin(struct session *session)
+{
+    handle_t terminal;
+    protocols_wait(session);
+    int64_t result = file_open(HANDLE_SELF, session->terminal, OPEN_READ | OPEN_WRITE, &terminal);
+    if (result >= 0) {
+        result = session_run(session, terminal);
+        handle_drop(terminal);
+    }
+    if (result < 0)
+        fprintf(stderr, "%s: %s\n", session->terminal, error_text(result));
+}
+
 static void *session_thread(void *argument)
 {
     struct session *session = argument;
     uint32_t pause_ms = PAUSE_FIRST_MS;
     for (;;) {
-        handle_t terminal;
         int64_t began = now();
-        protocols_wait(session);
-        int64_t result =
-            file_open(HANDLE_SELF, session->terminal, OPEN_READ | OPEN_WRITE, &terminal);
-        if (result >= 0) {
-            result = session_run(session, terminal);
-            handle_drop(terminal);
-        }
-        if (result < 0)
-            fprintf(stderr, "%s: %s\n", session->terminal, error_text(result));
+        if (!session_take_over(session))
+            session_begin(session);
         if (session->once) {
             machine_stop(session);
             return NULL;
         }
+        roster_keep(session->entry, HANDLE_NONE);
         pause_ms = now() - began >= LIFE_NS ? PAUSE_FIRST_MS : MIN(pause_ms * 2, PAUSE_LAST_MS);
         sleep_until(now() + pause_ms * (SECOND / 1000));
     }
@@ -167,6 +214,7 @@ static void session_launch(struct session *session)
 {
     pthread_t thread;
     session->process = HANDLE_NONE;
+    session->entry = roster_enter(ROSTER_SESSION, session->terminal);
     pthread_mutex_lock(&lock);
     list_append(&sessions, &session->link);
     pthread_mutex_unlock(&lock);

@@ -5,7 +5,8 @@
  *     terminal tty:///serial vt100 /bin/busybox -sh     URI, TERM, program, its argv from argv[0] on
  *
  * Each terminal has a thread: it waits for what the program needs, opens the terminal, starts the program as the
- * leader of a session with that controlling terminal, waits for its end, and begins again (pauses as supervise.h's).
+ * leader of a session with that controlling terminal, waits for its end, and begins again (pauses as supervise.h's). An
+ * initd that comes back waits for the programs it finds in the roster.
  */
 #pragma once
 

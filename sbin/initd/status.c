@@ -1,6 +1,7 @@
 /* Linux wait statuses and CPU exceptions. */
 #include "sbin/initd/status.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,4 +28,20 @@ void status_describe(uint32_t status, char *text, size_t size)
     } else {
         snprintf(text, size, "exit status %u", status >> 8 & 0xff);
     }
+}
+
+void status_head(FILE *stream)
+{
+    fprintf(stream, "%-16s %-9s %7s %10s  %s\n", "SERVICE", "STATE", "STARTS", "UP/s", "LAST END");
+}
+
+void status_line(FILE *stream, const char *name, const char *state, const struct life *life,
+                 bool up, int64_t now)
+{
+    const int64_t second = 1000000000;
+    char end[64] = "-";
+    if (life->starts > (up ? 1u : 0u))
+        status_describe(life->status, end, sizeof(end));
+    fprintf(stream, "%-16s %-9s %7" PRIu64 " %10" PRId64 "  %s\n", name, state, life->starts,
+            up ? (now - life->started_at) / second : 0, end);
 }

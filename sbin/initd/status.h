@@ -1,8 +1,15 @@
-/* Why a process ended, in words. */
+/* Why a process ended, in words; the lines of log:///status. */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+#include "sbin/initd/life.h"
 
 /* status: of abi_process_info. */
 void status_describe(uint32_t status, char *text, size_t size);
+
+void status_head(FILE *stream);
+void status_line(FILE *stream, const char *name, const char *state, const struct life *life,
+                 bool up, int64_t now);

@@ -8,9 +8,11 @@
 #include "lib/sys/conf.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "sbin/initd/initfs.h"
 #include "sbin/initd/launch.h"
 #include "sbin/initd/posix.h"
 #include "sbin/initd/protocol.h"
+#include "sbin/initd/roster.h"
 #include "sbin/initd/session.h"
 #include "sbin/initd/status.h"
 
@@ -19,10 +21,7 @@
 #define FILE_LIMIT      65536u
 #define WORDS_MAX       64u
 
-#define MILLISECOND    INT64_C(1000000)
-#define PAUSE_FIRST_MS 10u
-#define PAUSE_LAST_MS  5000u
-#define LIFE_NS        (10000 * MILLISECOND)
+#define MILLISECOND INT64_C(1000000)
 
 #define KEY_READY (UINT64_C(1) << 32) /* | index of the protocol */
 #define KEY_EXIT  (UINT64_C(2) << 32) /* | index of the service */
@@ -32,14 +31,13 @@ enum state { WAITING, STARTING, LATE, READY, PAUSED, ENDED };
 
 struct unit {
     struct service_conf conf;
+    struct spawn_program program; /* memory HANDLE_NONE: not opened yet */
     enum state state;
     handle_t process;
-    handle_t keep; /* memory that outlives the process */
-    int64_t started_at;
-    int64_t due; /* when STARTING is late, or PAUSED is over */
-    uint32_t pause_ms;
-    uint64_t starts;
-    uint32_t status; /* of its last end */
+    bool taken_over; /* an initd before us started the process */
+    int64_t due;     /* when STARTING is late, or PAUSED is over */
+    uint32_t entry;  /* in the roster */
+    struct life life;
 };
 
 static struct unit **units;
@@ -68,14 +66,14 @@ static void unit_pause(struct unit *unit, const char *why)
     if (!unit->conf.restart) {
         fprintf(stderr, "%s: %s\n", unit->conf.name, why);
         unit->state = ENDED;
-        return;
+        unit->life.over = 1;
+    } else {
+        uint32_t pause = life_pause(&unit->life, now());
+        fprintf(stderr, "%s: %s; starts again in %u ms\n", unit->conf.name, why, pause);
+        unit->state = PAUSED;
+        unit->due = now() + pause * MILLISECOND;
     }
-    if (unit->pause_ms == 0 || now() - unit->started_at >= LIFE_NS)
-        unit->pause_ms = PAUSE_FIRST_MS;
-    fprintf(stderr, "%s: %s; starts again in %u ms\n", unit->conf.name, why, unit->pause_ms);
-    unit->state = PAUSED;
-    unit->due = now() + unit->pause_ms * MILLISECOND;
-    unit->pause_ms = MIN(unit->pause_ms * 2, PAUSE_LAST_MS);
+    roster_set_life(unit->entry, &unit->life);
 }
 
 static void unit_exited(struct unit *unit)
@@ -85,11 +83,12 @@ static void unit_exited(struct unit *unit)
     if (unit->process == HANDLE_NONE || sys_process_info(unit->process, &info) < 0 ||
         !(info.state & PROCESS_EXITED))
         return;
-    unit->status = info.status;
+    unit->life.status = info.status;
     status_describe(info.status, words, sizeof(words));
     snprintf(why, sizeof(why), "ended: %s", words);
     handle_drop(unit->process);
     unit->process = HANDLE_NONE;
+    roster_keep(unit->entry, HANDLE_NONE);
     unit_pause(unit, why);
     units_advance();
 }
@@ -112,8 +111,11 @@ static void unit_check_ready(struct unit *unit)
 {
     if ((unit->state != STARTING && unit->state != LATE) || !unit_served(unit))
         return;
-    fprintf(stderr, "%s: ready after %" PRId64 " ms\n", unit->conf.name,
-            (now() - unit->started_at) / MILLISECOND);
+    if (unit->taken_over)
+        fprintf(stderr, "%s: taken over\n", unit->conf.name);
+    else
+        fprintf(stderr, "%s: ready after %" PRId64 " ms\n", unit->conf.name,
+                (now() - unit->life.started_at) / MILLISECOND);
     unit->state = READY;
     const struct protocol *proc = protocol_find("proc");
     if (proc && units[proc->service] == unit)
@@ -128,22 +130,51 @@ static void unit_adopt(const struct unit *unit)
         fprintf(stderr, "%s: not entered in proc://: %s\n", unit->conf.name, error_text(result));
 }
 
+/* The program stays open: a restart needs no file, so it does not matter who else is down. */
+static int64_t unit_program(struct unit *unit)
+{
+    return unit->program.memory != HANDLE_NONE
+               ? 0
+               : spawn_program_open(HANDLE_SELF, unit->conf.program, &unit->program);
+}
+
+/* Its process, suspended or running, is ours to watch. */
+static int64_t unit_watch(struct unit *unit, size_t index)
+{
+    unit->state = STARTING;
+    unit->due = now() + unit->conf.ready_ms * MILLISECOND;
+    return sys_port_bind(port, unit->process, SIGNAL_EXITED, KEY_EXIT | index, BIND_ONCE);
+}
+
+/* In the order that leaves nothing behind whenever we end: a process that is not kept yet does not run yet. */
+static int64_t unit_let_run(struct unit *unit)
+{
+    roster_keep(unit->entry, unit->process);
+    int64_t result = sys_process_control(unit->process, PROCESS_RESUME, 0);
+    unit->life.let_run = result >= 0;
+    roster_set_life(unit->entry, &unit->life);
+    return result;
+}
+
 static void unit_start(struct unit *unit, size_t index)
 {
     const struct protocol *proc = protocol_find("proc");
-    const struct launch_extra extra = {.terminal = HANDLE_NONE, .keep = unit->keep};
-    unit->started_at = now();
-    unit->starts++;
-    int64_t result = launch(&unit->conf, &extra, &unit->process);
+    const struct launch_extra extra = {.terminal = HANDLE_NONE};
+    unit->life.started_at = now();
+    unit->life.starts++;
+    unit->life.let_run = 0;
+    unit->taken_over = false;
+    roster_set_life(unit->entry, &unit->life);
+    int64_t result = unit_program(unit);
     if (result >= 0)
-        result = sys_port_bind(port, unit->process, SIGNAL_EXITED, KEY_EXIT | index, BIND_ONCE);
+        result = launch(&unit->conf, &unit->program, &extra, &unit->process);
+    if (result >= 0)
+        result = unit_watch(unit, index);
     if (result >= 0) {
         /* procd enters itself with the others once it serves. */
         if (proc && proc->service != index && protocol_served(proc))
             unit_adopt(unit);
-        unit->state = STARTING;
-        unit->due = now() + unit->conf.ready_ms * MILLISECOND;
-        result = sys_process_control(unit->process, PROCESS_RESUME, 0);
+        result = unit_let_run(unit);
     }
     if (result >= 0) {
         unit_check_ready(unit);
@@ -153,6 +184,7 @@ static void unit_start(struct unit *unit, size_t index)
         sys_ignore(sys_process_kill(unit->process, EXIT_EXCEPTION));
         handle_drop(unit->process);
         unit->process = HANDLE_NONE;
+        roster_keep(unit->entry, HANDLE_NONE);
     }
     char why[128];
     snprintf(why, sizeof(why), "cannot be started: %s", error_text(result));
@@ -207,8 +239,30 @@ static void circles_break(void)
     }
 }
 
+/* What the initd before us had started and runs still, or ended meanwhile: the notification tells. */
+static void unit_take_over(struct unit *unit, size_t index)
+{
+    unit->life = roster_life(unit->entry);
+    unit->process = roster_handle(unit->entry);
+    if (unit->process == HANDLE_NONE) {
+        if (unit->life.over)
+            unit->state = ENDED;
+        return;
+    }
+    unit->taken_over = true;
+    int64_t result = unit_watch(unit, index);
+    if (result >= 0 && !unit->life.let_run)
+        result = unit_let_run(unit);
+    if (result < 0)
+        fprintf(stderr, "%s: cannot be watched: %s\n", unit->conf.name, error_text(result));
+}
+
 void supervise_start(void)
 {
+    for (size_t i = 0; i < unit_count; i++)
+        unit_take_over(units[i], i);
+    for (size_t i = 0; i < unit_count; i++)
+        unit_check_ready(units[i]);
     units_advance();
     circles_break();
 }
@@ -221,6 +275,7 @@ static void proc_connected(void)
     for (size_t i = 0; i < unit_count; i++)
         if (units[i]->process != HANDLE_NONE)
             unit_adopt(units[i]);
+    initfs_adopt();
     session_adopt_all();
 }
 
@@ -273,16 +328,12 @@ void supervise_status(FILE *stream)
     static const char *const names[] = {
         [WAITING] = "waiting", [STARTING] = "starting", [LATE] = "late",
         [READY] = "ready",     [PAUSED] = "paused",     [ENDED] = "ended"};
-    fprintf(stream, "%-16s %-9s %7s %10s  %s\n", "SERVICE", "STATE", "STARTS", "UP/s", "LAST END");
+    status_head(stream);
+    initfs_status(stream);
     for (size_t i = 0; i < unit_count; i++) {
         const struct unit *unit = units[i];
-        char end[64] = "-";
         bool up = unit->process != HANDLE_NONE;
-        if (unit->starts > (up ? 1u : 0u))
-            status_describe(unit->status, end, sizeof(end));
-        fprintf(stream, "%-16s %-9s %7" PRIu64 " %10" PRId64 "  %s\n", unit->conf.name,
-                names[unit->state], unit->starts,
-                up ? (now() - unit->started_at) / (1000 * MILLISECOND) : 0, end);
+        status_line(stream, unit->conf.name, names[unit->state], &unit->life, up, now());
     }
 }
 
@@ -323,18 +374,6 @@ static void unit_protocols(const struct unit *unit, size_t index)
     }
 }
 
-static void unit_keep(struct unit *unit)
-{
-    if (unit->conf.keep == 0)
-        return;
-    int64_t memory = sys_memory_create(unit->conf.keep, 0);
-    if (memory < 0)
-        fprintf(stderr, "%s: nothing to keep its state in: %s\n", unit->conf.name,
-                error_text(memory));
-    else
-        unit->keep = (handle_t)memory;
-}
-
 static void unit_add(const char *name)
 {
     if (unit_find(name)) {
@@ -349,10 +388,10 @@ static void unit_add(const char *name)
         free(unit);
         return;
     }
-    unit->process = unit->keep = HANDLE_NONE;
+    unit->process = unit->program.memory = HANDLE_NONE;
+    unit->entry = roster_enter(ROSTER_SERVICE, name);
     units[unit_count++] = unit;
     unit_protocols(unit, unit_count - 1);
-    unit_keep(unit);
 }
 
 static void dependencies_check(void)

@@ -6,8 +6,9 @@
  *   (boot)          PAUSED <--ended, restart always-- STARTING, LATE, READY --ended, restart never--> ENDED
  *                      \--after the pause--> STARTING
  *
- * Pauses begin at 10 ms and double up to 5 s; one who lived for 10 s begins anew. One thread: that of the log
- * service's loop, whose port also receives the notifications (keys below).
+ * Pauses are life.h's. One thread: that of the log service's loop, whose port also receives the notifications (keys
+ * below). When initd itself comes back it takes over what the roster says was started: those units begin in STARTING,
+ * and are READY at once if they serve.
  */
 #pragma once
 
@@ -18,7 +19,7 @@
 /* Reads /etc/services and /etc/services.d; makes the protocols. What is wrong is logged and left out. */
 void supervise_load(handle_t port);
 
-/* Starts what waits for nothing. */
+/* Takes over what runs, starts what waits for nothing. */
 void supervise_start(void);
 
 void supervise_notified(uint64_t key, uint64_t signals);

@@ -8,15 +8,17 @@
 #include <string.h>
 
 #include "lib/sys/error.h"
+#include "lib/sys/keep.h"
 #include "lib/sys/service.h"
 #include "lib/sys/startup.h"
 #include "sbin/outputd/serial.h"
 #include "sbin/outputd/session.h"
 #include "sbin/outputd/terminal.h"
 
-#define SERIAL_BASE 0x3f8
-#define KEY_SERIAL  1
-#define SERIAL_RDEV (4 << 8 | 64) /* Linux's ttyS0 */
+#define SERIAL_BASE  0x3f8
+#define KEY_SERIAL   1
+#define KEY_TERMINAL 1             /* of what is kept */
+#define SERIAL_RDEV  (4 << 8 | 64) /* Linux's ttyS0 */
 
 static struct terminal terminal;
 static struct serial serial;
@@ -199,7 +201,8 @@ int main(void)
         .deadline = tty_deadline,
         .expired = tty_expired,
     };
-    terminal_init(&terminal, port, startup_keep(sizeof(struct terminal_kept)), serial_output);
+    terminal_init(&terminal, port, keep_memory(port, KEY_TERMINAL, sizeof(struct terminal_kept)),
+                  serial_output);
     session_start();
     serial_prepare(port);
     fprintf(stderr, "cannot serve: %s\n", error_text(service_run(&service, 1)));

@@ -13,7 +13,7 @@
 #include "lib/sys/service.h"
 #include "sbin/outputd/line.h"
 
-/* What must survive outputd: it lies in memory that initd keeps. */
+/* What must survive outputd: it lies in memory kept with tty://. */
 struct terminal_kept {
     uint32_t valid; /* TERMINAL_KEPT: the rest was written */
     int32_t session, foreground;

@@ -59,15 +59,33 @@ static void process_withdraw(struct process *process)
     process_reap(&table, process);
 }
 
+/* The kernel keeps init: this is the next instance of it, or the one we knew before we ended ourselves. */
+static bool succeeds_init(const struct abi_process_info *info)
+{
+    return table.init && table.init->kept && (info->state & PROCESS_KEPT);
+}
+
+static int64_t init_succeed(struct command *command, uint64_t badge)
+{
+    if (table.init->badge == badge)
+        return -E_EXISTS;
+    process_succeed(&table, table.init, badge, command->message.handles[0]);
+    command->message.handles[0] = HANDLE_NONE;
+    command->reply.values[0] = (uint64_t)table.init->pid;
+    return process_watch(table.init);
+}
+
 static int64_t proc_adopt(void *context, struct command *command)
 {
     (void)context;
     struct process *parent = caller_of(command);
     struct abi_process_info info;
-    if (table.init && !parent)
-        return -E_PERMISSION;
     if (command->message.handle_count != 1)
         return -E_INVALID;
+    if (sys_process_info(command->message.handles[0], &info) >= 0 && succeeds_init(&info))
+        return init_succeed(command, info.id);
+    if (table.init && !parent)
+        return -E_PERMISSION;
     if (command->message.args[0]) {
         parent = process_by_pid(&table, (int32_t)command->message.args[0]);
         if (!parent || parent->state == PROCESS_ZOMBIE)
@@ -86,6 +104,7 @@ static int64_t proc_adopt(void *context, struct command *command)
     if (command->message.args[1] & PROC_LEADER)
         process->pgid = process->sid = process->pid;
     process->ignored = process->caught = process->blocked = 0;
+    process->kept = info.state & PROCESS_KEPT;
     size_t length = MIN(info.name_length, PROCESS_NAME_MAX);
     memset(process->name, 0, sizeof(process->name));
     memcpy(process->name, info.name, length);
@@ -490,7 +509,11 @@ static void proc_notified(void *context, uint64_t key, uint64_t signals)
     (void)context;
     (void)signals;
     struct process *process = process_by_pid(&table, (int32_t)key);
-    if (process && process->state != PROCESS_ZOMBIE)
+    if (!process || process->state == PROCESS_ZOMBIE)
+        return;
+    if (process->kept) /* its successor runs already, and tells us */
+        wait_forget(process);
+    else
         process_ended(process);
 }
 

@@ -117,6 +117,15 @@ struct process *process_enter(struct table *table, struct process *parent, int32
     return process;
 }
 
+static void queue_drop(struct process *process)
+{
+    list_for_each (struct pending_signal, pending, &process->queue, link) {
+        list_remove(&pending->link);
+        free(pending);
+    }
+    process->pending = 0;
+}
+
 void process_exited(struct table *table, struct process *process, uint32_t status)
 {
     struct process *init = table->init;
@@ -125,18 +134,26 @@ void process_exited(struct table *table, struct process *process, uint32_t statu
     process->state = PROCESS_ZOMBIE;
     process->status = status;
     process->report_stop = process->report_continue = false;
-    process->pending = 0;
+    queue_drop(process);
     rb_remove(&table->by_badge, &process->by_badge);
-    list_for_each (struct pending_signal, pending, &process->queue, link) {
-        list_remove(&pending->link);
-        free(pending);
-    }
     list_for_each (struct process, child, &process->children, sibling) {
         list_remove(&child->sibling);
         child->parent = process == init ? NULL : init;
         if (child->parent)
             list_append(&init->children, &child->sibling);
     }
+}
+
+void process_succeed(struct table *table, struct process *process, uint64_t badge, handle_t handle)
+{
+    handle_drop(process->handle);
+    process->handle = handle;
+    rb_remove(&table->by_badge, &process->by_badge);
+    process->badge = badge;
+    badge_insert(table, process);
+    process->state = PROCESS_RUNNING;
+    process->ignored = process->caught = process->blocked = 0;
+    queue_drop(process);
 }
 
 void process_reap(struct table *table, struct process *process)

@@ -60,6 +60,8 @@ struct process {
     uint64_t badge;  /* the kernel's process id */
     handle_t handle; /* HANDLE_NONE once it has exited */
     enum process_state state;
+    bool
+        kept; /* the kernel starts it again when it ends: the same process to us (process_succeed) */
     bool executed; /* since fork: its parent may no longer move it to another group */
     bool report_stop, report_continue; /* a change of state that wait has not told yet */
     uint32_t stop_signal;
@@ -102,6 +104,9 @@ struct process *process_enter(struct table *table, struct process *parent, int32
 
 /* Its children are init's from now on; it is a zombie with this status. Groups are the caller's business. */
 void process_exited(struct table *table, struct process *process, uint32_t status);
+
+/* Another instance of it runs: what the one before had set and was sent is void, all else stays. */
+void process_succeed(struct table *table, struct process *process, uint64_t badge, handle_t handle);
 
 /* Forgets a zombie; frees it. */
 void process_reap(struct table *table, struct process *process);

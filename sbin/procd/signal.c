@@ -81,8 +81,9 @@ int64_t signal_send(struct table *table, struct process *process, const struct p
     uint64_t bit = SIGNAL_BIT(info->signal);
     if (process->state == PROCESS_ZOMBIE)
         return 0;
-    /* As on Linux nothing reaches init that it did not ask for. */
-    if (process == table->init && !(process->caught & bit))
+    /* As on Linux nothing reaches init that it did not ask for, but for SIGKILL: the kernel brings it back. */
+    bool deadly = info->signal == SIGNAL_KILL && process->kept;
+    if (process == table->init && !(process->caught & bit) && !deadly)
         return 0;
     if (info->signal == SIGNAL_KILL) {
         kernel_kill(process, SIGNAL_KILL);

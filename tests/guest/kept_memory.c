@@ -41,27 +41,27 @@ TEST(kept_and_found_by_key)
         CHECK_EQUAL(kept.key, expected);
         CHECK_EQUAL(kept.size, expected * PAGE_SIZE);
         CHECK_EQUAL(kept.flags, 0);
-        CHECK_EQUAL(first_word(kept.memory), expected);
-        handle_drop(kept.memory);
+        CHECK_EQUAL(first_word(kept.handle), expected);
+        handle_drop(kept.handle);
         from = kept.key + 1;
         expected += 10;
     }
     CHECK_EQUAL(expected, 40);
     CHECK_ERROR(kept_from(protocol.port, 15, KEPT_EXACT, &kept), NOT_FOUND);
     MUST(kept_from(protocol.port, 20, KEPT_EXACT, &kept));
-    handle_t second = kept.memory;
+    handle_t second = kept.handle;
 
     MUST(kept_from(protocol.port, 20, KEPT_EXACT, &kept));
     CHECK_EQUAL(kept.flags, KEPT_USED);
-    CHECK_EQUAL(info_of(second).id, info_of(kept.memory).id);
+    CHECK_EQUAL(info_of(second).id, info_of(kept.handle).id);
     handle_drop(second);
-    handle_drop(kept.memory);
+    handle_drop(kept.handle);
 
     MUST(sys_port_keep(protocol.port, 20, HANDLE_NONE));
     CHECK_ERROR(sys_port_keep(protocol.port, 20, HANDLE_NONE), NOT_FOUND);
     MUST(kept_from(protocol.port, 11, 0, &kept));
     CHECK_EQUAL(kept.key, 30);
-    handle_drop(kept.memory);
+    handle_drop(kept.handle);
     protocol_end(&protocol); /* and the rest goes */
 }
 
@@ -74,9 +74,9 @@ TEST(the_rights_it_was_kept_with)
 
     MUST(sys_port_keep(protocol.port, UINT64_MAX, narrow));
     MUST(kept_from(protocol.port, UINT64_MAX, 0, &kept));
-    CHECK_EQUAL(info_of(kept.memory).rights, RIGHT_READ | RIGHT_DUPLICATE | RIGHT_TRANSFER);
-    CHECK_ERROR(sys_memory_op(kept.memory, MEMORY_OP_ZERO, 0, 1, NULL), ACCESS);
-    handle_drop(kept.memory);
+    CHECK_EQUAL(info_of(kept.handle).rights, RIGHT_READ | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    CHECK_ERROR(sys_memory_op(kept.handle, MEMORY_OP_ZERO, 0, 1, NULL), ACCESS);
+    handle_drop(kept.handle);
     handle_drop(narrow);
     handle_drop(memory);
     protocol_end(&protocol);
@@ -177,15 +177,15 @@ static void second_life(void *argument)
     MUST(kept_from(port, 0, 0, &kept));
     CHECK_EQUAL(kept.key, KEY);
     CHECK_EQUAL(kept.flags, KEPT_PAGED);
-    CHECK_EQUAL(info_of(kept.memory).rights & RIGHT_CONTROL, RIGHT_CONTROL);
+    CHECK_EQUAL(info_of(kept.handle).rights & RIGHT_CONTROL, RIGHT_CONTROL);
     for (uint64_t at = 0; at < kept.size; at = run.offset + run.length) {
         life->found +=
-            (uint32_t)MUST(sys_memory_op(kept.memory, MEMORY_OP_COLLECT, at, kept.size - at, &run));
+            (uint32_t)MUST(sys_memory_op(kept.handle, MEMORY_OP_COLLECT, at, kept.size - at, &run));
         for (uint64_t i = run.offset; i < run.offset + run.length; i += PAGE_SIZE)
-            MUST(sys_memory_op(kept.memory, MEMORY_OP_READ, i, 1, &life->medium[i / PAGE_SIZE]));
-        MUST(sys_memory_op(kept.memory, MEMORY_OP_WRITTEN, run.offset, run.length, NULL));
+            MUST(sys_memory_op(kept.handle, MEMORY_OP_READ, i, 1, &life->medium[i / PAGE_SIZE]));
+        MUST(sys_memory_op(kept.handle, MEMORY_OP_WRITTEN, run.offset, run.length, NULL));
     }
-    CHECK_EQUAL(MUST(sys_memory_op(kept.memory, MEMORY_OP_EVICT, 0, kept.size, NULL)), PAGES);
+    CHECK_EQUAL(MUST(sys_memory_op(kept.handle, MEMORY_OP_EVICT, 0, kept.size, NULL)), PAGES);
     MUST(sys_port_keep(port, KEY, HANDLE_NONE));
 }
 
@@ -218,13 +218,13 @@ static void serve_marked(void *argument)
     struct abi_kept kept;
 
     if (kept_from(port, KEY, KEPT_EXACT, &kept) < 0)
-        kept.memory = (handle_t)MUST(sys_memory_paged(port, PAGES * PAGE_SIZE, KEY, 0));
+        kept.handle = (handle_t)MUST(sys_memory_paged(port, PAGES * PAGE_SIZE, KEY, 0));
     word_add(&life->step, 1);
     for (;;) {
         struct abi_message message = accept_op(port, OP_PAGE_IN);
 
         CHECK_EQUAL(message.args[3], KEY);
-        MUST(sys_memory_op(kept.memory, MEMORY_OP_SUPPLY, message.args[0], PAGE_SIZE, &supply));
+        MUST(sys_memory_op(kept.handle, MEMORY_OP_SUPPLY, message.args[0], PAGE_SIZE, &supply));
         MUST(return_status(port, message.token, 0, 0));
     }
 }
@@ -240,7 +240,7 @@ TEST(mappings_outlive_services)
     word_wait(&life->step, 1);
     MUST(kept_from(life->protocol.port, KEY, KEPT_EXACT, &kept));
     volatile char *pages =
-        memory_map(kept.memory, PAGES * PAGE_SIZE, PROT_READ_ | PROT_WRITE_, MAP_SHARED_);
+        memory_map(kept.handle, PAGES * PAGE_SIZE, PROT_READ_ | PROT_WRITE_, MAP_SHARED_);
 
     CHECK_EQUAL(pages[0], 'A');
     pages[3 * PAGE_SIZE] = 'w';
@@ -253,7 +253,7 @@ TEST(mappings_outlive_services)
         word_wait(&life->step, round + 1);
     }
     pages_unmap((void *)pages, PAGES);
-    handle_drop(kept.memory);
+    handle_drop(kept.handle);
     helper_kill(server);
     protocol_end(&life->protocol);
     unshare(life);

@@ -68,7 +68,7 @@ TEST(a_service_with_everything)
     CHECK_EQUAL(parse(&conf, "protocol tty pts\nuse proc initfs\nafter procd\nioport 0x3f8 8\n"
                              "irq 4 isa\nirq 17 level low\nmemory 0xfed00000 4096\nrestart never\n"
                              "priority 4\nready 100\nargument -v \"a b\"\nenvironment A=1\n"
-                             "give framebuffer\nkeep 8192\n"),
+                             "give framebuffer\n"),
                 0);
     CHECK_STRING(conf.name, "demo");
     CHECK_STRING(conf.program, "initfs:///sbin/demo");
@@ -85,7 +85,6 @@ TEST(a_service_with_everything)
     CHECK(!conf.restart);
     CHECK_EQUAL(conf.priority, 4);
     CHECK_EQUAL(conf.ready_ms, 100);
-    CHECK_EQUAL(conf.keep, 8192);
     service_conf_destroy(&conf);
 }
 

@@ -92,6 +92,49 @@ def fork_bomb(context):
             vm.fail(f"{before - after} frames did not come back")
 
 
+def kill(name):
+    """kill -9 by name; what follows in the same line comes while it is down."""
+    return f"kill -9 $(pidof {name})"
+
+
+@scenario("survival/initfsd")
+def initfsd(context):
+    """The service of the boot archive comes back; who runs from it, reads from it or starts from it notices a pause."""
+    with boot(context) as vm:
+        vm.prompt()
+        motd = vm.check("cat initfs:///etc/motd", re.compile("every path"))
+        # An open file is read on; a program is started while nobody serves it; a mapped one runs on.
+        vm.check("exec 5<initfs:///etc/motd; read line <&5; echo $line", re.compile("every path"))
+        for _ in range(3):
+            vm.check(f"sleep 1 & {kill('initfsd')}; cat initfs:///etc/motd; wait $! && echo slept", motd + "slept\n", 60)
+        vm.check("cat <&5 | wc -l", f"{motd.count(chr(10)) - 1}\n")
+        vm.check("cat log:///status", re.compile(r"initfsd +ready +4"))
+        vm.check("ls initfs:///sbin", re.compile("initfsd"))
+
+
+@scenario("survival/initd")
+def initd(context):
+    """The supervisor comes back and takes over what it had started: nothing is started twice, shells live on."""
+    with boot(context) as vm:
+        vm.prompt()
+        names = "pidof rngd nulld procd outputd initfsd; pidof initd; echo $$"
+        running = vm.check(names, re.compile(r"^1$", re.M))
+        for number in range(1, 4):
+            vm.check("kill -9 1; cat log:///status | wc -l; echo alive", "6\nalive\n", 60)
+            vm.check(names, running)
+            vm.check("cat log:/// | grep -c 'initd ended'", f"{number}\n")
+        # It goes on supervising what it did not start.
+        vm.check(f"{kill('rngd')}; head -c 16 rng:/// | wc -c", "16\n", 60)
+        vm.check("cat log:///status", re.compile(r"rngd +ready +2 .*killed by signal 9"))
+        # Both at once: initd needs initfsd to read its configuration, initfsd needs initd to come back.
+        vm.check(f"{kill('initfsd')}; kill -9 1; cat initfs:///etc/hostname; cat log:///status",
+                 re.compile(r"initfsd +ready"), 60)
+        # The end of a shell is seen by an initd that did not start it.
+        vm.send("exit\n")
+        vm.prompt(60)
+        vm.check("echo $((6*7))", "42\n")
+
+
 def cpu_seconds(vm):
     """What the machine's process has used of the host so far."""
     with open(f"/proc/{vm.process.pid}/stat", encoding="utf-8") as file:

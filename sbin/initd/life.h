@@ -1,0 +1,25 @@
+/* The life of something that is started again when it ends: how often, since when, how it ended last. */
+#pragma once
+
+#include "lib/base/base.h"
+
+struct life {
+    uint64_t starts;
+    int64_t started_at; /* ns */
+    uint32_t pause_ms;  /* the next pause; 0: the first */
+    uint32_t status;    /* of its last end */
+    uint32_t let_run;   /* its process was resumed */
+    uint32_t over;      /* it ended and is not to be started again */
+};
+
+/* How long to wait before the next start, ms: 10 at first, doubling to 5 s; one who lived for 10 s begins anew. */
+static inline uint32_t life_pause(struct life *life, int64_t now)
+{
+    const uint32_t first = 10, last = 5000;
+    const int64_t long_enough = INT64_C(10000000000);
+    uint32_t pause = life->pause_ms;
+    if (pause < first || pause > last || now - life->started_at >= long_enough)
+        pause = first;
+    life->pause_ms = MIN(pause * 2, last);
+    return pause;
+}
