@@ -34,6 +34,7 @@ struct boot_info;
 #define PAGE_NOCACHE 0x10u
 #define PAGE_COMBINE 0x20u /* write combining */
 #define PAGE_GLOBAL  0x40u
+#define PAGE_HOT     0x80u /* owned, and was written to after a fork; software bit */
 
 #ifndef ARCH_INLINE
 #define ARCH_INLINE "kernel/x86_64/inline.h"
@@ -53,6 +54,10 @@ void arch_cpus_start(void); /* every other CPU ends up in cpu_main() (kernel/mai
 /* Inline, in ARCH_INLINE:
  *     bool pte_present(pte_t), paddr_t pte_paddr(pte_t), unsigned pte_flags(pte_t) (PAGE_*),
  *     pte_t pte_make(paddr_t, unsigned flags), bool pte_dirty(pte_t), bool pte_accessed(pte_t)
+ *     bool pte_owned(pte_t), bool pte_writable(pte_t): PAGE_OWNED, PAGE_WRITE
+ *     pte_t pte_touch(pte_t)       the same, accessed and dirty; pte_clean: not dirty
+ *     pte_t pte_move(pte_t, paddr_t)   the same for another page
+ *     pte_t pte_protect(pte_t)     the same without PAGE_WRITE
  *     pte_t *pte_scan(pte_t *from, const pte_t *to)   the first of them in use; to: none
  *     pte_t pte_hide(pte_t)        the same entry, but absent for the CPU: for pages without any access
  * An unused entry is 0; a hidden one is not 0 and not present, and pte_paddr and pte_flags still work on it.
@@ -178,6 +183,7 @@ void arch_print_state(const struct abi_frame *frame);
 #define FAULT_WRITE   0x1u
 #define FAULT_EXECUTE 0x2u
 #define FAULT_USER    0x4u /* from user mode; else from user_copy_* */
+#define FAULT_ABSENT  0x8u /* there was no entry for the page: a hint, by now there may be one */
 
 NORETURN void kernel_main(struct boot_info *boot); /* main.c: the boot CPU */
 NORETURN void cpu_main(struct cpu *cpu);           /* main.c: every other CPU, on its idle stack */

@@ -195,10 +195,19 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
 
 /* --- Spaces ----------------------------------------------------------------------------------------------- */
 
+/* To be given back with space_done. The caller's own stays while it is in here. */
 static int space_of(struct object *object, struct space **space)
 {
-    *space = process_space_get(container_of(object, struct process, object));
+    struct process *process = container_of(object, struct process, object);
+
+    *space = process == process_current() ? process->space : process_space_get(process);
     return *space ? 0 : -E_NO_PROCESS;
+}
+
+static void space_done(struct object *object, struct space *space)
+{
+    if (container_of(object, struct process, object) != process_current())
+        space_put(space);
 }
 
 /* What may be done with memory through a handle with these rights. */
@@ -256,7 +265,7 @@ int64_t sys_space_map(struct object *object, uaddr_t argument)
     if (error)
         return error;
     error = map_into(space, process_current()->handles, &map, &address);
-    space_put(space);
+    space_done(object, space);
     return error ? error : (int64_t)address;
 }
 
@@ -268,7 +277,7 @@ int64_t sys_space_unmap(struct object *object, uint64_t address, uint64_t length
     if (error)
         return error;
     error = space_unmap_range(space, address, length);
-    space_put(space);
+    space_done(object, space);
     return error;
 }
 
@@ -284,7 +293,7 @@ int64_t sys_space_protect(struct object *object, uint64_t address, uint64_t leng
     if (error)
         return error;
     error = space_protect_range(space, address, length, protection);
-    space_put(space);
+    space_done(object, space);
     return error;
 }
 
@@ -321,6 +330,6 @@ int64_t sys_space_op(struct object *object, uint32_t op, uint64_t address, uint6
     if (result)
         return result;
     result = space_do(space, op, address, length, value);
-    space_put(space);
+    space_done(object, space);
     return result;
 }

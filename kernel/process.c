@@ -85,6 +85,18 @@ struct space *process_space_get(struct process *process)
     return space;
 }
 
+/* And nobody else runs in its space: one reference is the process's, one process_copy's. */
+static bool has_one_thread(struct process *process)
+{
+    lock_acquire(&process->lock);
+
+    bool one = process->threads.next == process->threads.previous && process->space &&
+               __atomic_load_n(&process->space->references, __ATOMIC_RELAXED) <= 2;
+
+    lock_release(&process->lock);
+    return one;
+}
+
 int process_copy(struct process *parent, bool share, struct process **child)
 {
     struct handle_table *handles = NULL;
@@ -99,7 +111,7 @@ int process_copy(struct process *parent, bool share, struct process **child)
         copy = space;
         error = 0;
     } else {
-        error = space_fork(space, &copy);
+        error = space_fork(space, has_one_thread(parent), &copy);
     }
     space_put(space);
     if (error)

@@ -1,12 +1,13 @@
 /* Page faults: what a program may have at an address is made so; else it gets an exception.
  *
- *     space_fault:  lock the space -> resolve --done, or an error----------------------------> unlock, return
- *                        ^                \--something is wanted--> unlock -> supply (may block) --+
- *                        +-------------------------------------------------------------------------+
+ *     space_fault:  guess -> lock the space -> resolve --done, or an error----------------------------> unlock, return
+ *                                 ^                \--something is wanted--> unlock -> supply (may block) --+
+ *                                 +-------------------------------------------------------------------------+
  *
- * Nothing is allocated, zeroed or waited for under the lock: resolve says what it lacks and starts from the beginning
- * once it was supplied, because by then anything may have changed. What there is to lack: a frame, kept across
- * rounds in fault->frame; or a page of a memory object, which the object's pager may have to bring (pager.h).
+ * Nothing is zeroed or waited for under the lock: resolve says what it lacks and starts from the beginning
+ * once it was supplied, because by then anything may have changed. What there is to lack: a zeroed frame, kept across
+ * rounds in fault->frame; or a page of a memory object, which the object's pager may have to bring (pager.h). A fault
+ * close to the last one that wanted a zeroed frame most probably wants one too: guess gets it beforehand.
  *
  * What resolve does, by the entry and the region (P: private, S: shared mapping of an object; A: anonymous):
  *
@@ -31,7 +32,7 @@
 #define AROUND      16u /* pages; a power of two, at most PAGE_TREE_WAYS */
 #define TABLE_PAGES 512u
 
-enum { WANT_FRAME = 1, WANT_ZERO_FRAME, WANT_PAGE };
+enum { WANT_ZERO_FRAME = 1, WANT_PAGE };
 
 struct fault {
     struct space *space;
@@ -55,13 +56,16 @@ static int want_page(struct fault *fault, struct memory *memory, uint64_t index,
 }
 
 /* Use up the spare frame. */
-static void install_owned(struct fault *fault, const struct region *region, pte_t *entry)
+static void install_owned(struct fault *fault, const struct region *region, pte_t *entry,
+                          unsigned more)
 {
     unsigned flags = region_page_flags(region) | PAGE_OWNED;
 
     if (region->protection & PROT_WRITE_)
         flags |= PAGE_WRITE;
-    *entry = pte_make(frame_paddr(fault->frame), flags);
+    *entry = pte_make(frame_paddr(fault->frame), flags | more);
+    if (fault->write)
+        *entry = pte_touch(*entry);
     fault->frame = NULL;
 }
 
@@ -69,13 +73,13 @@ static void install_owned(struct fault *fault, const struct region *region, pte_
 static int copy_page(struct fault *fault, const struct region *region, pte_t *entry,
                      const void *source)
 {
-    if (!fault->frame)
-        return WANT_FRAME;
+    if (!fault->frame && frame_alloc(0, &fault->frame) != 0)
+        return -E_NO_MEMORY;
 
     pte_t old = *entry;
 
     memcpy(frame_data(fault->frame), source, PAGE_SIZE);
-    install_owned(fault, region, entry);
+    install_owned(fault, region, entry, pte_flags(old) & PAGE_OWNED ? PAGE_HOT : 0);
     if (old)
         arch_tlb_flush(&fault->space->arch, fault->address, fault->address + PAGE_SIZE);
     if (pte_flags(old) & PAGE_OWNED)
@@ -90,7 +94,7 @@ static int write_owned(struct fault *fault, const struct region *region, pte_t *
     struct frame *frame = frame_of(pte_paddr(*entry));
 
     if (frame_owners(frame) == 1) {
-        *entry = pte_make(pte_paddr(*entry), pte_flags(*entry) | PAGE_WRITE);
+        *entry = pte_touch(pte_make(pte_paddr(*entry), pte_flags(*entry) | PAGE_WRITE | PAGE_HOT));
         return 0;
     }
     return copy_page(fault, region, entry, frame_data(frame));
@@ -147,8 +151,10 @@ static int fill_anonymous(struct fault *fault, const struct region *region, pte_
         return WANT_ZERO_FRAME;
     if (!fault->zeroed)
         memset(frame_data(fault->frame), 0, PAGE_SIZE);
-    install_owned(fault, region, entry);
+    install_owned(fault, region, entry, 0);
     fault->space->owned_pages++;
+    __atomic_store_n(&fault->space->fresh_start, region->start, __ATOMIC_RELAXED);
+    __atomic_store_n(&fault->space->fresh_end, region->end, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -191,26 +197,71 @@ static int borrow_physical(struct fault *fault, const struct region *region, pte
     return 0;
 }
 
+/* Whether an entry for the object's page may let it be written to. The object's lock is held. */
+static bool borrow_writable(const struct region *region, uint64_t index, const struct frame *frame)
+{
+    const struct memory *memory = region->memory;
+
+    return region->shared && region->protection & PROT_WRITE_ && frame_owners(frame) == 1 &&
+           (!memory->pager || page_tree_marked(&memory->tree, index, PAGE_DIRTY));
+}
+
 /* The object's lock is held; slot is the faulting page's, and in use. */
 static void borrow_around(struct fault *fault, const struct region *region, uint64_t index,
                           struct frame **slot, pte_t *entry)
 {
     unsigned flags = region_page_flags(region);
-    bool writable = region->shared && region->protection & PROT_WRITE_;
-    const struct memory *memory = region->memory;
+    pte_t read = pte_make(PADDR(0), flags), write = pte_make(PADDR(0), flags | PAGE_WRITE);
     int64_t low, high;
 
     window(fault, region, index, &low, &high);
-    for (int64_t i = low; i < high; i++) {
-        if (!slot[i] || entry[i] != 0)
-            continue;
+    for (int64_t i = low; i < high; i++)
+        if (slot[i] && entry[i] == 0)
+            entry[i] = pte_move(
+                borrow_writable(region, (uint64_t)((int64_t)index + i), slot[i]) ? write : read,
+                frame_paddr(slot[i]));
+}
 
-        bool write = writable && frame_owners(slot[i]) == 1;
+/* Pages of the object up to a border of its tree or of a page table; how many. The object's lock is held. */
+static uint64_t borrow_run(const struct region *region, uint64_t address, uint64_t end)
+{
+    uint64_t index = region_index(region, address), done;
+    uint64_t count = MIN(PAGE_TREE_WAYS - index % PAGE_TREE_WAYS,
+                         TABLE_PAGES - address / PAGE_SIZE % TABLE_PAGES);
+    bool write = region->protection & PROT_WRITE_;
+    pte_t pattern = pte_make(PADDR(0), region_page_flags(region) | (write ? PAGE_WRITE : 0));
+    struct frame **slot = page_tree_find(&region->memory->tree, index);
+    pte_t *entry = slot ? arch_pte(&region->space->arch, address, true) : NULL;
 
-        if (write && memory->pager)
-            write = page_tree_marked(&memory->tree, (uint64_t)((int64_t)index + i), PAGE_DIRTY);
-        entry[i] = pte_make(frame_paddr(slot[i]), write ? flags | PAGE_WRITE : flags);
+    if (!entry)
+        return 0;
+    count = MIN(count, (end - address) / PAGE_SIZE);
+    for (done = 0; done < count; done++) {
+        if (!slot[done] || (write && !borrow_writable(region, index + done, slot[done])))
+            break;
+        if (entry[done] == 0)
+            entry[done] = pte_move(pattern, frame_paddr(slot[done]));
     }
+    return done;
+}
+
+uint64_t fault_populate(const struct region *region, uint64_t start, uint64_t end)
+{
+    struct memory *memory = region->memory;
+
+    if (!memory || memory->flags & MEMORY_IS_PHYSICAL || region->protection == 0)
+        return start;
+    lock_acquire(&memory->lock);
+    while (start < end && region_index(region, start) < memory->pages) {
+        uint64_t done = borrow_run(region, start, end);
+
+        start += done * PAGE_SIZE;
+        if (done == 0)
+            break;
+        arch_preempt_window();
+    }
+    lock_release(&memory->lock);
+    return start;
 }
 
 static int fill_from_object(struct fault *fault, const struct region *region, pte_t *entry)
@@ -279,8 +330,18 @@ static int supply(struct fault *fault, int want)
         object_put(&fault->memory->object);
         return result;
     }
-    fault->zeroed = want == WANT_ZERO_FRAME;
-    return frame_alloc(fault->zeroed ? FRAME_ZERO : 0, &fault->frame);
+    fault->zeroed = true;
+    return frame_alloc(FRAME_ZERO, &fault->frame);
+}
+
+/* Without the lock, so the range may be gone already; then the frame is put again. */
+static void guess(struct fault *fault)
+{
+    const struct space *space = fault->space;
+
+    if (fault->address >= __atomic_load_n(&space->fresh_start, __ATOMIC_RELAXED) &&
+        fault->address < __atomic_load_n(&space->fresh_end, __ATOMIC_RELAXED))
+        fault->zeroed = frame_alloc(FRAME_ZERO, &fault->frame) == 0;
 }
 
 int space_fault(struct space *space, uint64_t address, unsigned access)
@@ -293,6 +354,8 @@ int space_fault(struct space *space, uint64_t address, unsigned access)
     };
     int result;
 
+    if (access & FAULT_ABSENT)
+        guess(&fault);
     do {
         lock_acquire(&space->lock);
         result = resolve(&fault, access);

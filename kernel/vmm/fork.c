@@ -1,5 +1,12 @@
 /* Copying a space: regions, and the entries of the page tables, which from then on share their frames.
  *
+ * But not all. A process that forks has a few pages that it writes to between any two forks, as does the child at once:
+ * stacks, what the C library and the personality keep. Shared, each would cost a fault on both sides. PAGE_HOT marks a
+ * page that was written to after an earlier fork; if it was again since the last one (it is dirty), it is copied here and
+ * stays writable on both sides, up to HOT_COPIES of them. So who forks for the first time copies nothing, and who never
+ * writes again pays at most once. A thread of the parent that runs meanwhile could change a page while it is copied, so
+ * this is for a parent that is known to have no other thread.
+ *
  * Private pages get an owner more and are write-protected on both sides; the first to write copies, the last
  * finds itself the only owner and just writes (fault.c). Borrowed entries are copied as they are. The parent's TLB
  * is flushed once. Nobody else sees the child until its regions are put on their objects' lists, at the very end
@@ -7,9 +14,13 @@
  */
 #include "kernel/vmm/gather.h"
 #include "kernel/vmm/region.h"
+#include "lib/base/string.h"
+
+#define HOT_COPIES 16u
 
 struct copying {
     struct space *parent, *child;
+    unsigned copies;       /* that may still be made */
     struct gather touched; /* the parent's entries that lost PAGE_WRITE */
     uint64_t table;        /* the TABLE_SPAN that entries belongs to */
     pte_t *entries;        /* of the child */
@@ -47,6 +58,37 @@ static pte_t *child_entry(struct copying *copying, uint64_t address)
     return copying->entries + (address - table) / PAGE_SIZE;
 }
 
+/* Both sides get a page of their own, writable and clean; false: they are to share it. */
+static bool copy_hot(struct copying *copying, pte_t *entry, pte_t *copy)
+{
+    unsigned flags = pte_flags(*entry);
+    struct frame *frame;
+
+    if (!(flags & PAGE_HOT) || !pte_dirty(*entry) || copying->copies == 0 ||
+        frame_alloc(0, &frame) != 0)
+        return false;
+    copying->copies--;
+    memcpy(frame_data(frame), direct_map(pte_paddr(*entry)), PAGE_SIZE);
+    *entry = pte_clean(*entry);
+    *copy = pte_make(frame_paddr(frame), flags);
+    return true;
+}
+
+static void share_owned(struct copying *copying, uint64_t address, pte_t *entry, pte_t *copy)
+{
+    pte_t old = *entry;
+
+    copying->child->owned_pages++;
+    if (pte_writable(old)) {
+        gather_touch(&copying->touched, address);
+        if (copy_hot(copying, entry, copy))
+            return;
+        *entry = old = pte_clean(pte_protect(old));
+    }
+    frame_get(frame_of(pte_paddr(old)));
+    *copy = old;
+}
+
 static int copy_entries(struct copying *copying, const struct region *region)
 {
     struct walk walk = WALK(&copying->parent->arch, region->start, region->end);
@@ -58,15 +100,10 @@ static int copy_entries(struct copying *copying, const struct region *region)
 
         if (unlikely(!copy))
             return -E_NO_MEMORY;
-        if (pte_flags(old) & PAGE_OWNED) {
-            if (pte_flags(old) & PAGE_WRITE) {
-                *entry = old = pte_make(pte_paddr(old), pte_flags(old) & ~PAGE_WRITE);
-                gather_touch(&copying->touched, walk.address);
-            }
-            frame_get(frame_of(pte_paddr(old)));
-            copying->child->owned_pages++;
-        }
-        *copy = old;
+        if (pte_owned(old))
+            share_owned(copying, walk.address, entry, copy);
+        else
+            *copy = old;
         if (++copying->touched.steps % WALK_BATCH == 0)
             arch_preempt_window();
     }
@@ -94,9 +131,10 @@ static int copy_locked(struct copying *copying)
     return 0;
 }
 
-int space_fork(struct space *parent, struct space **result)
+int space_fork(struct space *parent, bool alone, struct space **result)
 {
-    struct copying copying = {.parent = parent, .table = UINT64_MAX};
+    struct copying copying = {
+        .parent = parent, .copies = alone ? HOT_COPIES : 0, .table = UINT64_MAX};
     int error = space_new(&copying.child);
 
     if (error != 0)

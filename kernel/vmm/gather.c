@@ -30,24 +30,39 @@ static void keep_frame(struct gather *gather, struct frame *frame)
     }
 }
 
+static inline void take(struct gather *gather, uint64_t address, pte_t *entry, unsigned what)
+{
+    pte_t old = *entry;
+    bool owned = pte_owned(old);
+
+    if (!(what & (owned ? GATHER_OWNED : GATHER_BORROWED)))
+        return;
+    *entry = 0;
+    gather_touch(gather, address);
+    if (owned)
+        keep_frame(gather, frame_of(pte_paddr(old)));
+}
+
 void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what)
 {
     struct walk walk = WALK(&gather->space->arch, start, end);
     pte_t *entry;
 
-    if (start / TABLE_SPAN == (end - 1) / TABLE_SPAN && !walk_begin(&walk))
-        return;
+    if (start / TABLE_SPAN == (end - 1) / TABLE_SPAN) {
+        entry = arch_pte(walk.space, start, false);
+        if (!entry)
+            return;
+        if (end - start == PAGE_SIZE) {
+            gather->tables_met = true;
+            if (*entry)
+                take(gather, start, entry, what);
+            return;
+        }
+        walk_begin(&walk, entry);
+    }
     gather->tables_met = true;
     while ((entry = walk_next(&walk)) != NULL) {
-        pte_t old = *entry;
-        bool owned = pte_flags(old) & PAGE_OWNED;
-
-        if (!(what & (owned ? GATHER_OWNED : GATHER_BORROWED)))
-            continue;
-        *entry = 0;
-        gather_touch(gather, walk.address);
-        if (owned)
-            keep_frame(gather, frame_of(pte_paddr(old)));
+        take(gather, walk.address, entry, what);
         if (++gather->steps % WALK_BATCH == 0)
             arch_preempt_window();
     }

@@ -63,17 +63,12 @@ struct walk {
         (space_), (start_), (end_), NULL, NULL \
     }
 
-/* Only where the range lies in one table. False: the table is not there. */
-static inline bool walk_begin(struct walk *walk)
+/* Where the range lies in one table: entry is where it starts there. */
+static inline void walk_begin(struct walk *walk, pte_t *entry)
 {
-    pte_t *entry = arch_pte(walk->space, walk->address, false);
-
-    if (!entry)
-        return false;
     walk->stop = entry + (walk->end - walk->address) / PAGE_SIZE;
     walk->entry = entry - 1;
     walk->address -= PAGE_SIZE;
-    return true;
 }
 
 static inline pte_t *walk_next(struct walk *walk)

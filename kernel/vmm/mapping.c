@@ -47,11 +47,9 @@ static void protect(struct gather *gather, uint64_t start, uint64_t end)
     pte_t *entry;
 
     while ((entry = walk_next(&walk)) != NULL) {
-        unsigned flags = pte_flags(*entry);
-
-        if (!(flags & PAGE_WRITE) || flags & PAGE_OWNED)
+        if (!pte_writable(*entry) || pte_owned(*entry))
             continue;
-        *entry = pte_make(pte_paddr(*entry), flags & ~PAGE_WRITE);
+        *entry = pte_protect(*entry);
         gather_touch(gather, walk.address);
     }
 }

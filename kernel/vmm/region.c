@@ -109,6 +109,22 @@ void region_insert(struct space *space, struct region *region)
     space->region_count++;
 }
 
+void region_insert_below(struct space *space, struct region *region, struct region *above)
+{
+    struct rb_node *below = above ? rb_previous(&above->node) : rb_last(&space->regions);
+
+    region->space = space;
+    /* Of two neighbours in a tree one has room on the other's side. */
+    if (!below)
+        rb_insert(&space->regions, &region->node, above ? &above->node : NULL,
+                  above ? &above->node.left : &space->regions.root);
+    else if (!below->right)
+        rb_insert(&space->regions, &region->node, below, &below->right);
+    else
+        rb_insert(&space->regions, &region->node, &above->node, &above->node.left);
+    space->region_count++;
+}
+
 void region_append(struct space *space, struct region *region)
 {
     struct rb_node *last = space->recent ? &space->recent->node : NULL;
@@ -197,9 +213,9 @@ int region_split(struct space *space, uint64_t address)
 
 bool region_joins(const struct region *low, const struct region *high)
 {
-    return low->end == high->start && low->protection == high->protection &&
-           low->maximum == high->maximum && low->shared == high->shared &&
-           low->memory == high->memory &&
+    return low->end == high->start && low->memory == high->memory &&
+           low->protection == high->protection && low->maximum == high->maximum &&
+           low->shared == high->shared &&
            (!low->memory || low->offset + (low->end - low->start) == high->offset);
 }
 
@@ -217,6 +233,25 @@ static void join(struct space *space, struct region *low, struct region *high, s
         low->end = high->end;
     }
     list_append(unused, &high->mapping);
+}
+
+struct region *region_add(struct space *space, struct region *region, struct region *above,
+                          struct list *unused)
+{
+    struct region *below =
+        above ? region_previous(above) : rb_entry(rb_last(&space->regions), struct region, node);
+
+    if (below && region_joins(below, region)) {
+        region_place(below, below->start, region->end, below->offset);
+        list_append(unused, &region->mapping);
+        region = below;
+    } else {
+        region_insert_below(space, region, above);
+        region_link(region, true);
+    }
+    if (above && region_joins(region, above))
+        join(space, region, above, unused);
+    return region;
 }
 
 void region_merge(struct space *space, uint64_t start, uint64_t end, struct list *unused)

@@ -22,8 +22,11 @@ struct region *region_next(const struct region *region);
 struct region *region_previous(const struct region *region);
 
 void region_insert(struct space *space, struct region *region); /* into the tree */
-void region_append(struct space *space,
-                   struct region *region); /* known to be the highest: no search */
+/* Without a search: its place is right below `above`, the first region that ends above it (NULL: none does). */
+void region_insert_below(struct space *space, struct region *region, struct region *above);
+void region_append(
+    struct space *space,
+    struct region *region); /* known to be the highest, and `recent` the one before */
 void region_remove(struct space *space, struct region *region);
 void region_link(struct region *region, bool fresh); /* to memory->regions, if there is memory */
 void region_unlink(struct region *region);
@@ -31,6 +34,10 @@ void region_place(struct region *region, uint64_t start, uint64_t end, uint64_t 
 
 /* Make address a border, if it lies in a region. E_NO_MEMORY. */
 int region_split(struct space *space, uint64_t address) MUST_CHECK;
+/* A new region, without entries, to its place in the tree and on its memory's list, or joined with its neighbours: which one
+ * it is part of now. What is not needed any more goes to unused. */
+struct region *region_add(struct space *space, struct region *region, struct region *above,
+                          struct list *unused);
 /* Join what can be one region at each border in [start, end]. */
 void region_merge(struct space *space, uint64_t start, uint64_t end, struct list *unused);
 bool region_joins(const struct region *low, const struct region *high);

@@ -3,6 +3,7 @@
  * Every operation has the same shape: check, lock, make borders where the range starts and ends (the only thing
  * that may fail, and is undone by merging), change regions and entries, one flush, unlock, free what was taken out.
  */
+#include "kernel/vmm/fault.h"
 #include "kernel/vmm/gather.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/vmm/region.h"
@@ -49,11 +50,10 @@ bool space_try_get(struct space *space)
     return true;
 }
 
-/* Unmap whole regions. */
-static void take_regions(struct gather *gather, uint64_t start, uint64_t end)
+/* Unmap whole regions, from this one on. */
+static void take_regions(struct gather *gather, struct region *region, uint64_t end)
 {
     struct space *space = gather->space;
-    struct region *region = region_above(space, start);
 
     while (region && region->start < end) {
         struct region *next = region_next(region);
@@ -73,7 +73,7 @@ static void unmap_everything(struct space *space, bool dead)
     gather_start(&gather, space);
     gather.dead = dead;
     lock_acquire(&space->lock);
-    take_regions(&gather, 0, SPACE_END);
+    take_regions(&gather, region_above(space, 0), SPACE_END);
     gather_flush(&gather);
     lock_release(&space->lock);
     gather_finish(&gather);
@@ -133,18 +133,31 @@ static int make_borders(struct space *space, uint64_t start, uint64_t end, struc
     return -E_NO_MEMORY;
 }
 
+/* Is region the only one in the range, and wholly? */
+static bool only_one(const struct region *region, uint64_t start, uint64_t end)
+{
+    if (region->start < start || region->end > end)
+        return false;
+    if (region->end == end)
+        return true;
+    region = region_next(region);
+    return !region || region->start >= end;
+}
+
 static int unmap_locked(struct space *space, uint64_t start, uint64_t end, struct gather *gather)
 {
     struct region *region = region_above(space, start);
 
     if (!region || region->start >= end)
         return 0;
+    if (!only_one(region, start, end)) {
+        int result = make_borders(space, start, end, &gather->regions);
 
-    int result = make_borders(space, start, end, &gather->regions);
-
-    if (result != 0)
-        return result;
-    take_regions(gather, start, end);
+        if (result != 0)
+            return result;
+        region = region_above(space, start);
+    }
+    take_regions(gather, region, end);
     gather_trim(gather, start, end);
     gather_flush(gather);
     if (end == space->next_free && start >= SPACE_AUTO_START)
@@ -154,14 +167,16 @@ static int unmap_locked(struct space *space, uint64_t start, uint64_t end, struc
 
 /* --- Mapping ----------------------------------------------------------------------------------------------------- */
 
+/* *above: the first region behind what was found. */
 static bool free_range(struct space *space, uint64_t from, uint64_t limit, uint64_t length,
-                       uint64_t *address)
+                       uint64_t *address, struct region **above)
 {
     struct region *region = region_above(space, from);
 
     while (from <= limit && length <= limit - from) {
         if (!region || region->start >= from + length) {
             *address = from;
+            *above = region;
             return true;
         }
         from = region->end;
@@ -170,14 +185,15 @@ static bool free_range(struct space *space, uint64_t from, uint64_t limit, uint6
     return false;
 }
 
-static int choose_address(struct space *space, uint64_t hint, uint64_t length, uint64_t *address)
+static int choose_address(struct space *space, uint64_t hint, uint64_t length, uint64_t *address,
+                          struct region **above)
 {
     hint = ALIGN_DOWN(hint, (uint64_t)PAGE_SIZE);
     if (hint >= SPACE_START && length <= SPACE_END && hint <= SPACE_END - length &&
-        free_range(space, hint, hint + length, length, address))
+        free_range(space, hint, hint + length, length, address, above))
         return 0;
-    if (!free_range(space, space->next_free, SPACE_AUTO_END, length, address) &&
-        !free_range(space, SPACE_AUTO_START, SPACE_AUTO_END, length, address))
+    if (!free_range(space, space->next_free, SPACE_AUTO_END, length, address, above) &&
+        !free_range(space, SPACE_AUTO_START, SPACE_AUTO_END, length, address, above))
         return -E_NO_MEMORY;
     space->next_free = *address + length;
     return 0;
@@ -218,28 +234,40 @@ static int check_request(const struct map_request *request)
     return request->flags & MAP_SHARED_ ? 0 : check_amount(request->length, request->protection);
 }
 
-static int map_locked(struct space *space, const struct map_request *request, struct region *region,
-                      struct gather *gather)
+/* The free range that the request names. *above: the first region behind it. */
+static int make_room(struct space *space, const struct map_request *request, uint64_t length,
+                     uint64_t *start, struct region **above, struct gather *gather)
 {
-    uint64_t length = ALIGN_UP(request->length, (uint64_t)PAGE_SIZE), start = request->address;
-    int result;
+    *start = request->address;
+    if (!(request->flags & MAP_FIXED_))
+        return choose_address(space, request->address, length, start, above);
+    *above = region_above(space, *start);
+    if (!*above || (*above)->start >= *start + length)
+        return 0;
+    if (request->flags & MAP_NOREPLACE_)
+        return -E_EXISTS;
 
-    if (request->flags & MAP_FIXED_) {
-        struct region *there = region_above(space, start);
+    int result = unmap_locked(space, *start, *start + length, gather);
 
-        if (request->flags & MAP_NOREPLACE_ && there && there->start < start + length)
-            return -E_EXISTS;
-        result = unmap_locked(space, start, start + length, gather);
-    } else {
-        result = choose_address(space, request->address, length, &start);
-    }
+    *above = region_above(space, *start);
+    return result;
+}
+
+/* *populated: how far the pages that are there could be put in at once. */
+static int map_locked(struct space *space, const struct map_request *request, struct region *region,
+                      struct gather *gather, uint64_t *address, uint64_t *populated)
+{
+    uint64_t length = ALIGN_UP(request->length, (uint64_t)PAGE_SIZE);
+    struct region *above;
+    int result = make_room(space, request, length, address, &above, gather);
+
     if (result != 0)
         return result;
-    region->start = start;
-    region->end = start + length;
-    region_insert(space, region);
-    region_link(region, true);
-    region_merge(space, start, start + length, &gather->regions);
+    region->start = *address;
+    region->end = *address + length;
+    region = region_add(space, region, above, &gather->regions);
+    if (request->flags & MAP_POPULATE_)
+        *populated = fault_populate(region, *address, *address + length);
     return 0;
 }
 
@@ -274,13 +302,11 @@ int space_map_region(struct space *space, const struct map_request *request, uin
         object_get(&region->memory->object);
 
     struct gather gather;
+    uint64_t start, populated = 0;
 
     gather_start(&gather, space);
     lock_acquire(&space->lock);
-    result = map_locked(space, request, region, &gather);
-
-    uint64_t start = region->start, end = start + ALIGN_UP(request->length, (uint64_t)PAGE_SIZE);
-
+    result = map_locked(space, request, region, &gather, &start, &populated);
     lock_release(&space->lock);
     if (result != 0)
         region_free(region);
@@ -288,7 +314,8 @@ int space_map_region(struct space *space, const struct map_request *request, uin
     if (result != 0)
         return result;
     if (request->flags & MAP_POPULATE_)
-        populate(space, start, end, request->protection);
+        populate(space, populated, ALIGN_UP(start + request->length, (uint64_t)PAGE_SIZE),
+                 request->protection);
     *address = start;
     return 0;
 }
@@ -302,7 +329,9 @@ int space_find(struct space *space, uint64_t from, uint64_t length, uint64_t *ad
     from = MAX(ALIGN_UP(from, (uint64_t)PAGE_SIZE), SPACE_START);
     lock_acquire(&space->lock);
 
-    bool found = free_range(space, from, SPACE_END, ALIGN_UP(length, (uint64_t)PAGE_SIZE), address);
+    struct region *above;
+    bool found =
+        free_range(space, from, SPACE_END, ALIGN_UP(length, (uint64_t)PAGE_SIZE), address, &above);
 
     lock_release(&space->lock);
     return found ? 0 : -E_NO_MEMORY;

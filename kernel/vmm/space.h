@@ -3,7 +3,7 @@
  *     space_new(&space), space_get, space_put         the last put unmaps everything
  *     space_map_region(space, &request, &address)
  *     space_unmap_range, space_protect_range, space_discard, space_move, space_query, space_find
- *     space_fork(parent, &child)                      copy on write
+ *     space_fork(parent, alone, &child)               copy on write
  *     space_fault(space, address, access)             0: try again
  *     space_copy_from / space_copy_to                 between another space and the current one, page by page
  *
@@ -47,6 +47,8 @@ struct space {
     uint64_t next_free;    /* where the search for a free range starts */
     uint64_t owned_pages;  /* private pages, for process_info and quotas */
     uint64_t region_count;
+    uint64_t fresh_start,
+        fresh_end; /* where a page was zero-filled last; atomic, read without the lock */
     struct trim trims[TRIM_RANGES];
     unsigned trim_count;
     uint64_t trim_tables; /* as many as fit into them */
@@ -97,7 +99,8 @@ int space_query(struct space *space, uint64_t address, uint32_t *protection,
                 bool *shared) MUST_CHECK; /* E_FAULT: nothing there */
 /* The lowest free range at or above from. E_NO_MEMORY: none. */
 int space_find(struct space *space, uint64_t from, uint64_t length, uint64_t *address) MUST_CHECK;
-int space_fork(struct space *parent, struct space **child) MUST_CHECK;
+/* alone: no thread runs in the parent but perhaps the caller's, until this returns. */
+int space_fork(struct space *parent, bool alone, struct space **child) MUST_CHECK;
 /* access: FAULT_*. No locks held; may block. E_FAULT: no such access. E_RANGE: past the end of the object. E_NO_MEMORY.
  * What pager_fetch answers: E_AGAIN also of another space's page. */
 int space_fault(struct space *space, uint64_t address, unsigned access) MUST_CHECK;

@@ -41,6 +41,8 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
 
 /* --- Structures --------------------------------------------------------------------------------------- */
 
+typedef uint64_t pte_t;
+
 #define CPU_WORDS 4u /* of a mask of CPU_MAX bits */
 
 struct arch_space {
@@ -48,6 +50,9 @@ struct arch_space {
     struct list
         tables; /* frames of the tables below it, by link; each behind the one it hangs on */
     uint64_t table_count;
+    uint64_t
+        recent; /* what the table of entries that was looked up last maps from; UINT64_MAX: none */
+    pte_t *recent_table;
     uint64_t id;      /* never used twice: what PCIDs are handed out to */
     uint64_t flushes; /* rises with every flush: what is cached from before is stale (tlb.c) */
     uint64_t cpus[CPU_WORDS]; /* whose CR3 it is in */
@@ -160,8 +165,6 @@ static inline uint64_t arch_cycles(void)
 
 /* --- Leaf page-table entries -------------------------------------------------------------------------- */
 
-typedef uint64_t pte_t;
-
 #define PTE_PRESENT  BIT(0)
 #define PTE_WRITE    BIT(1)
 #define PTE_USER     BIT(2)
@@ -171,7 +174,8 @@ typedef uint64_t pte_t;
 #define PTE_DIRTY    BIT(6)
 #define PTE_LARGE    BIT(7) /* in a PDPT or PD entry: it is a leaf */
 #define PTE_GLOBAL   BIT(8)
-#define PTE_OWNED    BIT(9) /* software: PAGE_OWNED */
+#define PTE_OWNED    BIT(9)  /* software: PAGE_OWNED */
+#define PTE_HOT      BIT(10) /* software: PAGE_HOT */
 #define PTE_NX       BIT(63)
 #define PTE_ADDRESS  UINT64_C(0x000ffffffffff000)
 
@@ -199,6 +203,32 @@ static inline pte_t *pte_scan(pte_t *entry, const pte_t *end)
     return entry;
 }
 
+/* The CPU would set these bits when the page is written to, which takes it a while. */
+static inline pte_t pte_touch(pte_t pte)
+{
+    return pte | PTE_ACCESSED | PTE_DIRTY;
+}
+
+static inline pte_t pte_clean(pte_t pte)
+{
+    return pte & ~PTE_DIRTY;
+}
+
+static inline pte_t pte_protect(pte_t pte)
+{
+    return pte & ~PTE_WRITE;
+}
+
+static inline bool pte_owned(pte_t pte)
+{
+    return pte & PTE_OWNED;
+}
+
+static inline bool pte_writable(pte_t pte)
+{
+    return pte & PTE_WRITE;
+}
+
 static inline bool pte_dirty(pte_t pte)
 {
     return pte & PTE_DIRTY;
@@ -214,6 +244,12 @@ static inline paddr_t pte_paddr(pte_t pte)
     return PADDR(pte & PTE_ADDRESS);
 }
 
+/* The same for another page. */
+static inline pte_t pte_move(pte_t pte, paddr_t address)
+{
+    return (pte & ~PTE_ADDRESS) | address.value;
+}
+
 static inline pte_t pte_make(paddr_t address, unsigned flags)
 {
     pte_t pte = address.value | PTE_PRESENT;
@@ -226,6 +262,8 @@ static inline pte_t pte_make(paddr_t address, unsigned flags)
         pte |= pte_no_execute;
     if (flags & PAGE_OWNED)
         pte |= PTE_OWNED;
+    if (flags & PAGE_HOT)
+        pte |= PTE_HOT;
     if (flags & PAGE_NOCACHE)
         pte |= PTE_PWT | PTE_PCD;
     if (flags & PAGE_COMBINE)
@@ -247,6 +285,8 @@ static inline unsigned pte_flags(pte_t pte)
         flags |= PAGE_EXECUTE;
     if (pte & PTE_OWNED)
         flags |= PAGE_OWNED;
+    if (pte & PTE_HOT)
+        flags |= PAGE_HOT;
     if (pte & PTE_PCD)
         flags |= PAGE_NOCACHE;
     else if (pte & PTE_PWT)

@@ -289,6 +289,7 @@ static void unhook_table(struct arch_space *space, pte_t *entry, struct list *un
 
     ASSERT(!DEBUG || table_empty(*entry));
     *entry = 0;
+    space->recent = UINT64_MAX;
     space->table_count--;
     list_remove(&frame->link);
     list_append(unhooked, &frame->link);
@@ -322,6 +323,7 @@ int arch_space_init(struct arch_space *space)
     *space = (struct arch_space){
         .root = frame_paddr(frame),
         .id = __atomic_add_fetch(&last_space_id, 1, __ATOMIC_RELAXED),
+        .recent = UINT64_MAX,
     };
     list_init(&space->tables);
     return 0;
@@ -340,17 +342,27 @@ void arch_space_destroy(struct arch_space *space)
     space->root = PADDR(0);
 }
 
-pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
+static pte_t *look_up(struct arch_space *space, uint64_t address, bool create)
 {
     pte_t *entry = (pte_t *)direct_map(space->root) + entry_index(address, LEVEL_PML4);
 
+#pragma GCC unroll 3
     for (unsigned level = LEVEL_PML4; level > 0; level--) {
         if (unlikely(!pte_present(*entry)) &&
             (!create || !hook_table(space, entry, address, level - 1)))
             return NULL;
         entry = table_of(*entry) + entry_index(address, level - 1);
     }
+    space->recent = ALIGN_DOWN(address, LARGE_PAGE);
+    space->recent_table = entry - entry_index(address, 0);
     return entry;
+}
+
+pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
+{
+    if (likely(ALIGN_DOWN(address, LARGE_PAGE) == space->recent))
+        return space->recent_table + entry_index(address, 0);
+    return look_up(space, address, create);
 }
 
 pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)

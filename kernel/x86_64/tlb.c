@@ -185,34 +185,46 @@ static void ask(struct cpu *cpu, const uint64_t mask[CPU_WORDS], struct shootdow
         arch_spin_wait();
 }
 
-static void others(const struct cpu *cpu, const struct arch_space *space, uint64_t mask[CPU_WORDS])
+static bool loaded_elsewhere(const struct cpu *cpu, const struct arch_space *space)
 {
+    for (uint32_t word = 0; word * 64 < cpu_count; word++) {
+        uint64_t mask = __atomic_load_n(&space->cpus[word], __ATOMIC_SEQ_CST);
+
+        if (mask & ~(word == cpu->index / 64 ? mask_bit(cpu->index) : 0))
+            return true;
+    }
+    return false;
+}
+
+static void ask_others(struct cpu *cpu, const struct shootdown *request)
+{
+    uint64_t mask[CPU_WORDS];
+
     for (uint32_t word = 0; word < CPU_WORDS; word++)
-        mask[word] = __atomic_load_n(&space->cpus[word], __ATOMIC_SEQ_CST);
+        mask[word] = __atomic_load_n(&request->space->cpus[word], __ATOMIC_SEQ_CST);
     mask[cpu->index / 64] &= ~mask_bit(cpu->index);
+    ask(cpu, mask, *request);
 }
 
 void arch_tlb_flush(struct arch_space *space, uint64_t start, uint64_t end)
 {
     struct cpu *cpu = cpu_self();
-    uint64_t mask[CPU_WORDS];
     uint64_t flushes = __atomic_add_fetch(&space->flushes, 1, __ATOMIC_SEQ_CST);
 
     if (cpu->arch.space == space)
         flush_space(cpu, space, start, end, flushes);
-    others(cpu, space, mask);
-    ask(cpu, mask, (struct shootdown){space, start, end, flushes, false, 0});
+    if (unlikely(loaded_elsewhere(cpu, space)))
+        ask_others(cpu, &(struct shootdown){space, start, end, flushes, false, 0});
 }
 
 void tlb_forget(struct arch_space *space)
 {
     struct cpu *cpu = cpu_self();
-    uint64_t mask[CPU_WORDS];
 
     if (cpu->arch.space == space)
         leave(cpu);
-    others(cpu, space, mask);
-    ask(cpu, mask, (struct shootdown){.space = space, .leave = true});
+    if (loaded_elsewhere(cpu, space))
+        ask_others(cpu, &(struct shootdown){.space = space, .leave = true});
 }
 
 void tlb_flush_kernel(uint64_t start, uint64_t end)

@@ -108,7 +108,8 @@ static bool interrupt_of_nobody(const struct abi_frame *frame)
 static unsigned fault_access(const struct abi_frame *frame)
 {
     return (frame->error & FAULT_CODE_WRITE ? FAULT_WRITE : 0) |
-           (frame->error & FAULT_CODE_FETCH ? FAULT_EXECUTE : 0);
+           (frame->error & FAULT_CODE_FETCH ? FAULT_EXECUTE : 0) |
+           (frame->error & FAULT_CODE_PRESENT ? 0 : FAULT_ABSENT);
 }
 
 /* A page that is there, refused to ring 3's instruction as if ring 0 had asked: an implicit access to a system table;
@@ -125,7 +126,6 @@ static bool exception_resolved(struct abi_frame *frame)
 
     switch (frame->vector) {
     case VECTOR_PAGE_FAULT:
-        cpu->page_faults++;
         cpu->current->fault_cause = E_FAULT;
         return frame->address < USER_LIMIT && !fault_hopeless(frame) &&
                fault_resolve(frame->address, fault_access(frame) | FAULT_USER);

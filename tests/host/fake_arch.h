@@ -83,7 +83,8 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
 /* Flags in the low bits as they are in arch.h, present above them. */
 typedef uint64_t pte_t;
 
-#define FAKE_PRESENT 0x80u
+#define FAKE_PRESENT 0x100u
+#define FAKE_DIRTY   0x200u /* by pte_touch, and by every write */
 
 static inline bool pte_present(pte_t pte)
 {
@@ -97,7 +98,12 @@ static inline paddr_t pte_paddr(pte_t pte)
 
 static inline unsigned pte_flags(pte_t pte)
 {
-    return pte & 0x7f;
+    return pte & 0xff;
+}
+
+static inline pte_t pte_move(pte_t pte, paddr_t address)
+{
+    return pte % PAGE_SIZE | address.value;
 }
 
 static inline pte_t pte_make(paddr_t address, unsigned flags)
@@ -117,10 +123,34 @@ static inline pte_t *pte_scan(pte_t *entry, const pte_t *end)
     return entry;
 }
 
+static inline pte_t pte_touch(pte_t pte)
+{
+    return pte | FAKE_DIRTY;
+}
+
+static inline pte_t pte_clean(pte_t pte)
+{
+    return pte & ~(pte_t)FAKE_DIRTY;
+}
+
+static inline pte_t pte_protect(pte_t pte)
+{
+    return pte & ~(pte_t)0x02u; /* PAGE_WRITE */
+}
+
+static inline bool pte_owned(pte_t pte)
+{
+    return pte & 0x08u;
+}
+
+static inline bool pte_writable(pte_t pte)
+{
+    return pte & 0x02u;
+}
+
 static inline bool pte_dirty(pte_t pte)
 {
-    (void)pte;
-    return true;
+    return pte & FAKE_DIRTY;
 }
 
 static inline bool pte_accessed(pte_t pte)

@@ -219,7 +219,9 @@ static char *translate(struct arch_space *space, uint64_t page, unsigned access)
 {
     struct tlb_entry *entry = &tlb[(page / PAGE_SIZE + space->id * 61) % TLB_SIZE];
 
-    if (entry->space == space->id && entry->page == page && allowed(entry->pte, access))
+    /* What was only read so far is walked to again, so that the entry becomes dirty. */
+    if (entry->space == space->id && entry->page == page && allowed(entry->pte, access) &&
+        (!(access & FAULT_WRITE) || pte_dirty(entry->pte)))
         return direct_map(pte_paddr(entry->pte));
 
     pte_t *pte = arch_pte(space, page, false);
@@ -229,8 +231,16 @@ static char *translate(struct arch_space *space, uint64_t page, unsigned access)
             entry->space = 0; /* SDM 4.10.4.1: a fault drops the translation that caused it */
         return NULL;
     }
-    *entry = (struct tlb_entry){space->id, page, *pte};
-    return direct_map(pte_paddr(*pte));
+
+    pte_t old = *pte;
+
+    if (access & FAULT_WRITE && !__atomic_compare_exchange_n(pte, &old, old | FAKE_DIRTY, false,
+                                                             __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return NULL; /* the kernel was faster: as after a fault */
+    if (access & FAULT_WRITE)
+        old |= FAKE_DIRTY;
+    *entry = (struct tlb_entry){space->id, page, old};
+    return direct_map(pte_paddr(old));
 }
 
 static int copy(uaddr_t user, void *kernel, size_t length, unsigned access, bool resolve)
@@ -253,11 +263,15 @@ static int copy(uaddr_t user, void *kernel, size_t length, unsigned access, bool
             memcpy(memory + (at - page), bytes + done, piece);
         else if (memory)
             memcpy(bytes + done, memory + (at - page), piece);
+
+        pte_t *pte = space ? arch_pte(space, page, false) : NULL;
+        unsigned absent = pte && pte_present(*pte) ? 0 : FAULT_ABSENT;
+
         pthread_mutex_unlock(&tlb_lock);
         if (memory) {
             done += piece;
             faults = 0;
-        } else if (!resolve || !fault_resolve(at, access)) {
+        } else if (!resolve || !fault_resolve(at, access | absent)) {
             return -E_FAULT;
         } else if (++faults > 1000) {
             panic("user access: 0x%lx faults for ever", at);

@@ -318,7 +318,7 @@ static void op_fork(unsigned s)
     if (spaces[child].space)
         end_space(child);
     arm();
-    if (!done(space_fork(spaces[s].space, &space)))
+    if (!done(space_fork(spaces[s].space, true, &space)))
         return;
     spaces[child] = spaces[s];
     spaces[child].space = space;

@@ -199,7 +199,7 @@ TEST(fork_copies_on_write_with_one_flush)
 
     uint64_t flushes = fake_flushes, free = fake_frames();
 
-    CHECK_EQUAL(space_fork(parent, &child), 0);
+    CHECK_EQUAL(space_fork(parent, true, &child), 0);
     CHECK_EQUAL(fake_flushes - flushes, 1);
     CHECK(free - fake_frames() < 8); /* page tables only */
     CHECK_EQUAL(child->owned_pages, 100);
@@ -410,7 +410,7 @@ static void *worker_main(void *argument)
             break;
         fake_process_enter(mine);
         work_in(mine, &seed, worker);
-        if (space_fork(mine, &child) == 0) {
+        if (space_fork(mine, false, &child) == 0) {
             fake_process_enter(child);
             work_in(child, &seed, worker);
             space_leave(child);
