@@ -78,13 +78,15 @@ struct abi_handle_info {
 #define PROT_WRITE_   0x2u
 #define PROT_EXECUTE_ 0x4u
 
-#define MEMORY_CONTIGUOUS \
-    0x1u /* memory_create: physically contiguous, allocated at once (at most 4 MiB) */
-#define MEMORY_DMA32 0x2u /* memory_create: below 4 GiB, allocated at once */
-
-#define CACHE_BACK      0u /* memory_physical */
+/* memory_physical of device memory: how the CPU reaches it. */
+#define CACHE_BACK      0u
 #define CACHE_NONE      1u
 #define CACHE_COMBINING 2u
+
+/* memory_physical of RAM for DMA: one's own and zero, all of it allocated at once, and it stays where it is. */
+#define MEMORY_STAYS      0x10u /* no more than that */
+#define MEMORY_CONTIGUOUS 0x20u /* one piece, aligned to its size, at most 4 MiB */
+#define MEMORY_DMA32      0x40u /* below 4 GiB */
 
 #define MEMORY_OP_ZERO     1u /* fill the range with zeros */
 #define MEMORY_OP_DECOMMIT 2u /* give the pages back; they read as zero again */
@@ -93,7 +95,7 @@ struct abi_handle_info {
 #define MEMORY_OP_READ     5u /* copy the range to buffer */
 #define MEMORY_OP_WRITE    6u /* copy buffer to the range */
 #define MEMORY_OP_PHYSICAL \
-    7u /* buffer: uint64_t per page; RIGHT_CONTROL; CONTIGUOUS, DMA32 or device memory only */
+    7u /* buffer: uint64_t per page; RIGHT_CONTROL; of memory_physical only */
 
 /* Of memory with a pager (memory_paged), with RIGHT_CONTROL; page-aligned ranges. */
 #define MEMORY_OP_SUPPLY \
@@ -512,6 +514,8 @@ enum resource_kind {
     RESOURCE_IRQ = 1,
     RESOURCE_IOPORT = 2,
     RESOURCE_MEMORY = 3,
+    RESOURCE_MESSAGE = 4, /* vectors of these CPUs, for message-signalled interrupts */
+    RESOURCE_DMA = 5,     /* RAM at these addresses, which may be told to devices */
 };
 
 #define IRQ_EDGE  0x0u
@@ -519,6 +523,18 @@ enum resource_kind {
 #define IRQ_LOW   0x2u
 #define IRQ_ISA \
     0x4u /* line is an ISA interrupt: its source override decides trigger and polarity */
+#define IRQ_MESSAGE 0x8u /* no line: a vector of CPU `line`, or of IRQ_ANY_CPU; alone */
+#define IRQ_ANY_CPU 0xffffffffu
+
+/* What a device writes where to fire an IRQ_MESSAGE. */
+struct abi_irq_message {
+    uint64_t address;
+    uint32_t data;
+    uint32_t reserved;
+};
+
+#define IRQ_NOT_MINE \
+    0x1u /* irq_ack: the driver's device had not fired; when nobody's ever has, the line is masked */
 
 struct abi_log_read {
     uint64_t sequence; /* in: first wanted; out: the one behind what was read */

@@ -25,6 +25,12 @@ struct cpu;
 struct thread;
 struct process;
 struct boot_info;
+struct irq_line;
+
+/* Where an interrupt may arrive: CPUs first to first + count - 1, as far as there are any. */
+struct irq_cpus {
+    uint32_t first, count;
+};
 
 /* Flags of leaf page-table entries (4 KiB). */
 #define PAGE_USER    0x01u
@@ -150,13 +156,20 @@ NORETURN void arch_halt(void);
 
 /* --- Interrupts and ports -------------------------------------------------------------------------- */
 
-/* Route a line (a global system interrupt, or with IRQ_ISA an ISA line) to a CPU; masked until arch_irq_unmask. The
- * interrupt calls irq_interrupt(gsi) (kernel/ipc/irq.c) with the line masked if level, and acknowledged.
- * *gsi: what to call the others with. E_RANGE, E_BUSY, E_NOT_SUPPORTED. */
-int arch_irq_bind(uint32_t line, uint32_t flags, uint32_t *gsi) MUST_CHECK;
-void arch_irq_unbind(uint32_t gsi);
-void arch_irq_mask(uint32_t gsi);
-void arch_irq_unmask(uint32_t gsi);
+/* What line number (a global system interrupt, or with IRQ_ISA an ISA line) is: *line gets its number, trigger and
+ * polarity. E_RANGE: there is none; E_NOT_SUPPORTED: no interrupt controller. */
+int arch_irq_describe(uint32_t number, uint32_t flags, struct irq_line *line) MUST_CHECK;
+/* A vector of one of these CPUs; from now on it calls irq_interrupt(line) (kernel/irq.h). A line stays masked until
+ * arch_irq_unmask. A message (line->number) has no mask; *message says what its device is to write where. E_BUSY: no
+ * vector is left. */
+int arch_irq_route(struct irq_line *line, const struct irq_cpus *cpus,
+                   struct abi_irq_message *message) MUST_CHECK;
+/* No irq_interrupt with this line runs any more, or will. */
+void arch_irq_unroute(struct irq_line *line);
+void arch_irq_mask(struct irq_line *line); /* lines only */
+void arch_irq_unmask(struct irq_line *line);
+/* Part of the range is the kernel's own: interrupt controllers, the clock. */
+bool arch_memory_reserved(uint64_t base, uint64_t length);
 /* The process's port permission bitmap is in process->arch_ports (owned by arch): allow a range. E_NO_MEMORY. */
 int arch_ports_grant(struct process *process, uint64_t base, uint64_t count) MUST_CHECK;
 void arch_ports_free(struct process *process);
@@ -188,7 +201,7 @@ void arch_print_state(const struct abi_frame *frame);
 NORETURN void kernel_main(struct boot_info *boot); /* main.c: the boot CPU */
 NORETURN void cpu_main(struct cpu *cpu);           /* main.c: every other CPU, on its idle stack */
 void timer_interrupt(void);                        /* sched/timer.c */
-void irq_interrupt(uint32_t gsi);                  /* resource.c */
+void irq_interrupt(struct irq_line *line);         /* irq.c */
 /* vmm/fault.c: a fault of the current space, from user mode or user_copy_*; false: it is an exception. */
 bool fault_resolve(uint64_t address, unsigned access);
 /* exception.c: ring 3, not resolved. May change *frame. */

@@ -17,14 +17,14 @@ int64_t sys_memory_create(uint64_t size, uint32_t flags)
 {
     struct memory *memory;
 
-    if (flags & ~(MEMORY_CONTIGUOUS | MEMORY_DMA32))
+    if (flags)
         return -E_INVALID;
 
-    int error = memory_new(size, flags, &memory);
+    int error = memory_new(size, 0, &memory);
 
     if (error)
         return error;
-    return handle_return(&memory->object, flags ? MEMORY_RIGHTS : MEMORY_RIGHTS & ~RIGHT_CONTROL);
+    return handle_return(&memory->object, MEMORY_RIGHTS & ~RIGHT_CONTROL);
 }
 
 int64_t sys_memory_clone(struct object *object, uint64_t offset, uint64_t length, uint32_t flags)

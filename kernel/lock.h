@@ -20,8 +20,11 @@ enum lock_rank {
     RANK_CARGO,     /* which handles lie in which streams */
     RANK_FILE,      /* an open file's position and signals */
     RANK_PORT,      /* a port: queues, workers, accepted commands */
+    RANK_IRQ_LINES, /* which interrupt lines there are */
     LOCK_INTERRUPT_SAFE,
     RANK_TIMER = LOCK_INTERRUPT_SAFE, /* a CPU's timers */
+    RANK_VECTORS,                     /* a CPU's device vectors */
+    RANK_IRQ,                         /* an interrupt line: who is bound, who has acknowledged */
     RANK_BINDING,                     /* a source's list of bindings and waiters */
     RANK_NOTIFY,                      /* a port's queue of notifications */
     RANK_FUTEX,                       /* a bucket of the futex table */

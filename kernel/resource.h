@@ -1,5 +1,5 @@
-/* Resources: the right to a range of interrupts, I/O ports or physical memory. The first process gets all of it
- * and hands narrower ones on. See resource.c. */
+/* Resources: the right to a range of interrupts, I/O ports, physical memory, message vectors or DMA memory. The first
+ * process gets all of it and hands narrower ones on. See resource.c. */
 #pragma once
 
 #include "kernel/object.h"

@@ -8,6 +8,13 @@ import os
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 EXIT_PORT = 0xF4
+# Devices to try drivers with. Four slots apart on q35's root bus their INTA is the same line; edu's own default reaches
+# only 256 MiB by DMA.
+DEVICES = {
+    "edu": "edu,id=edu,addr=0x10,dma_mask=0xffffffff",
+    "edu2": "edu,id=edu2,addr=0x14,dma_mask=0xffffffff",
+    "pci-testdev": "pci-testdev,addr=0x11",
+}
 
 
 @dataclasses.dataclass
@@ -26,6 +33,7 @@ class Options:
     serial: str = "mon:stdio"  # QEMU's -serial
     qmp: str = ""  # path of a unix socket
     disks: list = dataclasses.field(default_factory=list)  # FILE[,if=virtio|ahci|nvme|usb]
+    devices: list = dataclasses.field(default_factory=list)  # names in DEVICES
     icount: bool = False  # the TSC counts instructions; one thread
     kvm: str = "auto"  # auto, on, off
     gdb: bool = False  # wait for gdb on port 1234
@@ -91,11 +99,15 @@ def disk_flags(options):
     return flags
 
 
+def device_flags(options):
+    return [flag for name in options.devices for flag in ("-device", DEVICES[name])]
+
+
 def command(options):
     flags = ["qemu-system-x86_64", "-no-user-config", "-nodefaults"]
     flags += machine_flags(options) + accelerator_flags(options)
     flags += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", options.memory]
-    flags += boot_flags(options) + disk_flags(options)
+    flags += boot_flags(options) + disk_flags(options) + device_flags(options)
     flags += ["-no-reboot", "-serial", options.serial]
     if options.machine != "microvm":
         flags += ["-vga", "std"]

@@ -58,11 +58,13 @@ static int fill_contiguous(struct memory *memory)
     return result;
 }
 
-static int fill_dma32(struct memory *memory)
+static int fill_scattered(struct memory *memory)
 {
+    unsigned flags = FRAME_ZERO | (memory->flags & MEMORY_DMA32 ? FRAME_DMA32 : 0);
+
     for (uint64_t i = 0; i < memory->pages; i++) {
         struct frame *frame;
-        int result = frame_alloc(FRAME_ZERO | FRAME_DMA32, &frame);
+        int result = frame_alloc(flags, &frame);
 
         if (result != 0)
             return result;
@@ -89,6 +91,8 @@ int memory_new(uint64_t size, unsigned flags, struct memory **result)
         return -E_RANGE;
     if (flags & MEMORY_PINNED && size == 0)
         return -E_INVALID;
+    if (flags & MEMORY_PINNED && size / PAGE_SIZE > frame_count_free())
+        return -E_NO_MEMORY; /* rather than take all there is first */
 
     struct memory *memory = memory_make((size + PAGE_SIZE - 1) / PAGE_SIZE, flags);
     int error = 0;
@@ -97,8 +101,8 @@ int memory_new(uint64_t size, unsigned flags, struct memory **result)
         return -E_NO_MEMORY;
     if (flags & MEMORY_CONTIGUOUS)
         error = fill_contiguous(memory);
-    else if (flags & MEMORY_DMA32)
-        error = fill_dma32(memory);
+    else if (flags & MEMORY_PINNED)
+        error = fill_scattered(memory);
     if (error != 0) {
         object_put(&memory->object);
         return error;

@@ -135,6 +135,14 @@ struct ram_map ram_free(void)
     return (struct ram_map){unused.ranges, unused.count};
 }
 
+bool ram_overlaps(uint64_t base, uint64_t length)
+{
+    for (unsigned i = 0; i < all.count; i++)
+        if (base < all.ranges[i].end && base + length > all.ranges[i].start)
+            return true;
+    return false;
+}
+
 bool ram_take(uint64_t length, paddr_t *base)
 {
     length = ALIGN_UP(length, (uint64_t)PAGE_SIZE);

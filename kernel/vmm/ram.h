@@ -1,4 +1,4 @@
-/* The RAM the loader reported, made fit to use: what frame.c builds itself from. Boot only, no locks.
+/* The RAM the loader reported, made fit to use: what frame.c builds itself from. Boot only but for ram_overlaps, no locks.
  *
  *     ram_init(&boot_info)         clip, sort, make disjoint; take out what is in use
  *     ram_take(length, &base)      a piece for the frame allocator's own tables, from the top
@@ -29,5 +29,7 @@ struct ram_map {
 void ram_init(const struct boot_info *boot);
 struct ram_map ram_all(void);  /* usable RAM, whoever has it now */
 struct ram_map ram_free(void); /* without kernel, module, loader's structures, taken pieces */
+/* Some of the range is usable RAM, or above RAM_LIMIT, where nobody looked. At any time. */
+bool ram_overlaps(uint64_t base, uint64_t length);
 bool ram_take(uint64_t length, paddr_t *base) MUST_CHECK;
 bool ram_early(paddr_t *page) MUST_CHECK;

@@ -32,4 +32,5 @@ const struct reference *reference_find(const struct acpi *acpi);
 bool hpet_start(uint64_t address);
 uint64_t hpet_read(void);
 uint64_t hpet_hz(void);
-bool hpet_wide(void); /* 64 bits: may be the clock */
+bool hpet_reserved(uint64_t base, uint64_t length); /* its registers lie in the range */
+bool hpet_wide(void);                               /* 64 bits: may be the clock */

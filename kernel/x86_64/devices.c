@@ -4,6 +4,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/x86_64/clock.h"
+#include "kernel/x86_64/interrupts.h"
 #include "kernel/x86_64/ioapic.h"
 #include "kernel/x86_64/lapic.h"
 #include "kernel/x86_64/machine.h"
@@ -108,6 +109,19 @@ void arch_cpus_stop(void)
         arch_pause();
 }
 
+/* --- What is the kernel's own ------------------------------------------------------------------------------ */
+
+#define MESSAGES_BASE \
+    UINT64_C(0xfee00000) /* local APICs' registers; writes of devices there are interrupts */
+#define MESSAGES_SIZE UINT64_C(0x100000)
+
+bool arch_memory_reserved(uint64_t base, uint64_t length)
+{
+    if (base < MESSAGES_BASE + MESSAGES_SIZE && base + length > MESSAGES_BASE)
+        return true;
+    return ioapic_reserved(base, length) || hpet_reserved(base, length);
+}
+
 /* --- Idle and the end -------------------------------------------------------------------------------------- */
 
 /* STI takes effect behind the next instruction: an interrupt that comes before HLT ends the HLT. */
@@ -165,7 +179,7 @@ void arch_devices_init(const struct boot_info *boot)
     lapic_start(&acpi);
     clock_start(&acpi);
     lapic_timer_start();
-    ioapic_start(&acpi);
+    interrupts_start(&acpi);
     power_start(&acpi);
     smp_find(&acpi);
 }

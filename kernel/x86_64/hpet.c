@@ -18,6 +18,7 @@
 #define PERIOD_MIN   UINT64_C(100000)    /* 10 GHz: no such thing exists */
 
 static volatile uint64_t *registers;
+static uint64_t page; /* of the registers */
 static bool wide;
 static uint64_t hz;
 
@@ -40,6 +41,7 @@ bool hpet_start(uint64_t address)
         registers = NULL;
         return false;
     }
+    page = address & ~(uint64_t)(PAGE_SIZE - 1);
     wide = capabilities & CAPABLE_64;
     hz = FEMTOSECONDS / period;
     registers[CONFIGURE / 8] = (read64(CONFIGURE) & ~CONFIGURE_LEGACY) | CONFIGURE_ENABLE;
@@ -66,6 +68,11 @@ uint64_t hpet_read(void)
 uint64_t hpet_hz(void)
 {
     return hz;
+}
+
+bool hpet_reserved(uint64_t base, uint64_t length)
+{
+    return registers && base < page + PAGE_SIZE && base + length > page;
 }
 
 bool hpet_wide(void)

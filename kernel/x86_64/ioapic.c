@@ -1,41 +1,35 @@
-/* Device interrupts: lines of the IO-APICs to vectors of CPUs (82093AA datasheet; SDM volume 3, 10.8).
+/* The IO-APICs: lines of devices to vectors of CPUs (82093AA datasheet; SDM volume 3, 10.8). Which vector of which CPU
+ * is decided in interrupts.c; here are the registers.
  *
- *     arch_irq_bind     line -> GSI (override) -> entry of an IO-APIC -> the CPU with fewest lines, a free vector
- *     on_device         vector of this CPU -> GSI -> masked if level, acknowledged -> irq_interrupt(gsi)
- *
- * A level line stays masked until its driver has calmed the device and calls arch_irq_unmask. An interrupt that was on
- * its way while its line was unbound finds its vector nobody's, and is acknowledged and dropped.
- *
- * Lock: ioapic_lock (RANK_ARCH): the index/data registers, the entries, and all CPUs' vector maps. on_device reads
- * its own CPU's map without it: a word that changes whole.
+ * Lock: ioapic_lock (RANK_ARCH): the index and data registers, the entries.
  */
 #include "kernel/x86_64/ioapic.h"
 
-#include "abi/errors.h"
+#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/x86_64/machine.h"
 #include "kernel/x86_64/port.h"
-#include "kernel/x86_64/routing.h"
 
 #define INDEX   0x00u
 #define WINDOW  0x10u
 #define VERSION 0x01u
 #define ENTRY   0x10u /* + 2 * line: low half */
 
-#define ENTRY_LOW    0x2000u
+#define ENTRY_LOW 0x2000u
+#define ENTRY_REMOTE \
+    0x4000u /* read-only: a level interrupt was sent and its EOI has not come back */
 #define ENTRY_LEVEL  0x8000u
 #define ENTRY_MASKED 0x10000u
 
-#define APIC_ID_LIMIT 255u /* entries name 8-bit APIC ids; 255 is everybody */
-
 struct entry {
-    struct cpu *cpu; /* NULL: not bound */
-    uint32_t low;    /* the register, as it was written last */
+    bool bound;
+    uint32_t low; /* the register, as it was written last */
 };
 
 struct ioapic {
     volatile uint32_t *registers;
+    uint64_t address;
     uint32_t gsi_base, count;
     struct entry *entries;
 };
@@ -43,8 +37,6 @@ struct ioapic {
 static struct lock ioapic_lock = LOCK_INIT(RANK_ARCH, "ioapic");
 static struct ioapic *ioapics;
 static uint32_t ioapic_count;
-static struct routes routes;
-static struct vector_map *vectors[CPU_MAX]; /* made when a CPU gets its first line */
 
 static uint32_t ioapic_read(const struct ioapic *ioapic, uint32_t at)
 {
@@ -67,134 +59,66 @@ static struct ioapic *find(uint32_t gsi)
     return NULL;
 }
 
-static void set_masked(uint32_t gsi, bool masked)
+static struct entry *entry_of(const struct ioapic *ioapic, uint32_t gsi)
+{
+    return &ioapic->entries[gsi - ioapic->gsi_base];
+}
+
+bool ioapic_has(uint32_t gsi)
+{
+    return find(gsi) != NULL;
+}
+
+bool ioapic_reserved(uint64_t base, uint64_t length)
+{
+    for (uint32_t i = 0; i < ioapic_count; i++)
+        if (ioapics[i].address < base + length && base < ioapics[i].address + PAGE_SIZE)
+            return true;
+    return false;
+}
+
+void ioapic_set_masked(uint32_t gsi, bool masked)
 {
     struct ioapic *ioapic = find(gsi);
 
     lock_acquire(&ioapic_lock);
-    if (ioapic && ioapic->entries[gsi - ioapic->gsi_base].cpu) {
-        uint32_t line = gsi - ioapic->gsi_base;
-        struct entry *entry = &ioapic->entries[line];
-
+    struct entry *entry = entry_of(ioapic, gsi);
+    if (entry->bound) {
         entry->low = (entry->low & ~ENTRY_MASKED) | (masked ? ENTRY_MASKED : 0);
-        ioapic_write(ioapic, ENTRY + 2 * line, entry->low);
+        ioapic_write(ioapic, ENTRY + 2 * (gsi - ioapic->gsi_base), entry->low);
     }
     lock_release(&ioapic_lock);
 }
 
-void arch_irq_mask(uint32_t gsi)
+void ioapic_bind(const struct irq_line *line, uint32_t apic_id)
 {
-    set_masked(gsi, true);
-}
+    struct ioapic *ioapic = find(line->number);
+    uint32_t at = ENTRY + 2 * (line->number - ioapic->gsi_base);
 
-void arch_irq_unmask(uint32_t gsi)
-{
-    set_masked(gsi, false);
-}
-
-static void on_device(struct abi_frame *frame)
-{
-    struct cpu *cpu = cpu_self();
-    const struct vector_map *map = __atomic_load_n(&vectors[cpu->index], __ATOMIC_ACQUIRE);
-    uint32_t gsi = map ? vectors_gsi(map, (uint8_t)frame->vector) : GSI_NONE;
-
-    if (gsi == GSI_NONE) {
-        lapic_eoi();
-        return;
-    }
-    const struct ioapic *ioapic = find(gsi);
-    if (ioapic->entries[gsi - ioapic->gsi_base].low & ENTRY_LEVEL)
-        arch_irq_mask(gsi);
-    lapic_eoi();
-    irq_interrupt(gsi);
-}
-
-/* --- Binding ------------------------------------------------------------------------------------------ */
-
-/* The online CPU with the fewest lines, and its map; NULL: none can take one. */
-static struct cpu *choose_cpu(void)
-{
-    struct cpu *best = NULL;
-    uint32_t fewest = VECTOR_COUNT;
-
-    for (uint32_t i = 0; i < cpu_count; i++) {
-        uint32_t used = vectors[i] ? vectors[i]->used : 0;
-
-        if (!cpus[i] || cpus[i]->arch.apic_id >= APIC_ID_LIMIT || used >= fewest)
-            continue;
-        fewest = used;
-        best = cpus[i];
-    }
-    return best;
-}
-
-static int bind_locked(struct ioapic *ioapic, const struct line *line, struct vector_map **spare)
-{
-    uint32_t number = line->gsi - ioapic->gsi_base;
-    struct entry *entry = &ioapic->entries[number];
-    struct cpu *cpu;
-    uint8_t vector;
-
-    if (entry->cpu)
-        return -E_BUSY;
-    cpu = choose_cpu();
-    if (!cpu)
-        return -E_BUSY;
-    if (!vectors[cpu->index]) {
-        __atomic_store_n(&vectors[cpu->index], *spare, __ATOMIC_RELEASE);
-        *spare = NULL;
-    }
-    if (!vectors_take(vectors[cpu->index], line->gsi, &vector))
-        return -E_BUSY;
-    entry->cpu = cpu;
-    entry->low =
-        ENTRY_MASKED | vector | (line->level ? ENTRY_LEVEL : 0) | (line->low ? ENTRY_LOW : 0);
-    ioapic_write(ioapic, ENTRY + 2 * number, entry->low);
-    ioapic_write(ioapic, ENTRY + 2 * number + 1, cpu->arch.apic_id << 24);
-    return 0;
-}
-
-int arch_irq_bind(uint32_t number, uint32_t flags, uint32_t *gsi)
-{
-    struct line line;
-    struct ioapic *ioapic;
-    struct vector_map *spare;
-    int result;
-
-    if (ioapic_count == 0)
-        return -E_NOT_SUPPORTED;
-    if (!routing_resolve(&routes, number, flags, &line))
-        return -E_RANGE;
-    ioapic = find(line.gsi);
-    if (!ioapic)
-        return -E_RANGE;
-    spare = heap_alloc(sizeof(*spare));
-    if (!spare)
-        return -E_NO_MEMORY;
-    vectors_init(spare);
     lock_acquire(&ioapic_lock);
-    result = bind_locked(ioapic, &line, &spare);
+    struct entry *entry = entry_of(ioapic, line->number);
+    /* The EOI of what its last driver still had under way names another vector, and would never be taken. */
+    if (ioapic_read(ioapic, at) & ENTRY_REMOTE)
+        ioapic_write(ioapic, at, ENTRY_MASKED);
+    entry->bound = true;
+    entry->low =
+        ENTRY_MASKED | line->vector | (line->level ? ENTRY_LEVEL : 0) | (line->low ? ENTRY_LOW : 0);
+    ioapic_write(ioapic, at, entry->low);
+    ioapic_write(ioapic, at + 1, apic_id << 24);
     lock_release(&ioapic_lock);
-    heap_free(spare);
-    if (result == 0)
-        *gsi = line.gsi;
-    return result;
 }
 
-void arch_irq_unbind(uint32_t gsi)
+/* Vector and trigger stay: an EOI under way finds its entry. And QEMU does not look at a line again when its entry changes
+ * from edge to level: what asks in between would not be heard. */
+void ioapic_unbind(uint32_t gsi)
 {
     struct ioapic *ioapic = find(gsi);
 
-    if (!ioapic)
-        return;
     lock_acquire(&ioapic_lock);
-    uint32_t number = gsi - ioapic->gsi_base;
-    struct entry *entry = &ioapic->entries[number];
-    if (entry->cpu) {
-        ioapic_write(ioapic, ENTRY + 2 * number, ENTRY_MASKED);
-        vectors_give(vectors[entry->cpu->index], (uint8_t)entry->low);
-        *entry = (struct entry){NULL, ENTRY_MASKED};
-    }
+    struct entry *entry = entry_of(ioapic, gsi);
+    entry->bound = false;
+    entry->low |= ENTRY_MASKED;
+    ioapic_write(ioapic, ENTRY + 2 * (gsi - ioapic->gsi_base), entry->low);
     lock_release(&ioapic_lock);
 }
 
@@ -222,6 +146,7 @@ static void add(uint64_t address, uint32_t gsi_base)
     ioapic->registers = arch_map_device(PADDR(address), 0x20, PAGE_WRITE | PAGE_NOCACHE);
     if (!ioapic->registers)
         return;
+    ioapic->address = address & ~(uint64_t)(PAGE_SIZE - 1);
     version = ioapic_read(ioapic, VERSION);
     ioapic->gsi_base = gsi_base;
     ioapic->count = (version >> 16 & 0xff) + 1;
@@ -236,19 +161,34 @@ static void add(uint64_t address, uint32_t gsi_base)
     }
     for (uint32_t i = 0; i < ioapic->count; i++) {
         ioapic->entries[i].low = ENTRY_MASKED;
-        ioapic_write(ioapic, ENTRY + 2 * i, ENTRY_MASKED);
         ioapic_write(ioapic, ENTRY + 2 * i + 1, 0);
     }
     ioapic_count++;
     log_info("ioapic: GSI %u to %u", gsi_base, gsi_base + ioapic->count - 1);
 }
 
-void ioapic_start(const struct acpi *acpi)
+/* Masked, and with the trigger it will most likely be bound with: see ioapic_unbind. */
+static void set_triggers(const struct routes *routes)
+{
+    for (uint32_t i = 0; i < ioapic_count; i++) {
+        for (uint32_t n = 0; n < ioapics[i].count; n++) {
+            bool level = ioapics[i].gsi_base + n >= ISA_LINES;
+
+            for (uint32_t isa = 0; isa < ISA_LINES; isa++)
+                level |= routes->isa[isa].level && routes->isa[isa].gsi == ioapics[i].gsi_base + n;
+            if (level)
+                ioapics[i].entries[n].low |= ENTRY_LEVEL;
+            ioapic_write(&ioapics[i], ENTRY + 2 * n, ioapics[i].entries[n].low);
+        }
+    }
+}
+
+void ioapic_start(const struct acpi *acpi, struct routes *routes)
 {
     struct acpi_madt_entry entry;
     uint32_t offset = 0, listed = 0;
 
-    routing_init(&routes);
+    routing_init(routes);
     while (acpi_madt_next(acpi, &offset, &entry))
         listed += entry.kind == MADT_IOAPIC;
     ioapics = listed ? heap_alloc(listed * sizeof(*ioapics)) : NULL;
@@ -256,12 +196,11 @@ void ioapic_start(const struct acpi *acpi)
         if (entry.kind == MADT_IOAPIC && ioapics)
             add(entry.ioapic.address, entry.ioapic.gsi_base);
         else if (entry.kind == MADT_OVERRIDE &&
-                 !routing_override(&routes, entry.override.isa, entry.override.gsi,
+                 !routing_override(routes, entry.override.isa, entry.override.gsi,
                                    entry.override.level, entry.override.low))
             log_warning("ioapic: an override of ISA line %u: left out", entry.override.isa);
     }
+    set_triggers(routes);
     if (ioapic_count == 0)
-        log_warning("ioapic: none: devices have no interrupts");
-    for (unsigned vector = VECTOR_DEVICE_FIRST; vector <= VECTOR_DEVICE_LAST; vector++)
-        trap_set_handler((uint8_t)vector, on_device);
+        log_warning("ioapic: none: devices have no interrupt lines");
 }

@@ -33,23 +33,16 @@ bool routing_resolve(const struct routes *routes, uint32_t line, uint32_t flags,
     return true;
 }
 
-void vectors_init(struct vector_map *map)
-{
-    for (uint32_t i = 0; i < VECTOR_COUNT; i++)
-        map->gsi[i] = GSI_NONE;
-    map->used = 0;
-}
-
 /* The upper four bits of a vector are its priority, and a CPU holds back interrupts up to the one it serves: taking
  * them 16 apart spreads the lines over the priorities. */
-bool vectors_take(struct vector_map *map, uint32_t gsi, uint8_t *vector)
+bool vectors_take(struct vector_map *map, struct irq_line *line, uint8_t *vector)
 {
     for (uint32_t n = 0; n < VECTOR_COUNT; n++) {
         uint32_t i = n % (VECTOR_COUNT / 16) * 16 + n / (VECTOR_COUNT / 16);
 
-        if (map->gsi[i] != GSI_NONE)
+        if (map->lines[i])
             continue;
-        map->gsi[i] = gsi;
+        map->lines[i] = line;
         map->used++;
         *vector = (uint8_t)(VECTOR_DEVICE_FIRST + i);
         return true;
@@ -59,13 +52,21 @@ bool vectors_take(struct vector_map *map, uint32_t gsi, uint8_t *vector)
 
 void vectors_give(struct vector_map *map, uint8_t vector)
 {
-    map->gsi[vector - VECTOR_DEVICE_FIRST] = GSI_NONE;
+    map->lines[vector - VECTOR_DEVICE_FIRST] = NULL;
     map->used--;
 }
 
-uint32_t vectors_gsi(const struct vector_map *map, uint8_t vector)
+struct irq_line *vectors_find(const struct vector_map *map, uint8_t vector)
 {
     if (vector < VECTOR_DEVICE_FIRST || vector > VECTOR_DEVICE_LAST)
-        return GSI_NONE;
-    return __atomic_load_n(&map->gsi[vector - VECTOR_DEVICE_FIRST], __ATOMIC_RELAXED);
+        return NULL;
+    return map->lines[vector - VECTOR_DEVICE_FIRST];
+}
+
+void message_encode(struct abi_irq_message *message, uint32_t apic_id, uint8_t vector)
+{
+    *message = (struct abi_irq_message){
+        .address = UINT64_C(0xfee00000) | (uint64_t)apic_id << 12,
+        .data = vector,
+    };
 }

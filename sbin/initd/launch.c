@@ -109,7 +109,7 @@ static int64_t add_interrupts(struct parcel *parcel, const struct service_conf *
     handle_t resource = launch_own("resource");
     for (size_t i = 0; i < conf->irqs.count; i++) {
         const struct device_range *irq = &conf->irqs.items[i];
-        int64_t result = sys_irq_bind(resource, (uint32_t)irq->base, (uint32_t)irq->count);
+        int64_t result = sys_irq_bind(resource, (uint32_t)irq->base, (uint32_t)irq->count, NULL);
         if (result >= 0)
             result = parcel_add(parcel, (handle_t)result, "irq:%" PRIu64, irq->base);
         if (result < 0)

@@ -59,7 +59,7 @@ static void tty_notified(void *context, uint64_t key, uint64_t signals)
     if (key != KEY_SERIAL)
         return;
     serial_work();
-    sys_ignore(sys_irq_ack(irq));
+    sys_ignore(sys_irq_ack(irq, 0));
     serial_work(); /* what came before the acknowledgement may not interrupt again */
 }
 
@@ -186,7 +186,7 @@ static void serial_prepare(handle_t port)
     serial_start(&serial, SERIAL_BASE);
     if (!serial.present)
         fprintf(stderr, "no serial port at 0x%x\n", SERIAL_BASE);
-    sys_ignore(sys_irq_ack(irq));
+    sys_ignore(sys_irq_ack(irq, 0));
 }
 
 int main(void)

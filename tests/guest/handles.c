@@ -121,7 +121,7 @@ TEST(types_are_checked)
     CHECK_ERROR(sys_thread_control(timer, THREAD_YIELD, 0, NULL), WRONG_TYPE);
     CHECK_ERROR(sys_namespace_create(timer, 0), WRONG_TYPE);
     CHECK_ERROR(sys_file_seek(timer, 0, SEEK_SET_), WRONG_TYPE);
-    CHECK_ERROR(sys_irq_ack(timer), WRONG_TYPE);
+    CHECK_ERROR(sys_irq_ack(timer, 0), WRONG_TYPE);
     CHECK_ERROR(sys_ioport_grant(timer), WRONG_TYPE);
     handle_drop(ends[0]);
     handle_drop(ends[1]);

@@ -42,8 +42,9 @@ TEST(creation_errors)
 {
     CHECK_ERROR(sys_memory_create(PAGE_SIZE, 0x80), INVALID);
     CHECK_ERROR(sys_memory_create(UINT64_MAX, 0), RANGE);
-    CHECK_ERROR(sys_memory_create((UINT64_C(4) << 20) + 1, MEMORY_CONTIGUOUS), RANGE);
-    CHECK_ERROR(sys_memory_create(0, MEMORY_CONTIGUOUS), INVALID);
+    CHECK_ERROR(sys_memory_create(PAGE_SIZE, MEMORY_CONTIGUOUS), INVALID);
+    CHECK_ERROR(sys_memory_physical(root(), 0, (UINT64_C(4) << 20) + 1, MEMORY_CONTIGUOUS), RANGE);
+    CHECK_ERROR(sys_memory_physical(root(), 0, 0, MEMORY_CONTIGUOUS), INVALID);
 }
 
 TEST(zero_until_written)
@@ -334,7 +335,7 @@ TEST(clone_errors)
 
 TEST(contiguous)
 {
-    handle_t memory = (handle_t)MUST(sys_memory_create(64 * PAGE_SIZE, MEMORY_CONTIGUOUS));
+    handle_t memory = (handle_t)MUST(sys_memory_physical(root(), 0, 64 * PAGE_SIZE, MEMORY_CONTIGUOUS));
     uint64_t addresses[64];
 
     MUST(sys_memory_op(memory, MEMORY_OP_PHYSICAL, 0, 64 * PAGE_SIZE, addresses));
@@ -359,7 +360,7 @@ TEST(contiguous)
 
 TEST(dma32)
 {
-    handle_t memory = (handle_t)MUST(sys_memory_create(16 * PAGE_SIZE, MEMORY_DMA32));
+    handle_t memory = (handle_t)MUST(sys_memory_physical(root(), 0, 16 * PAGE_SIZE, MEMORY_DMA32));
     uint64_t addresses[16];
 
     MUST(sys_memory_op(memory, MEMORY_OP_PHYSICAL, 0, 16 * PAGE_SIZE, addresses));
@@ -370,7 +371,8 @@ TEST(dma32)
 
 TEST(physical_addresses_are_not_for_everyone)
 {
-    handle_t memory = memory_new(1), pinned = (handle_t)MUST(sys_memory_create(PAGE_SIZE, MEMORY_CONTIGUOUS));
+    handle_t memory = memory_new(1);
+    handle_t pinned = (handle_t)MUST(sys_memory_physical(root(), 0, PAGE_SIZE, MEMORY_STAYS));
     handle_t weak = duplicate(pinned, RIGHT_READ | RIGHT_WRITE);
     uint64_t address;
 
@@ -382,43 +384,74 @@ TEST(physical_addresses_are_not_for_everyone)
     handle_drop(weak);
 }
 
+/* VGA's text and graphics memory: on every machine that has the video these tests run with. */
+#define VGA 0xa0000u
+
 TEST(device_memory)
 {
-    handle_t memory = (handle_t)MUST(sys_memory_physical(root(), 0xfee00000, PAGE_SIZE, CACHE_NONE));
+    handle_t memory = (handle_t)MUST(sys_memory_physical(root(), VGA, PAGE_SIZE, CACHE_NONE));
     uint64_t address = 0;
     struct abi_map private = {.length = PAGE_SIZE, .memory = memory, .protection = PROT_READ_};
 
     MUST(sys_memory_op(memory, MEMORY_OP_PHYSICAL, 0, PAGE_SIZE, &address));
-    CHECK_EQUAL(address, 0xfee00000);
+    CHECK_EQUAL(address, VGA);
     CHECK_EQUAL(info_of(memory).rights & RIGHT_EXECUTE, 0);
     CHECK_ERROR(sys_space_map(HANDLE_SELF, &private), NOT_SUPPORTED);
     CHECK_ERROR(sys_memory_clone(memory, 0, PAGE_SIZE, 0), NOT_SUPPORTED);
     CHECK_ERROR(sys_memory_resize(memory, 0), NOT_SUPPORTED);
-
-    /* The local APIC's version register: a device, seen through the mapping. */
-    volatile uint32_t *apic = memory_map(memory, PAGE_SIZE, PROT_READ_, MAP_SHARED_);
-
-    CHECK(apic[0x30 / 4] != 0);
-    pages_unmap((void *)(uintptr_t)apic, 1);
+    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_ZERO, 0, PAGE_SIZE, NULL), NOT_SUPPORTED);
     handle_drop(memory);
+}
+
+/* Not even with the resource for everything: RAM, the interrupt controllers, the clock. */
+TEST(what_is_the_kernels_is_no_device_memory)
+{
+    static const uint64_t bases[] = {0x1000,     0x100000,   0x1000000,  0xfee00000,
+                                     0xfee01000, 0xfeeff000, 0xfec00000, 0xfed00000};
+
+    for (size_t i = 0; i < ARRAY_SIZE(bases); i++)
+        CHECK_ERROR(sys_memory_physical(root(), bases[i], PAGE_SIZE, CACHE_NONE), ACCESS);
+    CHECK_ERROR(sys_memory_physical(root(), VGA, 0x100000, CACHE_NONE), ACCESS);
+    CHECK_ERROR(sys_memory_physical(root(), 0xfebff000, 2 * PAGE_SIZE, CACHE_NONE), ACCESS);
 }
 
 TEST(device_memory_errors)
 {
     handle_t port = (handle_t)MUST(sys_resource_create(root(), RESOURCE_IOPORT, 0x80, 1));
-    handle_t narrow = (handle_t)MUST(sys_resource_create(root(), RESOURCE_MEMORY, 0xfee00000, PAGE_SIZE));
+    handle_t narrow = (handle_t)MUST(sys_resource_create(root(), RESOURCE_MEMORY, VGA, PAGE_SIZE));
 
-    CHECK_ERROR(sys_memory_physical(root(), 0x100000, PAGE_SIZE, CACHE_BACK), ACCESS); /* RAM */
-    CHECK_ERROR(sys_memory_physical(root(), 0xfee00001, PAGE_SIZE, CACHE_NONE), INVALID);
-    CHECK_ERROR(sys_memory_physical(root(), 0xfee00000, 1, CACHE_NONE), INVALID);
-    CHECK_ERROR(sys_memory_physical(root(), 0xfee00000, PAGE_SIZE, 3), INVALID);
-    CHECK_ERROR(sys_memory_physical(root(), 0xfee00000, 0, CACHE_NONE), RANGE);
+    CHECK_ERROR(sys_memory_physical(root(), VGA + 1, PAGE_SIZE, CACHE_NONE), INVALID);
+    CHECK_ERROR(sys_memory_physical(root(), VGA, 1, CACHE_NONE), INVALID);
+    CHECK_ERROR(sys_memory_physical(root(), VGA, PAGE_SIZE, 3), INVALID);
+    CHECK_ERROR(sys_memory_physical(root(), VGA, PAGE_SIZE, 0x80), INVALID);
+    CHECK_ERROR(sys_memory_physical(root(), VGA, 0, CACHE_NONE), RANGE);
     CHECK_ERROR(sys_memory_physical(root(), UINT64_MAX - PAGE_SIZE + 1, PAGE_SIZE, CACHE_NONE), RANGE);
-    CHECK_ERROR(sys_memory_physical(narrow, 0xfee01000, PAGE_SIZE, CACHE_NONE), RANGE);
-    CHECK_ERROR(sys_memory_physical(port, 0xfee00000, PAGE_SIZE, CACHE_NONE), RANGE);
-    handle_drop((handle_t)MUST(sys_memory_physical(narrow, 0xfee00000, PAGE_SIZE, CACHE_NONE)));
+    CHECK_ERROR(sys_memory_physical(narrow, VGA + PAGE_SIZE, PAGE_SIZE, CACHE_NONE), RANGE);
+    CHECK_ERROR(sys_memory_physical(port, VGA, PAGE_SIZE, CACHE_NONE), RANGE);
+    handle_drop((handle_t)MUST(sys_memory_physical(narrow, VGA, PAGE_SIZE, CACHE_NONE)));
     handle_drop(narrow);
     handle_drop(port);
+}
+
+/* RAM for devices: another right than device memory, and narrower where the resource is. */
+TEST(dma_memory_errors)
+{
+    handle_t device = (handle_t)MUST(sys_resource_create(root(), RESOURCE_MEMORY, 0, UINT64_C(1) << 40));
+    handle_t low = (handle_t)MUST(sys_resource_create(root(), RESOURCE_DMA, 0, UINT64_C(1) << 32));
+    handle_t all = (handle_t)MUST(sys_resource_create(root(), RESOURCE_DMA, 0, UINT64_MAX));
+
+    CHECK_ERROR(sys_memory_physical(device, 0, PAGE_SIZE, MEMORY_STAYS), RANGE);
+    CHECK_ERROR(sys_memory_physical(low, 0, PAGE_SIZE, MEMORY_STAYS), RANGE);
+    CHECK_ERROR(sys_memory_physical(all, 0, PAGE_SIZE, CACHE_NONE), RANGE);
+    CHECK_ERROR(sys_memory_physical(all, PAGE_SIZE, PAGE_SIZE, MEMORY_STAYS), INVALID);
+    CHECK_ERROR(sys_memory_physical(all, 0, PAGE_SIZE, MEMORY_STAYS | CACHE_NONE), INVALID);
+    CHECK_ERROR(sys_memory_physical(all, 0, UINT64_MAX, MEMORY_STAYS), RANGE);
+    CHECK_ERROR(sys_memory_physical(all, 0, UINT64_C(1) << 40, MEMORY_STAYS), NO_MEMORY);
+    handle_drop((handle_t)MUST(sys_memory_physical(low, 0, PAGE_SIZE, MEMORY_STAYS | MEMORY_DMA32)));
+    handle_drop((handle_t)MUST(sys_memory_physical(all, 0, 3 * PAGE_SIZE, MEMORY_CONTIGUOUS)));
+    handle_drop(device);
+    handle_drop(low);
+    handle_drop(all);
 }
 
 /* Two threads write through a mapping while it is cloned again and again: no write is lost. */

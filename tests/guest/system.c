@@ -157,7 +157,7 @@ TEST(narrowing)
     CHECK_ERROR(sys_resource_create(narrow, RESOURCE_MEMORY, 0x180, 1), RANGE); /* another kind */
     CHECK_ERROR(sys_resource_create(narrow, RESOURCE_IRQ, 0x180, 1), RANGE);
     CHECK_ERROR(sys_resource_create(root(), RESOURCE_ROOT, 0, 1), INVALID);
-    CHECK_ERROR(sys_resource_create(root(), 4, 0, 1), INVALID);
+    CHECK_ERROR(sys_resource_create(root(), RESOURCE_DMA + 1, 0, 1), INVALID);
     CHECK_ERROR(sys_resource_create(root(), RESOURCE_IOPORT, 0xffff, 2), RANGE);
     handle_drop((handle_t)MUST(sys_resource_create(narrow, RESOURCE_IOPORT, 0x180, 8)));
     handle_drop(narrow);
@@ -169,7 +169,7 @@ TEST(resources_need_control)
     handle_t weak = duplicate(root(), RIGHT_TRANSFER);
 
     CHECK_ERROR(sys_resource_create(weak, RESOURCE_IOPORT, 0x80, 1), ACCESS);
-    CHECK_ERROR(sys_irq_bind(weak, 5, 0), ACCESS);
+    CHECK_ERROR(sys_irq_bind(weak, 5, 0, NULL), ACCESS);
     CHECK_ERROR(sys_ioport_grant(weak), ACCESS);
     CHECK_ERROR(sys_memory_physical(weak, 0xfee00000, PAGE_SIZE, CACHE_NONE), ACCESS);
     CHECK_ERROR(sys_system_control(weak, SYSTEM_POWER_OFF, 0), ACCESS);
@@ -247,28 +247,28 @@ TEST(grant_errors)
 TEST(binding_an_interrupt)
 {
     handle_t resource = (handle_t)MUST(sys_resource_create(root(), RESOURCE_IRQ, LINE, 1));
-    handle_t irq = (handle_t)MUST(sys_irq_bind(resource, LINE, IRQ_LEVEL | IRQ_LOW));
+    handle_t irq = (handle_t)MUST(sys_irq_bind(resource, LINE, IRQ_LEVEL | IRQ_LOW, NULL));
 
     CHECK_EQUAL(info_of(irq).type, OBJECT_IRQ);
     CHECK_EQUAL(signals_now(irq, SIGNAL_READABLE), 0);
-    CHECK_ERROR(sys_irq_bind(resource, LINE, IRQ_LEVEL | IRQ_LOW), BUSY);
-    MUST(sys_irq_ack(irq));
+    CHECK_ERROR(sys_irq_bind(resource, LINE, IRQ_LEVEL, NULL), BUSY);
+    MUST(sys_irq_ack(irq, 0));
     handle_drop(irq);
-    handle_drop((handle_t)MUST(sys_irq_bind(resource, LINE, 0))); /* free again */
+    handle_drop((handle_t)MUST(sys_irq_bind(resource, LINE, 0, NULL))); /* free again */
     handle_drop(resource);
 }
 
 TEST(interrupt_errors)
 {
     handle_t resource = (handle_t)MUST(sys_resource_create(root(), RESOURCE_IRQ, LINE, 1));
-    handle_t irq = (handle_t)MUST(sys_irq_bind(resource, LINE, 0)),
+    handle_t irq = (handle_t)MUST(sys_irq_bind(resource, LINE, 0, NULL)),
              weak = duplicate(irq, RIGHT_WAIT);
 
-    CHECK_ERROR(sys_irq_bind(resource, LINE + 1, 0), RANGE);
-    CHECK_ERROR(sys_irq_bind(root(), 5000, 0), RANGE);
-    CHECK_ERROR(sys_irq_bind(root(), UINT32_MAX, IRQ_ISA), RANGE);
-    CHECK_ERROR(sys_irq_bind(root(), LINE, 0x80), INVALID);
-    CHECK_ERROR(sys_irq_ack(weak), ACCESS);
+    CHECK_ERROR(sys_irq_bind(resource, LINE + 1, 0, NULL), RANGE);
+    CHECK_ERROR(sys_irq_bind(root(), 5000, 0, NULL), RANGE);
+    CHECK_ERROR(sys_irq_bind(root(), UINT32_MAX, IRQ_ISA, NULL), RANGE);
+    CHECK_ERROR(sys_irq_bind(root(), LINE, 0x80, NULL), INVALID);
+    CHECK_ERROR(sys_irq_ack(weak, 0), ACCESS);
     handle_drop(weak);
     handle_drop(irq);
     handle_drop(resource);
@@ -291,7 +291,7 @@ static void clock_write(uint8_t index, uint8_t value)
 
 static void use_clock(void *argument)
 {
-    handle_t irq = (handle_t)MUST(sys_irq_bind(root(), 8, IRQ_ISA));
+    handle_t irq = (handle_t)MUST(sys_irq_bind(root(), 8, IRQ_ISA, NULL));
     handle_t port = (handle_t)MUST(sys_proto_create(HANDLE_SELF, NULL, 0));
     struct abi_message message;
     uint8_t control;
@@ -306,7 +306,7 @@ static void use_clock(void *argument)
         MUST(sys_proto_accept(port, &message, NULL, 0, after(PATIENCE)));
         CHECK_EQUAL(message.cookie, 8);
         CHECK(clock_read(0x0c) & 0x40); /* its flag: reading it lets it interrupt again */
-        MUST(sys_irq_ack(irq));
+        MUST(sys_irq_ack(irq, 0));
     }
     clock_write(0x0b, control);
     clock_read(0x0c);

@@ -38,8 +38,8 @@ class Results:
         self.only, self.passed, self.failed = only, 0, []
         self.lock = threading.Lock()
 
-    def add(self, name, why=None, seconds=None):
-        if self.only not in name:
+    def add(self, name, why=None, seconds=None, always=False):
+        if self.only not in name and not always:
             return
         with self.lock:
             timing = f" ({seconds:.1f} s)" if seconds is not None else ""
@@ -98,7 +98,8 @@ def run_guest(name, cpus, out, results, native):
     first = "init=initfs:///tests/runner" + (f" -- {selected}" if selected else "")
     done = failures = 0
     try:
-        with context.boot(initfs=os.path.join(out, "test-initfs.tar.gz"), append=first if native else "") as vm:
+        with context.boot(initfs=os.path.join(out, "test-initfs.tar.gz"), append=first if native else "",
+                          devices=["edu", "edu2", "pci-testdev"]) as vm:
             if not native:
                 vm.prompt()
                 vm.send(f"/tests/runner {selected}\n")
@@ -117,7 +118,7 @@ def run_guest(name, cpus, out, results, native):
                 results.add(f"guest/{line[2]}/{cpus}", None if line[1] == "ok" else line[3] or "failed")
         results.add(name)
     except Failure as failure:
-        results.add(name, str(failure))
+        results.add(name, str(failure), always=True)  # the tests that were selected are among those not run
 
 
 def run_scenario(name, cpus, function, out, results):
