@@ -25,10 +25,22 @@ static void ack(handle_t irq)
     MUST(sys_irq_ack(irq, 0));
 }
 
-/* Interrupts that are on their way have arrived. */
+/* Interrupts that are on their way have arrived, if the host was not too busy to run the CPU they go to. */
 static void settle(void)
 {
     sleep_for(2 * MILLISECOND);
+}
+
+/* Its device has stopped: acknowledged until nothing more comes. */
+static void ack_the_rest(handle_t irq)
+{
+    int64_t deadline = after(PATIENCE);
+
+    do {
+        CHECK(now() < deadline);
+        ack(irq);
+        settle();
+    } while (fired(irq));
 }
 
 #define PCI_LINES_FIRST 16u
@@ -362,12 +374,10 @@ TEST(no_edge_is_lost)
     edu_raise(&edu);
     settle();
     ack(irq);
-    CHECK(fired(irq));
+    signal_wait(irq, SIGNAL_READABLE);
     MUST(sys_proto_accept(port, &notice, NULL, 0, after(PATIENCE)));
-    CHECK_EQUAL(notice.args[0] & SIGNAL_READABLE, SIGNAL_READABLE);
-    ack(irq);
-    CHECK(!fired(irq));
-    CHECK_ERROR(sys_proto_accept(port, &notice, NULL, 0, after(5 * MILLISECOND)), TIMED_OUT);
+    CHECK_EQUAL(notice.cookie, 7);
+    ack_the_rest(irq);
     handle_drop(port);
     handle_drop(irq);
     edu_close(&edu);
@@ -437,9 +447,7 @@ TEST(a_storm_of_messages)
         CHECK(raised < 10000000);
     }
     CHECK(raised >= 100000);
-    ack(irq);
-    settle();
-    ack(irq);
+    ack_the_rest(irq);
     CHECK_EQUAL(signals_now(irq, SIGNAL_READABLE), 0);
     edu_raise(&edu);
     signal_wait(irq, SIGNAL_READABLE);
@@ -572,8 +580,10 @@ TEST(edges_that_nobody_acknowledges)
     CHECK(system_info().interrupts - before < 1000);
     ack(irq);
     CHECK(fired(irq)); /* at least one came after the first */
-    ack(irq);
-    signal_wait(irq, SIGNAL_READABLE);
+    for (int i = 0; i < 3; i++) {
+        ack(irq);
+        signal_wait(irq, SIGNAL_READABLE);
+    }
     pit_stop();
     handle_drop(irq);
 }
