@@ -72,11 +72,15 @@ struct abi_handle_info {
 #define HANDLE_FLAG_NONBLOCK 0x1u
 #define HANDLE_FLAG_APPEND   0x2u
 #define HANDLE_FLAG_SEEKABLE 0x4u /* has a position (set by the service at open; not changeable) */
+#define HANDLE_FLAG_FIXED    0x8u /* memory: made with MEMORY_FIXED (handle_info only) */
 
 /* Memory. */
 #define PROT_READ_    0x1u /* a trailing underscore: the plain name is the C library's */
 #define PROT_WRITE_   0x2u
 #define PROT_EXECUTE_ 0x4u
+
+/* memory_create */
+#define MEMORY_FIXED 0x4u /* its size never changes: safe to share with anybody */
 
 /* memory_physical of device memory: how the CPU reaches it. */
 #define CACHE_BACK      0u

@@ -5,6 +5,7 @@
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
 #include "kernel/vmm/heap.h"
+#include "kernel/vmm/memory.h"
 
 int64_t sys_handle_close(handle_t handle)
 {
@@ -36,6 +37,13 @@ static int64_t flags_of(struct object *object, uint32_t mask, uint32_t value)
     return old;
 }
 
+static int64_t memory_flags(struct object *object)
+{
+    const struct memory *memory = container_of(object, struct memory, object);
+
+    return memory->flags & MEMORY_FIXED ? HANDLE_FLAG_FIXED : 0;
+}
+
 int64_t sys_handle_info(handle_t handle, uaddr_t to)
 {
     struct object *object;
@@ -45,7 +53,7 @@ int64_t sys_handle_info(handle_t handle, uaddr_t to)
     if (error)
         return error;
 
-    int64_t flags = flags_of(object, 0, 0);
+    int64_t flags = object->type == OBJECT_MEMORY ? memory_flags(object) : flags_of(object, 0, 0);
     struct abi_handle_info info = {
         .type = object->type,
         .rights = rights,

@@ -17,10 +17,10 @@ int64_t sys_memory_create(uint64_t size, uint32_t flags)
 {
     struct memory *memory;
 
-    if (flags)
+    if (flags & ~MEMORY_FIXED)
         return -E_INVALID;
 
-    int error = memory_new(size, 0, &memory);
+    int error = memory_new(size, flags, &memory);
 
     if (error)
         return error;

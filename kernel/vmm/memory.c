@@ -84,7 +84,7 @@ static int fill_scattered(struct memory *memory)
 
 int memory_new(uint64_t size, unsigned flags, struct memory **result)
 {
-    if (flags & ~MEMORY_PINNED)
+    if (flags & ~(MEMORY_PINNED | MEMORY_FIXED))
         return -E_INVALID;
     if (size > MEMORY_SIZE_MAX ||
         (flags & MEMORY_CONTIGUOUS && size > (uint64_t)PAGE_SIZE << FRAME_ORDER_MAX))
@@ -308,7 +308,7 @@ int memory_decommit(struct memory *memory, uint64_t offset, uint64_t length)
 
 int memory_resize_to(struct memory *memory, uint64_t size)
 {
-    if (memory->flags & (MEMORY_PINNED | MEMORY_IS_PHYSICAL))
+    if (memory->flags & (MEMORY_PINNED | MEMORY_FIXED | MEMORY_IS_PHYSICAL))
         return -E_NOT_SUPPORTED;
     if (size > MEMORY_SIZE_MAX)
         return -E_RANGE;

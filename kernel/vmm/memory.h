@@ -55,7 +55,7 @@ int memory_new_boot(paddr_t base, uint64_t length, struct memory **memory) MUST_
  * it. E_INVALID, E_RANGE, E_NO_MEMORY, E_NOT_SUPPORTED (device memory), what pager_fetch answers. */
 int memory_clone_range(struct memory *source, uint64_t offset, uint64_t length,
                        struct memory **clone) MUST_CHECK;
-/* Pages past the end go from every mapping, private copies too. E_NOT_SUPPORTED: pinned, physical. */
+/* Pages past the end go from every mapping, private copies too. E_NOT_SUPPORTED: pinned, fixed, physical. */
 int memory_resize_to(struct memory *memory, uint64_t size) MUST_CHECK;
 /* The pages wholly inside the range read as zero again; private copies of them stay. */
 int memory_decommit(struct memory *memory, uint64_t offset, uint64_t length) MUST_CHECK;
