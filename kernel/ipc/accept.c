@@ -14,6 +14,7 @@
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
+#include "kernel/vmm/pager.h"
 #include "kernel/vmm/space.h"
 #include "lib/base/string.h"
 
@@ -27,21 +28,40 @@ static struct port *port_of(struct object *object)
 
 /* --- Copying ---------------------------------------------------------------------------------------------- */
 
-/* Between copy_begin and copy_end the caller's request, path and memory stay. Port locked for both. */
+/* Between copy_begin and copy_end the caller's request, path and memory stay, and nobody waits for a pager: a page of the
+ * caller's that is missing is the caller's to fetch (caller_fetches), one of ours is fetched afterwards
+ * (pager_fetch_missed). Port locked for both. */
 static void copy_begin(struct command *command)
 {
     command->copying++;
+    pager_forbid();
 }
 
 /* False: the caller has left meanwhile. */
 static bool copy_end(struct command *command, uint32_t generation)
 {
     command->copying--;
+    pager_permit();
     if (command->generation == generation && command->state == COMMAND_ACCEPTED)
         return true;
     if (!command->copying && command->leaving)
         thread_wake(command->thread, 0, 0);
     return false;
+}
+
+/* A copy ended at a page of the caller's window that its pager has to bring. The caller does that and sends the
+ * command again, which must not be carried out twice. Port locked. The result: what the service is told. */
+static int caller_fetches(struct command *command, bool carried_out)
+{
+    command_complete(command, !carried_out || command_replayable(command) ? STATUS_FETCH : -E_FAULT,
+                     0);
+    return -E_CANCELLED;
+}
+
+static void command_missing(struct command *command, const uaddr_t *window, uint64_t offset)
+{
+    command->missing = offset;
+    command->missing_out = window == &command->request->out;
 }
 
 static bool caller_there(const struct command *command, uint32_t generation)
@@ -84,6 +104,8 @@ static int copy_in(struct command *command, uint64_t offset, uaddr_t buffer, uin
         *done += copied;
         offset += copied;
     }
+    if (unlikely(error == -E_AGAIN))
+        command_missing(command, &request->in, offset);
     return error;
 }
 
@@ -105,6 +127,8 @@ static int copy_out(struct command *command, uint64_t offset, uaddr_t buffer, ui
         *done += copied;
         offset += copied;
     }
+    if (unlikely(error == -E_AGAIN))
+        command_missing(command, &request->out, offset);
     return error;
 }
 
@@ -147,7 +171,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
     if (in_length && where->size)
         error = copy_in(command, 0, where->buffer, MIN(where->size, in_length), &copied);
     message->data_length = (uint32_t)copied;
-    if (error == -E_FAULT && user_zero(UADDR(where->buffer.value + copied), 1) == 0)
+    if (error == -E_FAULT && !pager_missed() &&
+        user_zero(UADDR(where->buffer.value + copied), 1) == 0)
         error = 0; /* the caller's memory, not the buffer: the service sees how much there was */
     if (!error && request->send_count) {
         error = transfer_install(self->process->handles, request->send, request->send_count,
@@ -172,6 +197,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         command_complete(command, -E_RESTARTED, 0);
     } else if (!error && *short_form && there) {
         short_message(where->frame, command);
+    } else if (error == -E_AGAIN && there) {
+        error = caller_fetches(command, false);
     } else if (error && there) {
         list_remove(&command->link);
         command->state = COMMAND_QUEUED;
@@ -337,6 +364,11 @@ static int64_t accept_loop(struct port *port, struct server *server, const struc
             error = take_command(port, command, where, &short_form);
             if (error == -E_CANCELLED)
                 continue;
+            if (unlikely(error == -E_FAULT) && pager_missed()) {
+                port_wake_worker(port, server); /* the command need not wait with us */
+                if (pager_fetch_missed())
+                    continue;
+            }
             return error ? error : short_form;
         }
         lock_release(&port->lock);
@@ -388,7 +420,7 @@ static int return_data(struct command *command, const struct abi_return *result,
     int error = copy_out(command, 0, UADDR(result->data), result->data_length, &done);
     uint8_t probe;
 
-    if (error == -E_FAULT && done < result->data_length &&
+    if (error == -E_FAULT && !pager_missed() && done < result->data_length &&
         user_copy_in(&probe, UADDR(result->data + done), 1) == 0) {
         *status = error;
         return 0;
@@ -396,8 +428,8 @@ static int return_data(struct command *command, const struct abi_return *result,
     return error;
 }
 
-int64_t return_begin(struct port *port, const struct abi_return *result, struct transfer *transfers,
-                     int64_t *status, struct command **command)
+static int64_t try_return(struct port *port, const struct abi_return *result,
+                          struct transfer *transfers, int64_t *status, struct command **command)
 {
     struct process *process = process_current();
     int error = 0;
@@ -423,13 +455,28 @@ int64_t return_begin(struct port *port, const struct abi_return *result, struct 
             error =
                 transfer_take(process->handles, result->handles, result->handle_count, transfers);
         lock_acquire(&port->lock);
-        if (!copy_end(*command, generation) || error) {
+        bool there = copy_end(*command, generation);
+
+        if (unlikely(there && error == -E_AGAIN))
+            error = caller_fetches(*command, true);
+        if (!there || error) {
             lock_release(&port->lock);
             transfer_drop(transfers, result->handle_count);
             return error ? error : -E_CANCELLED;
         }
     }
     return 0;
+}
+
+int64_t return_begin(struct port *port, const struct abi_return *result, struct transfer *transfers,
+                     int64_t *status, struct command **command)
+{
+    int64_t error;
+
+    do
+        error = try_return(port, result, transfers, status, command);
+    while (unlikely(error == -E_FAULT) && pager_fetch_missed());
+    return error;
 }
 
 void return_end(struct port *port, struct command *command, const struct abi_return *result,
@@ -466,13 +513,11 @@ int64_t sys_proto_return(struct object *object, uaddr_t from)
 typedef int copy_function(struct command *command, uint64_t offset, uaddr_t buffer, uint64_t length,
                           uint64_t *done);
 
-static int64_t copy_piece(struct port *port, uint64_t token, uint64_t offset, uaddr_t buffer,
-                          uint64_t length, copy_function *copy)
+static int64_t try_piece(struct port *port, uint64_t token, uint64_t offset, uaddr_t buffer,
+                         uint64_t length, copy_function *copy)
 {
     uint64_t done = 0;
 
-    if (length && !user_range_ok(buffer, length))
-        return -E_FAULT;
     lock_acquire(&port->lock);
     struct command *command = command_find(port, process_current(), token);
     if (!command) {
@@ -487,10 +532,27 @@ static int64_t copy_piece(struct port *port, uint64_t token, uint64_t offset, ua
     int error = copy(command, offset, buffer, length, &done);
     lock_acquire(&port->lock);
     bool there = copy_end(command, generation);
+    if (unlikely(there && error == -E_AGAIN))
+        error = caller_fetches(command, true);
     lock_release(&port->lock);
-    if (!there)
+    if (!there || error == -E_CANCELLED)
         return -E_CANCELLED;
+    if (error == -E_FAULT && pager_missed())
+        return error; /* from the start: what is missing is ours */
     return done || !error ? (int64_t)done : error;
+}
+
+static int64_t copy_piece(struct port *port, uint64_t token, uint64_t offset, uaddr_t buffer,
+                          uint64_t length, copy_function *copy)
+{
+    int64_t result;
+
+    if (length && !user_range_ok(buffer, length))
+        return -E_FAULT;
+    do
+        result = try_piece(port, token, offset, buffer, length, copy);
+    while (unlikely(result == -E_FAULT) && pager_fetch_missed());
+    return result;
 }
 
 int64_t sys_cmd_read(struct object *object, uint64_t token, uint64_t offset, uaddr_t buffer,

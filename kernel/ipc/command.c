@@ -288,6 +288,65 @@ static int64_t try_once(struct command *command, struct request *request, struct
     return conclude(command, port, wait_block(deadline), parked);
 }
 
+/* --- Windows in memory with a pager ------------------------------------------------------------------------ */
+
+#define FETCH_MAX 0x100000u /* bytes: what is touched before a command is sent (again) */
+
+/* Have pages [start, end) there, as far as they can be had: what cannot shows when it is copied. E_INTERRUPTED. */
+static int fetch(uint64_t start, uint64_t end, unsigned access)
+{
+    struct space *space = thread_current()->process->space;
+
+    end = MIN(end, start + FETCH_MAX);
+    for (uint64_t at = start; at < end; at = ALIGN_DOWN(at, (uint64_t)PAGE_SIZE) + PAGE_SIZE) {
+        if (space_fault(space, at, access) == -E_INTERRUPTED)
+            return -E_INTERRUPTED;
+        arch_preempt_window();
+    }
+    return 0;
+}
+
+/* The waits of a command that kicks leave alone are not to be kicked either. */
+static unsigned fetch_access(const struct request *request, bool write)
+{
+    return (request->flags & COMMAND_RESTARTABLE ? 0 : FAULT_USER) | (write ? FAULT_WRITE : 0);
+}
+
+int command_window_fetch(const struct request *request)
+{
+    uint64_t in = request->in.value, out = request->out.value;
+
+    if (request->op < ARRAY_SIZE(op_replays) && op_replays[request->op])
+        return 0;
+
+    int error = fetch(in, in + request->in_length, fetch_access(request, false));
+
+    return error ? error : fetch(out, out + request->out_length, fetch_access(request, true));
+}
+
+/* What was missing, and what follows it in the window. E_FAULT: it cannot be had. */
+static int fetch_missing(const struct command *command, const struct request *request)
+{
+    bool out = command->missing_out;
+    uint64_t start = out ? request->out.value : request->in.value;
+    uint64_t end = start + (out ? request->out_length : request->in_length);
+    unsigned access = fetch_access(request, out);
+    int error = space_fault(thread_current()->process->space, start + command->missing, access);
+
+    if (error)
+        return error == -E_INTERRUPTED ? error : -E_FAULT;
+    return fetch(start + command->missing, end, access);
+}
+
+/* 0: the command may be sent again. */
+static int64_t prepare_again(const struct command *command, const struct request *request,
+                             struct file *file, int64_t status)
+{
+    if (status == STATUS_FETCH)
+        return fetch_missing(command, request);
+    return file && request->op != OP_OPEN ? file_reopen(file, request->deadline) : 0;
+}
+
 /* As long as the command is to be sent again: send it again. */
 static int64_t settle(struct command *command, struct request *request, struct port *port,
                       struct file *file, struct completion *completion, int64_t status)
@@ -295,15 +354,20 @@ static int64_t settle(struct command *command, struct request *request, struct p
     struct thread *self = thread_current();
 
     for (;;) {
-        if (unlikely(status == STATUS_RESEND) && file && request->op != OP_OPEN) {
-            int64_t error = file_reopen(file, request->deadline);
+        bool again = false;
 
+        if (unlikely(status <= STATUS_RESEND)) {
+            int64_t error = prepare_again(command, request, file, status);
+
+            again = error == 0;
             if (error)
                 status = error;
         }
-        if (unlikely(self->work & WORK_KILL))
+        if (unlikely(self->work & WORK_KILL)) {
             status = -E_INTERRUPTED;
-        if (likely(status != STATUS_RESEND))
+            break;
+        }
+        if (likely(!again))
             break;
         command->completion = completion;
         status = try_once(command, request, port, file);
@@ -318,10 +382,13 @@ int64_t command_call(struct request *request, struct port *port, struct file *fi
                      struct completion *completion)
 {
     struct command *command = thread_current()->command;
+    int64_t status = command_window_prepare(request);
 
     completion->receive_count = 0;
     command->completion = completion;
-    return settle(command, request, port, file, completion, try_once(command, request, port, file));
+    if (likely(!status))
+        status = try_once(command, request, port, file);
+    return settle(command, request, port, file, completion, status);
 }
 
 int64_t command_resume(struct command *command, int woken)

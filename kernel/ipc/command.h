@@ -16,8 +16,10 @@
  */
 #pragma once
 
+#include "abi/ops.h"
 #include "kernel/handle.h"
 #include "kernel/sched/thread.h"
+#include "kernel/vmm/space.h"
 
 struct port;
 struct server;
@@ -64,14 +66,24 @@ struct command {
     uint64_t trace;
     struct request *request; /* on the caller's stack, while not IDLE */
     int64_t status;
+    uint64_t missing;              /* STATUS_FETCH: where in the in window */
+    bool missing_out;              /* or in the out window */
     struct completion *completion; /* likewise */
     bool positioned;               /* a short call that holds its file's position */
     struct request own_request;    /* of short calls, which keep nothing on their stack */
     struct completion own_completion;
 };
 
+/* Operations that only the kernel itself sends. */
+static inline bool op_of_kernel(uint32_t op)
+{
+    return op == OP_OPEN || op == OP_PAGE_IN || op == OP_PAGE_OUT;
+}
+
 /* Internal status: the service died; the command may be sent again. Never leaves the kernel. */
 #define STATUS_RESEND (-1000)
+/* A page of the caller's window, at ->missing, has to come from its pager before the command is sent again. */
+#define STATUS_FETCH (-1001)
 
 struct command *command_new(struct thread *thread) MUST_CHECK;
 void command_free(struct command *command);
@@ -81,6 +93,15 @@ void command_free(struct command *command);
  * handles are the caller's to install or drop. */
 int64_t command_call(struct request *request, struct port *port, struct file *file,
                      struct completion *completion);
+
+/* A request that must not be carried out twice is sent with its windows there: pages that pagers supply are fetched
+ * before. 0 or E_INTERRUPTED. No locks held. */
+int command_window_fetch(const struct request *request) MUST_CHECK;
+
+static inline int command_window_prepare(const struct request *request)
+{
+    return unlikely(thread_current()->process->space->paged) ? command_window_fetch(request) : 0;
+}
 
 /* The rest of a short call (short.c) whose caller was switched away from with its command sent, and woken with
  * this result of its wait. */

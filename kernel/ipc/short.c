@@ -89,7 +89,7 @@ static int request_read(struct request *request, const struct register_frame *fr
         request->out = UADDR(frame->r8);
         request->out_length = frame->r9;
     }
-    return 0;
+    return command_window_prepare(request);
 }
 
 /* The caller's results into its frame, its hold on the file's position and the file back. */
@@ -191,7 +191,7 @@ struct leave relay_call(struct register_frame *frame)
 
     struct file *file = container_of(object, struct file, object);
 
-    error = op == OP_OPEN ? -E_INVALID : request_read(request, frame, file);
+    error = op_of_kernel(op) ? -E_INVALID : request_read(request, frame, file);
     command->positioned = !error && file_positioned(file, request);
     if (unlikely(command->positioned)) {
         error = file_hold(file);

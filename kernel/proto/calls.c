@@ -115,8 +115,7 @@ out:
 
 static int request_make(struct request *request, const struct abi_command *command)
 {
-    if (command->op == OP_OPEN || command->op == OP_PAGE_IN || command->op == OP_PAGE_OUT ||
-        command->send_count > COMMAND_HANDLES)
+    if (op_of_kernel(command->op) || command->send_count > COMMAND_HANDLES)
         return -E_INVALID;
     if ((command->in_length && !user_range_ok(UADDR(command->in), command->in_length)) ||
         (command->out_length && !user_range_ok(UADDR(command->out), command->out_length)))

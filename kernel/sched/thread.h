@@ -86,8 +86,10 @@ struct thread {
     struct worker worker;    /* what it accepts with */
     uint64_t trace;          /* of the command it accepted last: what it sends on carries it too */
     struct space *leaving;   /* its dead process's space, put once it is off it */
-    uint32_t paging_forbidden; /* it must not wait for pagers now (vmm/pager.h) */
-    uint32_t fault_cause;      /* E_*: why the last fault was not resolved */
+    bool paging_forbidden;   /* it must not wait for pagers now (vmm/pager.h) */
+    uint32_t fault_cause;    /* E_*: why the last fault was not resolved */
+    uint32_t missed_access;  /* FAULT_*, of */
+    uint64_t missed_page;    /* what it would have had to wait for; 0: nothing */
     struct list *cargos; /* handles in streams that are gone, to be dropped (ipc/stream_cargo.c) */
 };
 

@@ -396,6 +396,10 @@ bool fault_resolve(uint64_t address, unsigned access)
         cpu_self()->page_faults++;
         result = resolve_here(process, address, access);
     }
+    if (unlikely(result == -E_AGAIN)) {
+        self->missed_page = address;
+        self->missed_access = access;
+    }
     self->fault_cause = (uint32_t)-result;
     /* Killed or kicked while it waited for a page: that comes first, then the program tries again. */
     return result == 0 || (result == -E_INTERRUPTED && access & FAULT_USER);

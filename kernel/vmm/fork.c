@@ -128,6 +128,7 @@ static int copy_locked(struct copying *copying)
     for (struct rb_node *node = rb_first(&copying->child->regions); node; node = rb_next(node))
         region_link(container_of(node, struct region, node), false);
     copying->child->next_free = copying->parent->next_free;
+    copying->child->paged = copying->parent->paged;
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "abi/ops.h"
 #include "kernel/panic.h"
 #include "kernel/sched/wait.h"
+#include "kernel/vmm/fault.h"
 #include "kernel/vmm/heap.h"
 #include "lib/base/string.h"
 
@@ -53,14 +54,13 @@ void pager_destroy(struct pager *pager)
     cache_free(&pager_cache, pager);
 }
 
-void pager_forbid(void)
+bool pager_fetch_missed(void)
 {
-    thread_current()->paging_forbidden++;
-}
+    struct thread *self = thread_current();
+    uint64_t page = self->missed_page;
 
-void pager_permit(void)
-{
-    thread_current()->paging_forbidden--;
+    self->missed_page = 0;
+    return page && fault_resolve(page, self->missed_access);
 }
 
 /* --- Questions; the object's lock is held ----------------------------------------------------------------- */

@@ -37,6 +37,7 @@
  */
 #pragma once
 
+#include "kernel/sched/thread.h"
 #include "kernel/vmm/memory.h"
 #include "lib/base/rbtree.h"
 
@@ -87,9 +88,28 @@ int pager_sync(struct memory *memory, uint64_t offset, uint64_t length) MUST_CHE
 /* A new instance has it: what the last one was writing may not be on the medium. */
 void pager_restart(struct memory *memory);
 
-/* While this is so the current thread does not wait for pagers (E_AGAIN); nests. */
-void pager_forbid(void);
-void pager_permit(void);
+/* Between them the current thread does not wait for pagers: E_AGAIN, and a user copy fails. */
+static inline void pager_forbid(void)
+{
+    struct thread *self = thread_current();
+
+    self->paging_forbidden = true;
+    self->missed_page = 0;
+}
+
+static inline void pager_permit(void)
+{
+    thread_current()->paging_forbidden = false;
+}
+
+/* Did a fault in between fail for that reason, in the thread's own process? */
+static inline bool pager_missed(void)
+{
+    return thread_current()->missed_page != 0;
+}
+
+/* Now it may wait: have that page. False: there was none, or it cannot be had. No locks held. */
+bool pager_fetch_missed(void);
 
 /* --- What the relay does for it (kernel/ipc/paging.c) ----------------------------------------------------- */
 

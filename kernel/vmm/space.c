@@ -265,6 +265,7 @@ static int map_locked(struct space *space, const struct map_request *request, st
         return result;
     region->start = *address;
     region->end = *address + length;
+    space->paged |= region->memory && region->memory->pager;
     region = region_add(space, region, above, &gather->regions);
     if (request->flags & MAP_POPULATE_)
         *populated = fault_populate(region, *address, *address + length);

@@ -24,6 +24,7 @@
 #include "kernel/types.h"
 #include "kernel/vmm/frame.h"
 #include "kernel/vmm/heap.h"
+#include "kernel/vmm/pager.h"
 #include "kernel/vmm/space.h"
 #include "tests/host/test.h"
 
@@ -61,6 +62,18 @@ uint64_t arch_clock(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) * SPEED;
+}
+
+/* No memory has a pager here. */
+bool pager_fetch_missed(void)
+{
+    return false;
+}
+
+int space_fault(struct space *space, uint64_t address, unsigned access)
+{
+    (void)space, (void)address, (void)access;
+    return 0;
 }
 
 /* Nothing is kept here: kernel/ipc/kept.c wants memory objects. */
@@ -196,6 +209,8 @@ static struct namespace *names;
 static struct process client;
 static struct host hosts[FAKE_CPUS];
 
+static struct space space; /* nothing is mapped in it */
+
 static void process_begin(struct process *process)
 {
     memset(process, 0, sizeof(*process));
@@ -203,6 +218,7 @@ static void process_begin(struct process *process)
     lock_init(&process->lock, RANK_PROCESS, "process");
     list_init(&process->servers);
     process->names = names;
+    process->space = &space;
     if (handle_table_new(&process->handles))
         abort();
 }
