@@ -25,11 +25,11 @@ int64_t paged_open(handle_t port, uint64_t key, uint64_t size, struct paged *pag
 
     if (result == -E_NOT_FOUND) {
         result = sys_memory_paged(port, PAGES(size), key, 0);
-        kept.memory = (handle_t)result;
+        kept.handle = (handle_t)result;
     }
     if (result < 0)
         return result;
-    *paged = (struct paged){.port = port, .memory = kept.memory, .key = key, .size = size};
+    *paged = (struct paged){.port = port, .memory = kept.handle, .key = key, .size = size};
     if (existed)
         *existed = found;
     if (!found || kept.size == PAGES(size))

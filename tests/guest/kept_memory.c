@@ -93,7 +93,7 @@ TEST(bad_arguments)
 
     CHECK_ERROR(sys_port_keep(notifier, 1, memory), ACCESS);
     CHECK_ERROR(sys_port_keep(memory, 1, memory), WRONG_TYPE);
-    CHECK_ERROR(sys_port_keep(port, 1, port), WRONG_TYPE);
+    CHECK_ERROR(sys_port_keep(port, 1, port), INVALID);
     CHECK_ERROR(sys_port_keep(port, 1, 0x7fff), BAD_HANDLE);
     CHECK_ERROR(sys_port_keep(port, 1, fixed), ACCESS);
     CHECK_ERROR(sys_port_keep(port, 1, stuck), ACCESS);
