@@ -9,10 +9,12 @@
 #include "abi/ops.h"
 #include "lib/base/string.h"
 #include "lib/linux/answer.h"
+#include "lib/linux/time.h"
 #include "lib/linux/user.h"
 
 #define RDRAND_TRIES 16
 #define RANDOM_SMALL 32u
+#define IMPATIENT_NS INT64_C(100000000)
 
 static bool cpu_random(uint64_t *word)
 {
@@ -27,14 +29,15 @@ static bool cpu_random(uint64_t *word)
     return ok;
 }
 
-/* 0 and *rng, HANDLE_NONE without such a service; or -RESTART_*. */
-static int64_t source(struct process *process, handle_t *rng)
+/* 0 and *rng, HANDLE_NONE without such a service; -EAGAIN past the deadline; or -RESTART_*. */
+static int64_t source(struct process *process, int64_t deadline, handle_t *rng)
 {
     static const char uri[] = "rng:///";
     struct abi_open open = {
         .uri = (uint64_t)uri,
         .uri_length = sizeof(uri) - 1,
         .flags = OPEN_READ,
+        .deadline = deadline,
     };
 
     *rng = process->rng;
@@ -42,7 +45,9 @@ static int64_t source(struct process *process, handle_t *rng)
         return 0;
     int64_t handle = sys_open(HANDLE_SELF, &open);
     if (handle < 0)
-        return handle == -E_INTERRUPTED ? answer(handle) : 0;
+        return handle == -E_INTERRUPTED ? answer(handle)
+               : handle == -E_TIMED_OUT ? -LINUX_EAGAIN
+                                        : 0;
     handle_t none = HANDLE_NONE;
     if (!__atomic_compare_exchange_n(&process->rng, &none, (handle_t)handle, false,
                                      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -71,7 +76,7 @@ static void wipe(void *bytes, size_t length)
     __asm__ volatile("" : : "r"(bytes) : "memory");
 }
 
-static int64_t fetch(handle_t rng, uint64_t address, uint64_t length)
+static int64_t fetch(handle_t rng, int64_t deadline, uint64_t address, uint64_t length)
 {
     struct abi_command command;
 
@@ -79,10 +84,13 @@ static int64_t fetch(handle_t rng, uint64_t address, uint64_t length)
     command.op = OP_READ;
     command.out = address;
     command.out_length = length;
+    command.deadline = deadline;
 
-    int64_t result = answer(sys_file_call(rng, &command));
+    int64_t result = sys_file_call(rng, &command);
 
-    return result < 0 ? result : (int64_t)command.values[0];
+    if (result == -E_TIMED_OUT)
+        return -LINUX_EAGAIN;
+    return result < 0 ? answer(result) : (int64_t)command.values[0];
 }
 
 static bool pool_take(struct process *process, uint8_t *bytes, uint64_t length)
@@ -102,10 +110,10 @@ static bool pool_take(struct process *process, uint8_t *bytes, uint64_t length)
 }
 
 /* Threads that do this at once fetch one pool each, and the last one's stays. */
-static int64_t pool_fill(struct process *process, handle_t rng)
+static int64_t pool_fill(struct process *process, handle_t rng, int64_t deadline)
 {
     uint8_t bytes[RANDOM_POOL];
-    int64_t count = fetch(rng, (uint64_t)bytes, sizeof(bytes));
+    int64_t count = fetch(rng, deadline, (uint64_t)bytes, sizeof(bytes));
 
     if (count > 0) {
         lock(&process->lock);
@@ -117,17 +125,18 @@ static int64_t pool_fill(struct process *process, handle_t rng)
     return count;
 }
 
-static int64_t read_small(struct process *process, handle_t rng, uint64_t address, uint64_t length)
+static int64_t read_small(struct process *process, handle_t rng, int64_t deadline, uint64_t address,
+                          uint64_t length)
 {
     uint8_t bytes[RANDOM_SMALL];
 
     while (!pool_take(process, bytes, length)) {
-        int64_t count = pool_fill(process, rng);
+        int64_t count = pool_fill(process, rng, deadline);
 
         if (count <
             (int64_t)
                 length) /* an error, or a source that is short of bytes: ask it for just these */
-            return count < 0 ? count : fetch(rng, address, length);
+            return count < 0 ? count : fetch(rng, deadline, address, length);
     }
 
     int error = user_write(address, bytes, length);
@@ -142,11 +151,12 @@ void random_forget(struct process *process)
     process->random_left = 0;
 }
 
-int64_t random_read(struct thread *thread, uint64_t address, uint64_t length)
+int64_t random_read(struct thread *thread, uint64_t address, uint64_t length, bool patient)
 {
     struct process *process = thread->process;
     handle_t rng;
-    int64_t result = source(process, &rng);
+    int64_t deadline = patient ? 0 : deadline_in(process, IMPATIENT_NS);
+    int64_t result = source(process, deadline, &rng);
 
     if (result < 0)
         return result;
@@ -154,8 +164,8 @@ int64_t random_read(struct thread *thread, uint64_t address, uint64_t length)
     if (rng == HANDLE_NONE)
         return read_cpu(address, length);
     if (length <= RANDOM_SMALL)
-        return read_small(process, rng, address, length);
-    return fetch(rng, address, length);
+        return read_small(process, rng, deadline, address, length);
+    return fetch(rng, deadline, address, length);
 }
 
 /* Stack addresses and the like are mixed from this; without RDRAND it is the clock, spread over the bytes. */

@@ -8,6 +8,7 @@
 #include "lib/linux/user.h"
 
 #define RELEASE    "6.1.0-protos"
+#define GRND_NONBLOCK_ 1u
 #define GRND_KNOWN 7u
 
 int64_t linux_uname(struct thread *thread, uint64_t address)
@@ -139,5 +140,5 @@ int64_t linux_getrandom(struct thread *thread, uint64_t address, uint64_t length
 {
     if (flags & ~(uint64_t)GRND_KNOWN)
         return -LINUX_EINVAL;
-    return random_read(thread, address, length);
+    return random_read(thread, address, length, !(flags & GRND_NONBLOCK_));
 }
