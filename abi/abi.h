@@ -156,12 +156,15 @@ struct abi_process_create {
     uint64_t name; /* const char *: at most PROCESS_NAME_MAX */
     uint64_t name_length;
     handle_t space_of; /* share this process's space (RIGHT_MAP on it); HANDLE_NONE: a new one */
-    uint32_t flags;    /* PROCESS_PRIORITY_LIMIT | n */
+    uint32_t flags;    /* PROCESS_PRIORITY_LIMIT | n, PROCESS_ORDINARY */
 };
 
 /* The highest real-time priority the process and those it makes may give a thread: n, 0 to 31, at most the creator's own
  * limit (E_PERMISSION). Without it they have the creator's. */
 #define PROCESS_PRIORITY_LIMIT 0x100u
+/* Neither it nor those it makes get memory from the reserve that is kept for the system's own processes. Without it they
+ * do if the creator does. */
+#define PROCESS_ORDINARY 0x200u
 
 #define PROCESS_NAME_MAX 31u
 
@@ -290,7 +293,7 @@ struct abi_block {
     0x02u /* answer E_AGAIN rather than wait (set by the kernel from HANDLE_FLAG_NONBLOCK too) */
 #define COMMAND_APPEND 0x04u /* set by the kernel from HANDLE_FLAG_APPEND */
 #define COMMAND_RESTARTABLE \
-    0x08u /* the caller does not want to be interrupted by kicks, only killed */
+    0x08u                 /* the caller does not want to be interrupted by kicks, only killed */
 #define COMMAND_IN  0x10u /* file_call_short: the window is lent for reading */
 #define COMMAND_OUT 0x20u /* file_call_short: ... for writing */
 

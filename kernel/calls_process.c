@@ -57,7 +57,7 @@ int64_t sys_process_create(struct object *object, uaddr_t argument)
     int error = user_copy_in(&create, argument, sizeof(create));
 
     if (!error)
-        error = priority_limit(create.flags, &limit);
+        error = priority_limit(create.flags & ~PROCESS_ORDINARY, &limit);
     if (!error)
         error = copy_name(create.name, create.name_length, name);
     if (!error && create.space_of != HANDLE_NONE)
@@ -77,6 +77,9 @@ int64_t sys_process_create(struct object *object, uaddr_t argument)
     if (error)
         return error;
     process->priority_limit = limit;
+    process->system = process_current()->system && !(create.flags & PROCESS_ORDINARY);
+    if (create.space_of == HANDLE_NONE)
+        process->space->system = process->system;
     process_set_name(process, name, create.name_length);
     return handle_return(&process->object, PROCESS_RIGHTS);
 }
@@ -231,6 +234,9 @@ int64_t sys_process_fork(struct object *object, uaddr_t argument)
 
     if (error)
         return error;
+    /* The caller may be a system process; who is forked may not use what is kept for those. */
+    if (!parent->system && frame_scarce())
+        return -E_NO_MEMORY;
     if (fork.flags & ~(uint64_t)FORK_SHARE_SPACE ||
         !start_ok(fork.entry, fork.stack, fork.fs_base, fork.gs_base, fork.block))
         return -E_INVALID;

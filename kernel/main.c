@@ -135,6 +135,7 @@ static void start_first_process(void)
     process->personality = layout->personality;
     process->started = true;
     process->priority_limit = PRIORITY_MAX;
+    process->system = process->space->system = true;
 
     check(memory_new(length, 0, &image), "its image");
     check(memory_write_kernel(image, 0, bootstrap_image_start,

@@ -134,6 +134,7 @@ int process_copy(struct process *parent, bool share, struct process **child)
     lock_acquire(&parent->lock);
     (*child)->personality = parent->personality;
     (*child)->priority_limit = parent->priority_limit;
+    (*child)->system = parent->system;
     (*child)->started = true;
     memcpy((*child)->name, parent->name, sizeof(parent->name));
     lock_release(&parent->lock);

@@ -35,7 +35,8 @@ struct process {
     bool ran;     /* one of its threads has been in user mode */
     uint32_t status;
     uint32_t priority_limit; /* what its threads may set, PRIORITY_*; fixed before it runs */
-    uint64_t cpu_time;       /* of threads that ended */
+    bool system; /* its memory may come from the reserve (vmm/frame.h); fixed before it runs */
+    uint64_t cpu_time; /* of threads that ended */
     uint64_t start_time;
     struct abi_personality personality;
     void *arch_ports;        /* I/O permission bitmap, arch */

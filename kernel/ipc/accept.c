@@ -171,8 +171,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
     if (in_length && where->size)
         error = copy_in(command, 0, where->buffer, MIN(where->size, in_length), &copied);
     message->data_length = (uint32_t)copied;
-    if (error == -E_FAULT && !pager_missed() &&
-        user_zero(UADDR(where->buffer.value + copied), 1) == 0)
+    if (error == -E_NO_MEMORY || (error == -E_FAULT && !pager_missed() &&
+                                  user_zero(UADDR(where->buffer.value + copied), 1) == 0))
         error = 0; /* the caller's memory, not the buffer: the service sees how much there was */
     if (!error && request->send_count) {
         error = transfer_install(self->process->handles, request->send, request->send_count,
@@ -412,16 +412,17 @@ int64_t sys_proto_accept(struct object *object, uaddr_t message, uaddr_t buffer,
 
 /* --- Returning --------------------------------------------------------------------------------------------- */
 
-/* The service's data into the caller's window. *status becomes the caller's -E_FAULT if its window is bad; an error is
- * the service's own. */
+/* The service's data into the caller's window. *status becomes the caller's error if its window is bad or no memory is
+ * left for it; what is returned is the service's own. */
 static int return_data(struct command *command, const struct abi_return *result, int64_t *status)
 {
     uint64_t done;
     int error = copy_out(command, 0, UADDR(result->data), result->data_length, &done);
     uint8_t probe;
 
-    if (error == -E_FAULT && !pager_missed() && done < result->data_length &&
-        user_copy_in(&probe, UADDR(result->data + done), 1) == 0) {
+    if (error == -E_NO_MEMORY ||
+        (error == -E_FAULT && !pager_missed() && done < result->data_length &&
+         user_copy_in(&probe, UADDR(result->data + done), 1) == 0)) {
         *status = error;
         return 0;
     }

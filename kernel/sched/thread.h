@@ -112,3 +112,11 @@ static inline struct process *process_current(void)
 {
     return thread_current()->process;
 }
+
+/* Whether what is allocated now may come from the reserve (vmm/frame.h): the kernel's own work, or a system process's. */
+static inline bool process_is_system(void)
+{
+    const struct thread *thread = thread_current();
+
+    return !thread || !thread->process || thread->process->system;
+}

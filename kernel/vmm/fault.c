@@ -69,11 +69,16 @@ static void install_owned(struct fault *fault, const struct region *region, pte_
     fault->frame = NULL;
 }
 
+static unsigned frame_flags(const struct fault *fault)
+{
+    return fault->space->system ? FRAME_SYSTEM : 0;
+}
+
 /* Replace what the entry shows, wherever that comes from, by a private copy. */
 static int copy_page(struct fault *fault, const struct region *region, pte_t *entry,
                      const void *source)
 {
-    if (!fault->frame && frame_alloc(0, &fault->frame) != 0)
+    if (!fault->frame && frame_alloc(frame_flags(fault), &fault->frame) != 0)
         return -E_NO_MEMORY;
 
     pte_t old = *entry;
@@ -331,7 +336,7 @@ static int supply(struct fault *fault, int want)
         return result;
     }
     fault->zeroed = true;
-    return frame_alloc(FRAME_ZERO, &fault->frame);
+    return frame_alloc(FRAME_ZERO | frame_flags(fault), &fault->frame);
 }
 
 /* Without the lock, so the range may be gone already; then the frame is put again. */
@@ -341,7 +346,7 @@ static void guess(struct fault *fault)
 
     if (fault->address >= __atomic_load_n(&space->fresh_start, __ATOMIC_RELAXED) &&
         fault->address < __atomic_load_n(&space->fresh_end, __ATOMIC_RELAXED))
-        fault->zeroed = frame_alloc(FRAME_ZERO, &fault->frame) == 0;
+        fault->zeroed = frame_alloc(FRAME_ZERO | frame_flags(fault), &fault->frame) == 0;
 }
 
 int space_fault(struct space *space, uint64_t address, unsigned access)

@@ -140,6 +140,7 @@ int space_fork(struct space *parent, bool alone, struct space **result)
 
     if (error != 0)
         return error;
+    copying.child->system = parent->system;
     gather_start(&copying.touched, parent);
     lock_acquire(&parent->lock);
     error = copy_locked(&copying);

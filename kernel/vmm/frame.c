@@ -4,8 +4,8 @@
  * joined with its buddy (the block whose number differs in bit `order`) when it comes back. In front, each CPU
  * has a stack of single frames, filled and drained CACHE_BATCH at a time.
  *
- * RESERVE frames are kept back from requests without FRAME_KERNEL, so that a program that takes all memory leaves
- * enough for the page tables and objects with which the kernel tells it so.
+ * While memory is scarce a CPU's stack is filled with the one frame asked for, so that nobody finds there what was
+ * taken from the reserve for another.
  */
 #include "kernel/vmm/frame.h"
 
@@ -13,6 +13,7 @@
 #include "kernel/cpu.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "kernel/sched/thread.h"
 #include "kernel/vmm/fail.h"
 #include "kernel/vmm/ram.h"
 #include "lib/base/string.h"
@@ -21,7 +22,8 @@
 #define CACHE_ORDER   4u
 #define CACHE_BATCH   (1u << CACHE_ORDER)
 #define CACHE_LIMIT   64u
-#define RESERVE_LIMIT 1024u
+#define RESERVE_PART  32u   /* of all frames */
+#define RESERVE_LIMIT 4096u /* 16 MiB */
 
 enum zone_number { ZONE_DMA32, ZONE_HIGH, ZONE_COUNT };
 
@@ -118,12 +120,20 @@ static struct frame *zone_alloc(struct zone *zone, unsigned order)
     return NULL;
 }
 
+/* How many frames a request must leave. */
+static uint64_t kept_back(unsigned flags)
+{
+    if (!(flags & FRAME_KERNEL))
+        return flags & FRAME_SYSTEM ? reserve / 4 : reserve;
+    return process_is_system() ? 0 : reserve / 2;
+}
+
 static struct frame *block_alloc(unsigned order, unsigned flags)
 {
-    uint64_t kept = flags & FRAME_KERNEL ? 0 : reserve;
     struct frame *frame = NULL;
 
-    if (zones[ZONE_DMA32].count + zones[ZONE_HIGH].count < kept + (UINT64_C(1) << order))
+    if (zones[ZONE_DMA32].count + zones[ZONE_HIGH].count <
+        kept_back(flags) + (UINT64_C(1) << order))
         return NULL;
     if (!(flags & FRAME_DMA32))
         frame = zone_alloc(&zones[ZONE_HIGH], order);
@@ -156,17 +166,13 @@ static COLD bool cache_fill(struct frame_cache *cache, unsigned flags)
 {
     lock_acquire(&frames_lock);
 
-    struct frame *block = block_alloc(CACHE_ORDER, flags);
+    /* As for an ordinary process. */
+    struct frame *block = block_alloc(CACHE_ORDER, 0);
 
-    if (block) {
-        for (unsigned i = CACHE_BATCH; i-- > 0;)
-            cache_push(cache, block + i);
-    } else {
-        struct frame *frame;
-
-        while (cache->count < CACHE_BATCH && (frame = block_alloc(0, flags)) != NULL)
-            cache_push(cache, frame);
-    }
+    for (unsigned i = block ? CACHE_BATCH : 0; i-- > 0;)
+        cache_push(cache, block + i);
+    if (!block && (block = block_alloc(0, flags)) != NULL)
+        cache_push(cache, block);
     lock_release(&frames_lock);
     return cache->count != 0;
 }
@@ -315,6 +321,13 @@ uint64_t frame_count_free(void)
     return count;
 }
 
+bool frame_scarce(void)
+{
+    return __atomic_load_n(&zones[ZONE_DMA32].count, __ATOMIC_RELAXED) +
+               __atomic_load_n(&zones[ZONE_HIGH].count, __ATOMIC_RELAXED) <=
+           reserve;
+}
+
 /* --- Boot ------------------------------------------------------------------------------------------------------- */
 
 paddr_t frame_early(void)
@@ -438,6 +451,6 @@ void frame_init(const struct boot_info *boot)
     total = 0;
     for (unsigned i = 0; i < map.count; i++)
         total += (map.ranges[i].end - map.ranges[i].start) / PAGE_SIZE;
-    reserve = MIN(total / 128, RESERVE_LIMIT);
+    reserve = MIN(total / RESERVE_PART, RESERVE_LIMIT);
     log_info("memory: %lu MiB, %lu MiB free", total / 256, frame_count_free() / 256);
 }

@@ -12,6 +12,13 @@
  * memory objects and OWNED page-table entries (space.h); it is atomic, since two spaces may share a frame; who
  * sees 1 and is an owner is the only one. Failure injection (fail.h) is asked before every allocation.
  *
+ * Part of the memory is a reserve, so that a program which takes all it gets is refused while the services go on:
+ *
+ *     for a page of an ordinary process          the reserve is not touched
+ *     for the kernel, by such a process's call   half of it is left
+ *     for a page of a system process             a quarter is left
+ *     for the kernel, by a system process        all of it may be used
+ *
  * Every RAM page the loader reported has a struct frame, found through a table with one section per GiB, so that
  * holes cost nothing. Frames of the kernel image, the module and the struct frames themselves are RESERVED.
  * Locks: RANK_FRAMES, a leaf but for RANK_ARCH.
@@ -25,9 +32,10 @@
 #define FRAME_ORDER_MAX 10u /* 4 MiB */
 
 #define FRAME_ZERO   0x1u
-#define FRAME_DMA32  0x2u /* below 4 GiB */
-#define FRAME_KERNEL 0x4u /* for the kernel itself: page tables, heap. May use the last reserve */
-#define FRAME_ASKED  0x8u /* failure injection has been asked by the caller */
+#define FRAME_DMA32  0x2u  /* below 4 GiB */
+#define FRAME_KERNEL 0x4u  /* for the kernel itself: page tables, heap */
+#define FRAME_ASKED  0x8u  /* failure injection has been asked by the caller */
+#define FRAME_SYSTEM 0x10u /* a page of a system process (process.h) */
 
 enum frame_state {
     FRAME_STATE_RESERVED, /* never the allocator's: kernel image, module, this array */
@@ -71,6 +79,7 @@ struct frame *frame_of(paddr_t address); /* NULL: no RAM there, or not ours */
 
 uint64_t frame_count_total(void); /* RAM, whoever has it */
 uint64_t frame_count_free(void);  /* caches included */
+bool frame_scarce(void); /* no more than the reserve is left: ordinary processes get nothing */
 
 static inline paddr_t frame_paddr(const struct frame *frame)
 {

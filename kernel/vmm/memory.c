@@ -3,6 +3,7 @@
 
 #include "kernel/boot.h"
 #include "kernel/panic.h"
+#include "kernel/sched/thread.h"
 #include "kernel/types.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/vmm/pager.h"
@@ -27,7 +28,7 @@ static struct memory *memory_make(uint64_t pages, unsigned flags)
     lock_init(&memory->lock, RANK_MEMORY, "memory");
     list_init(&memory->regions);
     memory->pages = pages;
-    memory->flags = flags;
+    memory->flags = flags | (process_is_system() ? MEMORY_IS_SYSTEM : 0);
     return memory;
 }
 
@@ -41,8 +42,10 @@ static int fill_contiguous(struct memory *memory)
     while (UINT64_C(1) << order < memory->pages)
         order++;
 
-    int result = frame_alloc_order(
-        order, FRAME_ZERO | (memory->flags & MEMORY_DMA32 ? FRAME_DMA32 : 0), &block);
+    int result = frame_alloc_order(order,
+                                   FRAME_ZERO | memory_frame_flags(memory) |
+                                       (memory->flags & MEMORY_DMA32 ? FRAME_DMA32 : 0),
+                                   &block);
 
     if (result != 0)
         return result;
@@ -60,7 +63,8 @@ static int fill_contiguous(struct memory *memory)
 
 static int fill_scattered(struct memory *memory)
 {
-    unsigned flags = FRAME_ZERO | (memory->flags & MEMORY_DMA32 ? FRAME_DMA32 : 0);
+    unsigned flags =
+        FRAME_ZERO | memory_frame_flags(memory) | (memory->flags & MEMORY_DMA32 ? FRAME_DMA32 : 0);
 
     for (uint64_t i = 0; i < memory->pages; i++) {
         struct frame *frame;
@@ -188,7 +192,7 @@ static struct frame *slot_frame(const struct memory *memory, uint64_t index)
 static int supply_zero(struct memory *memory, uint64_t index)
 {
     struct frame *frame;
-    int result = frame_alloc(FRAME_ZERO, &frame);
+    int result = frame_alloc(FRAME_ZERO | memory_frame_flags(memory), &frame);
 
     if (result != 0)
         return result;
@@ -213,7 +217,7 @@ static int supply_zero(struct memory *memory, uint64_t index)
 static int supply_copy(struct memory *memory, uint64_t index, struct frame *old, bool protect)
 {
     struct frame *fresh;
-    int result = frame_alloc(0, &fresh);
+    int result = frame_alloc(memory_frame_flags(memory), &fresh);
 
     if (result != 0)
         return result;
@@ -345,7 +349,7 @@ static int clone_eagerly(struct memory *source, uint64_t first, struct memory *c
 {
     for (uint64_t i = 0; i < clone->pages; i++) {
         struct frame *fresh;
-        int result = frame_alloc(0, &fresh);
+        int result = frame_alloc(memory_frame_flags(clone), &fresh);
 
         if (result != 0)
             return result;

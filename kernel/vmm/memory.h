@@ -40,9 +40,16 @@ struct memory {
 
 #define MEMORY_IS_PHYSICAL 0x100u /* no frames: base + offset */
 #define MEMORY_IS_DEVICE   0x200u /* and no RAM either: only to be mapped, shared */
+#define MEMORY_IS_SYSTEM   0x400u /* pages may come from the reserve (frame.h): a system process's */
 #define MEMORY_PINNED \
     (MEMORY_STAYS | MEMORY_CONTIGUOUS | MEMORY_DMA32) /* frames are allocated at once and stay */
 #define MEMORY_SIZE_MAX (UINT64_C(1) << 47)
+
+/* What frame_alloc is told of a page of this object. */
+static inline unsigned memory_frame_flags(const struct memory *memory)
+{
+    return memory->flags & MEMORY_IS_SYSTEM ? FRAME_SYSTEM : 0;
+}
 
 /* size is rounded up to pages and may be 0. E_INVALID (flags), E_RANGE (size), E_NO_MEMORY. */
 int memory_new(uint64_t size, unsigned flags, struct memory **memory) MUST_CHECK;

@@ -42,6 +42,7 @@ struct space {
     uint32_t references;
     struct lock lock;
     struct arch_space arch;
+    bool system; /* pages may come from the reserve (frame.h) */
     struct rb_tree regions;
     struct region *recent; /* found last; NULL when it went */
     uint64_t next_free;    /* where the search for a free range starts */

@@ -14,6 +14,7 @@
  * Lock: vmap_lock for the list of blocks and the lists of slots.
  */
 #include "kernel/panic.h"
+#include "kernel/sched/thread.h"
 #include "kernel/vmm/frame.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/x86_64/machine.h"
@@ -214,7 +215,7 @@ static bool map_stack(uint64_t slot)
         pte_t *entry = kernel_pte(bottom + i * PAGE_SIZE, true);
         struct frame *frame;
 
-        if (!entry || frame_alloc(0, &frame)) {
+        if (!entry || frame_alloc(process_is_system() ? FRAME_SYSTEM : 0, &frame)) {
             unmap_stack(slot, i);
             return false;
         }

@@ -69,6 +69,8 @@ void exception_program(struct thread *thread)
         signal_fault(thread, LINUX_SIGBUS, LINUX_BUS_ADRALN, 0);
         break;
     case VECTOR_PAGE:
+        if (frame->cause == E_NO_MEMORY)
+            signal_no_memory(thread); /* a handler would need memory too */
         if (frame->cause == E_FAULT)
             signal_fault(thread, LINUX_SIGSEGV, page_fault_code(frame->address), frame->address);
         else /* past the end of a file, or its service cannot bring the page */

@@ -296,6 +296,12 @@ static const char *fault_name(int signal)
                                      : "bus error";
 }
 
+void signal_no_memory(struct thread *thread)
+{
+    log_fault("out of memory", thread->frame.rip, thread->frame.rsp, thread->frame.address);
+    process_exit(thread->process, LINUX_SIGKILL);
+}
+
 void signal_fault(struct thread *thread, int signal, int code, uint64_t address)
 {
     struct process *process = thread->process;

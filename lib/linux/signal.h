@@ -18,6 +18,8 @@
 void signal_raise(struct thread *thread, int signal, int code);
 /* The CPU refuses to go on: delivered now, whatever the mask says; does not return if there is no handler. */
 void signal_fault(struct thread *thread, int signal, int code, uint64_t address);
+/* A page could not be had: the end. */
+NORETURN void signal_no_memory(struct thread *thread);
 void signal_kicked(struct thread *thread);
 void signal_interrupted(struct thread *thread);
 /* A mask for the time of one call: it goes back when the call ends, or into the frame of the handler that ends it. */

@@ -50,6 +50,7 @@ struct spawn {
 #define SPAWN_SELF 0x100u /* the child is given a handle to itself, "self" */
 #define SPAWN_LIMITED \
     0x200u /* neither it nor its children may set a higher priority than `priority` */
+#define SPAWN_ORDINARY 0x400u /* no memory from the services' reserve: PROCESS_ORDINARY */
 
 /* 0: *process is the caller's handle to it, all rights. */
 MUST_CHECK int64_t spawn_start(const struct spawn *spawn, handle_t *process);

@@ -184,7 +184,7 @@ static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *con
 
 /* With namespace and program open. */
 static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parcel,
-                            handle_t namespace, const struct spawn_program *program,
+                            handle_t namespace, const struct spawn_program *program, bool session,
                             handle_t *process)
 {
     bool owns_machine = false;
@@ -198,7 +198,7 @@ static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parc
         .handles = parcel->handles,
         .handle_count = parcel->count,
         .priority = conf->priority,
-        .flags = EXEC_SUSPENDED,
+        .flags = EXEC_SUSPENDED | (session ? SPAWN_ORDINARY : 0),
     };
 
     for (size_t i = 0; i < conf->gives.count; i++)
@@ -224,7 +224,8 @@ int64_t launch(const struct service_conf *conf, const struct spawn_program *prog
         return complain(conf->name, "namespace", result);
     result = parcel_fill(&parcel, conf, extra);
     if (result >= 0)
-        result = parcel_spawn(conf, &parcel, namespace, program, process);
+        result = parcel_spawn(conf, &parcel, namespace, program, extra->terminal != HANDLE_NONE,
+                              process);
     parcel_drop(&parcel);
     handle_drop(namespace);
     return result;

@@ -1,6 +1,7 @@
 /* The frame allocator: what it makes of odd memory maps, and that no frame is lost or given twice. */
 // sources: kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c kernel/lock.c tests/host/fake_arch.c
 #include "kernel/boot.h"
+#include "kernel/sched/thread.h"
 #include "kernel/vmm/frame.h"
 #include "kernel/vmm/ram.h"
 #include "tests/host/test.h"
@@ -63,18 +64,45 @@ TEST(everything_once)
     CHECK_EQUAL(frame_count_free(), before);
 }
 
-TEST(reserve_is_for_the_kernel)
+static uint64_t left_by(unsigned flags)
 {
-    struct frame *frame, *kept = NULL;
+    struct frame *frame;
+
+    while (frame_alloc(flags, &frame) == 0)
+        ;
+    return frame_count_free();
+}
+
+TEST(reserve_in_its_order)
+{
+    static struct process process;
+    static struct thread thread = {.process = &process};
 
     start(64);
-    while (frame_alloc(0, &frame) == 0) {
-        frame->link.next = kept ? &kept->link : NULL;
-        kept = frame;
-    }
-    CHECK(frame_count_free() >= 64);
+    CHECK(!frame_scarce());
+
+    uint64_t whole = left_by(0);
+
+    CHECK(whole >= 256);
+    CHECK(frame_scarce());
+    cpu_self()->current = &thread;
+    CHECK_EQUAL(left_by(FRAME_KERNEL), whole / 2);
+    CHECK_EQUAL(left_by(FRAME_SYSTEM), whole / 4);
+    CHECK_EQUAL(left_by(0), whole / 4);
+    process.system = true;
+    CHECK_EQUAL(left_by(FRAME_KERNEL), 0);
+    cpu_self()->current = NULL;
+}
+
+/* What was given back to this CPU's cache is anybody's; what is taken for one is not left there for another. */
+TEST(cache_holds_no_reserve)
+{
+    struct frame *frame;
+
+    start(64);
+    (void)left_by(0);
     CHECK_EQUAL(frame_alloc(FRAME_KERNEL, &frame), 0);
-    frame_put(frame);
+    CHECK_EQUAL(frame_alloc(0, &frame), -E_NO_MEMORY);
 }
 
 TEST(blocks_are_aligned_and_join_again)

@@ -70,7 +70,15 @@ def memory_exhausted(context):
             vm.check("echo alive", "alive\n", 60)
         vm.shell("/tests/tools/hog & /tests/tools/hog & /tests/tools/hog & wait", 180)
         vm.check("echo alive", "alive\n", 60)
+        # Through services: zero:// fills pages of a program, which is refused or killed, never zero://'s service.
+        for command in ("tail /dev/zero | wc -c", "sort /dev/zero | wc -c",
+                        "tail /dev/zero > /dev/null & sort /dev/zero > /dev/null & wait"):
+            vm.shell(command, 180)
+            vm.check("echo alive", "alive\n", 60)
         vm.check("head -c 16 rng:/// | wc -c", "16\n", 60)
+        status = vm.check("cat log:///status", re.compile("procd"))
+        if re.search(r"^\w+ +\w+ +([02-9]|\d\d)", status, re.M):
+            vm.fail(f"a service died of it:\n{status}")
         after = settled_frames(vm)
         if after < before - 64:
             vm.fail(f"{before - after} frames did not come back")
