@@ -9,30 +9,48 @@
 
 static const char no_memory[] = "no memory for the file tree";
 
-static int name_compare(const struct node *node, const char *name, size_t length)
+/* A component of a path. */
+struct component {
+    const char *name;
+    size_t length;
+    uint64_t hash; /* FNV-1a */
+};
+
+#define HASH_START UINT64_C(0xcbf29ce484222325)
+#define HASH_PRIME UINT64_C(0x100000001b3)
+
+static int name_compare(const struct node *node, const struct component *wanted)
 {
-    size_t own = strlen(node->name);
-    int order = memcmp(node->name, name, MIN(own, length));
-    return order ? order : own < length ? -1 : own > length;
+    int order = memcmp(node->name, wanted->name, MIN(node->name_length, wanted->length));
+    if (order)
+        return order;
+    return node->name_length < wanted->length ? -1 : node->name_length > wanted->length;
 }
 
 /* The index of the child, or of where it would be inserted (*found tells). */
-static uint32_t child_find(const struct node *directory, const char *name, size_t length,
+static uint32_t child_find(const struct node *directory, const struct component *wanted,
                            bool *found)
 {
     uint32_t low = 0, high = directory->child_count;
     *found = false;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = name_compare(directory->children[middle], name, length);
-        if (order == 0) {
-            *found = true;
-            return middle;
-        }
-        if (order < 0)
+        const struct node *node = directory->children[middle];
+        if (node->hash == wanted->hash) {
+            int order = name_compare(node, wanted);
+            if (order == 0) {
+                *found = true;
+                return middle;
+            }
+            if (order < 0)
+                low = middle + 1;
+            else
+                high = middle;
+        } else if (node->hash < wanted->hash) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low;
 }
@@ -63,18 +81,20 @@ static bool nodes_reserve(struct tree *tree)
     return true;
 }
 
-static struct node *node_create(struct tree *tree, const char *name, size_t length)
+static struct node *node_create(struct tree *tree, const struct component *named)
 {
     struct node *node = calloc(1, sizeof(*node));
-    char *copy = malloc(length + 1);
+    char *copy = malloc(named->length + 1);
     if (!node || !copy || !nodes_reserve(tree)) {
         free(node);
         free(copy);
         return NULL;
     }
-    memcpy(copy, name, length);
-    copy[length] = '\0';
+    memcpy(copy, named->name, named->length);
+    copy[named->length] = '\0';
     node->name = copy;
+    node->name_length = named->length;
+    node->hash = named->hash;
     node->memory = HANDLE_NONE;
     node->type = FILE_DIRECTORY;
     node->mode = 0755;
@@ -84,14 +104,14 @@ static struct node *node_create(struct tree *tree, const char *name, size_t leng
 }
 
 /* The child of that name, made (as a directory) where there is none. */
-static struct node *child_get(struct tree *tree, struct node *directory, const char *name,
-                              size_t length)
+static struct node *child_get(struct tree *tree, struct node *directory,
+                              const struct component *named)
 {
     bool found;
-    uint32_t index = child_find(directory, name, length, &found);
+    uint32_t index = child_find(directory, named, &found);
     if (found)
         return directory->children[index];
-    struct node *node = node_create(tree, name, length);
+    struct node *node = node_create(tree, named);
     if (!node || !children_reserve(directory))
         return NULL;
     memmove(directory->children + index + 1, directory->children + index,
@@ -102,37 +122,46 @@ static struct node *child_get(struct tree *tree, struct node *directory, const c
     return node;
 }
 
-/* The next component of path; *at moves behind it. 0 at the end. */
-static size_t component_next(const char *path, size_t length, size_t *at, const char **name)
+/* The next component of path; *at moves behind it. False at the end. */
+static bool component_next(const char *path, size_t length, size_t *at, struct component *component)
 {
-    while (*at < length && path[*at] == '/')
-        ++*at;
-    size_t start = *at;
-    while (*at < length && path[*at] != '/')
-        ++*at;
-    *name = path + start;
-    return *at - start;
+    size_t end = *at;
+    uint64_t hash = HASH_START;
+    while (end < length && path[end] == '/')
+        end++;
+    component->name = path + end;
+    for (; end < length && path[end] != '/'; end++)
+        hash = (hash ^ (uint8_t)path[end]) * HASH_PRIME;
+    component->length = (size_t)(path + end - component->name);
+    component->hash = hash;
+    *at = end;
+    return component->length > 0;
 }
 
-static bool component_is(const char *name, size_t length, const char *text)
+static bool component_is_dot(const struct component *component)
 {
-    return length == strlen(text) && memcmp(name, text, length) == 0;
+    return component->length == 1 && component->name[0] == '.';
+}
+
+static bool component_is_dots(const struct component *component)
+{
+    return component->length == 2 && component->name[0] == '.' && component->name[1] == '.';
 }
 
 static const char *place_make(struct tree *tree, const char *path, size_t length,
                               struct node **place)
 {
-    size_t at = 0, name_length;
-    const char *name;
+    size_t at = 0;
+    struct component component;
     struct node *node = tree->root;
-    while ((name_length = component_next(path, length, &at, &name)) > 0) {
-        if (component_is(name, name_length, "."))
+    while (component_next(path, length, &at, &component)) {
+        if (component_is_dot(&component))
             continue;
-        if (component_is(name, name_length, "..") || memchr(name, '\0', name_length))
+        if (component_is_dots(&component) || memchr(component.name, '\0', component.length))
             return "the archive holds an impossible name";
         if (node->type != FILE_DIRECTORY)
             return "the archive holds a file inside a file";
-        node = child_get(tree, node, name, name_length);
+        node = child_get(tree, node, &component);
         if (!node)
             return no_memory;
     }
@@ -235,7 +264,7 @@ const char *tree_build(struct tree *tree, const uint8_t *archive, size_t length)
     struct tar_entry entry;
     int result;
     memset(tree, 0, sizeof(*tree));
-    tree->root = node_create(tree, "", 0);
+    tree->root = node_create(tree, &(struct component){.name = "", .hash = HASH_START});
     if (!tree->root)
         return no_memory;
     tree->root->parent = tree->root;
@@ -307,20 +336,19 @@ static bool route_ended(const struct route *route)
 static int64_t walk_step(const struct tree *tree, struct route *route, uint32_t flags, int *links,
                          struct walk *walk)
 {
-    const char *name;
+    struct component component;
     bool found;
-    size_t length = component_next(route->path, route->length, &route->at, &name);
-    if (length == 0)
+    if (!component_next(route->path, route->length, &route->at, &component))
         return 0;
     if (walk->node->type != FILE_DIRECTORY)
         return -E_NOT_DIRECTORY;
-    if (component_is(name, length, "."))
+    if (component_is_dot(&component))
         return 1;
-    if (component_is(name, length, "..")) {
+    if (component_is_dots(&component)) {
         walk->node = walk->node->parent;
         return 1;
     }
-    uint32_t index = child_find(walk->node, name, length, &found);
+    uint32_t index = child_find(walk->node, &component, &found);
     if (!found)
         return -E_NOT_FOUND;
     struct node *child = walk->node->children[index];

@@ -13,17 +13,20 @@
 #include "lib/base/base.h"
 
 struct node {
-    const char *name;    /* terminated */
+    const char *name; /* terminated */
+    size_t name_length;
+    uint64_t hash;       /* of the name */
     struct node *parent; /* the root is its own */
     uint32_t type;       /* enum file_type */
     uint32_t mode;
-    uint64_t inode;         /* its index in tree.nodes, plus 1 */
-    int64_t modified;       /* ns */
-    uint64_t size;          /* of data, of a link's target */
-    char *target;           /* of a link; terminated */
-    const uint8_t *data;    /* of a file: whole pages, zero behind the end */
-    handle_t memory;        /* where the data lies; HANDLE_NONE when empty */
-    struct node **children; /* of a directory, by name */
+    uint64_t inode;      /* its index in tree.nodes, plus 1 */
+    int64_t modified;    /* ns */
+    uint64_t size;       /* of data, of a link's target */
+    char *target;        /* of a link; terminated */
+    const uint8_t *data; /* of a file: whole pages, zero behind the end */
+    handle_t memory;     /* where the data lies; HANDLE_NONE when empty */
+    struct node *
+        *children; /* of a directory, by hash and name: found in few steps, listed in that order */
     uint32_t child_count, child_room;
     uint32_t uid, gid;
 };

@@ -15,7 +15,12 @@ KERNEL_FLAGS := $(COMMON) $(FREESTANDING) -fno-pic -fno-pie -mcmodel=kernel -fno
 # The personality lies at a fixed address beyond the reach of 32-bit absolute addresses, so its code is
 # RIP-relative; linked at that address no relocation is left.
 LINUX_FLAGS := $(COMMON) $(FREESTANDING) -fPIE -fvisibility=hidden -fno-asynchronous-unwind-tables
-USER_FLAGS := $(COMMON) -I$(O)/include -fno-pie -fno-stack-protector
+# No vector registers where the compiler would clear or copy a structure with them: the first use after a switch traps
+# (the kernel loads them lazily), which costs more than the few moves saved. None of our programs computes with floats;
+# tests do, to see that their registers survive.
+NO_VECTORS := -mgeneral-regs-only
+$(O)/obj/user/tests/%: NO_VECTORS :=
+USER_FLAGS = $(COMMON) $(NO_VECTORS) -I$(O)/include -fno-pie -fno-stack-protector
 
 ifneq ($(findstring clang,$(CC)),)
 # musl-gcc is a wrapper of gcc; clang is pointed at musl's headers by hand.

@@ -28,22 +28,14 @@ static int64_t stream_io(struct file *file, bool receive, uint64_t data, uint64_
 static int64_t file_io(struct file *file, uint32_t op, uint64_t data, uint64_t length,
                        uint64_t offset, bool nonblock)
 {
-    struct abi_command command;
+    uint32_t flags = (op == OP_READ ? COMMAND_OUT : COMMAND_IN) |
+                     (offset == IO_POSITION ? COMMAND_POSITION : 0) |
+                     (nonblock ? COMMAND_NONBLOCK : 0);
+    struct short_completion completion;
+    int64_t result = sys_file_call_short(
+        file->handle, op, flags, offset == IO_POSITION ? 0 : offset, 0, data, length, &completion);
 
-    memset(&command, 0, sizeof(command));
-    command.op = op;
-    command.flags =
-        (offset == IO_POSITION ? COMMAND_POSITION : 0) | (nonblock ? COMMAND_NONBLOCK : 0);
-    command.args[0] = offset == IO_POSITION ? 0 : offset;
-    if (op == OP_READ) {
-        command.out = data;
-        command.out_length = length;
-    } else {
-        command.in = data;
-        command.in_length = length;
-    }
-    int64_t result = sys_file_call(file->handle, &command);
-    return result < 0 ? result : (int64_t)command.values[0];
+    return result < 0 ? result : (int64_t)completion.values[0];
 }
 
 int64_t io_read(struct file *file, uint64_t data, uint64_t length, uint64_t offset, bool nonblock)

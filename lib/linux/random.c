@@ -133,9 +133,8 @@ static int64_t read_small(struct process *process, handle_t rng, int64_t deadlin
     while (!pool_take(process, bytes, length)) {
         int64_t count = pool_fill(process, rng, deadline);
 
-        if (count <
-            (int64_t)
-                length) /* an error, or a source that is short of bytes: ask it for just these */
+        /* An error, or a source that is short of bytes: ask it for just these. */
+        if (count < (int64_t)length)
             return count < 0 ? count : fetch(rng, deadline, address, length);
     }
 

@@ -16,9 +16,9 @@
 
 int64_t stat_file(struct file *file, struct abi_stat *stat)
 {
-    struct abi_command command;
+    struct short_completion completion;
 
-    memset(stat, 0, sizeof(*stat));
+    memset(stat, 0, sizeof(*stat)); /* and a service may answer with less */
     if (file->kind != KIND_FILE) {
         struct abi_handle_info info = {.id = 1};
         if (file->kind == KIND_STREAM)
@@ -30,11 +30,8 @@ int64_t stat_file(struct file *file, struct abi_stat *stat)
         stat->block_size = PAGE_SIZE;
         return 0;
     }
-    memset(&command, 0, sizeof(command));
-    command.op = OP_STAT;
-    command.out = (uint64_t)stat;
-    command.out_length = sizeof(*stat);
-    return answer(sys_file_call(file->handle, &command));
+    return answer(sys_file_call_short(file->handle, OP_STAT, COMMAND_OUT, 0, 0, (uint64_t)stat,
+                                      sizeof(*stat), &completion));
 }
 
 int64_t path_stat(struct path *path, bool follow, struct abi_stat *stat)
