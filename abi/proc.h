@@ -3,6 +3,11 @@
  * A process opens "proc://" once; procd knows its callers by their badge (abi_message.caller), so a file
  * inherited by fork serves the child as itself. Signal numbers, wait options and wait statuses are
  * Linux's. A procd that does not know the caller answers E_NO_PROCESS.
+ *
+ * procd may end with a command in its hands (E_RESTARTED): the caller sends the same command again. What must not happen
+ * twice carries a number of the caller's, never 0 and new for each fork, each fetching and each wait that succeeded:
+ * with a number it has seen procd answers as it did before. A kill may be carried out twice; what is gone the second
+ * time was there the first.
  */
 #pragma once
 
@@ -11,14 +16,14 @@
 #include "abi/ops.h"
 
 enum proc_op {
-    /* in: struct abi_fork. procd forks the caller's process by process_fork, records the child, starts it
+    /* args: number. in: struct abi_fork. procd forks the caller's process by process_fork, records the child, starts it
      * with rdi as given and rsi = its pid; value: pid. */
     PROC_FORK = OP_PROTOCOL,
     PROC_EXEC, /* in: the new program's name. The caller has become another program. */
-    PROC_WAIT, /* args: pid as wait4's, WAIT_* options; value: pid (0: none yet, WNOHANG), wait status, cpu ns.
+    PROC_WAIT, /* args: pid as wait4's, WAIT_* options, number; value: pid (0: none yet, WNOHANG), wait status, cpu ns.
                      Held until there is one; E_NO_CHILD. */
-    PROC_KILL, /* args: pid as kill's, signal (0: only ask), caller-supplied si_code, si_value. */
-    PROC_SIGNALS, /* args: mask of wanted signals (bit n-1); value: mask taken; out: struct proc_siginfo per
+    PROC_KILL, /* args: pid as kill's, signal (0: only ask) | caller-supplied si_code << 32, number, si_value. */
+    PROC_SIGNALS, /* args: mask of wanted signals (bit n-1), number; value: mask taken; out: struct proc_siginfo per
                      signal taken, lowest first. Taken ones are no longer pending. */
     PROC_IDS, /* args: pid (0: the caller); values: pid | ppid << 32, pgid | sid << 32, uid | gid << 32 */
     PROC_SETPGID, /* args: pid, pgid */

@@ -28,9 +28,22 @@ __attribute__((visibility("hidden"))) void personality_fork_entry(void);
 
 int64_t proc_command(struct process *process, struct abi_command *command)
 {
+    int64_t result;
+
     if (process->proc == HANDLE_NONE)
         return -LINUX_ENOSYS;
-    return answer(sys_file_call(process->proc, command));
+    do
+        result = sys_file_call(process->proc, command);
+    while (result == -E_RESTARTED);
+    return answer(result);
+}
+
+uint64_t proc_number(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return ((uint64_t)high << 32 | low) | 1;
 }
 
 NORETURN void process_exit(struct process *process, uint32_t status)
@@ -221,6 +234,7 @@ int64_t process_fork(struct thread *thread, uint64_t stack, uint64_t flags, uint
     memset(&command, 0, sizeof(command));
     command.op = PROC_FORK;
     command.flags = COMMAND_RESTARTABLE;
+    command.args[0] = proc_number();
     command.in = (uint64_t)&fork;
     command.in_length = sizeof(fork);
     int64_t result = proc_command(process, &command);
@@ -273,16 +287,22 @@ int64_t linux_vfork(struct thread *thread)
     return process_fork(thread, 0, 0, 0, 0, 0);
 }
 
-static int64_t wait_command(struct process *process, int64_t pid, uint64_t options, int64_t *found,
+/* A wait that a signal interrupts and that is begun again has the same number: its answer may have been lost. */
+static int64_t wait_command(struct thread *thread, int64_t pid, uint64_t options, int64_t *found,
                             uint32_t *status, int64_t *cpu_ns)
 {
     struct abi_command command;
 
+    if (!thread->wait_number)
+        thread->wait_number = proc_number();
     memset(&command, 0, sizeof(command));
     command.op = PROC_WAIT;
     command.args[0] = (uint64_t)pid;
     command.args[1] = options;
-    int64_t result = proc_command(process, &command);
+    command.args[2] = thread->wait_number;
+    int64_t result = proc_command(thread->process, &command);
+    if (result >= 0)
+        thread->wait_number = 0;
     *found = (int64_t)command.values[0];
     *status = (uint32_t)command.values[1];
     *cpu_ns = (int64_t)command.values[2];
@@ -305,7 +325,7 @@ int64_t linux_wait4(struct thread *thread, uint64_t pid, uint64_t status_at, uin
     if ((uint32_t)options &
         ~(uint32_t)(LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED | 0xe0000000u))
         return -LINUX_EINVAL;
-    int64_t result = wait_command(thread->process, (int32_t)pid,
+    int64_t result = wait_command(thread, (int32_t)pid,
                                   options & (LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED),
                                   &found, &status, &cpu_ns);
     if (result < 0 || !found)
@@ -354,9 +374,9 @@ int64_t linux_waitid(struct thread *thread, uint64_t type, uint64_t id, uint64_t
         pid = -(int64_t)(int32_t)id;
     else
         return -LINUX_EINVAL;
-    int64_t result = wait_command(thread->process, pid,
-                                  options & (LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED),
-                                  &found, &status, &cpu_ns);
+    int64_t result =
+        wait_command(thread, pid, options & (LINUX_WNOHANG | LINUX_WUNTRACED | LINUX_WCONTINUED),
+                     &found, &status, &cpu_ns);
     if (result < 0)
         return result;
     memset(&info, 0, sizeof(info));

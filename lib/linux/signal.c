@@ -125,6 +125,7 @@ static void take_from_procd(struct process *process)
         command.op = PROC_SIGNALS;
         command.flags = COMMAND_RESTARTABLE;
         command.args[0] = UINT64_MAX;
+        command.args[1] = proc_number();
         command.out = (uint64_t)infos;
         command.out_length = sizeof(infos);
         if (proc_command(process, &command) < 0)
@@ -585,8 +586,8 @@ static int64_t send(struct thread *thread, int64_t pid, uint64_t signal, int32_t
     memset(&command, 0, sizeof(command));
     command.op = PROC_KILL;
     command.args[0] = (uint64_t)pid;
-    command.args[1] = signal;
-    command.args[2] = (uint64_t)(int64_t)code;
+    command.args[1] = signal | (uint64_t)(uint32_t)code << 32;
+    command.args[2] = proc_number();
     command.args[3] = value;
     return proc_command(process, &command);
 }

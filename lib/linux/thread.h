@@ -40,7 +40,8 @@ struct thread {
     uint64_t number;
     uint32_t full;
 
-    int32_t tid; /* 0: the process's pid */
+    int32_t tid;          /* 0: the process's pid */
+    uint64_t wait_number; /* of the wait under way; 0: the next is a new one */
     struct process *process;
     uint64_t mask;         /* blocked signals, bit n - 1 */
     uint64_t pending;      /* sent to this thread */

@@ -47,3 +47,10 @@ void keep_release(void *memory, size_t length)
     if (memory)
         sys_ignore(sys_space_unmap(HANDLE_SELF, (uintptr_t)memory, length));
 }
+
+bool keep_exists(handle_t port, uint64_t key)
+{
+    handle_t handle = keep_get(port, key);
+    handle_drop(handle);
+    return handle != HANDLE_NONE;
+}

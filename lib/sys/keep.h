@@ -39,3 +39,5 @@ static inline handle_t keep_get(handle_t port, uint64_t key)
     struct abi_kept kept = {.key = key, .flags = KEPT_EXACT};
     return sys_port_kept(port, &kept) < 0 ? HANDLE_NONE : kept.handle;
 }
+
+bool keep_exists(handle_t port, uint64_t key);

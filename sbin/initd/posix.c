@@ -62,9 +62,7 @@ bool posix_connect(handle_t self)
         pthread_mutex_unlock(&lock);
     }
     int64_t pid = posix_adopt(self, PROC_LEADER);
-    if (pid == -E_EXISTS)
-        return false;
-    if (pid != 1)
+    if (pid != 1 && pid != -E_EXISTS)
         fprintf(stderr, "proc: init is not pid 1: %s\n", pid < 0 ? error_text(pid) : "another pid");
     signals_want();
     return true;

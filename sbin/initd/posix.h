@@ -9,8 +9,8 @@
 #include "lib/base/base.h"
 #include "lib/sys/syscall.h"
 
-/* procd serves (again): enters initd itself, and says which signals it wants. True: it knew nothing of us, so
- * everything that runs has to be entered again. */
+/* procd serves (again): enters initd itself unless it is known, and says which signals it wants. True: what runs can be
+ * entered now. */
 bool posix_connect(handle_t self);
 
 /* A file on proc:// for a new process to keep as "proc"; HANDLE_NONE: there is none yet. */

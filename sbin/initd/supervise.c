@@ -267,7 +267,7 @@ void supervise_start(void)
     circles_break();
 }
 
-/* procd is new: everything that runs is entered (again). */
+/* procd serves again. It knows what it knew; what was started meanwhile is entered now. */
 static void proc_connected(void)
 {
     if (!posix_connect(launch_own("self")))

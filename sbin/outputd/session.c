@@ -11,6 +11,7 @@
 #include "lib/sys/syscall.h"
 
 #define ANSWER_TIME_NS INT64_C(250000000)
+#define ORDER_TIME_NS  INT64_C(10000000000)
 
 struct order { /* a signal to be sent */
     struct list link;
@@ -37,6 +38,16 @@ static int64_t proc_kill(int32_t pid, int signal)
     return proc_command(&command);
 }
 
+/* This thread may wait: a ^C typed while procd is down is meant all the same. */
+static void order_carry_out(const struct order *order)
+{
+    int64_t result, until = sys_clock_get(CLOCK_MONOTONIC_) + ORDER_TIME_NS;
+    do
+        result = proc_kill(-order->pgid, order->signal);
+    while ((result == -E_RESTARTED || result == -E_TIMED_OUT) &&
+           sys_clock_get(CLOCK_MONOTONIC_) < until);
+}
+
 static void *signals_send(void *argument)
 {
     (void)argument;
@@ -47,7 +58,7 @@ static void *signals_send(void *argument)
         struct order *order = list_first(&orders, struct order, link);
         list_remove(&order->link);
         pthread_mutex_unlock(&lock);
-        sys_ignore(proc_kill(-order->pgid, order->signal));
+        order_carry_out(order);
         free(order);
     }
     return NULL;

@@ -6,6 +6,7 @@
  * proc://   the file every Linux process sends its operations through
  * proc:///  what people and programs read: files.h
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "sbin/procd/files.h"
 #include "sbin/procd/kernel.h"
 #include "sbin/procd/process.h"
+#include "sbin/procd/recover.h"
 #include "sbin/procd/signal.h"
 #include "sbin/procd/wait.h"
 
@@ -36,20 +38,6 @@ struct open_file {
 static struct process *caller_of(const struct command *command)
 {
     return process_by_badge(&table, command->message.caller);
-}
-
-/* Takes over the handle of a process; its end will be notified under its pid. */
-static int64_t process_watch(struct process *process)
-{
-    struct abi_process_info info;
-    int64_t result =
-        sys_port_bind(port, process->handle, SIGNAL_EXITED, (uint64_t)process->pid, BIND_ONCE);
-    if (result < 0)
-        return result;
-    result = sys_process_info(process->handle, &info);
-    if (result >= 0)
-        process->start_time = info.start_time;
-    return result;
 }
 
 /* A process that could not be watched never was: nobody has heard of it yet. */
@@ -72,7 +60,7 @@ static int64_t init_succeed(struct command *command, uint64_t badge)
     process_succeed(&table, table.init, badge, command->message.handles[0]);
     command->message.handles[0] = HANDLE_NONE;
     command->reply.values[0] = (uint64_t)table.init->pid;
-    return process_watch(table.init);
+    return kernel_watch(table.init);
 }
 
 static int64_t proc_adopt(void *context, struct command *command)
@@ -96,11 +84,13 @@ static int64_t proc_adopt(void *context, struct command *command)
         return result;
     if (process_by_badge(&table, info.id))
         return -E_EXISTS;
-    struct process *process =
-        process_enter(&table, parent, pid_allocate(&table), info.id, command->message.handles[0]);
+    struct process *process = process_enter(&table, parent, pid_allocate(&table), info.id,
+                                            command->message.handles[0], 0);
     if (!process)
         return -E_NO_MEMORY;
     command->message.handles[0] = HANDLE_NONE; /* the table's now */
+    recover_note_pid(process->pid);
+    process->started = true; /* whoever made it lets it run */
     if (command->message.args[1] & PROC_LEADER)
         process->pgid = process->sid = process->pid;
     process->ignored = process->caught = process->blocked = 0;
@@ -108,7 +98,7 @@ static int64_t proc_adopt(void *context, struct command *command)
     size_t length = MIN(info.name_length, PROCESS_NAME_MAX);
     memset(process->name, 0, sizeof(process->name));
     memcpy(process->name, info.name, length);
-    result = process_watch(process);
+    result = kernel_watch(process);
     if (result < 0) {
         process_withdraw(process);
         return result;
@@ -117,41 +107,71 @@ static int64_t proc_adopt(void *context, struct command *command)
     return 0;
 }
 
-/* The child exists suspended until it is in the table: its first command finds it there. */
+/* The child that this fork has made already: the command is sent again because a procd before this one did not answer. */
+static struct process *fork_made(struct process *parent, uint64_t number)
+{
+    if (!number)
+        return NULL;
+    list_for_each (struct process, child, &parent->children, sibling)
+        if (child->forked_by == number)
+            return child;
+    return NULL;
+}
+
+/* In the order that leaves nothing behind: a child that is not in the table yet was not let run, and ends with the last
+ * handle to it. Its first command finds it in the table. */
+static int64_t child_make(struct process *parent, uint64_t number, struct abi_fork *request,
+                          struct process **result)
+{
+    int32_t pid = pid_allocate(&table);
+    request->argument2 = (uint64_t)pid;
+    request->thread = HANDLE_NONE;
+    recover_note_pid(pid);
+    int64_t handle = sys_process_fork(parent->handle, request);
+    if (handle < 0)
+        return handle;
+    handle_drop(request->thread);
+    struct process *child =
+        process_enter(&table, parent, pid, request->id, (handle_t)handle, number);
+    if (!child) {
+        sys_ignore(sys_process_kill((handle_t)handle, SIGNAL_KILL));
+        handle_drop((handle_t)handle);
+        return -E_NO_MEMORY;
+    }
+    int64_t result_of_watch = kernel_watch(child);
+    if (result_of_watch < 0) {
+        kernel_kill(child, SIGNAL_KILL);
+        process_withdraw(child);
+        return result_of_watch;
+    }
+    *result = child;
+    return 0;
+}
+
 static int64_t proc_fork(void *context, struct command *command)
 {
     (void)context;
     struct process *parent = caller_of(command);
+    uint64_t number = command->message.args[0];
     struct abi_fork request;
     if (!parent)
         return -E_NO_PROCESS;
-    int64_t result = command_read_exactly(command, &request, sizeof(request));
+    if (number && parent->fork_number == number) {
+        command->reply.values[0] = (uint64_t)parent->fork_pid;
+        return 0;
+    }
+    struct process *child = fork_made(parent, number);
+    int64_t result = child ? 0 : command_read_exactly(command, &request, sizeof(request));
+    if (result >= 0 && !child)
+        result = child_make(parent, number, &request, &child);
     if (result < 0)
         return result;
-    int32_t pid = pid_allocate(&table);
-    request.argument2 = (uint64_t)pid;
-    request.thread = HANDLE_NONE;
-    result = sys_process_fork(parent->handle, &request);
-    if (result < 0)
-        return result;
-    handle_t handle = (handle_t)result;
-    struct process *child = process_enter(&table, parent, pid, request.id, handle);
-    if (!child) {
-        sys_ignore(sys_process_kill(handle, SIGNAL_KILL));
-        handle_drop(handle);
-        handle_drop(request.thread);
-        return -E_NO_MEMORY;
-    }
-    result = process_watch(child);
-    if (result >= 0)
-        result = sys_thread_control(request.thread, THREAD_RESUME, 0, NULL);
-    handle_drop(request.thread);
-    if (result < 0) {
-        kernel_kill(child, SIGNAL_KILL);
-        process_withdraw(child);
-        return result;
-    }
-    command->reply.values[0] = (uint64_t)pid;
+    parent->fork_pid = child->pid;
+    __atomic_store_n(&parent->fork_number, number, __ATOMIC_RELEASE);
+    if (!child->started)
+        kernel_resume(child);
+    child->started = true;
+    command->reply.values[0] = (uint64_t)child->pid;
     return 0;
 }
 
@@ -179,6 +199,7 @@ static int64_t proc_wait(void *context, struct command *command)
     return process ? wait_command(&table, process, command) : -E_NO_PROCESS;
 }
 
+/* Who kills procd is not answered by it. The command comes again, and its target is gone: it was found the first time. */
 static int64_t proc_kill(void *context, struct command *command)
 {
     (void)context;
@@ -186,14 +207,17 @@ static int64_t proc_kill(void *context, struct command *command)
     struct process *caller = caller_of(command);
     struct proc_siginfo info = {
         .signal = (int32_t)args[1],
-        .code = (int32_t)args[2],
+        .code = (int32_t)(args[1] >> 32),
         .value = (int64_t)args[3],
     };
     if (!caller)
         return -E_NO_PROCESS;
     if (info.code > 0) /* reserved to the system: Linux refuses them too */
         return -E_PERMISSION;
-    return signal_kill(&table, caller, (int32_t)args[0], &info);
+    bool again = args[2] && args[2] == caller->kill_number;
+    caller->kill_number = args[2];
+    int64_t result = signal_kill(&table, caller, (int32_t)args[0], &info);
+    return again && result == -E_NO_PROCESS ? 0 : result;
 }
 
 static int64_t proc_signals(void *context, struct command *command)
@@ -205,7 +229,8 @@ static int64_t proc_signals(void *context, struct command *command)
     if (!process)
         return -E_NO_PROCESS;
     size_t room = MIN(command->message.out_length / sizeof(infos[0]), ARRAY_SIZE(infos));
-    size_t count = signal_take(process, command->message.args[0], infos, room, &taken);
+    size_t count = signal_take(&table, process, command->message.args[0], command->message.args[1],
+                               infos, room, &taken);
     command->reply.data = (uintptr_t)infos;
     command->reply.data_length = count * sizeof(infos[0]);
     command->reply.values[0] = taken;
@@ -449,11 +474,6 @@ static void proc_closed(void *context, uint64_t cookie)
     free(file);
 }
 
-static int32_t child_code(uint32_t status)
-{
-    return (status & 0x7f) == 0 ? CHILD_EXITED : status & 0x80 ? CHILD_DUMPED : CHILD_KILLED;
-}
-
 /* init takes over: what is dead already is reaped at once, and groups that lost their last outside parent are
  * hung up. */
 static void children_release(const struct process *ended, const int32_t *groups, size_t count)
@@ -496,11 +516,13 @@ static void process_ended(struct process *process)
     size_t count = groups_collect(process, &groups);
     alarm_forget(&table, process);
     wait_forget(process);
+    list_for_each (struct process, child, &process->children, sibling)
+        if (!child->started) /* nobody asks for that fork again */
+            kernel_kill(child, SIGNAL_KILL);
     process_exited(&table, process, status);
     children_release(process, groups, count);
     free(groups);
-    int32_t code = child_code(status);
-    parent_notify(&table, process, code, code == CHILD_EXITED ? status >> 8 : status & 0x7f);
+    parent_notify_end(&table, process);
     wait_changed(&table, process);
 }
 
@@ -525,7 +547,11 @@ static void proc_cancelled(void *context, uint64_t token)
 
 static int64_t proc_deadline(void *context)
 {
+    static uint64_t rounds;
     (void)context;
+    table_settle(&table, kernel_now());
+    if (++rounds == 2) /* one command or notification was seen to */
+        recover_done();
     return alarm_next(&table);
 }
 
@@ -568,6 +594,10 @@ int main(void)
         .deadline = proc_deadline,
         .expired = proc_expired,
     };
+    uint64_t found = recover_table(&table, port);
+    if (found)
+        fprintf(stderr, "%" PRIu64 " processes found again\n", found);
+    recover_processes(&table, process_ended);
     fprintf(stderr, "cannot serve: %s\n", error_text(service_run(&service, 1)));
     return 1;
 }

@@ -1,8 +1,9 @@
 /* The process table. */
 #include "sbin/procd/process.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "sbin/procd/kernel.h"
 
 #define PID_MAX   4194304 /* Linux's on 64-bit machines */
 #define PID_AGAIN 300     /* where numbers go on after the last */
@@ -41,6 +42,19 @@ struct process *process_first(const struct table *table)
 struct process *process_next(const struct process *process)
 {
     return rb_entry(rb_next(&process->by_pid), struct process, by_pid);
+}
+
+struct process *process_above(const struct table *table, int32_t pid)
+{
+    struct rb_node *node = table->by_pid.root;
+    struct process *best = NULL;
+    while (node) {
+        struct process *process = container_of(node, struct process, by_pid);
+        if (process->pid > pid)
+            best = process;
+        node = process->pid > pid ? node->left : node->right;
+    }
+    return best;
 }
 
 static bool pid_used(const struct table *table, int32_t pid)
@@ -84,19 +98,47 @@ static void badge_insert(struct table *table, struct process *process)
     rb_insert(&table->by_badge, &process->by_badge, parent, place);
 }
 
-struct process *process_enter(struct table *table, struct process *parent, int32_t pid,
-                              uint64_t badge, handle_t handle)
+bool table_open(struct table *table, handle_t port)
 {
-    struct process *process = calloc(1, sizeof(*process));
+    *table = (struct table){0};
+    list_init(&table->told);
+    list_init(&table->answered);
+    list_init(&table->limbo);
+    return store_open(&table->processes, port, KEY_PROCESSES, sizeof(struct process)) &&
+           store_open(&table->signals, port, KEY_SIGNALS, sizeof(struct pending_signal));
+}
+
+void process_link(struct table *table, struct process *process)
+{
+    pid_insert(table, process);
+    if (process->state != PROCESS_ZOMBIE)
+        badge_insert(table, process);
+    table->count++;
+}
+
+void process_set_parent(struct process *process, struct process *parent)
+{
+    list_remove(&process->sibling);
+    process->parent = parent;
+    process->parent_pid = parent ? parent->pid : 0;
+    if (parent)
+        list_append(&parent->children, &process->sibling);
+}
+
+struct process *process_enter(struct table *table, struct process *parent, int32_t pid,
+                              uint64_t badge, handle_t handle, uint64_t forked_by)
+{
+    struct process *process = store_alloc(&table->processes);
     if (!process)
         return NULL;
     process->pid = pid;
     process->badge = badge;
     process->handle = handle;
-    process->parent = parent;
+    process->forked_by = forked_by;
     list_init(&process->children);
     list_init(&process->sibling);
     list_init(&process->queue);
+    process_set_parent(process, parent);
     if (parent) {
         process->pgid = parent->pgid;
         process->sid = parent->sid;
@@ -106,54 +148,74 @@ struct process *process_enter(struct table *table, struct process *parent, int32
         process->caught = parent->caught;
         process->blocked = parent->blocked;
         memcpy(process->name, parent->name, sizeof(process->name));
-        list_append(&parent->children, &process->sibling);
     } else {
         process->pgid = process->sid = pid;
         table->init = process;
     }
-    pid_insert(table, process);
-    badge_insert(table, process);
-    table->count++;
+    kernel_keep(process);
+    process_link(table, process);
+    store_commit(process);
     return process;
 }
 
-static void queue_drop(struct process *process)
+static void queue_drop(struct table *table, struct process *process)
 {
+    process->pending = 0;
     list_for_each (struct pending_signal, pending, &process->queue, link) {
         list_remove(&pending->link);
-        free(pending);
+        store_free(&table->signals, pending);
     }
-    process->pending = 0;
 }
 
 void process_exited(struct table *table, struct process *process, uint32_t status)
 {
     struct process *init = table->init;
-    handle_drop(process->handle);
-    process->handle = HANDLE_NONE;
-    process->state = PROCESS_ZOMBIE;
     process->status = status;
+    process->state = PROCESS_ZOMBIE;
+    kernel_forget(process);
     process->report_stop = process->report_continue = false;
-    queue_drop(process);
+    queue_drop(table, process);
     rb_remove(&table->by_badge, &process->by_badge);
-    list_for_each (struct process, child, &process->children, sibling) {
-        list_remove(&child->sibling);
-        child->parent = process == init ? NULL : init;
-        if (child->parent)
-            list_append(&init->children, &child->sibling);
-    }
+    list_for_each (struct process, child, &process->children, sibling)
+        process_set_parent(child, process == init ? NULL : init);
 }
 
 void process_succeed(struct table *table, struct process *process, uint64_t badge, handle_t handle)
 {
-    handle_drop(process->handle);
+    kernel_forget(process);
     process->handle = handle;
+    kernel_keep(process);
     rb_remove(&table->by_badge, &process->by_badge);
     process->badge = badge;
     badge_insert(table, process);
     process->state = PROCESS_RUNNING;
     process->ignored = process->caught = process->blocked = 0;
-    queue_drop(process);
+    queue_drop(table, process);
+}
+
+void process_retire(struct table *table, struct process *process, uint64_t number)
+{
+    __atomic_store_n(&process->told_by, number ? number : 1, __ATOMIC_RELEASE);
+    list_remove(&process->sibling);
+    rb_remove(&table->by_pid, &process->by_pid);
+    table->count--;
+    list_append(&table->told, &process->sibling);
+}
+
+static void retired_free(struct table *table, struct list *list)
+{
+    list_for_each (struct process, process, list, sibling) {
+        list_remove(&process->sibling);
+        store_free(&table->processes, process);
+    }
+}
+
+void table_settle(struct table *table, int64_t now)
+{
+    retired_free(table, &table->answered);
+    list_splice(&table->answered, &table->told);
+    if (!list_empty(&table->limbo) && now >= table->limbo_end)
+        retired_free(table, &table->limbo);
 }
 
 void process_reap(struct table *table, struct process *process)
@@ -163,7 +225,7 @@ void process_reap(struct table *table, struct process *process)
     list_remove(&process->sibling);
     rb_remove(&table->by_pid, &process->by_pid);
     table->count--;
-    free(process);
+    store_free(&table->processes, process);
 }
 
 bool group_exists(const struct table *table, int32_t pgid, int32_t sid)

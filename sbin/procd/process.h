@@ -4,6 +4,9 @@
  *           any     --process_exited---> zombie  --process_reap-------> gone
  * A process without a living parent is init's child; init (pid 1) is the first that was adopted. One thread
  * owns the table. A zombie keeps pid, group and session, but no kernel handle.
+ *
+ * Processes and queued signals are records of a store (store.h): they outlive procd, in whatever state its end found
+ * them. Links and the handle's number mean nothing to the next instance, which makes them anew (recover.h).
  */
 #pragma once
 
@@ -12,6 +15,7 @@
 #include "lib/base/list.h"
 #include "lib/base/rbtree.h"
 #include "lib/sys/syscall.h"
+#include "sbin/procd/store.h"
 
 #define INIT_PID 1
 
@@ -47,23 +51,38 @@ enum signal_number {
 enum process_state { PROCESS_RUNNING, PROCESS_STOPPED, PROCESS_ZOMBIE };
 
 struct pending_signal { /* a queued real-time signal */
-    struct list link;
+    uint32_t used;      /* store.h */
+    int32_t owner;      /* pid */
+    uint64_t order;     /* among its owner's */
+    uint64_t taken_by;  /* number of the PROC_SIGNALS that has it; 0: it waits */
     struct proc_siginfo info;
+    struct list link;
 };
 
+typedef uint8_t flag_t; /* in a record: what a torn one holds is still a value */
+
 struct process {
+    uint32_t used; /* store.h */
     struct rb_node by_pid, by_badge;
     struct list children, sibling; /* sibling: in parent->children */
     struct process *parent;        /* NULL: init itself */
-    int32_t pid, pgid, sid;
+    int32_t pid, pgid, sid, parent_pid;
     uint32_t uid, gid;
     uint64_t badge;  /* the kernel's process id */
     handle_t handle; /* HANDLE_NONE once it has exited */
     enum process_state state;
     bool
         kept; /* the kernel starts it again when it ends: the same process to us (process_succeed) */
-    bool executed; /* since fork: its parent may no longer move it to another group */
-    bool report_stop, report_continue; /* a change of state that wait has not told yet */
+    flag_t executed; /* since fork: its parent may no longer move it to another group */
+    flag_t report_stop, report_continue; /* a change of state that wait has not told yet */
+    flag_t started;                      /* it was let run: a fork is done */
+    flag_t end_announced;                /* of a zombie: its parent had its SIGCHLD */
+    uint64_t forked_by;                  /* number of the PROC_FORK that made it */
+    uint64_t
+        told_by; /* of a zombie: number of the PROC_WAIT that was told; then it is only there to be told again */
+    uint64_t kill_number; /* of its last PROC_KILL */
+    uint64_t fork_number; /* of its last PROC_FORK, and the child's pid */
+    int32_t fork_pid;
     uint32_t stop_signal;
     uint32_t status; /* of a zombie: Linux's wait status */
     uint64_t cpu_time, start_time;
@@ -72,7 +91,10 @@ struct process {
     uint64_t ignored, caught, blocked;          /* PROC_MASKS: hints */
     uint64_t pending;                           /* signals; bit n-1 */
     struct proc_siginfo info[SIGNAL_REAL_TIME]; /* of pending standard signals */
-    struct list queue;                          /* struct pending_signal, in order of arrival */
+    uint64_t taking, taken_by,
+        taken_done;    /* signal_take: which, by which PROC_SIGNALS, and the last that was done */
+    uint64_t order;    /* of the last queued signal */
+    struct list queue; /* struct pending_signal, in order of arrival */
 
     struct rb_node by_alarm; /* linked while alarm_at */
     int64_t alarm_at;        /* 0: not set */
@@ -82,14 +104,32 @@ struct process {
 struct table {
     struct rb_tree by_pid, by_badge, by_alarm;
     struct process *init;
+    /* Retired zombies, by sibling: told in the answer under way; told before that, so the answer is out; told by a
+     * procd before this one, whose answer may have been lost. */
+    struct list told, answered, limbo;
+    int64_t limbo_end; /* when nobody will ask for those in limbo any more */
     int32_t last_pid;
     uint64_t count;
+    struct store processes, signals;
 };
+
+/* Empty, on what lies there under these keys. False: no memory. */
+bool table_open(struct table *table, handle_t port);
+
+enum proc_key { /* of what is kept with proc:// */
+                KEY_STATE = 1,
+                KEY_PROCESSES = 0x1000000, /* + chunk */
+                KEY_SIGNALS = 0x2000000,   /* + chunk */
+};
+
+#define KEY_HANDLE (UINT64_C(1) << 32) /* + pid: the process's handle */
 
 struct process *process_by_pid(const struct table *table, int32_t pid);
 struct process *process_by_badge(const struct table *table, uint64_t badge);
 struct process *process_first(const struct table *table); /* in order of pid */
 struct process *process_next(const struct process *process);
+struct process *process_above(const struct table *table,
+                              int32_t pid); /* the first with a higher pid */
 
 #define process_for_each(item, table) \
     for (struct process *item = process_first(table); item; item = process_next(item))
@@ -97,16 +137,26 @@ struct process *process_next(const struct process *process);
 /* A pid that is no process, group or session. */
 int32_t pid_allocate(struct table *table);
 
+/* Puts a record into the trees. */
+void process_link(struct table *table, struct process *process);
+void process_set_parent(struct process *process, struct process *parent); /* NULL: none */
+
 /* Enters a running process. parent NULL: it becomes init. It inherits group, session, uid and gid, and from a
  * parent's fork the ignored and blocked hints. NULL: no memory. handle becomes the table's. */
 struct process *process_enter(struct table *table, struct process *parent, int32_t pid,
-                              uint64_t badge, handle_t handle);
+                              uint64_t badge, handle_t handle, uint64_t forked_by);
 
 /* Its children are init's from now on; it is a zombie with this status. Groups are the caller's business. */
 void process_exited(struct table *table, struct process *process, uint32_t status);
 
 /* Another instance of it runs: what the one before had set and was sent is void, all else stays. */
 void process_succeed(struct table *table, struct process *process, uint64_t badge, handle_t handle);
+
+/* A zombie whose status was told to the PROC_WAIT of that number: it is no process any more, but its record stays until
+ * table_settle has been called twice, or nobody can have missed the answer. */
+void process_retire(struct table *table, struct process *process, uint64_t number);
+/* Before each wait for commands. */
+void table_settle(struct table *table, int64_t now);
 
 /* Forgets a zombie; frees it. */
 void process_reap(struct table *table, struct process *process);

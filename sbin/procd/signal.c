@@ -1,7 +1,6 @@
 /* Sending, keeping and taking signals. */
 #include "sbin/procd/signal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "sbin/procd/kernel.h"
@@ -16,11 +15,12 @@
     (SIGNAL_BIT(SIGNAL_CHILD) | SIGNAL_BIT(SIGNAL_URGENT) | SIGNAL_BIT(SIGNAL_WINDOW) | \
      SIGNAL_BIT(SIGNAL_CONTINUE))
 
+/* Those that wait. */
 static size_t queue_length(const struct process *process)
 {
     size_t length = 0;
-    for (const struct list *link = process->queue.next; link != &process->queue; link = link->next)
-        length++;
+    list_for_each (struct pending_signal, pending, &process->queue, link)
+        length += pending->taken_by == 0;
     return length;
 }
 
@@ -29,7 +29,8 @@ static void pending_drop(struct process *process, uint64_t signals)
     process->pending &= ~signals;
 }
 
-static int64_t pending_add(struct process *process, const struct proc_siginfo *info)
+static int64_t pending_add(struct table *table, struct process *process,
+                           const struct proc_siginfo *info)
 {
     uint64_t bit = SIGNAL_BIT(info->signal);
     if (info->signal < SIGNAL_REAL_TIME) {
@@ -39,10 +40,13 @@ static int64_t pending_add(struct process *process, const struct proc_siginfo *i
         return 0;
     }
     struct pending_signal *pending =
-        queue_length(process) < SIGNAL_QUEUE_MAX ? malloc(sizeof(*pending)) : NULL;
+        queue_length(process) < SIGNAL_QUEUE_MAX ? store_alloc(&table->signals) : NULL;
     if (!pending)
         return -E_AGAIN;
     pending->info = *info;
+    pending->owner = process->pid;
+    pending->order = ++process->order;
+    store_commit(pending);
     list_append(&process->queue, &pending->link);
     process->pending |= bit;
     return 0;
@@ -102,7 +106,7 @@ int64_t signal_send(struct table *table, struct process *process, const struct p
      * ignored it says when it fetches them. */
     if ((DEFAULT_IGNORED & bit) && !(process->caught & bit) && !(process->blocked & bit))
         return 0;
-    int64_t result = pending_add(process, info);
+    int64_t result = pending_add(table, process, info);
     if (result >= 0 && !(process->blocked & bit) && process->state == PROCESS_RUNNING)
         kernel_kick(process);
     return result;
@@ -122,14 +126,14 @@ uint64_t signal_send_group(struct table *table, int32_t pgid, const struct proc_
     return count;
 }
 
-/* The oldest queued instance; *more: another of the same number waits behind it. */
-static void queue_take(struct process *process, int32_t signal, struct proc_siginfo *info,
-                       bool *more)
+/* The oldest queued instance that waits becomes the taker's; *more: another of the same number waits behind it. */
+static void queue_take(struct process *process, int32_t signal, uint64_t number,
+                       struct proc_siginfo *info, bool *more)
 {
     bool found = false;
     *more = false;
     list_for_each (struct pending_signal, pending, &process->queue, link) {
-        if (pending->info.signal != signal)
+        if (pending->info.signal != signal || pending->taken_by)
             continue;
         if (found) {
             *more = true;
@@ -137,16 +141,50 @@ static void queue_take(struct process *process, int32_t signal, struct proc_sigi
         }
         found = true;
         *info = pending->info;
-        list_remove(&pending->link);
-        free(pending);
+        pending->taken_by = number;
     }
 }
 
-size_t signal_take(struct process *process, uint64_t mask, struct proc_siginfo *infos, size_t room,
-                   uint64_t *taken)
+/* What an earlier call took has reached its taker. */
+static void queue_confirm(struct table *table, struct process *process)
+{
+    list_for_each (struct pending_signal, pending, &process->queue, link) {
+        if (!pending->taken_by)
+            continue;
+        list_remove(&pending->link);
+        store_free(&table->signals, pending);
+    }
+}
+
+/* The same answer once more: the one before was lost. */
+static size_t take_again(const struct process *process, struct proc_siginfo *infos, size_t room)
 {
     size_t count = 0;
-    *taken = 0;
+    for (int32_t signal = 1; signal <= SIGNAL_COUNT && count < room; signal++) {
+        if (!(process->taking & SIGNAL_BIT(signal)))
+            continue;
+        infos[count] = signal < SIGNAL_REAL_TIME ? process->info[signal]
+                                                 : (struct proc_siginfo){.signal = signal};
+        list_for_each (struct pending_signal, pending, &process->queue, link)
+            if (pending->info.signal == signal && pending->taken_by == process->taken_by)
+                infos[count] = pending->info;
+        count++;
+    }
+    return count;
+}
+
+/* In this order an end of procd between any two steps is told by the numbers (recover.c). */
+size_t signal_take(struct table *table, struct process *process, uint64_t mask, uint64_t number,
+                   struct proc_siginfo *infos, size_t room, uint64_t *taken)
+{
+    size_t count = 0;
+    uint64_t taking = 0, gone = 0;
+    if (number && number == process->taken_by) {
+        *taken = process->taking;
+        return take_again(process, infos, room);
+    }
+    queue_confirm(table, process);
+    process->taken_by = 0;
     for (int32_t signal = 1; signal <= SIGNAL_COUNT && count < room; signal++) {
         uint64_t bit = SIGNAL_BIT(signal);
         bool more = false;
@@ -155,12 +193,17 @@ size_t signal_take(struct process *process, uint64_t mask, struct proc_siginfo *
         if (signal < SIGNAL_REAL_TIME)
             infos[count] = process->info[signal];
         else
-            queue_take(process, signal, &infos[count], &more);
+            queue_take(process, signal, number ? number : 1, &infos[count], &more);
+        taking |= bit;
         if (!more)
-            process->pending &= ~bit;
-        *taken |= bit;
+            gone |= bit;
         count++;
     }
+    process->taking = taking;
+    __atomic_store_n(&process->taken_by, number, __ATOMIC_RELEASE);
+    __atomic_fetch_and(&process->pending, ~gone, __ATOMIC_RELEASE);
+    __atomic_store_n(&process->taken_done, number, __ATOMIC_RELEASE);
+    *taken = taking;
     return count;
 }
 
@@ -220,6 +263,15 @@ void parent_notify(struct table *table, const struct process *child, int32_t cod
     };
     if (child->parent)
         signal_send(table, child->parent, &info);
+}
+
+void parent_notify_end(struct table *table, struct process *child)
+{
+    uint32_t status = child->status;
+    bool exited = (status & 0x7f) == 0;
+    int32_t code = exited ? CHILD_EXITED : status & 0x80 ? CHILD_DUMPED : CHILD_KILLED;
+    parent_notify(table, child, code, exited ? status >> 8 : status & 0x7f);
+    child->end_announced = true;
 }
 
 void group_hang_up(struct table *table, int32_t pgid)

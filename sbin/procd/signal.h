@@ -17,9 +17,10 @@ int64_t signal_send(struct table *table, struct process *process, const struct p
 /* To every member of a group; how many there were. */
 uint64_t signal_send_group(struct table *table, int32_t pgid, const struct proc_siginfo *info);
 
-/* Takes up to room of the pending signals in mask, lowest first; *taken: which. The count. */
-size_t signal_take(struct process *process, uint64_t mask, struct proc_siginfo *infos, size_t room,
-                   uint64_t *taken);
+/* Takes up to room of the pending signals in mask, lowest first; *taken: which. The count. A second call with the same
+ * number (not 0) gets the same answer: the first one's was lost with the procd before. */
+size_t signal_take(struct table *table, struct process *process, uint64_t mask, uint64_t number,
+                   struct proc_siginfo *infos, size_t room, uint64_t *taken);
 
 /* kill(2): pid as there. 0, -E_NO_PROCESS, -E_PERMISSION, -E_INVALID. */
 MUST_CHECK int64_t signal_kill(struct table *table, struct process *caller, int32_t pid,
@@ -27,6 +28,9 @@ MUST_CHECK int64_t signal_kill(struct table *table, struct process *caller, int3
 
 /* The process stops by this signal (it told so, or SIGSTOP): suspended, its parent told. */
 void process_stop(struct table *table, struct process *process, uint32_t signal);
+
+/* SIGCHLD for a child's end, by its wait status; once. */
+void parent_notify_end(struct table *table, struct process *child);
 
 /* SIGCHLD for what became of child (a CLD_ code of Linux). */
 void parent_notify(struct table *table, const struct process *child, int32_t code, int64_t value);

@@ -13,6 +13,7 @@ struct waiter {
     handle_t port;
     int32_t pid; /* as wait4's */
     uint32_t options;
+    uint64_t number; /* the same when the command is sent again */
 };
 
 static struct list waiters = LIST_INIT(waiters);
@@ -31,12 +32,12 @@ static bool selected(const struct process *child, int32_t pid)
 
 /* Takes what there is to tell of the child; false: nothing. A zombie is reaped. */
 static bool outcome_take(struct table *table, struct process *child, uint32_t options,
-                         struct outcome *outcome)
+                         uint64_t number, struct outcome *outcome)
 {
     *outcome = (struct outcome){.pid = child->pid, .cpu_time = child->cpu_time};
     if (child->state == PROCESS_ZOMBIE) {
         outcome->status = child->status;
-        process_reap(table, child);
+        process_retire(table, child, number);
         return true;
     }
     if (child->report_stop && (options & PROC_WUNTRACED)) {
@@ -72,6 +73,7 @@ static int64_t waiter_hold(struct process *caller, int32_t pid, uint32_t options
         .port = command->port,
         .pid = pid,
         .options = options,
+        .number = command->message.args[2],
     };
     list_append(&waiters, &waiter->link);
     return COMMAND_HELD;
@@ -90,6 +92,26 @@ static void waiter_return(struct waiter *waiter, int64_t status, const struct ou
     free(waiter);
 }
 
+static void reply_fill(struct command *command, const struct outcome *outcome)
+{
+    command->reply.values[0] = (uint64_t)outcome->pid;
+    command->reply.values[1] = outcome->status;
+    command->reply.values[2] = outcome->cpu_time;
+}
+
+/* The caller asks again what a procd before this one told it: was the answer lost? */
+static bool answer_again(struct table *table, const struct process *caller, uint64_t number,
+                         struct outcome *outcome)
+{
+    list_for_each (struct process, child, &table->limbo, sibling) {
+        if (child->parent_pid != caller->pid || child->told_by != number)
+            continue;
+        *outcome = (struct outcome){child->pid, child->status, child->cpu_time};
+        return true;
+    }
+    return false;
+}
+
 int64_t wait_command(struct table *table, struct process *caller, struct command *command)
 {
     int32_t pid = (int32_t)command->message.args[0];
@@ -97,16 +119,19 @@ int64_t wait_command(struct table *table, struct process *caller, struct command
     struct outcome outcome;
     if (pid == INT32_MIN || (options & ~(PROC_WNOHANG | PROC_WUNTRACED | PROC_WCONTINUED)))
         return -E_INVALID;
+    if (answer_again(table, caller, command->message.args[2], &outcome)) {
+        reply_fill(command, &outcome);
+        return 0;
+    }
     if (pid == 0)
         pid = -caller->pgid;
     if (!has_child(caller, pid))
         return -E_NO_CHILD;
     list_for_each (struct process, child, &caller->children, sibling) {
-        if (!selected(child, pid) || !outcome_take(table, child, options, &outcome))
+        if (!selected(child, pid) ||
+            !outcome_take(table, child, options, command->message.args[2], &outcome))
             continue;
-        command->reply.values[0] = (uint64_t)outcome.pid;
-        command->reply.values[1] = outcome.status;
-        command->reply.values[2] = outcome.cpu_time;
+        reply_fill(command, &outcome);
         return 0;
     }
     if (options & PROC_WNOHANG)
@@ -125,7 +150,7 @@ void wait_changed(struct table *table, struct process *process)
                 !(parent->ignored & SIGNAL_BIT(SIGNAL_CHILD));
     list_for_each (struct waiter, waiter, &waiters, link) {
         if (!told || waiter->parent != parent || !selected(process, waiter->pid) ||
-            !outcome_take(table, process, waiter->options, &outcome))
+            !outcome_take(table, process, waiter->options, waiter->number, &outcome))
             continue;
         waiter_return(waiter, 0, &outcome);
         wait_check(table, parent);

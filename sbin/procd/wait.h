@@ -2,6 +2,10 @@
  *
  * A waiter is a held command of a parent. Each change of a child is told to exactly one waiter, or kept in the
  * child (zombie, report_stop, report_continue) until the parent asks.
+ *
+ * When procd ends, held waits come again to the next instance, with the number they had. An end that was told, but whose
+ * answer may not have reached the parent, stays in the child's record (told_by): whoever comes with that number is told
+ * again. Stops and continuations are told at most once.
  */
 #pragma once
 

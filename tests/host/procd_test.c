@@ -1,9 +1,11 @@
 /* procd's table, signals, wait and alarms, on a kernel that only counts. */
-// sources: sbin/procd/process.c sbin/procd/signal.c sbin/procd/wait.c sbin/procd/alarm.c lib/base/rbtree.c
+// sources: sbin/procd/process.c sbin/procd/signal.c sbin/procd/wait.c sbin/procd/alarm.c sbin/procd/store.c
+// sources: sbin/procd/recover.c lib/base/rbtree.c
 #include "sbin/procd/process.h"
 
 #include "sbin/procd/alarm.h"
 #include "sbin/procd/kernel.h"
+#include "sbin/procd/recover.h"
 #include "sbin/procd/signal.h"
 #include "sbin/procd/wait.h"
 #include "tests/host/test.h"
@@ -50,6 +52,76 @@ int64_t kernel_now(void)
     return clock_now;
 }
 
+void kernel_keep(const struct process *process)
+{
+    (void)process;
+}
+
+void kernel_forget(struct process *process)
+{
+    process->handle = HANDLE_NONE;
+}
+
+int64_t kernel_watch(struct process *process)
+{
+    (void)process;
+    return 0;
+}
+
+bool kernel_find(struct process *process, struct abi_process_info *info)
+{
+    *info = (struct abi_process_info){.id = 1000 + (uint64_t)process->pid};
+    process->handle = 1;
+    return true;
+}
+
+void kernel_forget_strays(const struct table *of)
+{
+    (void)of;
+}
+
+void kernel_open(handle_t port)
+{
+    (void)port;
+}
+
+/* What outlives procd. */
+#define KEPT_MAX 64
+static struct {
+    uint64_t key;
+    uint8_t *bytes;
+    size_t length;
+} kept[KEPT_MAX];
+static size_t kept_count;
+
+bool keep_exists(handle_t port, uint64_t key)
+{
+    (void)port;
+    for (size_t i = 0; i < kept_count; i++)
+        if (kept[i].key == key)
+            return true;
+    return false;
+}
+
+void *keep_memory(handle_t port, uint64_t key, size_t length)
+{
+    (void)port;
+    for (size_t i = 0; i < kept_count; i++)
+        if (kept[i].key == key)
+            return kept[i].bytes;
+    CHECK(kept_count < KEPT_MAX);
+    kept[kept_count].key = key;
+    kept[kept_count].length = length;
+    kept[kept_count].bytes = calloc(1, length);
+    return kept[kept_count++].bytes;
+}
+
+static void kept_clear(void)
+{
+    while (kept_count)
+        free(kept[--kept_count].bytes);
+}
+
 void command_return(handle_t port, uint64_t token, int64_t status, struct abi_return *reply)
 {
     (void)port;
@@ -61,7 +133,7 @@ void command_return(handle_t port, uint64_t token, int64_t status, struct abi_re
 static struct process *add(struct process *parent)
 {
     int32_t pid = pid_allocate(&table);
-    return process_enter(&table, parent, pid, 1000 + (uint64_t)pid, HANDLE_NONE);
+    return process_enter(&table, parent, pid, 1000 + (uint64_t)pid, HANDLE_NONE, 0);
 }
 
 /* init, a shell that leads its session, and two children of it in groups of their own. */
@@ -69,7 +141,7 @@ static struct process *init, *shell, *first, *second;
 
 static void start(void)
 {
-    memset(&table, 0, sizeof(table));
+    CHECK(table_open(&table, HANDLE_NONE));
     kicks = kills = suspends = resumes = returns = 0;
     clock_now = 1000;
     init = add(NULL);
@@ -99,6 +171,9 @@ static void finish(void)
             process_exited(&table, process, 0);
         process_reap(&table, process);
     }
+    free(table.processes.chunks);
+    free(table.signals.chunks);
+    kept_clear();
 }
 
 static struct proc_siginfo signal_of(int32_t number)
@@ -203,10 +278,10 @@ TEST(signals_stay_pending_until_taken)
     info.signal = 10;
     CHECK_EQUAL(signal_kill(&table, shell, first->pid, &info), 0);
     CHECK_EQUAL(signal_kill(&table, shell, first->pid, &info), 0); /* pending once */
-    CHECK_EQUAL(signal_take(first, SIGNAL_BIT(15), infos, 8, &taken), 1);
+    CHECK_EQUAL(signal_take(&table, first, SIGNAL_BIT(15), 0, infos, 8, &taken), 1);
     CHECK_EQUAL(taken, SIGNAL_BIT(15));
     CHECK_EQUAL(infos[0].pid, shell->pid);
-    CHECK_EQUAL(signal_take(first, UINT64_MAX, infos, 8, &taken), 1);
+    CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 0, infos, 8, &taken), 1);
     CHECK_EQUAL(infos[0].signal, 10);
     CHECK_EQUAL(first->pending, 0);
     finish();
@@ -220,7 +295,7 @@ TEST(real_time_signals_queue_in_order)
     for (info.value = 1; info.value <= 3; info.value++)
         CHECK_EQUAL(signal_send(&table, first, &info), 0);
     for (int i = 1; i <= 3; i++) {
-        CHECK_EQUAL(signal_take(first, UINT64_MAX, infos, 8, &taken), 1);
+        CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 0, infos, 8, &taken), 1);
         CHECK_EQUAL(infos[0].value, i);
     }
     CHECK_EQUAL(first->pending, 0);
@@ -368,4 +443,163 @@ TEST(pids_are_found_again_and_not_reused_while_named)
     first->pgid = 301;
     CHECK_EQUAL(pid_allocate(&table), 302);
     finish();
+}
+
+/* --- procd ends, and the next one finds its records --------------------------------------------------------------- */
+
+static void nobody_ended(struct process *process)
+{
+    (void)process;
+}
+
+static uint64_t restart(void)
+{
+    wait_forget(shell); /* held commands go with the process */
+    wait_forget(init);
+    free(table.processes.chunks);
+    free(table.signals.chunks);
+    uint64_t count = recover_table(&table, HANDLE_NONE);
+    recover_processes(&table, nobody_ended);
+    recover_done();
+    return count;
+}
+
+TEST(a_restart_changes_nothing)
+{
+    struct proc_siginfo infos[4], queued = signal_of(40), usual = signal_of(15);
+    uint64_t taken, left, period;
+    start();
+    int32_t pids[] = {init->pid, shell->pid, first->pid, second->pid};
+    first->caught = SIGNAL_BIT(15);
+    CHECK_EQUAL(signal_send(&table, first, &usual), 0);
+    for (int i = 0; i < 3; i++) {
+        queued.value = i;
+        CHECK_EQUAL(signal_send(&table, first, &queued), 0);
+    }
+    alarm_set(&table, second, 500, 7, &left, &period);
+    process_stop(&table, second, SIGNAL_TERMINAL_STOP);
+    first->started = second->started = true;
+    kicks = suspends = 0;
+    CHECK_EQUAL(restart(), 4);
+    CHECK_EQUAL(suspends, 1);
+    CHECK_EQUAL(kicks, 1);
+    init = process_by_pid(&table, pids[0]);
+    shell = process_by_pid(&table, pids[1]);
+    first = process_by_pid(&table, pids[2]);
+    second = process_by_pid(&table, pids[3]);
+    CHECK(init && shell && first && second && table.init == init);
+    CHECK(shell->parent == init && first->parent == shell && second->parent == shell);
+    CHECK_EQUAL(first->pgid, first->pid);
+    CHECK_EQUAL(first->sid, shell->pid);
+    CHECK_EQUAL(second->state, PROCESS_STOPPED);
+    CHECK_EQUAL(alarm_next(&table), clock_now + 500);
+    CHECK(process_by_badge(&table, 1000 + (uint64_t)first->pid) == first);
+    CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 9, infos, 4, &taken), 2);
+    CHECK_EQUAL(infos[0].signal, 15);
+    CHECK_EQUAL(infos[1].value, 0);
+    CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 10, infos, 4, &taken), 1);
+    CHECK_EQUAL(infos[0].value, 1);
+    CHECK(pid_allocate(&table) > pids[3]);
+    finish();
+}
+
+TEST(a_lost_answer_to_wait_is_given_again)
+{
+    struct command command = {0};
+    start();
+    int32_t pid = first->pid, parent = shell->pid;
+    end(first, 7 << 8);
+    command.message.args[0] = (uint64_t)-1;
+    command.message.args[2] = 77;
+    CHECK_EQUAL(wait_command(&table, shell, &command), 0);
+    CHECK_EQUAL(restart(), 3);
+    shell = process_by_pid(&table, parent);
+    command.message.args[2] = 78; /* another wait: that end was told */
+    command.message.args[1] = PROC_WNOHANG;
+    command.reply.values[0] = 0;
+    CHECK_EQUAL(wait_command(&table, shell, &command), 0);
+    CHECK_EQUAL(command.reply.values[0], 0);
+    command.message.args[2] = 77;
+    CHECK_EQUAL(wait_command(&table, shell, &command), 0);
+    CHECK_EQUAL(command.reply.values[0], pid);
+    CHECK_EQUAL(command.reply.values[1], 7 << 8);
+    clock_now += INT64_C(11000000000);
+    table_settle(&table, clock_now); /* nobody asks any more */
+    command.reply.values[0] = 0;
+    CHECK_EQUAL(wait_command(&table, shell, &command), 0);
+    CHECK_EQUAL(command.reply.values[0], 0);
+    finish();
+}
+
+TEST(a_lost_answer_to_taking_signals_is_given_again)
+{
+    struct proc_siginfo infos[4], queued = signal_of(40), usual = signal_of(15);
+    uint64_t taken;
+    start();
+    int32_t pid = first->pid;
+    signal_send(&table, first, &usual);
+    signal_send(&table, first, &queued);
+    CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 5, infos, 4, &taken), 2);
+    restart();
+    first = process_by_pid(&table, pid);
+    CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 5, infos, 4, &taken), 2);
+    CHECK_EQUAL(infos[0].signal, 15);
+    CHECK_EQUAL(infos[1].signal, 40);
+    CHECK_EQUAL(taken, SIGNAL_BIT(15) | SIGNAL_BIT(40));
+    CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 6, infos, 4, &taken), 0);
+    /* Sent anew after it was taken: it stays over a restart. */
+    signal_send(&table, first, &usual);
+    restart();
+    first = process_by_pid(&table, pid);
+    CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 7, infos, 4, &taken), 1);
+    finish();
+}
+
+/* An end nobody was told of is told; a slot that was being filled is none. */
+TEST(begun_changes_are_finished)
+{
+    start();
+    int32_t pid = first->pid, parent = shell->pid;
+    struct process *half = store_alloc(&table.processes);
+    half->pid = 555;
+    first->status = 9;
+    first->state = PROCESS_ZOMBIE; /* and there procd ended */
+    shell->caught = SIGNAL_BIT(SIGNAL_CHILD);
+    CHECK_EQUAL(restart(), 4);
+    shell = process_by_pid(&table, parent);
+    first = process_by_pid(&table, pid);
+    CHECK(!process_by_pid(&table, 555));
+    CHECK(shell->pending & SIGNAL_BIT(SIGNAL_CHILD));
+    CHECK_EQUAL(first->state, PROCESS_ZOMBIE);
+    CHECK(first->parent == shell);
+    CHECK(!process_by_badge(&table, 1000 + (uint64_t)pid));
+    finish();
+}
+
+/* Whatever lies there: no record is believed, and in the end the state is given up. */
+TEST(nonsense_is_survived)
+{
+    uint64_t seed = 12345;
+    for (int round = 0; round < 300; round++) {
+        struct proc_siginfo queued = signal_of(40);
+        start();
+        signal_send(&table, first, &queued);
+        for (int i = 0; i < 40; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            size_t area = (seed >> 33) % kept_count;
+            size_t length = MIN(kept[area].length, (size_t)8192);
+            kept[area].bytes[(seed >> 40) % length] = (uint8_t)(seed >> 56);
+        }
+        free(table.processes.chunks);
+        free(table.signals.chunks);
+        recover_table(&table, HANDLE_NONE);
+        recover_processes(&table, nobody_ended);
+        recover_done();
+        process_for_each(process, &table)
+        {
+            CHECK(process->parent || process == table.init);
+            CHECK(process->name[PROCESS_NAME_MAX] == '\0');
+        }
+        finish();
+    }
 }

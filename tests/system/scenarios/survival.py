@@ -143,6 +143,36 @@ def initd(context):
         vm.check("echo $((6*7))", "42\n")
 
 
+@scenario("survival/procd")
+def procd(context):
+    """The POSIX authority comes back and knows what it knew: pids, parents, statuses, groups, pending signals, ^C.
+    Each end doubles initd's pause before the next start, so there are no more than needed."""
+    die = kill("procd")
+    with boot(context) as vm:
+        vm.prompt()
+        listing = "pidof rngd nulld outputd initfsd initd; echo $$ $PPID"
+        before = vm.check(listing, re.compile(r"^\d+ 1$", re.M))
+        vm.check(f"{die}; seq 1 1000 | sort -rn | head -n 1; {listing}", "1000\n" + before, 60)
+        # Ends: of a child that ends meanwhile, of one that ended before, of one that is killed afterwards.
+        vm.check(f"(exit 7) & {die}; wait $!; echo $?", re.compile("^7\n"), 60)
+        vm.check(f"(exit 5) & sleep 1; {die}; wait $!; echo $?", re.compile("^5\n"), 60)
+        vm.check(f"sleep 100 & {die}; kill $!; wait $!; echo $?", re.compile("^(Terminated\n)?143\n"), 60)
+        # Forks and statuses while it dies again and again.
+        loop = f"i=0; while [ $i -lt 3 ]; do {die}; (exit 3); echo $?; i=$((i+1)); done"
+        vm.check(f"({loop}) | sort | uniq -c | tr -s ' '", " 3 3\n", 120)
+        vm.check(f"trap 'echo got' USR1; {die}; kill -USR1 $$; trap - USR1", "got\n", 60)
+        # A session, its groups and a stopped job.
+        vm.check(f"sh -c 'kill -STOP $$; echo on' & sleep 1; {die}; kill -CONT $!; sleep 1", re.compile("^on$", re.M), 60)
+        vm.check(f"sleep 1000 & {die}; sleep 1", "", 60)
+        vm.send("fg\n")
+        vm.expect("sleep 1000\n", 30)
+        vm.send("\x03")
+        vm.prompt(30)
+        # Init's end, while procd is down and when it is not.
+        vm.check(f"{die}; kill -9 1; pidof initd", "1\n", 60)
+        vm.check("cat log:///status", re.compile("procd +ready"))
+
+
 def cpu_seconds(vm):
     """What the machine's process has used of the host so far."""
     with open(f"/proc/{vm.process.pid}/stat", encoding="utf-8") as file:
