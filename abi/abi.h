@@ -558,6 +558,16 @@ struct abi_log_read {
     5u /* value: handle (RIGHT_CONTROL) of a process that was filled and does not run yet. Whenever it ends the kernel
         * runs a copy of what it is now, with the same handle numbers. There is one such process: E_BUSY */
 
+/* Configuration space of PCI in memory (ACPI's MCFG): bus b of first_bus to last_bus at address + (b << 20). */
+struct abi_pci_segment {
+    uint64_t address; /* of bus 0; 0: no segment, nor behind it in the list */
+    uint16_t segment;
+    uint8_t first_bus, last_bus;
+    uint32_t reserved;
+};
+
+#define ABI_PCI_SEGMENTS 4u
+
 struct abi_system_info {
     uint64_t frames_total, frames_free; /* of PAGE_SIZE */
     uint64_t objects[16];               /* alive, by OBJECT_* */
@@ -576,6 +586,7 @@ struct abi_system_info {
     uint64_t page_tables; /* frames in the page tables of all address spaces */
     uint64_t
         shootdown_interrupts; /* sent to make other CPUs forget translations; shootdowns: the occasions */
+    struct abi_pci_segment pci[ABI_PCI_SEGMENTS];
 };
 
 #define FEATURE_FSGSBASE 0x1u /* rdfsbase and its kin work in user mode */

@@ -105,6 +105,7 @@ int64_t sys_system_info(uaddr_t to, uint64_t size)
         info.shootdown_interrupts += cpus[i]->shootdown_interrupts;
         info.page_tables += (uint64_t)cpus[i]->page_tables;
     }
+    arch_pci_segments(info.pci);
     return user_copy_out(to, &info, MIN(size, (uint64_t)sizeof(info)));
 }
 

@@ -16,6 +16,7 @@
 
 #define STOP_PATIENCE 10000000u /* turns of a loop, for other CPUs to take an NMI */
 
+static struct abi_pci_segment pci_segments[ABI_PCI_SEGMENTS];
 static uint32_t kicked[CPU_MAX]; /* an interrupt is on its way to that CPU */
 static uint32_t stopping, stopped;
 
@@ -60,9 +61,19 @@ static void find_acpi(const struct boot_info *boot, struct acpi *acpi)
         return;
     log_info("acpi:%s%s%s%s%s", acpi->madt ? " MADT" : "", acpi->fadt ? " FADT" : "",
              acpi->dsdt ? " DSDT" : "", acpi->hpet ? " HPET" : "", acpi->mcfg ? " MCFG" : "");
-    while (acpi_mcfg_next(acpi, &offset, &mcfg))
-        log_info("acpi: PCI segment %u, buses %u to %u, at 0x%lx", mcfg.segment, mcfg.first_bus,
-                 mcfg.last_bus, mcfg.address);
+    for (uint32_t n = 0; acpi_mcfg_next(acpi, &offset, &mcfg); n++) {
+        log_info("acpi: PCI segment %u, buses %u to %u, at 0x%lx%s", mcfg.segment, mcfg.first_bus,
+                 mcfg.last_bus, mcfg.address, n < ABI_PCI_SEGMENTS ? "" : ": left out");
+        if (n < ABI_PCI_SEGMENTS)
+            pci_segments[n] = (struct abi_pci_segment){mcfg.address, mcfg.segment, mcfg.first_bus,
+                                                       mcfg.last_bus, 0};
+    }
+}
+
+void arch_pci_segments(struct abi_pci_segment segments[ABI_PCI_SEGMENTS])
+{
+    for (uint32_t i = 0; i < ABI_PCI_SEGMENTS; i++)
+        segments[i] = pci_segments[i];
 }
 
 /* --- Interprocessor interrupts --------------------------------------------------------------------------- */

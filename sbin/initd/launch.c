@@ -170,6 +170,12 @@ static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *con
     if (result >= 0)
         result = add_ranges(parcel, &conf->memories, RESOURCE_MEMORY, "memory:");
     if (result >= 0)
+        result = add_ranges(parcel, &conf->lines, RESOURCE_IRQ, "lines:");
+    if (result >= 0)
+        result = add_ranges(parcel, &conf->messages, RESOURCE_MESSAGE, "messages:");
+    if (result >= 0)
+        result = add_ranges(parcel, &conf->dmas, RESOURCE_DMA, "dma:");
+    if (result >= 0)
         result = add_interrupts(parcel, conf);
     if (result >= 0)
         result = add_own(parcel, conf);

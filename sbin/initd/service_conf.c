@@ -137,6 +137,33 @@ static const char *key_memory(struct service_conf *conf, char **words, size_t co
     return range_add(&conf->memories, base, length);
 }
 
+static const char *add_numbers(struct device_ranges *ranges, char **words, uint64_t limit)
+{
+    uint64_t base, length;
+    if (!conf_number(words[0], limit, &base) || !conf_number(words[1], limit - base, &length) ||
+        length == 0)
+        return "a base and a count are wanted";
+    return range_add(ranges, base, length);
+}
+
+static const char *key_lines(struct service_conf *conf, char **words, size_t count)
+{
+    (void)count;
+    return add_numbers(&conf->lines, words, UINT32_MAX);
+}
+
+static const char *key_messages(struct service_conf *conf, char **words, size_t count)
+{
+    (void)count;
+    return add_numbers(&conf->messages, words, UINT32_MAX);
+}
+
+static const char *key_dma(struct service_conf *conf, char **words, size_t count)
+{
+    (void)count;
+    return add_numbers(&conf->dmas, words, UINT64_MAX);
+}
+
 static const char *key_irq(struct service_conf *conf, char **words, size_t count)
 {
     static const struct {
@@ -203,6 +230,9 @@ static const struct {
     {"ioport", 2, 2, key_ioport},
     {"memory", 2, 2, key_memory},
     {"irq", 1, 4, key_irq},
+    {"lines", 2, 2, key_lines},
+    {"messages", 2, 2, key_messages},
+    {"dma", 2, 2, key_dma},
     {"restart", 1, 1, key_restart},
     {"priority", 1, 1, key_priority},
     {"ready", 1, 1, key_ready},
@@ -265,5 +295,8 @@ void service_conf_destroy(struct service_conf *conf)
     free(conf->ioports.items);
     free(conf->irqs.items);
     free(conf->memories.items);
+    free(conf->lines.items);
+    free(conf->messages.items);
+    free(conf->dmas.items);
     *conf = (struct service_conf){0};
 }

@@ -10,6 +10,9 @@
  *     ioport 0x3f8 8                  handle "ioport:0x3f8"
  *     irq 4 isa                       handle "irq:4"; flags isa, level, low
  *     memory 0xfed00000 0x1000        handle "memory:0xfed00000"
+ *     lines 16 8                      handle "lines:0x10": the right to interrupt lines, to bind at will
+ *     messages 0 4                    handle "messages:0x0": the right to message vectors of these CPUs
+ *     dma 0x0 0x100000000             handle "dma:0x0": the right to RAM at these addresses, for devices
  *     give framebuffer                handles of initd's own, under their names
  *     restart always                  or never
  *     priority 4                      real-time priority of its first thread; 0: fair
@@ -38,7 +41,7 @@ struct service_conf {
     struct strings arguments; /* argv: program first */
     struct strings environment;
     struct strings protocols, uses, after, gives;
-    struct device_ranges ioports, irqs, memories;
+    struct device_ranges ioports, irqs, memories, lines, messages, dmas;
     bool restart;
     uint32_t priority;
     uint32_t ready_ms;

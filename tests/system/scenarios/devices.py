@@ -1,0 +1,99 @@
+"""PCI devices and their drivers, by way of pcid. The driver is tests/guest/tools/edu_driver.c."""
+import os
+import re
+
+from harness import scenario
+
+EDU, OTHER = "00:10.0", "00:14.0"
+DEVICE = f"pci:///{EDU}/device"
+
+
+def boot(context, **options):
+    return context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"),
+                        devices=["edu", "edu2", "pci-testdev"], **options)
+
+
+def info(vm, function=EDU):
+    return vm.check(f"cat /pci:/{function}/info", re.compile("1234:11e8"), 60)
+
+
+def is_quiet(vm):
+    """Wait until nobody has the function, and it does nothing of its own any more."""
+    for _ in range(50):
+        text = info(vm)
+        if "driver: none" in text:
+            command = int(re.search(r"command (\w+)", text)[1], 16)
+            if command & 0x404 != 0x400:
+                vm.fail(f"free, but its command register is {command:04x}")
+            return
+        vm.shell("sleep 0.1")
+    vm.fail(f"a dead driver keeps its device:\n{text}")
+
+
+@scenario("devices/pci")
+def pci(context):
+    """What there is, for people; and a driver's whole life, twice."""
+    with boot(context) as vm:
+        vm.prompt(60)
+        listing = vm.check("ls /pci:/", re.compile("devices"), 60).split()
+        for name in ("00:00.0", "00:01.0", EDU, OTHER, "00:1f.2", "devices"):
+            if name not in listing:
+                vm.fail(f"{name} is not listed")
+        vm.check("cat /pci:/devices", re.compile(r"^00:1f.2 010601 8086:2922 SATA controller$", re.M))
+        vm.check(f"ls /pci:/{EDU}", re.compile(r"config\s+device\s+info"))
+        vm.check(f"hexdump -n 4 -e '1/4 \"%08x\\n\"' /pci:/{EDU}/config", "11e81234\n")
+        vm.shell("cat /pci:/00:1e.7/info /pci:/devices/x; echo x > /pci:/devices")
+        for _ in range(2):
+            vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
+            is_quiet(vm)
+
+
+@scenario("devices/i440fx", cpus=(1,))
+def i440fx(context):
+    """No configuration space in memory, another interrupt router."""
+    with boot(context, machine="pc") as vm:
+        vm.prompt(60)
+        vm.check("cat /pci:/devices", re.compile(r"8086:7000 ISA bridge"))
+        vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
+
+
+@scenario("devices/storm", cpus=(1, 4))
+def storm(context):
+    """Messages without end are switched off at their device."""
+    with boot(context) as vm:
+        vm.prompt(60)
+        vm.check(f"/tests/tools/edu_driver storm {DEVICE}", "ok\n", 120)
+        is_quiet(vm)
+
+
+@scenario("devices/deaths")
+def deaths(context):
+    """Drivers and pcid die in every order; a device never does anything for somebody who is gone."""
+    with boot(context) as vm:
+        vm.prompt(60)
+        for _ in range(3):
+            driver = start_holding(vm)
+            if "driver: process" not in info(vm):
+                vm.fail("nobody has it")
+            vm.shell(f"kill -9 {driver}")
+            is_quiet(vm)
+        # pcid dies; its driver does not notice, nobody else gets the device, and its end is seen
+        driver = start_holding(vm)
+        vm.shell("kill -9 $(pidof pcid)", 60)
+        if "driver: process" not in info(vm):
+            vm.fail("the new pcid has forgotten who has the function")
+        vm.shell(f"kill -9 {driver}")
+        # nobody told the new pcid: the next driver gets the device, made quiet first
+        vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
+        is_quiet(vm)
+
+
+def start_holding(vm):
+    """The process id of a driver that has claimed the device and waits."""
+    vm.shell(f"(sleep 1000 | /tests/tools/edu_driver hold {DEVICE} > /dev/null) &")
+    for _ in range(100):
+        if re.search("driver: process", info(vm)):
+            break
+        vm.shell("sleep 0.1")
+    pid = vm.check("pidof edu_driver", re.compile(r"\d+"))
+    return pid.split()[0]
