@@ -23,7 +23,6 @@ typedef int32_t handle_t;
 /* ... and, behind them, the short form of the relay (below): */
 #define SYSCALL_FILE_CALL_SHORT     0x80u
 #define SYSCALL_PROTO_RETURN_ACCEPT 0x81u
-#define SYSCALL_SHORT_COUNT         2u
 
 #undef PAGE_SIZE /* <limits.h> of some C libraries has one, not a constant */
 #define PAGE_SIZE 4096u
@@ -386,24 +385,24 @@ struct abi_return {
     uint32_t reserved;
 };
 
-/* The short form of the relay: a command without path, handles or deadline, all of it in registers. Both calls
+/* The short form of the relay: a command without path, handles or deadline, and windows below 4 GiB, all of it in
+ * registers. Both calls
  * keep the registers that are not named, but rcx and r11. lib/sys/syscall.h has them as functions.
  *
  *     file_call_short                                  proto_return_accept
- *          in                  out                          in                      out, when rax > 0
- *     rdi  file                                             port                    token
- *     rsi  op, flags << 32                                  token (0: none)         cookie
- *     rdx  args[0]             values[0]                    status                  op, flags << 32
- *     r10  args[1]             values[1]                    values[0]               args[0]
- *     r8   args[2] or window   values[2]                    values[1]               args[1]
- *     r9   args[3] or length   handle, or 0                 data                    caller
- *     rbx                                                   values[2]               file
- *     rbp                                                   data_length             trace
- *     r12                                                   buffer                  in_length
- *     r13                                                   size                    out_length
- *     r14                                                   deadline                args[2]
- *     r15                                                   message                 args[3]
- *     rax                      0 or -E_*                                            MESSAGE_COMMAND, priority << 8
+ *          in                  out            in                            out, when rax > 0
+ *     rdi  file                               port                          token
+ *     rsi  op | flags << 32                   token (0: none)               cookie
+ *     rdx  args[0]             values[0]      status | data_length << 32    op | flags << 32
+ *     r10  args[1]             values[1]      values[0]                     args[0]
+ *     r8   args[2] or window   values[2]      values[1]                     args[1]
+ *     r9   args[3] or length   handle, or 0   data                          caller
+ *     rbx                                     values[2]                     file
+ *     r12                                     buffer                        in_length | out_length << 32
+ *     r13                                     size                          trace
+ *     r14                                     deadline                      args[2]
+ *     r15                                     message                       args[3]
+ *     rax                      0 or -E_*                                    MESSAGE_COMMAND | priority << 8
  *
  * With COMMAND_IN or COMMAND_OUT r8 and r9 are the window, else args[2] and args[3]. A completion with more than one
  * handle loses the others. proto_return_accept answers rax = 0 when what it accepted does not fit: *message is

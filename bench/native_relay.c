@@ -19,20 +19,36 @@ static char buffer[DATA_MAX];
 static void serve(void)
 {
     static char data[DATA_MAX];
-    struct abi_return result = {0};
     struct abi_message message;
-    int64_t status = sys_proto_accept(port, &message, data, sizeof(data), DEADLINE_NEVER);
+    struct short_return completed = {.data = data};
 
     for (;;) {
-        if (status || message.kind != MESSAGE_COMMAND) {
-            status = sys_proto_accept(port, &message, data, sizeof(data), DEADLINE_NEVER);
-            continue;
+        struct short_message got = sys_proto_return_accept_short(port, completed, &message, data,
+                                                                 sizeof(data), DEADLINE_NEVER);
+
+        if (likely(got.result > 0)) {
+            completed.token = got.token;
+            completed.data_length = (uint32_t)got.op_flags == OP_READ ? got.lengths >> 32 : 0;
+        } else {
+            completed.token =
+                got.result == 0 && message.kind == MESSAGE_COMMAND ? message.token : 0;
+            completed.data_length = 0;
         }
-        result.token = message.token;
-        result.data = (uintptr_t)data;
-        result.data_length = message.op == OP_READ ? message.out_length : 0;
-        status =
+    }
+}
+
+/* The same with structures, as lib/sys/service.c does it. */
+static void serve_structures(void)
+{
+    static char data[DATA_MAX];
+    struct abi_return result = {0};
+    struct abi_message message = {0};
+
+    for (;;) {
+        int64_t status =
             sys_proto_return_accept(port, &result, &message, data, sizeof(data), DEADLINE_NEVER);
+
+        result.token = status == 0 && message.kind == MESSAGE_COMMAND ? message.token : 0;
     }
 }
 
@@ -55,6 +71,11 @@ static void serve_prepare(void (*service)(void))
 static void prepare(void)
 {
     serve_prepare(serve);
+}
+
+static void prepare_structures(void)
+{
+    serve_prepare(serve_structures);
 }
 
 static void finish(void)
@@ -213,6 +234,10 @@ static void notify_finish(void)
 
 static const struct figure figures[] = {
     COMMAND_FIGURE("command-round-trip", round_trip),
+    {.name = "command-structures",
+     .prepare = prepare_structures,
+     .call = round_trip,
+     .finish = finish},
     COMMAND_FIGURE("command-long", round_trip_long),
     COMMAND_FIGURE("command-960", write_960),
     COMMAND_FIGURE("command-read-64", read_64),

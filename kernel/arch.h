@@ -110,9 +110,13 @@ void arch_thread_copy_fpu(struct thread *to, struct thread *from);
  * Returns when somebody switches back. The previous thread is handed to sched_switched(previous) on the new
  * stack. Interrupts off. */
 void arch_switch(struct thread *from, struct thread *to);
-/* The same for a thread that waits in a short call (ipc/short.h): from continues in relay_resume when somebody switches
- * back to it; to is returned to by whoever loads arch_call_frame(to). Stays on from's stack. */
-void arch_hand_over(struct thread *from, struct thread *to);
+/* Inline, in ARCH_HAND_OVER (kernel/ipc/short.c only):
+ *     void arch_hand_over(struct cpu *cpu, struct thread *from, struct register_frame *frame, struct thread *to)
+ * The same as arch_switch for a thread parked in a short call: from continues in relay_resume when somebody switches
+ * back to it; to returns to user mode by whoever loads its frame. Stays on from's stack. cpu: cpu_self(). */
+#ifndef ARCH_HAND_OVER
+#define ARCH_HAND_OVER "kernel/x86_64/hand_over.h"
+#endif
 /* First entry to user mode: all registers zero but these; never returns. */
 NORETURN void arch_enter_user(uint64_t entry, uint64_t stack, uint64_t argument,
                               uint64_t argument2);

@@ -18,6 +18,7 @@ struct cpu {
     struct thread *current;
     struct thread *idle;
     uint32_t need_resched; /* set by anybody, tested on the way to user mode */
+    uint32_t unread;       /* a word to write where nobody looks (ipc/short.c) */
     uint32_t sleeping;     /* in arch_idle: wants arch_cpu_kick after work is queued */
     struct cpu_queue *queue;
     struct rb_tree timers; /* struct timer by time; own CPU and RANK_TIMER */
@@ -28,8 +29,8 @@ struct cpu {
     uint64_t shootdown_interrupts; /* sent: one for each CPU asked */
     int64_t page_tables; /* taken for spaces less given back; a CPU's own may be below 0 */
     uint64_t fail_countdown;
-    int64_t commands; /* sent by this CPU less completed by it (ipc/command.h) */
-    uint64_t traces;  /* the last trace id it gave out, less its index */
+    uint64_t charged_at; /* arch_cycles() up to which its time is some thread's (sched.h) */
+    int64_t commands;    /* sent by this CPU less completed by it (ipc/command.h) */
 };
 
 extern struct cpu *cpus[CPU_MAX];

@@ -6,9 +6,7 @@
 #include "kernel/sched/thread.h"
 #include "kernel/vmm/heap.h"
 
-#define HANDLE_INDEX_BITS 16u
-#define HANDLE_INDEX_MASK ((1u << HANDLE_INDEX_BITS) - 1)
-#define GENERATION_MASK   0x7fffu
+#define GENERATION_MASK 0x7fffu
 
 static uint64_t handles_alive;
 
@@ -27,26 +25,6 @@ int handle_table_new(struct handle_table **table)
     return 0;
 }
 
-static struct handle_entry *entry_at(struct handle_table *table, uint32_t index)
-{
-    return &table->chunks[index / HANDLE_CHUNK][index % HANDLE_CHUNK];
-}
-
-/* The entry a handle names, if it names one. Table locked. */
-static struct handle_entry *entry_find(struct handle_table *table, handle_t handle)
-{
-    uint32_t index = ((uint32_t)handle & HANDLE_INDEX_MASK) - 1;
-
-    if (handle <= 0 || index >= table->used)
-        return NULL;
-
-    struct handle_entry *entry = entry_at(table, index);
-
-    if (!entry->object || entry->generation != (uint32_t)handle >> HANDLE_INDEX_BITS)
-        return NULL;
-    return entry;
-}
-
 /* A free entry. Chunks are made here with the lock held: heap locks rank above it. */
 static int entry_new(struct handle_table *table, uint32_t *index)
 {
@@ -54,7 +32,7 @@ static int entry_new(struct handle_table *table, uint32_t *index)
         return -E_QUOTA;
     if (table->free) {
         *index = table->free - 1u;
-        table->free = entry_at(table, *index)->next_free;
+        table->free = handle_entry_at(table, *index)->next_free;
     } else {
         struct handle_entry **chunk = &table->chunks[table->used / HANDLE_CHUNK];
 
@@ -93,7 +71,7 @@ static int install_locked(struct handle_table *table, struct object *object, uin
     if (error)
         return error;
 
-    struct handle_entry *entry = entry_at(table, index);
+    struct handle_entry *entry = handle_entry_at(table, index);
 
     entry->object = object;
     entry->rights = rights;
@@ -147,49 +125,25 @@ int64_t handle_return_two(struct object *first, uint32_t first_rights, struct ob
     return result;
 }
 
-/* Table locked. */
-static int entry_lookup(struct handle_table *table, handle_t handle, enum object_type type,
-                        uint32_t rights, struct handle_entry **found)
-{
-    struct handle_entry *entry = entry_find(table, handle);
-
-    if (unlikely(!entry))
-        return -E_BAD_HANDLE;
-    if (unlikely(type != OBJECT_ANY && entry->object->type != type))
-        return -E_WRONG_TYPE;
-    if (unlikely((entry->rights & rights) != rights))
-        return -E_ACCESS;
-    *found = entry;
-    return 0;
-}
-
 int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
                   uint32_t rights, struct object **object, uint32_t *had)
 {
-    struct handle_entry *entry;
+    int error = 0;
 
     lock_acquire(&table->lock);
-    int error = entry_lookup(table, handle, type, rights, &entry);
-    if (likely(!error)) {
+    struct handle_entry *entry = handle_entry_find(table, handle);
+
+    if (unlikely(!entry)) {
+        error = -E_BAD_HANDLE;
+    } else if (unlikely(type != OBJECT_ANY && entry->object->type != type)) {
+        error = -E_WRONG_TYPE;
+    } else if (unlikely((entry->rights & rights) != rights)) {
+        error = -E_ACCESS;
+    } else {
         *object = entry->object;
         object_get(*object);
         if (had)
             *had = entry->rights;
-    }
-    lock_release(&table->lock);
-    return error;
-}
-
-int handle_lookup_open(struct handle_table *table, handle_t handle, enum object_type type,
-                       uint32_t rights, struct object **object)
-{
-    struct handle_entry *entry;
-
-    lock_acquire(&table->lock);
-    int error = entry_lookup(table, handle, type, rights, &entry);
-    if (likely(!error)) {
-        *object = entry->object;
-        object_handle_get(*object);
     }
     lock_release(&table->lock);
     return error;
@@ -201,7 +155,7 @@ int handle_duplicate(struct handle_table *table, handle_t handle, uint32_t right
     int error = -E_BAD_HANDLE;
 
     lock_acquire(&table->lock);
-    struct handle_entry *entry = entry_find(table, handle);
+    struct handle_entry *entry = handle_entry_find(table, handle);
 
     if (entry) {
         error = entry->rights & RIGHT_DUPLICATE
@@ -219,7 +173,7 @@ int handle_remove(struct handle_table *table, handle_t handle)
     struct transfer taken = {NULL, 0};
 
     lock_acquire(&table->lock);
-    struct handle_entry *entry = entry_find(table, handle);
+    struct handle_entry *entry = handle_entry_find(table, handle);
 
     if (entry)
         taken = entry_clear(table, entry, ((uint32_t)handle & HANDLE_INDEX_MASK) - 1);
@@ -235,7 +189,7 @@ int handle_take(struct handle_table *table, handle_t handle, struct transfer *tr
     int error = 0;
 
     lock_acquire(&table->lock);
-    struct handle_entry *entry = entry_find(table, handle);
+    struct handle_entry *entry = handle_entry_find(table, handle);
 
     if (!entry)
         error = -E_BAD_HANDLE;
@@ -283,7 +237,7 @@ int transfer_take_if(struct handle_table *table, const handle_t *handles, uint32
 
     lock_acquire(&table->lock);
     for (uint32_t i = 0; i < count && !error; i++) {
-        struct handle_entry *entry = entry_find(table, handles[i]);
+        struct handle_entry *entry = handle_entry_find(table, handles[i]);
 
         if (!entry)
             error = -E_BAD_HANDLE;
@@ -301,7 +255,7 @@ int transfer_take_if(struct handle_table *table, const handle_t *handles, uint32
         if (error)
             transfers[i].object = NULL;
         else
-            transfers[i] = entry_clear(table, entry_find(table, handles[i]),
+            transfers[i] = entry_clear(table, handle_entry_find(table, handles[i]),
                                        ((uint32_t)handles[i] & HANDLE_INDEX_MASK) - 1);
     lock_release(&table->lock);
     return error;
@@ -322,7 +276,7 @@ int transfer_install(struct handle_table *table, struct transfer *transfers, uin
     }
     if (error)
         while (done--)
-            entry_clear(table, entry_find(table, handles[done]),
+            entry_clear(table, handle_entry_find(table, handles[done]),
                         ((uint32_t)handles[done] & HANDLE_INDEX_MASK) - 1);
     lock_release(&table->lock);
     return error;
@@ -358,9 +312,9 @@ int handle_table_clone(struct handle_table *from, struct handle_table **to)
     copy->count = from->count;
     copy->limit = from->limit;
     for (uint32_t i = 0; i < from->used; i++) {
-        struct handle_entry *entry = entry_at(from, i);
+        struct handle_entry *entry = handle_entry_at(from, i);
 
-        *entry_at(copy, i) = *entry;
+        *handle_entry_at(copy, i) = *entry;
         if (entry->object)
             object_handle_get(entry->object);
     }
@@ -373,7 +327,7 @@ int handle_table_clone(struct handle_table *from, struct handle_table **to)
 void handle_table_clear(struct handle_table *table)
 {
     for (uint32_t i = 0; i < table->used; i++) {
-        struct handle_entry *entry = entry_at(table, i);
+        struct handle_entry *entry = handle_entry_at(table, i);
         struct transfer taken = {NULL, 0};
 
         lock_acquire(&table->lock);

@@ -33,6 +33,30 @@ struct handle_table {
     struct handle_entry *chunks[HANDLE_CHUNKS];
 };
 
+#define HANDLE_INDEX_BITS 16u
+#define HANDLE_INDEX_MASK ((1u << HANDLE_INDEX_BITS) - 1)
+
+static inline struct handle_entry *handle_entry_at(struct handle_table *table, uint32_t index)
+{
+    return &table->chunks[index / HANDLE_CHUNK][index % HANDLE_CHUNK];
+}
+
+/* The entry a handle names; NULL: none. Table locked. */
+static inline struct handle_entry *handle_entry_find(struct handle_table *table, handle_t handle)
+{
+    uint32_t index = ((uint32_t)handle & HANDLE_INDEX_MASK) - 1;
+
+    if (unlikely(index >= table->used)) /* so is that of no handle */
+        return NULL;
+
+    struct handle_entry *entry = handle_entry_at(table, index);
+
+    /* Generations have 15 bits: a negative handle has none of them. */
+    if (unlikely(!entry->object || entry->generation != (uint32_t)handle >> HANDLE_INDEX_BITS))
+        return NULL;
+    return entry;
+}
+
 /* A handle in flight: in a command or a stream. Holds one handle's worth of interest. */
 struct transfer {
     struct object *object; /* NULL: none */
@@ -57,9 +81,6 @@ int64_t handle_return_two(struct object *first, uint32_t first_rights, struct ob
 /* type: OBJECT_ANY for any. had may be NULL. */
 int handle_lookup(struct handle_table *table, handle_t handle, enum object_type type,
                   uint32_t rights, struct object **object, uint32_t *had) MUST_CHECK;
-/* The same, and the object stays open (object_hold_open) until object_handle_put. */
-int handle_lookup_open(struct handle_table *table, handle_t handle, enum object_type type,
-                       uint32_t rights, struct object **object) MUST_CHECK;
 /* A second handle with those of its rights that `rights` lists. Needs RIGHT_DUPLICATE. */
 int handle_duplicate(struct handle_table *table, handle_t handle, uint32_t rights,
                      handle_t *copy) MUST_CHECK;

@@ -50,10 +50,8 @@ void object_init(struct object *object, enum object_type type)
     __atomic_fetch_add(&alive[type], 1, __ATOMIC_RELAXED);
 }
 
-void object_put(struct object *object)
+void object_destroy(struct object *object)
 {
-    if (__atomic_fetch_sub(&object->references, 1, __ATOMIC_ACQ_REL) != 1)
-        return;
     ASSERT(object->handles == 0);
     __atomic_fetch_sub(&alive[object->type], 1, __ATOMIC_RELAXED);
 
@@ -71,18 +69,6 @@ void object_put(struct object *object)
     dying[cpu].busy = false;
 }
 
-void object_handle_get(struct object *object)
-{
-    object_get(object);
-    __atomic_fetch_add(&object->handles, 1, __ATOMIC_RELAXED);
-}
-
-void object_handle_put(struct object *object)
-{
-    object_release_open(object);
-    object_put(object);
-}
-
 bool object_hold_open(struct object *object)
 {
     uint32_t handles = __atomic_load_n(&object->handles, __ATOMIC_RELAXED);
@@ -95,10 +81,9 @@ bool object_hold_open(struct object *object)
     return true;
 }
 
-void object_release_open(struct object *object)
+void object_last_handle(struct object *object)
 {
-    if (__atomic_fetch_sub(&object->handles, 1, __ATOMIC_ACQ_REL) == 1 &&
-        object_types[object->type].closed)
+    if (object_types[object->type].closed)
         object_types[object->type].closed(object);
 }
 

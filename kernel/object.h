@@ -35,7 +35,6 @@ struct watcher {
 };
 
 void object_init(struct object *object, enum object_type type);
-void object_put(struct object *object);
 void object_signal(struct object *object, uint32_t set, uint32_t clear);
 void object_fire(struct object *object, uint32_t fresh); /* tells whoever wants one of these */
 uint64_t object_count(enum object_type type);
@@ -65,10 +64,34 @@ static inline void object_get(struct object *object)
     __atomic_fetch_add(&object->references, 1, __ATOMIC_RELAXED);
 }
 
-/* A handle's worth of interest in the object: handle tables and messages in flight. Includes a reference. */
-void object_handle_get(struct object *object);
-void object_handle_put(struct object *object);
+void object_destroy(struct object *object); /* object_put's: nobody refers to it any more */
+void object_last_handle(
+    struct object *object); /* object_release_open's: `closed`, if the type has one */
+
+static inline void object_put(struct object *object)
+{
+    if (unlikely(__atomic_fetch_sub(&object->references, 1, __ATOMIC_ACQ_REL) == 1))
+        object_destroy(object);
+}
+
 /* The same interest for the length of a call, by somebody with a reference: `closed` waits for its end. False if it
  * has run already. */
 bool object_hold_open(struct object *object) MUST_CHECK;
-void object_release_open(struct object *object);
+static inline void object_release_open(struct object *object)
+{
+    if (unlikely(__atomic_fetch_sub(&object->handles, 1, __ATOMIC_ACQ_REL) == 1))
+        object_last_handle(object);
+}
+
+/* A handle's worth of interest in the object: handle tables and messages in flight. Includes a reference. */
+static inline void object_handle_get(struct object *object)
+{
+    object_get(object);
+    __atomic_fetch_add(&object->handles, 1, __ATOMIC_RELAXED);
+}
+
+static inline void object_handle_put(struct object *object)
+{
+    object_release_open(object);
+    object_put(object);
+}

@@ -10,6 +10,11 @@ BOOT_IMAGE ?= $(O)/bootstrap.image
 
 link_kernel = ld -n -z noexecstack --no-warn-rwx-segments --build-id=none -T $(KERNEL_SCRIPT) -o $(1) $(KERNEL_OBJECTS) $(2)
 
+# What syscall.S calls with every register saved need save none itself (gcc's option; clang saves them).
+ifeq ($(findstring clang,$(CC)),)
+$(O)/obj/kernel/kernel/ipc/short.c.o: KERNEL_FLAGS += $(foreach r,rbx r12 r13 r14 r15,-fcall-used-$(r))
+endif
+
 # Rewritten only when BOOT_IMAGE names another file.
 $(O)/obj/kernel/boot_image.S: FORCE
 	@mkdir -p $(@D)

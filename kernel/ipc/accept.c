@@ -141,7 +141,7 @@ static void fill_message(struct abi_message *message, const struct command *comm
     message->token = command_token(command);
     message->kind = MESSAGE_COMMAND;
     message->op = request->op;
-    message->cookie = command->cookie;
+    message->cookie = command_cookie(command);
     message->file = command->file ? command->file->object.id : 0;
     memcpy(message->args, request->args, sizeof(message->args));
     message->deadline =
@@ -180,7 +180,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         message->handle_count = error ? 0 : request->send_count;
     }
     *short_form = *short_form && !request->path && !request->send_count &&
-                  request->deadline == UINT64_MAX && copied == MIN(where->size, in_length);
+                  request->deadline == UINT64_MAX && copied == MIN(where->size, in_length) &&
+                  (in_length | request->out_length) <= UINT32_MAX;
     if (!error && !*short_form) {
         error = user_copy_out(where->message, message, sizeof(*message));
         for (uint32_t i = 0; i < message->handle_count; i++) {
@@ -201,12 +202,9 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         error = caller_fetches(command, false);
     } else if (error && there) {
         list_remove(&command->link);
-        command->state = COMMAND_QUEUED;
         if (!command->file || request->op == OP_OPEN)
             command->server = NULL;
-        command->seen = false;
-        command_queue_insert(command->server ? &command->server->queue : &port->queue, command,
-                             true);
+        port_queue_command(port, command, true);
     }
     lock_release(&port->lock);
     if (!there) {
@@ -235,7 +233,7 @@ static bool find_work(struct port *port, struct server *server, struct abi_messa
         message->kind = MESSAGE_CANCEL;
         message->token = command_token(cancel);
         message->op = cancel->request->op;
-        message->cookie = cancel->cookie;
+        message->cookie = command_cookie(cancel);
         return true;
     }
 
@@ -262,7 +260,7 @@ static bool find_work(struct port *port, struct server *server, struct abi_messa
     if (!next)
         return false;
     command_queue_remove(next->server ? &server->queue : &port->queue, next);
-    next->state = COMMAND_ACCEPTED;
+    next->state = COMMAND_DELIVERED;
     next->server = server;
     list_append(&server->accepted, &next->link);
     *command = next;
@@ -283,7 +281,9 @@ static int sleep_idle(struct port *port, struct server *server, const struct acc
         lock_release(&port->lock);
         return 0;
     }
-    worker_enlist(port, server);
+    server->unseen = port->unseen = false; /* find_work found nothing */
+    worker_enlist(self, port, server);
+    wait_prepare(WAIT_INTERRUPTIBLE);
     lock_release(&port->notify_lock);
     lock_release(&port->lock);
     if (where->frame && where->deadline == UINT64_MAX)
@@ -307,7 +307,7 @@ static struct command *take_delivered(struct port *port)
     if (!command)
         return NULL;
     lock_acquire(&port->lock);
-    if (command->generation == generation && command->state == COMMAND_ACCEPTED)
+    if (command->generation == generation && command->state == COMMAND_DELIVERED)
         return command;
     lock_release(&port->lock); /* its caller left before we ran */
     return NULL;
@@ -319,7 +319,7 @@ static int take_command(struct port *port, struct command *command, const struct
 {
     struct abi_message message = {0};
 
-    command->seen = true;
+    command->state = COMMAND_ACCEPTED;
     copy_begin(command);
     lock_release(&port->lock);
 

@@ -36,14 +36,13 @@ static struct cache command_cache = {
 };
 
 /* --- Slots: the numbers in tokens -------------------------------------------------------------------------
- * Chunks are never freed, so a slot once handed out can always be looked at. Lock: slots_lock, a leaf. */
-
-#define SLOT_CHUNK  256u
-#define SLOT_CHUNKS 4096u
+ * Lock: slots_lock, a leaf. */
 
 static struct lock slots_lock = LOCK_INIT(RANK_PROCESS, "command slots");
-static struct command **slots[SLOT_CHUNKS];
-static uint32_t slots_used, slots_free = UINT32_MAX; /* the first unused command, by slot */
+static struct command nobody, *first_chunk[SLOT_CHUNK] = {&nobody};
+struct command **command_slots[SLOT_CHUNKS] = {first_chunk};
+uint32_t command_slots_used = 1;
+static uint32_t slots_free = UINT32_MAX; /* the first unused command, by slot */
 
 uint64_t command_count(void)
 {
@@ -55,26 +54,25 @@ uint64_t command_count(void)
 }
 
 /* A freed command stays in its slot and is used again: type-stable in the strictest sense. */
-struct command *command_new(struct thread *thread)
+struct command *command_new(struct thread *thread, const struct process *process)
 {
     struct command *command = NULL;
 
     lock_acquire(&slots_lock);
     if (slots_free != UINT32_MAX) {
-        command = slots[slots_free / SLOT_CHUNK][slots_free % SLOT_CHUNK];
+        command = command_slots[slots_free / SLOT_CHUNK][slots_free % SLOT_CHUNK];
         slots_free = command->next_free;
-    } else if (slots_used < SLOT_CHUNK * SLOT_CHUNKS) {
-        struct command ***chunk = &slots[slots_used / SLOT_CHUNK];
+    } else if (command_slots_used < SLOT_CHUNK * SLOT_CHUNKS) {
+        struct command ***chunk = &command_slots[command_slots_used / SLOT_CHUNK];
 
         if (!*chunk)
             *chunk = heap_alloc(sizeof(struct command *) * SLOT_CHUNK);
         if (*chunk)
             command = cache_alloc(&command_cache);
         if (command) {
-            command->slot = slots_used;
-            command->generation = 1;
-            (*chunk)[slots_used % SLOT_CHUNK] = command;
-            __atomic_store_n(&slots_used, slots_used + 1, __ATOMIC_RELEASE);
+            command->slot = command_slots_used;
+            (*chunk)[command_slots_used % SLOT_CHUNK] = command;
+            __atomic_store_n(&command_slots_used, command_slots_used + 1, __ATOMIC_RELEASE);
         }
     }
     lock_release(&slots_lock);
@@ -82,7 +80,11 @@ struct command *command_new(struct thread *thread)
         command->thread = thread;
         list_init(&command->link);
         list_init(&command->cancel_link);
+        command->space = process->space;
+        command->caller = process->object.id;
         command->own_request = (struct request){.deadline = UINT64_MAX};
+        command->request = &command->own_request;
+        command->completion = &command->own_completion;
     }
     return command;
 }
@@ -97,23 +99,6 @@ void command_free(struct command *command)
     lock_release(&slots_lock);
 }
 
-struct command *command_find(struct port *port, struct process *process, uint64_t token)
-{
-    uint32_t slot = (uint32_t)token;
-
-    if (slot >= __atomic_load_n(&slots_used, __ATOMIC_ACQUIRE))
-        return NULL;
-
-    struct command *command = slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK];
-
-    /* port and state of a command change only under the lock of its port, which we hold if it is ours. */
-    if (__atomic_load_n(&command->port, __ATOMIC_RELAXED) != port ||
-        command->state != COMMAND_ACCEPTED || command->generation != token >> 32 ||
-        !command->seen || command->server->process != process)
-        return NULL;
-    return command;
-}
-
 /* --- States; port locked ---------------------------------------------------------------------------------- */
 
 bool command_replayable(const struct command *command)
@@ -121,7 +106,7 @@ bool command_replayable(const struct command *command)
     uint32_t op = command->request->op;
 
     return op < ARRAY_SIZE(op_replays) && op_replays[op] &&
-           (!command->seen || command->request->send_count == 0);
+           (command->state != COMMAND_ACCEPTED || command->request->send_count == 0);
 }
 
 void command_unlink(struct command *command)
@@ -142,20 +127,12 @@ void command_complete(struct command *command, int64_t status, unsigned sched_fl
     thread_wake(command->thread, 0, sched_flags);
 }
 
-void command_retire(struct command *command)
-{
-    command->state = COMMAND_IDLE;
-    command->generation = command->generation == UINT32_MAX ? 1 : command->generation + 1;
-    command->port = NULL;
-    command_counted(-1);
-}
-
 /* The caller leaves: tokens of this try are void, and copies under way end first. */
 static void leave(struct command *command, struct port *port)
 {
     if (command->state != COMMAND_DONE)
         command_unlink(command);
-    command_retire(command);
+    command_retire(command, cpu_self());
     while (command->copying) {
         command->leaving = true;
         wait_prepare(WAIT_UNKILLABLE);
@@ -202,30 +179,23 @@ static int64_t send(struct command *command, struct request *request, struct por
     }
     if (file && request->op != OP_OPEN) {
         server = file->server;
-        command->cookie = file->cookie;
         if (unlikely(!server)) {
             lock_release(&port->lock);
             return STATUS_RESEND;
         }
-    } else {
-        command->cookie = 0;
     }
     command->port = port;
     command->server = server;
     command->file = file;
     command->request = request;
-    command->space = self->process->space;
     command->priority = self->priority;
-    command->caller = self->process->object.id;
-    command->trace = command_trace(self);
-    command->seen = false;
-    command_counted(1);
+    command->trace = command_trace(self, command);
+    cpu_self()->commands++;
     *deadline = patience(port, request->deadline, parked);
 
     wait_prepare(wait_flags(request));
     if (!port_deliver(port, server, command)) {
-        command->state = COMMAND_QUEUED;
-        command_queue_insert(server ? &server->queue : &port->queue, command, false);
+        port_queue_command(port, command, false);
         if (!(port->object.signals & SIGNAL_READABLE))
             object_signal(&port->object, SIGNAL_READABLE, 0);
     }
@@ -236,8 +206,10 @@ static int64_t send(struct command *command, struct request *request, struct por
 /* The caller wants it back: `reason` unless the service answers in time. Port locked. */
 static int64_t withdraw(struct command *command, struct port *port, int reason)
 {
-    if (command->state == COMMAND_ACCEPTED && !(command->thread->work & WORK_KILL)) {
+    if ((command->state == COMMAND_DELIVERED || command->state == COMMAND_ACCEPTED) &&
+        !(command->thread->work & WORK_KILL)) {
         list_append(&command->server->cancels, &command->cancel_link);
+        command->server->unseen = true;
         port_wake_worker(port, command->server);
         wait_prepare(0);
         lock_release(&port->lock);
@@ -375,6 +347,8 @@ static int64_t settle(struct command *command, struct request *request, struct p
     transfer_drop(request->send, request->send_count); /* what no service took */
     if (status)
         transfer_drop(completion->receive, completion->receive_count);
+    command->request = &command->own_request;
+    command->completion = &command->own_completion;
     return status;
 }
 

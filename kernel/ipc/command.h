@@ -3,11 +3,11 @@
  * Every thread has one command, made with it, so sending allocates nothing. Its memory is type-stable and its token
  * carries a generation, so a service that returns it late, or twice, or makes a token up, finds nothing.
  *
- *          command_call                     accept                      proto_return
- *     IDLE ------------> QUEUED -----------------------------> ACCEPTED -------------> DONE --> IDLE
- *       ^                  |  deadline, kick, kill: taken out     | server died: RESEND or E_RESTARTED
- *       |                  v                                      | deadline, kick: cancellation, then grace
- *       +------------------+--------------------------------------+ killed, grace over: abandoned
+ *          command_call           a worker is woken        it accepts             proto_return
+ *     IDLE ------------> QUEUED -----------------> DELIVERED ---------> ACCEPTED -------------> DONE --> IDLE
+ *       ^                  |  deadline, kick, kill: taken out  |           | server died: RESEND or E_RESTARTED
+ *       |                  v                                   v           | deadline, kick: cancellation, then grace
+ *       +------------------+-----------------------------------+-----------+ killed, grace over: abandoned
  *
  * Each command completes exactly once: whoever moves it to DONE under the port's lock completes it.
  * While `copying` is set a service is copying to or from the caller's memory, and the caller waits for that
@@ -25,7 +25,13 @@ struct port;
 struct server;
 struct file;
 
-enum command_state { COMMAND_IDLE, COMMAND_QUEUED, COMMAND_ACCEPTED, COMMAND_DONE };
+enum command_state {
+    COMMAND_IDLE,
+    COMMAND_QUEUED,
+    COMMAND_DELIVERED, /* a worker was woken with it */
+    COMMAND_ACCEPTED,  /* ... and has it in its hands: proto_accept answered with it */
+    COMMAND_DONE
+};
 
 /* What is asked. The caller's; the same for every try. */
 struct request {
@@ -52,19 +58,18 @@ struct command {
     enum command_state state;
     struct thread *thread; /* the caller */
     struct port *port;
-    struct server *server; /* ACCEPTED: who has it; QUEUED: whose queue, NULL: the port's */
-    struct list link;      /* queue, or server->accepted */
+    struct server
+        *server;      /* DELIVERED, ACCEPTED: who has it; QUEUED: whose queue, NULL: the port's */
+    struct list link; /* queue, or server->accepted */
     struct list cancel_link;
-    bool seen;           /* a service has it in its hands: proto_accept delivered it */
     bool leaving;        /* the caller waits for copying to become 0 */
     uint32_t copying;    /* services' copies under way */
-    struct space *space; /* the caller's windows are in */
+    struct space *space; /* the caller's windows are in; its process's, for ever */
     struct file *file;   /* open file, or for OP_OPEN the one being made; NULL: path call */
-    uint64_t cookie;
+    uint64_t caller;     /* process id */
     uint32_t priority;
-    uint64_t caller; /* process id */
     uint64_t trace;
-    struct request *request; /* on the caller's stack, while not IDLE */
+    struct request *request; /* own_request, or during command_call on the caller's stack */
     int64_t status;
     uint64_t missing;              /* STATUS_FETCH: where in the in window */
     bool missing_out;              /* or in the out window */
@@ -85,7 +90,7 @@ static inline bool op_of_kernel(uint32_t op)
 /* A page of the caller's window, at ->missing, has to come from its pager before the command is sent again. */
 #define STATUS_FETCH (-1001)
 
-struct command *command_new(struct thread *thread) MUST_CHECK;
+struct command *command_new(struct thread *thread, const struct process *process) MUST_CHECK;
 void command_free(struct command *command);
 
 /* Send and wait until it completed. file: what it concerns, NULL for path calls; if no server has it open it is opened
@@ -107,32 +112,35 @@ static inline int command_window_prepare(const struct request *request)
  * this result of its wait. */
 int64_t command_resume(struct command *command, int woken);
 
-/* port locked: what a token names, if this server has it. */
-struct command *command_find(struct port *port, struct process *process, uint64_t token);
 /* port locked: move to DONE and wake the caller. */
 void command_complete(struct command *command, int64_t status, unsigned sched_flags);
 /* port locked: out of its queue, or its server's hands. */
 void command_unlink(struct command *command);
-/* port locked, nobody copies: back to IDLE; its token names nothing from here on. */
-void command_retire(struct command *command);
 bool command_replayable(const struct command *command);
 uint64_t command_count(void); /* sent and not completed */
-
-/* Counted by each CPU for itself: the sum is right. */
-static inline void command_counted(int64_t change)
-{
-    cpu_self()->commands += change;
-}
-
-/* Never 0, unique. */
-static inline uint64_t command_trace(const struct thread *caller)
-{
-    struct cpu *cpu = cpu_self();
-
-    return caller->trace ? caller->trace : (cpu->traces += CPU_MAX) + cpu->index;
-}
 
 static inline uint64_t command_token(const struct command *command)
 {
     return (uint64_t)command->generation << 32 | command->slot;
 }
+
+/* What the caller sends on bears the name of what it was sent, or its own: never 0, and as unique as tokens are. */
+static inline uint64_t command_trace(const struct thread *caller, const struct command *command)
+{
+    return caller->trace ? caller->trace : command_token(command);
+}
+
+/* port locked, nobody copies: back to IDLE; its token names nothing from here on. */
+static inline void command_retire(struct command *command, struct cpu *cpu)
+{
+    command->state = COMMAND_IDLE;
+    command->generation++;
+    command->port = NULL;
+    cpu->commands--; /* each CPU counts for itself: the sum is right */
+}
+
+/* The numbers in tokens. Chunks are never freed, so a slot once handed out can always be looked at. */
+#define SLOT_CHUNK  256u
+#define SLOT_CHUNKS 4096u
+extern struct command **command_slots[SLOT_CHUNKS];
+extern uint32_t command_slots_used; /* slot 0 is none: no token is 0 */

@@ -41,6 +41,7 @@ static void binding_fire(struct watcher *watcher, uint32_t signals)
         binding->signals |= signals;
         if (!list_linked(&binding->fired_link))
             list_append(&port->notifications, &binding->fired_link);
+        port->unseen = true;
         port_wake_worker_locked(port, NULL);
     }
     lock_release(&port->notify_lock);
@@ -189,6 +190,7 @@ int64_t sys_port_notify(struct object *object, uint64_t bits)
 
     lock_acquire(&port->notify_lock);
     port->soft_bits |= bits;
+    port->unseen = true;
     if (bits)
         port_wake_worker_locked(port, NULL);
     lock_release(&port->notify_lock);

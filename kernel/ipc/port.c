@@ -20,16 +20,23 @@ void command_queue_init(struct command_queue *queue)
         list_init(&queue->commands[i]);
 }
 
-void command_queue_insert(struct command_queue *queue, struct command *command, bool front)
+void port_queue_command(struct port *port, struct command *command, bool front)
 {
+    struct server *server = command->server;
+    struct command_queue *queue = server ? &server->queue : &port->queue;
     struct list *level = &queue->commands[command->priority];
 
+    command->state = COMMAND_QUEUED;
     if (front)
         list_prepend(level, &command->link);
     else
         list_append(level, &command->link);
     queue->levels |= 1u << command->priority;
     queue->length++;
+    if (server)
+        server->unseen = true;
+    else
+        port->unseen = true;
 }
 
 void command_queue_remove(struct command_queue *queue, struct command *command)
@@ -69,23 +76,27 @@ static struct worker *take_worker(struct port *port, struct server *server)
     return chosen;
 }
 
+void worker_wake(struct worker *worker, struct command *command)
+{
+    struct thread *thread = worker_thread(worker);
+
+    worker->delivered = command;
+    worker->generation = command->generation;
+    if (unlikely(command->priority > thread->priority))
+        sched_set_priority(thread, command->priority, thread->weight);
+    thread_wake(thread, 0, SCHED_HANDOFF);
+}
+
 bool port_deliver(struct port *port, struct server *server, struct command *command)
 {
     lock_acquire(&port->notify_lock);
     struct worker *worker = take_worker(port, server);
 
     if (worker) {
-        worker->delivered = command;
-        worker->generation = command->generation;
-        command->state = COMMAND_ACCEPTED;
+        command->state = COMMAND_DELIVERED;
         command->server = worker->server;
         list_append(&worker->server->accepted, &command->link);
-
-        struct thread *thread = worker_thread(worker);
-
-        if (unlikely(command->priority > thread->priority))
-            sched_set_priority(thread, command->priority, thread->weight);
-        thread_wake(thread, 0, SCHED_HANDOFF);
+        worker_wake(worker, command);
     }
     lock_release(&port->notify_lock);
     return worker != NULL;
@@ -290,7 +301,7 @@ void port_closed(struct object *object)
     struct command *command;
 
     lock_acquire(&port->lock);
-    port->closed = true;
+    port->closed = port->unseen = true;
     while ((command = command_queue_first(&port->queue)))
         command_complete(command, -E_SERVICE_DOWN, 0);
     list_for_each (struct server, server, &port->servers, port_link) {

@@ -41,7 +41,9 @@ struct port {
     struct rb_tree kept;  /* struct kept, by key (kept.c) */
     uint32_t kept_count;
     enum port_role role; /* role_lock (kept.c) */
-    bool closed;           /* no handle can serve it any more */
+    bool closed; /* no handle can serve it any more */
+    bool unseen; /* set with everything that a worker of any server may have to see to: commands in
+                              `queue`, notifications, `closed`; cleared by a worker that finds nothing (both locks) */
     uint64_t served_until; /* when its last server died; 0: never had one or has one */
 
     struct lock notify_lock;
@@ -60,6 +62,7 @@ struct server {
     struct list accepted; /* commands it has and has not returned */
     struct list cancels;  /* of those: cancellations it has not seen */
     struct list closings; /* files */
+    bool unseen;          /* as the port's, for what is this server's alone; port->lock */
 };
 
 /* How long callers wait for a service that died. */
@@ -70,12 +73,15 @@ int port_new(struct port **port) MUST_CHECK;
 void port_process_gone(struct process *process);
 
 void command_queue_init(struct command_queue *queue);
-void command_queue_insert(struct command_queue *queue, struct command *command, bool front);
+/* port locked: into its server's queue, or the port's. */
+void port_queue_command(struct port *port, struct command *command, bool front);
 void command_queue_remove(struct command_queue *queue, struct command *command);
 struct command *command_queue_first(const struct command_queue *queue);
 
 /* Give a command to an idle worker (of server; NULL: of any), best one of this CPU; false: all are busy. */
 bool port_deliver(struct port *port, struct server *server, struct command *command);
+/* An idle worker, out of port->workers, gets a command that is on its server's list. notify_lock held. */
+void worker_wake(struct worker *worker, struct command *command);
 static inline struct thread *worker_thread(struct worker *worker)
 {
     return container_of(worker, struct thread, worker);
@@ -93,6 +99,25 @@ bool port_serves(struct port *port, const struct process *process);
 /* kept.c: what the port keeps for its services to come. */
 #define PORT_KEPT_MAX 65536u
 void port_drop_kept(struct port *port);
+
+/* port locked: what a token names, if a server of this process has it. */
+static inline struct command *command_find(struct port *port, struct process *process,
+                                           uint64_t token)
+{
+    uint32_t slot = (uint32_t)token;
+
+    if (unlikely(slot >= __atomic_load_n(&command_slots_used, __ATOMIC_ACQUIRE)))
+        return NULL;
+
+    struct command *command = command_slots[slot / SLOT_CHUNK][slot % SLOT_CHUNK];
+
+    /* port and state of a command change only under the lock of its port, which we hold if it is ours. */
+    if (unlikely(__atomic_load_n(&command->port, __ATOMIC_RELAXED) != port ||
+                 command->state != COMMAND_ACCEPTED || command->generation != token >> 32 ||
+                 command->server->process != process))
+        return NULL;
+    return command;
+}
 
 /* notify.c */
 struct binding;

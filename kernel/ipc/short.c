@@ -10,49 +10,68 @@
 #include "kernel/types.h"
 #include "kernel/vmm/space.h"
 
-/* The thread that called leaves, with this result unless its frame has one already. */
+#include ARCH_HAND_OVER
+
+/* The thread that called leaves, answered. */
+static struct leave leave_answered(struct register_frame *frame)
+{
+    return (struct leave){frame, &cpu_self()->unread};
+}
+
 static struct leave leave_self(struct register_frame *frame, int64_t result)
 {
     frame->rax = (uint64_t)result;
-    return (struct leave){frame, NULL};
+    return leave_answered(frame);
 }
 
-/* The CPU goes to `next`, claimed and answered; the caller is BLOCKED. */
-static struct leave leave_to(struct thread *self, struct thread *next, struct register_frame *frame)
+/* The CPU goes to `next`, claimed and answered; the caller is parked. */
+static inline struct leave leave_to(struct cpu *cpu, struct thread *self,
+                                    struct register_frame *frame, struct thread *next,
+                                    struct register_frame *answer)
 {
-    sched_hand_over(self, next);
-    return (struct leave){frame, &self->on_cpu};
+    next->on_cpu = 1;
+    cpu->current = next;
+    cpu->context_switches++;
+    arch_hand_over(cpu, self, frame, next);
+    return (struct leave){answer, &self->on_cpu};
 }
 
-/* Nothing of this CPU wants to be seen to before another thread runs. */
-static bool cpu_quiet(void)
+/* Nothing of this CPU or the calling thread wants to be seen to before another thread runs. */
+static inline bool quiet(const struct cpu *cpu, const struct thread *self)
 {
-    const struct cpu *cpu = cpu_self();
-
-    return !(cpu->need_resched | (cpu->queue->next != NULL));
+    return likely(!cpu->need_resched && !self->attention);
 }
 
-/* The thread is ours if it waits in a short call on this CPU, ranks as the caller does, and nobody was faster: its frame.
+/* The thread is ours if it waits in a short call, was on this CPU last and ranks as the caller does; its frame.
  * RUNNING from here on, so that whoever has work for it interrupts this CPU. */
-static struct register_frame *claim(struct thread *thread, const struct thread *self)
+static inline struct register_frame *claim(struct thread *thread, const struct thread *self,
+                                           struct cpu *cpu)
 {
-    struct register_frame *frame = NULL;
-
     lock_acquire(&thread->lock);
-    if (likely(thread->waiting && thread->state == THREAD_BLOCKED && thread->parked_call &&
-               !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE) && thread->cpu == self->cpu &&
-               thread->priority == self->priority && sched_allowed(thread, self->cpu))) {
-        frame = thread->parked_call;
+    struct register_frame *frame = thread->parked_call;
+    if (likely(frame && thread->cpu == cpu && thread->priority == self->priority &&
+               sched_allowed(thread, cpu))) {
+        thread->parked_call = NULL;
         thread->waiting = 0;
         thread->state = THREAD_RUNNING;
+    } else {
+        frame = NULL;
     }
     lock_release(&thread->lock);
     return frame;
 }
 
-/* Claimed, but it is to take its slow road after all: as if woken. */
-static void unclaim(struct thread *thread)
+/* Claimed, but it is to take its slow road after all: as if woken; a worker with the command that is its own now, NULL
+ * for a caller. */
+static void unclaim(struct thread *thread, struct command *command)
 {
+    if (command) {
+        command->state = COMMAND_DELIVERED;
+        command->priority = thread->priority;
+        command->trace = command_trace(command->thread, command);
+        thread->worker.delivered = command;
+        thread->worker.generation = command->generation;
+    }
     lock_acquire(&thread->lock);
     thread->wait_result = 0;
     sched_ready(thread, SCHED_HANDOFF);
@@ -61,25 +80,43 @@ static void unclaim(struct thread *thread)
 
 /* --- Calling ------------------------------------------------------------------------------------------- */
 
-/* The request of the registers; what never changes in it was set when the command was made. */
-static int request_read(struct request *request, const struct register_frame *frame,
-                        const struct file *file)
+/* The open file a handle names; it stays open until object_handle_put. */
+static inline int file_find_open(struct handle_table *table, handle_t handle, uint32_t rights,
+                                 struct file **file)
+{
+    int error = 0;
+
+    lock_acquire(&table->lock);
+    struct handle_entry *entry = handle_entry_find(table, handle);
+
+    if (unlikely(!entry)) {
+        error = -E_BAD_HANDLE;
+    } else if (unlikely(entry->object->type != OBJECT_FILE)) {
+        error = -E_WRONG_TYPE;
+    } else if (unlikely((entry->rights & rights) != rights)) {
+        error = -E_ACCESS;
+    } else {
+        *file = container_of(entry->object, struct file, object);
+        object_handle_get(entry->object);
+    }
+    lock_release(&table->lock);
+    return error;
+}
+
+/* The request of the registers: what is looked at while a worker has the command. What never changes in it was set when the
+ * command was made; the arguments stay in the frame (request_arguments). */
+static inline int request_read(struct request *request, const struct register_frame *frame,
+                               const struct file *file)
 {
     uint32_t flags = (uint32_t)(frame->rsi >> 32);
 
     request->op = (uint32_t)frame->rsi;
     request->flags = (flags & (COMMAND_POSITION | COMMAND_NONBLOCK | COMMAND_RESTARTABLE)) |
                      file_call_flags(file);
-    request->args[0] = frame->rdx;
-    request->args[1] = frame->r10;
     request->in_length = request->out_length = 0;
-    if (likely(!(flags & (COMMAND_IN | COMMAND_OUT)))) {
-        request->args[2] = frame->r8;
-        request->args[3] = frame->r9;
+    if (likely(!(flags & (COMMAND_IN | COMMAND_OUT))))
         return 0;
-    }
-    request->args[2] = request->args[3] = 0;
-    if (!user_range_ok(UADDR(frame->r8), frame->r9))
+    if (unlikely(!user_range_ok(UADDR(frame->r8), frame->r9)))
         return -E_FAULT;
     if (flags & COMMAND_IN) {
         request->in = UADDR(frame->r8);
@@ -92,17 +129,31 @@ static int request_read(struct request *request, const struct register_frame *fr
     return command_window_prepare(request);
 }
 
-/* The caller's results into its frame, its hold on the file's position and the file back. */
-static void call_finish(struct register_frame *frame, struct file *file, bool positioned,
-                        const struct request *request, int64_t status, const uint64_t values[3])
+/* The rest of it, before anybody but the caller writes a message from it. */
+static void request_arguments(struct command *command, const struct register_frame *frame,
+                              const struct file *file)
+{
+    uint64_t *args = command->own_request.args;
+    bool window = frame->rsi >> 32 & (COMMAND_IN | COMMAND_OUT);
+
+    args[0] = command->positioned ? file->position : frame->rdx;
+    args[1] = frame->r10;
+    args[2] = window ? 0 : frame->r8;
+    args[3] = window ? 0 : frame->r9;
+}
+
+/* The caller's results into its frame; its hold on the file's position, and the file, back. */
+static inline void call_finish(struct register_frame *frame, struct command *command,
+                               struct file *file, int64_t status, uint64_t first, uint64_t second,
+                               uint64_t third)
 {
     frame->rax = (uint64_t)status;
-    frame->rdx = values[0];
-    frame->r10 = values[1];
-    frame->r8 = values[2];
+    frame->rdx = first;
+    frame->r10 = second;
+    frame->r8 = third;
     frame->r9 = 0;
-    if (positioned)
-        file_position_done(file, request, status, values);
+    if (unlikely(command->positioned))
+        file_position_done(file, &command->own_request, status, first, second);
     object_handle_put(&file->object);
 }
 
@@ -121,45 +172,46 @@ static struct leave call_answer(struct register_frame *frame, struct command *co
     }
     if (status && status != -E_LINK)
         completion->values[0] = completion->values[1] = completion->values[2] = 0;
-    call_finish(frame, file, command->positioned, &command->own_request, status,
-                completion->values);
+    call_finish(frame, command, file, status, completion->values[0], completion->values[1],
+                completion->values[2]);
     frame->r9 = (uint64_t)handle;
-    return (struct leave){frame, NULL};
+    return leave_answered(frame);
 }
 
-/* The command in the hands of an idle worker of the file's server, claimed, its frame in *frame; NULL: nothing was done. */
-static struct thread *send_short(struct command *command, struct file *file,
-                                 struct register_frame **frame)
+/* An idle worker of the file's server gets the command, and the caller is parked; NULL: there is none on this CPU, nothing
+ * was done. *answer: the worker's frame if it is claimed; else it is awake and finds the command by itself. */
+static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
+                                        struct command *command, struct file *file,
+                                        struct register_frame *frame,
+                                        struct register_frame **answer)
 {
-    struct thread *self = command->thread, *thread = NULL;
     struct port *port = file->port;
+    struct thread *thread = NULL;
 
     lock_acquire(&port->lock);
     struct server *server = file->server;
     lock_acquire(&port->notify_lock);
-    struct worker *worker = list_first(&port->workers, struct worker, link);
+    struct worker *worker = container_of(port->workers.next, struct worker, link);
 
-    if (likely(worker && worker->server == server &&
-               (*frame = claim(worker_thread(worker), self)))) {
+    if (likely(&worker->link != &port->workers && worker->server == server &&
+               worker_thread(worker)->cpu == cpu)) {
         thread = worker_thread(worker);
-        list_remove(&worker->link);
-        worker->delivered = command;
-        worker->generation = command->generation;
+        list_unlink(&worker->link);
         command->port = port;
         command->server = server;
         command->file = file;
-        command->cookie = file->cookie;
-        command->request = &command->own_request;
-        command->completion = &command->own_completion;
-        command->space = self->process->space;
-        command->priority = self->priority;
-        command->caller = self->process->object.id;
-        command->trace = command_trace(self);
-        command->seen = true;
-        command->state = COMMAND_ACCEPTED;
         list_append(&server->accepted, &command->link);
-        command_counted(1);
-        wait_prepare(command->own_request.flags & COMMAND_RESTARTABLE ? 0 : WAIT_INTERRUPTIBLE);
+        cpu->commands++;
+        wait_park(self, frame,
+                  command->own_request.flags & COMMAND_RESTARTABLE ? 0 : WAIT_INTERRUPTIBLE);
+        *answer = claim(thread, self, cpu);
+        command->state = likely(*answer) ? COMMAND_ACCEPTED : COMMAND_DELIVERED;
+        if (unlikely(!*answer)) {
+            request_arguments(command, frame, file);
+            command->priority = self->priority;
+            command->trace = command_trace(self, command);
+            worker_wake(worker, command);
+        }
     }
     lock_release(&port->notify_lock);
     lock_release(&port->lock);
@@ -167,13 +219,49 @@ static struct thread *send_short(struct command *command, struct file *file,
 }
 
 /* The caller's bytes into the worker's buffer, all that fit; false: the worker must see to it. */
-static bool window_copy(struct thread *worker, const struct register_frame *frame,
-                        const struct request *request)
+static inline bool window_copy(struct thread *worker, const struct register_frame *frame,
+                               const struct request *request)
 {
     uint64_t length = MIN(request->in_length, frame->r13);
 
-    return !length || space_copy_to_nofault(worker->process->space, UADDR(frame->r12), request->in,
-                                            length) == 0;
+    return likely(!length) || space_copy_to_nofault(worker->process->space, UADDR(frame->r12),
+                                                    request->in, length) == 0;
+}
+
+/* No worker idle here, or one that must see to the command by itself. */
+static __attribute__((noinline)) struct leave
+call_slowly(struct register_frame *frame, struct command *command, struct file *file, bool sent)
+{
+    int64_t status =
+        sent ? command_resume(command, wait_parked_call())
+             : command_call(&command->own_request, file->port, file, &command->own_completion);
+
+    return call_answer(frame, command, file, status);
+}
+
+/* As short_message, from registers to registers. */
+static inline void message_write(struct register_frame *to, const struct register_frame *from,
+                                 const struct command *command, const struct file *file,
+                                 uint32_t priority, uint64_t trace)
+{
+    const struct request *request = &command->own_request;
+
+    to->rax = MESSAGE_COMMAND | (uint64_t)priority << 8;
+    to->rdi = command_token(command);
+    to->rsi = file->cookie;
+    to->rdx = request->op | (uint64_t)request->flags << 32;
+    to->r10 = from->rdx;
+    to->r8 = from->r10;
+    to->r14 = from->r8;
+    to->r15 = from->r9;
+    to->r9 = command->caller;
+    to->rbx = file->object.id;
+    to->r12 = request->in_length | request->out_length << 32;
+    to->r13 = trace;
+    if (unlikely(command->positioned))
+        to->r10 = file->position;
+    if (unlikely(from->rsi >> 32 & (COMMAND_IN | COMMAND_OUT)))
+        to->r14 = to->r15 = 0;
 }
 
 struct leave relay_call(struct register_frame *frame)
@@ -182,81 +270,41 @@ struct leave relay_call(struct register_frame *frame)
     struct command *command = self->command;
     struct request *request = &command->own_request;
     uint32_t op = (uint32_t)frame->rsi;
-    struct object *object;
-    int error = handle_lookup_open(self->process->handles, (handle_t)frame->rdi, OBJECT_FILE,
-                                   op_rights(op), &object);
+    struct file *file;
+    int error = file_find_open(self->process->handles, (handle_t)frame->rdi, op_rights(op), &file);
 
     if (unlikely(error))
         return leave_self(frame, error);
-
-    struct file *file = container_of(object, struct file, object);
-
-    error = op_of_kernel(op) ? -E_INVALID : request_read(request, frame, file);
+    error = unlikely(op_of_kernel(op)) ? -E_INVALID : request_read(request, frame, file);
     command->positioned = !error && file_positioned(file, request);
-    if (unlikely(command->positioned)) {
+    if (unlikely(command->positioned))
         error = file_hold(file);
-        request->args[0] = file->position;
-    }
     if (unlikely(error)) {
-        object_handle_put(object);
+        object_handle_put(&file->object);
         return leave_self(frame, error);
     }
 
-    struct register_frame *answer;
-    struct thread *worker = cpu_quiet() ? send_short(command, file, &answer) : NULL;
-    int64_t status;
+    struct cpu *cpu = cpu_self();
+    struct register_frame *answer = NULL;
+    struct thread *worker = NULL;
 
-    if (likely(worker)) {
-        bool copied = window_copy(worker, answer, request);
-
-        self->parked_call = frame;
-        if (likely(copied && wait_fall_asleep())) {
-            worker->parked_call = NULL;
-            worker->trace = command->trace;
-            short_message(answer, command);
-            object_put(&file->port->object); /* the worker's hold: its call is over */
-            return leave_to(self, worker, answer);
-        }
-        unclaim(worker);
-        int woken = copied ? self->wait_result : wait_block(UINT64_MAX);
-        self->parked_call = NULL;
-        status = command_resume(command, woken);
-    } else {
-        status = command_call(request, file->port, file, &command->own_completion);
+    if (quiet(cpu, self))
+        worker = send_short(cpu, self, command, file, frame, &answer);
+    /* work: once more, behind the fence of the claim. */
+    if (likely(answer && !self->work && window_copy(worker, answer, request))) {
+        worker->trace = command_trace(self, command);
+        message_write(answer, frame, command, file, self->priority, worker->trace);
+        object_put(&file->port->object); /* the worker's hold: its call is over */
+        return leave_to(cpu, self, frame, worker, answer);
     }
-    return call_answer(frame, command, file, status);
+    if (!worker || answer)
+        request_arguments(command, frame, file);
+    if (answer)
+        unclaim(worker, command);
+    return call_slowly(frame, command, file, worker != NULL);
 }
 
 /* --- Returning and accepting --------------------------------------------------------------------------- */
-
-/* Nothing waits for a worker of this server but what it will be woken for. Port and notify_lock held. */
-static bool worker_idle(const struct port *port, const struct server *server)
-{
-    return !(server->queue.levels | port->queue.levels) && list_empty(&server->cancels) &&
-           list_empty(&server->closings) && !notifications_wait(port);
-}
-
-/* The command's caller gets the CPU, and its worker, the calling thread, waits for the next. Port locked, unlocked if the
- * frame to answer is returned; NULL: nothing was done. */
-static struct register_frame *exchange(struct port *port, struct command *command,
-                                       struct register_frame *frame)
-{
-    struct thread *self = thread_current();
-    struct server *server = command->server;
-    struct register_frame *answer = NULL;
-
-    if (unlikely(!cpu_quiet() || command->copying || port->closed))
-        return NULL;
-    lock_acquire(&port->notify_lock);
-    if (likely(worker_idle(port, server)))
-        answer = claim(command->thread, self);
-    if (likely(answer)) {
-        worker_enlist(port, server);
-        self->parked_call = frame;
-    }
-    lock_release(&port->notify_lock);
-    return answer;
-}
 
 static struct accept accept_where(struct register_frame *frame)
 {
@@ -274,79 +322,163 @@ static struct leave accept_answer(struct register_frame *frame, struct port *por
 {
     object_put(&port->object);
     if (result == 1)
-        return (struct leave){frame, NULL};
+        return leave_answered(frame);
     return leave_self(frame, result);
 }
 
-/* The caller may rest after all: the command completes as by proto_return. Port locked. */
-static void complete_claimed(struct port *port, struct command *command,
-                             const struct abi_return *result, int64_t status)
+static __attribute__((noinline)) struct leave accept_slowly(struct register_frame *frame,
+                                                            struct port *port, bool parked)
 {
+    struct accept where = accept_where(frame);
+
+    return accept_answer(frame, port,
+                         parked ? port_accept_resume(port, &where, wait_parked_call())
+                                : port_accept(port, &where));
+}
+
+/* The port a handle names; a reference to it, that of the call that waits there. */
+static inline int64_t port_find(struct handle_table *table, handle_t handle, struct port **port)
+{
+    int64_t error = 0;
+
+    lock_acquire(&table->lock);
+    struct handle_entry *entry = handle_entry_find(table, handle);
+
+    if (unlikely(!entry)) {
+        error = -E_BAD_HANDLE;
+    } else if (unlikely(entry->object->type != OBJECT_PORT)) {
+        error = -E_WRONG_TYPE;
+    } else if (unlikely(!(entry->rights & RIGHT_ACCEPT))) {
+        error = -E_ACCESS;
+    } else {
+        *port = container_of(entry->object, struct port, object);
+        object_get(entry->object);
+    }
+    lock_release(&table->lock);
+    return error;
+}
+
+/* The worker becomes idle and is parked, and the command's caller is claimed: its frame. NULL: it was not to be claimed;
+ * the worker is parked all the same if *parked. Port locked. */
+static inline struct register_frame *exchange(struct cpu *cpu, struct thread *self,
+                                              struct port *port, struct command *command,
+                                              struct register_frame *frame, bool *parked)
+{
+    struct server *server = command->server;
+    struct register_frame *answer = NULL;
+
+    lock_acquire(&port->notify_lock);
+    *parked = likely(!(server->unseen | port->unseen) && !command->copying);
+    if (likely(*parked)) {
+        worker_enlist(self, port, server);
+        wait_park(self, frame, WAIT_INTERRUPTIBLE);
+        answer = claim(command->thread, self, cpu);
+    }
+    lock_release(&port->notify_lock);
+    return answer;
+}
+
+/* What registers say of a return. */
+static struct abi_return result_read(const struct register_frame *frame)
+{
+    return (struct abi_return){
+        .token = frame->rsi,
+        .status = (int32_t)frame->rdx,
+        .values = {frame->r10, frame->r8, frame->rbx},
+        .data = frame->r9,
+        .data_length = frame->rdx >> 32,
+    };
+}
+
+/* Port locked: the command completes as by proto_return. */
+static __attribute__((noinline)) struct leave return_slowly(struct register_frame *frame,
+                                                            struct port *port,
+                                                            struct command *command, int64_t status,
+                                                            bool parked, bool claimed)
+{
+    struct abi_return result = result_read(frame);
     struct thread *client = command->thread;
 
-    return_end(port, command, result, NULL, status, 0);
-    unclaim(client);
+    return_end(port, command, &result, NULL, status, parked ? 0 : SCHED_HANDOFF);
+    if (claimed)
+        unclaim(client, NULL);
+    return accept_slowly(frame, port, parked);
+}
+
+/* What there is to return, with the port locked, or why there is not. */
+struct begun {
+    struct command *command;
+    int64_t status; /* the caller's; command NULL: an error */
+};
+
+static __attribute__((noinline)) struct begun begin_with_data(struct register_frame *frame,
+                                                              struct port *port)
+{
+    struct abi_return result = result_read(frame);
+    struct begun begun = {NULL, 0};
+    int64_t error = return_begin(port, &result, NULL, &begun.status, &begun.command);
+
+    return error ? (struct begun){NULL, error} : begun;
+}
+
+static inline struct begun command_begin(struct register_frame *frame, struct thread *self,
+                                         struct port *port)
+{
+    int64_t status = (int32_t)frame->rdx;
+
+    if (unlikely(frame->rdx >> 32))
+        return begin_with_data(frame, port);
+    if (unlikely(status > 0 || status <= STATUS_RESEND))
+        return (struct begun){NULL, -E_INVALID};
+    lock_acquire(&port->lock);
+    struct command *command = command_find(port, self->process, frame->rsi);
+    if (likely(command))
+        return (struct begun){command, status};
+    lock_release(&port->lock);
+    return (struct begun){NULL, -E_CANCELLED};
 }
 
 struct leave relay_return_accept(struct register_frame *frame)
 {
     struct thread *self = thread_current();
-    struct object *object;
-    int64_t error = handle_lookup(self->process->handles, (handle_t)frame->rdi, OBJECT_PORT,
-                                  RIGHT_ACCEPT, &object, NULL);
+    struct port *port;
+    int64_t error = port_find(self->process->handles, (handle_t)frame->rdi, &port);
 
     if (unlikely(error))
         return leave_self(frame, error);
+    if (unlikely(!frame->rsi))
+        return accept_slowly(frame, port, false);
 
-    struct port *port = container_of(object, struct port, object);
-    struct abi_return result = {
-        .token = frame->rsi,
-        .status = (int64_t)frame->rdx,
-        .values = {frame->r10, frame->r8, frame->rbx},
-        .data = frame->r9,
-        .data_length = frame->rbp,
-    };
-    struct command *command;
-    struct accept where;
-    int64_t status;
+    struct begun begun = command_begin(frame, self, port);
+    struct command *command = begun.command;
 
-    if (!result.token)
-        goto accept;
-    error = return_begin(port, &result, NULL, &status, &command);
-    if (unlikely(error == -E_CANCELLED))
-        goto accept;
-    if (unlikely(error)) {
-        object_put(object);
-        return leave_self(frame, error);
+    if (unlikely(!command)) {
+        if (begun.status == -E_CANCELLED)
+            return accept_slowly(frame, port, false);
+        object_put(&port->object);
+        return leave_self(frame, begun.status);
     }
 
+    struct cpu *cpu = cpu_self();
     struct thread *client = command->thread;
     struct register_frame *answer = NULL;
+    bool parked = false;
 
-    if (likely(frame->r14 == (uint64_t)DEADLINE_NEVER && self->priority == self->own_priority))
-        answer = exchange(port, command, frame);
-    if (likely(answer)) {
-        if (unlikely(!wait_fall_asleep())) {
-            complete_claimed(port, command, &result, status);
-            self->parked_call = NULL;
-            where = accept_where(frame);
-            return accept_answer(frame, port, port_accept_resume(port, &where, self->wait_result));
-        }
+    if (quiet(cpu, self) && likely(frame->r14 == (uint64_t)DEADLINE_NEVER) &&
+        likely(self->priority == self->own_priority))
+        answer = exchange(cpu, self, port, command, frame, &parked);
+    if (unlikely(!answer || self->work))
+        return return_slowly(frame, port, command, begun.status, parked, answer != NULL);
 
-        struct file *file = command->file;
+    struct file *file = command->file;
 
-        command_unlink(command);
-        command_retire(command);
-        lock_release(&port->lock);
-        client->parked_call = NULL;
-        call_finish(answer, file, command->positioned, &command->own_request, status,
-                    result.values);
-        return leave_to(self, client, answer);
-    }
-    return_end(port, command, &result, NULL, status, SCHED_HANDOFF);
-accept:
-    where = accept_where(frame);
-    return accept_answer(frame, port, port_accept(port, &where));
+    list_unlink(&command->link);
+    if (unlikely(list_linked(&command->cancel_link)))
+        list_remove(&command->cancel_link);
+    command_retire(command, cpu);
+    lock_release(&port->lock);
+    call_finish(answer, command, file, begun.status, frame->r10, frame->r8, frame->rbx);
+    return leave_to(cpu, self, frame, client, answer);
 }
 
 /* --- Woken by others ----------------------------------------------------------------------------------- */
@@ -356,10 +488,10 @@ struct leave relay_resume(struct register_frame *frame)
     struct thread *self = thread_current();
     struct command *command = self->command;
 
-    self->parked_call = NULL;
     if ((uint32_t)frame->rax == SYSCALL_BASE + SYSCALL_FILE_CALL_SHORT) {
         struct file *file = command->file;
 
+        request_arguments(command, frame, file);
         return call_answer(frame, command, file, command_resume(command, self->wait_result));
     }
 

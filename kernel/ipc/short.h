@@ -10,13 +10,18 @@
  * scheduler, no queue, no switch of C stacks. Everything else (nobody idle, another CPU, another priority, work to see
  * to, memory to fault in, kills, deadlines, services that die) takes the roads of command.c, accept.c and wait.c.
  *
- * Claiming: under thread->lock, a thread that is BLOCKED, off its stack, `waiting`, with parked_call set. Whoever
- * clears `waiting` there owns the thread until it made it current (or ready).
+ * Parking and claiming. A thread parks itself by parked_call, BLOCKED and `waiting`, in this order and without its lock:
+ * until the last one nobody looks at the others. Then it goes on to the switch; woken meanwhile, it is queued on
+ * this CPU like any thread that is still on its stack. Claiming a parked thread, by another thread of the same CPU, is
+ * under thread->lock; so is waking it: whoever clears parked_call and `waiting` there owns the thread until it
+ * made it current, or ready.
  *
- *     CPU 0: a client claims worker W           CPU 1: kills W's process
- *       lock W; waiting, BLOCKED: waiting = 0     W->work |= KILL
- *       unlock W                                  lock W; not waiting: nothing to wake; unlock
- *       W runs; sees work on its way out
+ *     CPU 0: client C calls worker W                   CPU 1: kills C, or W
+ *       parks C: waiting = 1                             C->work |= KILL
+ *       lock W (a full fence); claims W                  lock C; waiting: woken, READY; unlock
+ *       C->work? then W is woken the slow way,           (or not waiting yet: nothing; C sees its work)
+ *         and C looks after itself                       W->work |= KILL; lock W; claimed: RUNNING: interrupt CPU 0
+ *       switch; W sees its work on its way out
  */
 #pragma once
 
@@ -28,7 +33,8 @@
  * call's until it is answered. */
 struct register_frame;
 
-/* What the way out to user mode needs: the frame to load, and the flag to clear once the old stack is left. */
+/* What the way out to user mode needs: the frame to load, and the flag to clear once the stack in use is left: on_cpu of the
+ * thread it is of, if that is another. */
 struct leave {
     struct register_frame *frame;
     uint32_t *left;
@@ -45,7 +51,7 @@ static inline void short_message(struct register_frame *frame, const struct comm
 
     frame->rax = MESSAGE_COMMAND | (uint64_t)command->priority << 8;
     frame->rdi = command_token(command);
-    frame->rsi = command->cookie;
+    frame->rsi = command_cookie(command);
     frame->rdx = request->op | (uint64_t)request->flags << 32;
     frame->r10 = request->args[0];
     frame->r8 = request->args[1];
@@ -53,9 +59,8 @@ static inline void short_message(struct register_frame *frame, const struct comm
     frame->r15 = request->args[3];
     frame->r9 = command->caller;
     frame->rbx = command->file ? command->file->object.id : 0;
-    frame->rbp = command->trace;
-    frame->r12 = request->in_length;
-    frame->r13 = request->out_length;
+    frame->r12 = request->in_length | request->out_length << 32;
+    frame->r13 = command->trace;
 }
 
 /* --- accept.c, for both forms --- */
@@ -85,14 +90,11 @@ static inline bool notifications_wait(const struct port *port)
     return !list_empty(&port->notifications) || port->soft_bits;
 }
 
-/* The caller becomes an idle worker, and may be woken from here on. notify_lock held. */
-static inline void worker_enlist(struct port *port, struct server *server)
+/* The caller becomes an idle worker. notify_lock held. */
+static inline void worker_enlist(struct thread *self, struct port *port, struct server *server)
 {
-    struct thread *self = thread_current();
-
     self->worker.port = port;
     self->worker.server = server;
     self->worker.delivered = NULL;
     list_prepend(&port->workers, &self->worker.link);
-    __atomic_store_n(&self->waiting, WAIT_ARMED | WAIT_INTERRUPTIBLE, __ATOMIC_RELEASE);
 }

@@ -219,7 +219,7 @@ static int64_t file_call(struct object *object, uaddr_t argument)
     }
     status = command_call(&request, file->port, file, &completion);
     if (positioned)
-        file_position_done(file, &request, status, completion.values);
+        file_position_done(file, &request, status, completion.values[0], completion.values[1]);
     return answer(argument, &command, &completion, status);
 }
 

@@ -127,14 +127,14 @@ void file_release(struct file *file)
 }
 
 void file_position_done(struct file *file, const struct request *request, int64_t status,
-                        const uint64_t values[3])
+                        uint64_t first, uint64_t second)
 {
     if (status == 0) {
         if (request->op == OP_LIST ||
             (request->op == OP_WRITE && (request->flags & COMMAND_APPEND)))
-            file->position = values[1];
+            file->position = second;
         else
-            file->position += values[0];
+            file->position += first;
     }
     file_release(file);
 }
@@ -177,6 +177,7 @@ void file_closed(struct object *object)
     if (file->server && !port->closed) {
         object_get(&file->object);
         list_append(&file->server->closings, &file->close_link);
+        file->server->unseen = true;
         port_wake_worker(port, file->server);
     }
     lock_release(&port->lock);

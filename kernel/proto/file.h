@@ -42,28 +42,33 @@ int64_t file_reopen(struct file *file, uint64_t deadline) MUST_CHECK;
 int file_hold(struct file *file) MUST_CHECK;
 void file_release(struct file *file);
 
+/* The cookie of the file a command concerns, if it has one already. Port locked. */
+static inline uint64_t command_cookie(const struct command *command)
+{
+    return command->file && command->request->op != OP_OPEN ? command->file->cookie : 0;
+}
+
 /* What the handle must allow for an operation. */
 static inline uint32_t op_rights(uint32_t op)
 {
-    switch (op) {
-    case OP_READ:
-    case OP_LIST:
-        return RIGHT_READ;
-    case OP_WRITE:
-    case OP_TRUNCATE:
-        return RIGHT_WRITE;
-    default:
-        return 0;
-    }
+    static const uint8_t rights[] = {
+        [OP_READ] = RIGHT_READ,      [OP_LIST] = RIGHT_READ, [OP_WRITE] = RIGHT_WRITE,
+        [OP_TRUNCATE] = RIGHT_WRITE, [OP_PROTOCOL - 1] = 0, /* none */
+    };
+    _Static_assert((RIGHT_READ | RIGHT_WRITE) < 0x100, "they fit");
+
+    return likely(op < ARRAY_SIZE(rights)) ? rights[op] : 0;
 }
 
 /* COMMAND_* that come with the file. */
 static inline uint32_t file_call_flags(const struct file *file)
 {
-    uint32_t flags = __atomic_load_n(&file->flags, __ATOMIC_RELAXED);
-
-    return (flags & HANDLE_FLAG_NONBLOCK ? COMMAND_NONBLOCK : 0) |
-           (flags & HANDLE_FLAG_APPEND ? COMMAND_APPEND : 0);
+    _Static_assert(COMMAND_NONBLOCK == HANDLE_FLAG_NONBLOCK << 1 &&
+                       COMMAND_APPEND == HANDLE_FLAG_APPEND << 1,
+                   "one shift for both");
+    return (__atomic_load_n(&file->flags, __ATOMIC_RELAXED) &
+            (HANDLE_FLAG_NONBLOCK | HANDLE_FLAG_APPEND))
+           << 1;
 }
 
 /* Whether the call starts at the file's position: then it is held, args[0] set from it, and after the call: */
@@ -73,6 +78,6 @@ static inline bool file_positioned(const struct file *file, const struct request
            ((__atomic_load_n(&file->flags, __ATOMIC_RELAXED) & HANDLE_FLAG_SEEKABLE) ||
             request->op == OP_LIST);
 }
-/* ... moved on by what was done, and released. */
+/* ... moved on by what was done (the first two values), and released. */
 void file_position_done(struct file *file, const struct request *request, int64_t status,
-                        const uint64_t values[3]);
+                        uint64_t first, uint64_t second);

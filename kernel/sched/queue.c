@@ -117,11 +117,3 @@ bool queue_outranks(const struct thread *a, const struct thread *b)
         return a->priority > b->priority;
     return a->priority == PRIORITY_FAIR && a->virtual_time + PREEMPT_MARGIN < b->virtual_time;
 }
-
-void queue_charge(struct thread *thread, uint64_t cycles)
-{
-    thread->cpu_time += cycles;
-    if (thread->priority == PRIORITY_FAIR)
-        thread->virtual_time +=
-            thread->weight == WEIGHT_USUAL ? cycles : cycles * WEIGHT_USUAL / thread->weight;
-}

@@ -74,12 +74,8 @@ static void enqueue(struct thread *thread, unsigned flags)
 
     lock_acquire(&cpu->queue->lock);
     if (local) {
-        struct thread *running = cpu->current;
-        uint64_t now = arch_cycles();
-
-        queue_charge(running, now - running->started_at);
-        running->started_at = now;
-        advance_floor(cpu->queue, running);
+        sched_charge(cpu);
+        advance_floor(cpu->queue, cpu->current);
     }
     if (thread->cpu != cpu) /* virtual times of different queues do not compare */
         thread->virtual_time = cpu->queue->virtual_floor;
@@ -195,10 +191,8 @@ void sched_switch(void)
     __atomic_store_n(&cpu->need_resched, 0, __ATOMIC_SEQ_CST);
 
     struct thread *next = choose(cpu);
-    uint64_t now = arch_cycles();
 
-    queue_charge(self, now - self->started_at);
-    next->started_at = now;
+    sched_charge(cpu);
     if (cpu->queue->length)
         timer_want(cpu->queue->slice_end);
     if (next == self) {
@@ -216,19 +210,6 @@ void sched_switch(void)
     cpu->current = next;
     cpu->context_switches++;
     arch_switch(self, next);
-}
-
-void sched_hand_over(struct thread *self, struct thread *next)
-{
-    struct cpu *cpu = cpu_self();
-    uint64_t now = arch_cycles();
-
-    queue_charge(self, now - self->started_at);
-    next->started_at = now;
-    next->on_cpu = 1;
-    cpu->current = next;
-    cpu->context_switches++;
-    arch_hand_over(self, next);
 }
 
 /* On the new thread's stack: the previous one is off its own. */
@@ -308,11 +289,9 @@ void sched_preempt(void)
     if (!queue->length)
         return;
 
-    uint64_t now = arch_cycles();
     bool slice_over = arch_clock() >= queue->slice_end, leave = slice_over;
 
-    queue_charge(self, now - self->started_at);
-    self->started_at = now;
+    sched_charge(cpu);
     lock_acquire(&queue->lock);
     if (!queue->length) { /* stolen meanwhile */
         leave = false;
@@ -418,10 +397,10 @@ void sched_set_affinity(struct thread *thread, uint64_t mask)
 
 uint64_t sched_cpu_time(struct thread *thread)
 {
-    uint64_t cycles = thread->cpu_time;
-
     if (thread == thread_current())
-        cycles += arch_cycles() - thread->started_at;
+        sched_charge(cpu_self());
+
+    uint64_t cycles = thread->cpu_time;
 
     uint64_t hz = arch_cycles_hz();
 

@@ -54,8 +54,6 @@ int sched_cpu_init(struct cpu *cpu) MUST_CHECK;
 void sched_ready(struct thread *thread, unsigned flags);
 void sched_switch(void);
 void sched_switched(struct thread *previous);
-/* The CPU and the rest of the slice from the caller, BLOCKED, to a thread it has claimed (ipc/short.h). */
-void sched_hand_over(struct thread *self, struct thread *next);
 void sched_yield(void);
 void sched_preempt(void);
 NORETURN void sched_idle(void);
@@ -69,6 +67,25 @@ static inline bool sched_allowed(const struct thread *thread, const struct cpu *
     return !thread->affinity || (cpu->index < 64 && (thread->affinity & BIT(cpu->index)));
 }
 
+static inline void queue_charge(struct thread *thread, uint64_t cycles)
+{
+    thread->cpu_time += cycles;
+    if (likely(thread->priority == PRIORITY_FAIR))
+        thread->virtual_time += likely(thread->weight == WEIGHT_USUAL)
+                                    ? cycles
+                                    : cycles * WEIGHT_USUAL / thread->weight;
+}
+
+/* Charge the CPU's time since it was last charged to who has it now: the threads that handed it to each other meanwhile
+ * shared it as one. */
+static inline void sched_charge(struct cpu *cpu)
+{
+    uint64_t now = arch_cycles();
+
+    queue_charge(cpu->current, now - cpu->charged_at);
+    cpu->charged_at = now;
+}
+
 /* queue.c: the queue's lock is held */
 void queue_init(struct cpu_queue *queue);
 void queue_insert(struct cpu_queue *queue, struct thread *thread);
@@ -76,4 +93,3 @@ void queue_remove(struct cpu_queue *queue, struct thread *thread);
 struct thread *queue_pick(struct cpu_queue *queue); /* removes it; NULL: empty */
 struct thread *queue_steal(struct cpu_queue *queue, uint32_t cpu);
 bool queue_outranks(const struct thread *a, const struct thread *b); /* a should preempt b */
-void queue_charge(struct thread *thread, uint64_t cycles);

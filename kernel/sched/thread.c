@@ -48,7 +48,7 @@ int thread_new(struct process *process, struct thread **result)
     if (!thread)
         return error;
     thread->stack_top = arch_stack_alloc();
-    thread->command = command_new(thread);
+    thread->command = command_new(thread, process);
     if (!thread->stack_top || !thread->command || arch_thread_create(thread))
         goto failed;
 
@@ -92,7 +92,7 @@ struct thread *thread_new_idle(struct cpu *cpu)
     thread->cpu = cpu;
     thread->on_cpu = 1;
     thread->state = THREAD_RUNNING;
-    thread->started_at = arch_cycles();
+    cpu->charged_at = arch_cycles();
     return thread;
 }
 

@@ -51,9 +51,14 @@ struct thread {
     struct list sibling;     /* process->threads */
     void *stack_top;
     struct thread_start start;
-    uint64_t block;            /* user address of struct abi_block; 0: no personality */
-    uint32_t work;             /* WORK_*, atomic */
-    enum latched_kick latched; /* the thread's own */
+    uint64_t block; /* user address of struct abi_block; 0: no personality */
+    union {
+        struct {
+            uint32_t work;             /* WORK_*, atomic */
+            enum latched_kick latched; /* the thread's own */
+        };
+        uint64_t attention; /* either */
+    };
 
     struct lock lock; /* RANK_THREAD */
     bool parked;      /* waits in return_check to be resumed */
@@ -61,8 +66,8 @@ struct thread {
     uint32_t on_cpu;  /* still on its stack: whoever wants to run it elsewhere waits for 0 */
     int wait_result;  /* what sched_block returns */
     uint32_t waiting; /* WAIT_* while it may be woken */
-    /* Set while it waits in a short call with nothing on its kernel stack but this: whoever ends the wait may also
-     * answer the call there and switch to its return to user mode (ipc/short.c). The thread's own to set and clear. */
+    /* Waits in a short call with nothing on its kernel stack but this: whoever ends the wait may also answer the call
+     * there and switch to its return to user mode (ipc/short.h). */
     struct register_frame *parked_call;
     struct cpu *cpu;   /* where it ran last */
     uint64_t affinity; /* mask of the first 64 CPUs; 0: all */
@@ -73,7 +78,7 @@ struct thread {
     uint32_t weight;
     uint64_t virtual_time; /* fair class */
     uint64_t slice_end;
-    uint64_t cpu_time, started_at;
+    uint64_t cpu_time;         /* cycles */
     struct list queue_link;    /* real-time class */
     struct rb_node queue_node; /* fair class */
     bool queued;

@@ -42,13 +42,17 @@ static bool interrupted(const struct thread *thread)
     return (work & WORK_KICK) && (thread->waiting & WAIT_INTERRUPTIBLE);
 }
 
-bool wait_fall_asleep(void)
+int wait_block(uint64_t deadline)
 {
     struct thread *self = thread_current();
+    struct wait_timer timer = {.timer = {.fire = wait_timer_fire}, .thread = self};
+    bool timed = deadline != UINT64_MAX;
     /* Nothing more is latched from here on: that is done on the way to user mode. */
     bool kicked =
         unlikely(self->latched) && (self->waiting & WAIT_INTERRUPTIBLE) && return_kick_latched();
 
+    if (timed)
+        timer_start(&timer.timer, deadline);
     lock_acquire(&self->lock);
     if (self->waiting && (kicked || interrupted(self))) {
         self->waiting = 0;
@@ -58,21 +62,28 @@ bool wait_fall_asleep(void)
     if (sleep)
         self->state = THREAD_BLOCKED;
     lock_release(&self->lock);
-    return sleep;
-}
-
-int wait_block(uint64_t deadline)
-{
-    struct thread *self = thread_current();
-    struct wait_timer timer = {.timer = {.fire = wait_timer_fire}, .thread = self};
-    bool timed = deadline != UINT64_MAX;
-
-    if (timed)
-        timer_start(&timer.timer, deadline);
-    if (wait_fall_asleep())
+    if (sleep)
         sched_switch();
     if (timed)
         timer_cancel(&timer.timer);
+    return self->wait_result;
+}
+
+int wait_parked_call(void)
+{
+    struct thread *self = thread_current();
+
+    lock_acquire(&self->lock);
+    bool stay = self->waiting && interrupted(self);
+    if (stay) {
+        self->parked_call = NULL;
+        self->waiting = 0;
+        self->wait_result = -E_INTERRUPTED;
+        self->state = THREAD_RUNNING;
+    }
+    lock_release(&self->lock);
+    if (!stay) /* if it was woken already, it is in this CPU's queue */
+        sched_switch();
     return self->wait_result;
 }
 
@@ -81,6 +92,7 @@ static bool wake_locked(struct thread *thread, int result, unsigned sched_flags)
     if (!thread->waiting)
         return false;
     thread->waiting = 0;
+    thread->parked_call = NULL;
     thread->wait_result = result;
     if (thread->state == THREAD_BLOCKED)
         sched_ready(thread, sched_flags);

@@ -22,8 +22,16 @@
 
 void wait_prepare(uint32_t flags);
 int wait_block(uint64_t deadline) MUST_CHECK;
-/* The first half of wait_block: true: the caller is BLOCKED and must leave the CPU; false: wait_result is there already. */
-bool wait_fall_asleep(void) MUST_CHECK;
+/* For short calls (ipc/short.h): the caller is BLOCKED and may be woken or claimed from here on, with no work of its own
+ * looked at. It leaves the CPU, or calls wait_parked_call. */
+static inline void wait_park(struct thread *self, struct register_frame *frame, uint32_t flags)
+{
+    self->parked_call = frame;
+    self->state = THREAD_BLOCKED;
+    __atomic_store_n(&self->waiting, WAIT_ARMED | flags, __ATOMIC_RELEASE);
+}
+/* Sleeps the scheduler's way, unless work keeps it from that; the result of the wait. */
+int wait_parked_call(void) MUST_CHECK;
 /* Undo wait_prepare without sleeping; false if somebody has woken the caller already. */
 bool wait_abandon(void);
 bool thread_wake(struct thread *thread, int result, unsigned sched_flags);

@@ -185,6 +185,8 @@ static void load_syscall(void)
 
 void cpu_descriptors_load(struct cpu *cpu)
 {
+    cpu->arch.space_word = cpu->index / 64 * sizeof(uint64_t);
+    cpu->arch.space_bit = BIT(cpu->index % 64);
     load_gdt(cpu);
     trap_descriptors_load();
     load_control_registers();

@@ -120,9 +120,16 @@ struct arch_cpu {
     uint64_t kernel_stack;          /* top of the current thread's */
     uint64_t user_rsp;              /* for three instructions of SYSCALL entry */
     struct arch_space *space;       /* in CR3; NULL: the kernel's own tables */
+    uint64_t space_bit;             /* this CPU in arch_space.cpus: the bit, */
+    uint64_t space_word;            /* and the offset of the word, in bytes */
     struct thread *fpu_owner;       /* whose state the registers hold */
-    bool fpu_live;                  /* CR0.TS is clear: the current thread may have changed them */
-    bool ports_open;                /* the TSS lets the current thread use some */
+    union {
+        struct {
+            bool fpu_live;   /* CR0.TS is clear: the current thread may have changed them */
+            bool ports_open; /* the TSS lets the current thread use some */
+        };
+        uint16_t leave_more; /* either: there is more to do on leaving the thread */
+    };
     uint64_t ports_version;         /* of the bitmap the TSS holds a copy of (ports.c); 0: none */
     uint32_t ports_low, ports_high; /* its part in use */
     uint32_t apic_id;

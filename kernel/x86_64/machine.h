@@ -56,8 +56,8 @@ pte_t *kernel_pte(uint64_t address, bool create);
 
 /* --- tlb.c --- */
 void tlb_init(void);
-void tlb_serve(void);                                     /* what other CPUs ask of this one */
-void tlb_load(struct cpu *cpu, struct arch_space *space); /* into CR3 of this CPU */
+void tlb_serve(void); /* what other CPUs ask of this one */
+uint64_t tlb_tagged_cr3(struct cpu *cpu, struct arch_space *space); /* with its PCID */
 void tlb_forget(struct arch_space *space);           /* no CPU uses its tables when this returns */
 void tlb_flush_kernel(uint64_t start, uint64_t end); /* on every CPU; end 0: everything */
 
@@ -124,6 +124,23 @@ static inline uint64_t cr3_read(void)
 static inline void cr3_write(uint64_t value)
 {
     __asm__ volatile("movq %0, %%cr3" : : "r"(value) : "memory");
+}
+
+static inline uint64_t *tlb_mask(struct cpu *cpu, struct arch_space *space)
+{
+    return (uint64_t *)((char *)space->cpus + cpu->arch.space_word);
+}
+
+/* The space into CR3 of this CPU, which has another's or (old NULL) the kernel's own there: tlb.c has the protocol. */
+static inline void tlb_exchange(struct cpu *cpu, struct arch_space *old, struct arch_space *space)
+{
+    uint64_t bit = cpu->arch.space_bit;
+
+    __atomic_fetch_or(tlb_mask(cpu, space), bit, __ATOMIC_SEQ_CST);
+    cr3_write(unlikely(cpu_features.pcid) ? tlb_tagged_cr3(cpu, space) : space->root.value);
+    cpu->arch.space = space;
+    if (old)
+        __atomic_fetch_and(tlb_mask(cpu, old), ~bit, __ATOMIC_RELEASE);
 }
 
 static inline uint64_t cr4_read(void)

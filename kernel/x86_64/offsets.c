@@ -17,6 +17,7 @@ void offsets_for_assembly(void)
     OFFSET(CPU_USER_RSP, struct cpu, arch.user_rsp);
     OFFSET(CPU_CURRENT, struct cpu, current);
     OFFSET(CPU_NEED_RESCHED, struct cpu, need_resched);
+    OFFSET(REGISTER_FRAME_RIP, struct register_frame, rip);
     OFFSET(THREAD_WORK, struct thread, work);
     OFFSET(THREAD_BLOCK, struct thread, block);
     OFFSET(THREAD_PROCESS, struct thread, process);
@@ -27,7 +28,8 @@ void offsets_for_assembly(void)
     OFFSET(FRAME_CS, struct abi_frame, cs);
     CONSTANT(MINUS_SYSCALL_BASE, -(int64_t)SYSCALL_BASE);
     CONSTANT(SYSCALL_COUNT, SYSCALL_LIMIT);
-    CONSTANT(SHORT_LAST, SYSCALL_SHORT_COUNT - 1);
+    CONSTANT(SHORT_RETURN_ACCEPT, SYSCALL_PROTO_RETURN_ACCEPT);
+    _Static_assert(SYSCALL_FILE_CALL_SHORT == SYSCALL_LIMIT, "the first number that is not listed");
     CONSTANT(FRAME_TO_IST_CPU, sizeof(struct abi_frame) - 2 * sizeof(uint64_t) +
                                    offsetof(struct ist_stack, cpu) -
                                    offsetof(struct ist_stack, frame_rest));

@@ -43,6 +43,25 @@
 #define ENOSYS              38 /* Linux's: for a foreign call nobody answers */
 #define FRAME_KIND_SYSCALL  1
 
+    .macro save_short
+    pushq %r9
+    pushq %r8
+    pushq %r10
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %rax
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, %rdi
+    pushq $short_resumed
+    subq $48, %rsp
+    .endm
+
     .text
     .globl syscall_enter
     .balign 64
@@ -104,32 +123,16 @@ rip_lost:
     jmp lost
 
 not_listed:
-    subl $SYSCALL_COUNT, %ecx
-    cmpl $SHORT_LAST, %ecx
-    ja foreign
-    pushq %r9
-    pushq %r8
-    pushq %r10
-    pushq %rdx
-    pushq %rsi
-    pushq %rdi
-    pushq %rax
-    pushq %rbp
-    pushq %rbx
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    movq %rsp, %rdi
-    pushq $short_resumed
-    subq $48, %rsp
-    testl %ecx, %ecx
-    jnz 1f
+    jne 1f
+    save_short
     call relay_call /* struct leave (struct register_frame *frame) */
+    jmp short_leave
+1:  cmpl $SHORT_RETURN_ACCEPT, %ecx
+    jne foreign
+    save_short
+    call relay_return_accept
 short_leave:
     movq %rax, %rsp
-    testq %rdx, %rdx
-    jz short_checked
     movl $0, (%rdx)
 short_checked:
     movq %gs:CPU_CURRENT, %rcx
@@ -150,16 +153,10 @@ short_checked:
     popq %r8
     popq %r9
     popq %rcx
-    movq %rcx, %r11
-    shrq $47, %r11
-    jnz rip_lost
     popq %r11
     popq %rsp
     swapgs
     sysretq
-
-1:  call relay_return_accept
-    jmp short_leave
 
 /* Where switch_stacks returns to for a thread that was left in a short call: rsp is its frame. */
 short_resumed:
@@ -173,6 +170,9 @@ short_work:
     subq $8, %rsp
     xorl %edi, %edi
     call user_return
+    movq REGISTER_FRAME_RIP + 8(%rsp), %rcx
+    shrq $47, %rcx
+    jnz rip_lost
     addq $8, %rsp
     jmp short_checked
 

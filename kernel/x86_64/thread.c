@@ -8,7 +8,7 @@
 #include "kernel/panic.h"
 #include "kernel/process.h"
 #include "kernel/vmm/space.h"
-#include "kernel/x86_64/machine.h"
+#include "kernel/x86_64/hand_over.h"
 #include "lib/base/string.h"
 
 struct syscall_frame {
@@ -18,7 +18,6 @@ struct syscall_frame {
 };
 
 #define FRAME_KIND_SYSCALL 1u
-#define SWITCH_FRAME       (7 * sizeof(uint64_t)) /* what switch_stacks pops */
 
 _Static_assert(sizeof(struct syscall_frame) == 80, "syscall.S pushes it");
 _Static_assert(sizeof(struct register_frame) == 136, "syscall.S pushes it");
@@ -97,57 +96,23 @@ void arch_set_gs(struct thread *thread, uint64_t base)
         write_gs_base(base);
 }
 
-/* For threads of the kernel, too: what they are given and leave behind means nothing. */
-static void switch_bases(struct arch_thread *from, const struct arch_thread *to)
-{
-    if (!cpu_features.fsgsbase) {
-        msr_write(MSR_FS_BASE, to->fs_base);
-        msr_write(MSR_KERNEL_GS_BASE, to->gs_base);
-        return;
-    }
-    __asm__ volatile("rdfsbase %0\n\t"
-                     "wrfsbase %2\n\t"
-                     "swapgs\n\t"
-                     "rdgsbase %1\n\t"
-                     "wrgsbase %3\n\t"
-                     "swapgs"
-                     : "=&r"(from->fs_base), "=&r"(from->gs_base)
-                     : "r"(to->fs_base), "r"(to->gs_base));
-}
-
-/* Everything but the stacks. */
-static inline void switch_machine(struct thread *from, struct thread *to)
+void arch_switch(struct thread *from, struct thread *to)
 {
     struct cpu *cpu = cpu_self();
     struct process *process = to->process;
 
-    if (unlikely(cpu->arch.fpu_live))
-        fpu_leave(cpu, from);
-    switch_bases(&from->arch, &to->arch);
     if (likely(process)) { /* a thread of the kernel keeps the space that is there */
         struct space *space = process->space;
 
         if (space && cpu->arch.space != &space->arch)
-            tlb_load(cpu, &space->arch);
-        if (unlikely(process->arch_ports || cpu->arch.ports_open))
-            ports_switch(cpu, process);
+            tlb_exchange(cpu, cpu->arch.space, &space->arch);
+        switch_rare(cpu, from, process);
+    } else if (cpu->arch.fpu_live) {
+        fpu_leave(cpu, from);
     }
-    cpu->arch.kernel_stack = to->arch.stack_top;
-    /* Room for abi_frame.address and .cause. */
-    cpu->arch.tss.rsp[0] = to->arch.stack_top - 2 * sizeof(uint64_t);
-}
-
-void arch_switch(struct thread *from, struct thread *to)
-{
-    switch_machine(from, to);
+    switch_bases(&from->arch, &to->arch);
+    switch_entry_stack(cpu, to);
     switch_stacks(&from->arch.rsp, to->arch.rsp, from);
-}
-
-/* Below from's frame syscall.S has put what switch_stacks wants to find there. */
-void arch_hand_over(struct thread *from, struct thread *to)
-{
-    switch_machine(from, to);
-    from->arch.rsp = from->arch.stack_top - sizeof(struct register_frame) - SWITCH_FRAME;
 }
 
 /* --- User registers --- */

@@ -4,7 +4,7 @@
  * nothing of it without PCIDs (loading CR3 flushes), and with them finds on coming back that space->flushes has
  * moved on, and flushes then. An idle CPU keeps its last space loaded; asked to flush it, it leaves it instead.
  *
- *     flush (arch_tlb_flush)             load (tlb_load)
+ *     flush (arch_tlb_flush)             load (tlb_load, machine.h)
  *     page tables changed                set own bit in space->cpus
  *     space->flushes += 1                read space->flushes
  *     read space->cpus, interrupt those  load CR3 (flush if the count is another than last time)
@@ -76,26 +76,13 @@ static void flush_space(struct cpu *cpu, struct arch_space *space, uint64_t star
     cr3_write(cr3_read()); /* bit 63 reads as 0: not "no flush" */
 }
 
-static __attribute__((noinline)) uint64_t tagged_cr3(struct cpu *cpu, struct arch_space *space)
+uint64_t tlb_tagged_cr3(struct cpu *cpu, struct arch_space *space)
 {
     bool flush;
     uint64_t flushes = __atomic_load_n(&space->flushes, __ATOMIC_SEQ_CST);
     unsigned pcid = pcid_choose(&cpu->arch.pcids, space->id, flushes, &flush);
 
     return space->root.value | pcid | (flush ? 0 : CR3_NOFLUSH);
-}
-
-void tlb_load(struct cpu *cpu, struct arch_space *space)
-{
-    struct arch_space *old = cpu->arch.space;
-    uint32_t word = cpu->index / 64;
-    uint64_t bit = mask_bit(cpu->index);
-
-    __atomic_fetch_or(&space->cpus[word], bit, __ATOMIC_SEQ_CST);
-    cr3_write(cpu_features.pcid ? tagged_cr3(cpu, space) : space->root.value);
-    cpu->arch.space = space;
-    if (old)
-        __atomic_fetch_and(&old->cpus[word], ~bit, __ATOMIC_RELEASE);
 }
 
 /* --- Other CPUs --- */

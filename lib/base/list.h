@@ -53,10 +53,18 @@ static inline void list_prepend(struct list *list, struct list *link)
     list_insert_before(list->next, link);
 }
 
+/* For a link that is inserted again before anybody asks whether it is linked. */
+static inline void list_unlink(struct list *link)
+{
+    struct list *next = link->next, *previous = link->previous;
+
+    previous->next = next;
+    next->previous = previous;
+}
+
 static inline void list_remove(struct list *link)
 {
-    link->previous->next = link->next;
-    link->next->previous = link->previous;
+    list_unlink(link);
     list_init(link);
 }
 

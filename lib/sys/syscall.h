@@ -161,15 +161,74 @@ static inline MUST_CHECK int64_t sys_file_call_short(handle_t file, uint32_t op,
     register uint64_t r9 __asm__("r9") = fourth;
     __asm__ volatile("syscall"
                      : "=a"(status), "+d"(first), "+r"(r10), "+r"(r8), "+r"(r9)
-                     : "0"((uint64_t)(SYSCALL_BASE + SYSCALL_FILE_CALL_SHORT)),
-                       "D"((uint64_t)file), "S"(op | (uint64_t)flags << 32)
+                     : "0"((uint64_t)(SYSCALL_BASE + SYSCALL_FILE_CALL_SHORT)), "D"((uint64_t)file),
+                       "S"(op | (uint64_t)flags << 32)
                      : "rcx", "r11", "memory");
     *completion = (struct short_completion){{first, r10, r8}, (handle_t)r9};
     return status;
 }
 
-/* Completes the command of result->token (0, or result NULL: none) and waits for the next message. 0 or -E_*, as
- * proto_accept; a command whose caller has left meanwhile is no error. (relay.c) */
+/* What a short command brings to its service. */
+struct short_message {
+    int64_t
+        result; /* > 0: MESSAGE_COMMAND | priority << 8; 0: nothing below, struct abi_message; or -E_* */
+    uint64_t token, cookie;
+    uint64_t op_flags; /* op | flags << 32 */
+    uint64_t args[4];
+    uint64_t caller, file;
+    uint64_t lengths; /* in_length | out_length << 32 */
+    uint64_t trace;
+};
+
+/* What completes a command: struct abi_return without handles. */
+struct short_return {
+    uint64_t token; /* 0: nothing is completed */
+    int32_t status;
+    uint32_t data_length;
+    uint64_t values[3];
+    const void *data;
+};
+
+/* Completes a command and waits for the next one. A short one comes in registers, with as many of its in bytes as
+ * there is room for in buffer; anything else in *message. */
+static inline struct short_message sys_proto_return_accept_short(handle_t port,
+                                                                 struct short_return completed,
+                                                                 struct abi_message *message,
+                                                                 void *buffer, uint64_t size,
+                                                                 int64_t deadline)
+{
+    struct short_message m;
+    uint64_t rdi = (uint64_t)port, rsi = completed.token, rbx = completed.values[2];
+    uint64_t rdx = (uint32_t)completed.status | (uint64_t)completed.data_length << 32;
+    register uint64_t r8 __asm__("r8") = completed.values[1];
+    register uint64_t r9 __asm__("r9") = (uint64_t)completed.data;
+    register uint64_t r10 __asm__("r10") = completed.values[0];
+    register uint64_t r12 __asm__("r12") = (uint64_t)buffer;
+    register uint64_t r13 __asm__("r13") = size;
+    register uint64_t r14 __asm__("r14") = (uint64_t)deadline;
+    register uint64_t r15 __asm__("r15") = (uint64_t)message;
+
+    __asm__ volatile("syscall"
+                     : "=a"(m.result), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+b"(rbx), "+r"(r8),
+                       "+r"(r9), "+r"(r10), "+r"(r12), "+r"(r13), "+r"(r14), "+r"(r15)
+                     : "0"((uint64_t)(SYSCALL_BASE + SYSCALL_PROTO_RETURN_ACCEPT))
+                     : "rcx", "r11", "memory");
+    m.token = rdi;
+    m.cookie = rsi;
+    m.op_flags = rdx;
+    m.args[0] = r10;
+    m.args[1] = r8;
+    m.args[2] = r14;
+    m.args[3] = r15;
+    m.caller = r9;
+    m.file = rbx;
+    m.lengths = r12;
+    m.trace = r13;
+    return m;
+}
+
+/* The same with structures: completes the command of result->token (0, or result NULL: none) and waits for the next
+ * message. 0 or -E_*, as proto_accept; a command whose caller has left meanwhile is no error. (relay.c) */
 MUST_CHECK int64_t sys_proto_return_accept(handle_t port, struct abi_return *result,
                                            struct abi_message *message, void *buffer, uint64_t size,
                                            int64_t deadline);

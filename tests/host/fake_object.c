@@ -13,10 +13,8 @@ void object_init(struct object *object, enum object_type type)
     __atomic_fetch_add(&alive, 1, __ATOMIC_RELAXED);
 }
 
-void object_put(struct object *object)
+void object_destroy(struct object *object)
 {
-    if (__atomic_sub_fetch(&object->references, 1, __ATOMIC_ACQ_REL) != 0)
-        return;
     __atomic_fetch_sub(&alive, 1, __ATOMIC_RELAXED);
     memory_destroy(object);
 }
@@ -25,4 +23,9 @@ uint64_t object_count(enum object_type type)
 {
     (void)type;
     return __atomic_load_n(&alive, __ATOMIC_RELAXED);
+}
+
+void object_last_handle(struct object *object)
+{
+    (void)object;
 }

@@ -250,7 +250,7 @@ static void host_begin(struct host *host, uint32_t cpu, struct process *process)
     host->thread.state = THREAD_RUNNING;
     host->thread.weight = WEIGHT_USUAL;
     host->thread.cpu = cpus[cpu];
-    host->thread.command = command_new(&host->thread);
+    host->thread.command = command_new(&host->thread, process);
 }
 
 static void *host_main(void *argument)

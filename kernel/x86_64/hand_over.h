@@ -1,0 +1,62 @@
+/* From one thread to another: everything but the stacks. arch_switch (thread.c) and the relay's short calls use it. */
+#pragma once
+
+#include "kernel/process.h"
+#include "kernel/sched/thread.h"
+#include "kernel/vmm/space.h"
+#include "kernel/x86_64/machine.h"
+
+#define SWITCH_FRAME (7 * sizeof(uint64_t)) /* what switch_stacks pops */
+
+/* FS and GS base of user mode: see thread.c. For threads of the kernel, too: what they are given and leave behind means
+ * nothing. */
+static inline void switch_bases(struct arch_thread *from, const struct arch_thread *to)
+{
+    if (unlikely(!cpu_features.fsgsbase)) {
+        msr_write(MSR_FS_BASE, to->fs_base);
+        msr_write(MSR_KERNEL_GS_BASE, to->gs_base);
+        return;
+    }
+    __asm__ volatile("rdfsbase %0\n\t"
+                     "wrfsbase %2\n\t"
+                     "swapgs\n\t"
+                     "rdgsbase %1\n\t"
+                     "wrgsbase %3\n\t"
+                     "swapgs"
+                     : "=&r"(from->fs_base), "=&r"(from->gs_base)
+                     : "r"(to->fs_base), "r"(to->gs_base));
+}
+
+/* Kernel stack of the thread that comes, for traps and system calls. */
+static inline void switch_entry_stack(struct cpu *cpu, const struct thread *to)
+{
+    cpu->arch.kernel_stack = to->arch.stack_top;
+    /* Room for abi_frame.address and .cause. */
+    cpu->arch.tss.rsp[0] = to->arch.stack_top - 2 * sizeof(uint64_t);
+}
+
+/* What few threads need: FPU registers that may have changed, ports. */
+static inline void switch_rare(struct cpu *cpu, struct thread *from, struct process *process)
+{
+    if (likely(!cpu->arch.leave_more && !process->arch_ports))
+        return;
+    if (cpu->arch.fpu_live)
+        fpu_leave(cpu, from);
+    if (process->arch_ports || cpu->arch.ports_open)
+        ports_switch(cpu, process);
+}
+
+/* Both are user threads, from is in its own space, and below its frame syscall.S has put what switch_stacks wants to find
+ * there. */
+static inline void arch_hand_over(struct cpu *cpu, struct thread *from,
+                                  struct register_frame *frame, struct thread *to)
+{
+    struct arch_space *space = &to->process->space->arch;
+
+    switch_rare(cpu, from, to->process);
+    switch_bases(&from->arch, &to->arch);
+    if (likely(cpu->arch.space != space))
+        tlb_exchange(cpu, &from->process->space->arch, space);
+    switch_entry_stack(cpu, to);
+    from->arch.rsp = (uint64_t)frame - SWITCH_FRAME;
+}
