@@ -207,7 +207,7 @@ int transfer_copy(struct handle_table *table, handle_t handle, struct transfer *
     int error = 0;
 
     lock_acquire(&table->lock);
-    struct handle_entry *entry = entry_find(table, handle);
+    struct handle_entry *entry = handle_entry_find(table, handle);
 
     if (!entry)
         error = -E_BAD_HANDLE;
@@ -347,7 +347,7 @@ void handle_table_replace(struct handle_table *table, struct object *from, struc
 
     lock_acquire(&table->lock);
     for (uint32_t i = 0; i < table->used; i++) {
-        struct handle_entry *entry = entry_at(table, i);
+        struct handle_entry *entry = handle_entry_at(table, i);
 
         if (entry->object != from)
             continue;

@@ -41,7 +41,7 @@ struct port {
     struct rb_tree kept;  /* struct kept, by key (kept.c) */
     uint32_t kept_count;
     enum port_role role; /* role_lock (kept.c) */
-    bool closed; /* no handle can serve it any more */
+    bool closed;         /* no handle can serve it any more */
     bool unseen; /* set with everything that a worker of any server may have to see to: commands in
                               `queue`, notifications, `closed`; cleared by a worker that finds nothing (both locks) */
     uint64_t served_until; /* when its last server died; 0: never had one or has one */

@@ -170,6 +170,7 @@ static struct leave call_answer(struct register_frame *frame, struct command *co
         transfer_drop(completion->receive + !error, completion->receive_count - !error);
         status = error;
     }
+    completion->receive_count = 0; /* a call that is woken without an answer drops what is here */
     if (status && status != -E_LINK)
         completion->values[0] = completion->values[1] = completion->values[2] = 0;
     call_finish(frame, command, file, status, completion->values[0], completion->values[1],
