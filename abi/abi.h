@@ -233,6 +233,7 @@ struct abi_process_info {
 #define PROCESS_INTERRUPT 1u /* kick one thread: the first that waits interruptibly, else any */
 #define PROCESS_SUSPEND   2u
 #define PROCESS_RESUME    3u
+#define PROCESS_NAMESPACE 4u /* value: a namespace of the caller's, which is the process's from now on */
 
 #define EXIT_EXCEPTION \
     0x80000000u /* status: ended by CPU exception (low byte: vector) nobody handled */

@@ -336,11 +336,30 @@ static void interrupt_one(struct process *process)
         thread_post_work(chosen, WORK_KICK);
 }
 
+static int set_namespace(struct process *process, uint64_t handle)
+{
+    struct object *names;
+
+    if (handle > INT32_MAX)
+        return -E_BAD_HANDLE;
+
+    int error = handle_lookup(process_current()->handles, (handle_t)handle, OBJECT_NAMESPACE,
+                              RIGHT_READ, &names, NULL);
+
+    if (error)
+        return error;
+    error = process_set_names(process, container_of(names, struct namespace, object));
+    object_put(names);
+    return error;
+}
+
 int64_t sys_process_control(struct object *object, uint32_t op, uint64_t value)
 {
     struct process *process = process_of(object);
     int error = 0;
 
+    if (op == PROCESS_NAMESPACE)
+        return set_namespace(process, value);
     if (value)
         return -E_INVALID;
     lock_acquire(&process->lock);

@@ -51,7 +51,7 @@ int process_new(struct space *space, struct handle_table *handles, struct namesp
         if (error)
             goto failed;
     }
-    object_get(&names->object);
+    namespace_use(names);
     process->names = names;
     *result = process;
     return 0;
@@ -72,6 +72,50 @@ struct namespace *process_names_get(struct process *process)
         object_get(&names->object);
     lock_release(&process->lock);
     return names;
+}
+
+static int replace_names(struct process *process, const struct namespace *if_still,
+                         struct namespace *names)
+{
+    lock_acquire(&process->lock);
+    struct namespace *old = process->names;
+    bool alive = old != NULL, replace = alive && (!if_still || old == if_still);
+    if (replace) {
+        namespace_use(names);
+        process->names = names;
+    }
+    lock_release(&process->lock);
+    if (replace)
+        namespace_leave(old);
+    return alive ? 0 : -E_NO_PROCESS;
+}
+
+int process_set_names(struct process *process, struct namespace *names)
+{
+    return replace_names(process, NULL, names);
+}
+
+int process_own_names(struct process *process, struct namespace **names)
+{
+    for (;;) {
+        struct namespace *shared = process_names_get(process), *copy;
+
+        if (!shared)
+            return -E_NO_PROCESS;
+        if (!namespace_shared(shared)) {
+            *names = shared;
+            return 0;
+        }
+
+        int error = namespace_copy(shared, &copy);
+
+        if (!error)
+            error = replace_names(process, shared, copy);
+        object_put(&shared->object);
+        if (error)
+            return error;
+        object_put(&copy->object); /* the process has it, unless another thread was faster */
+    }
 }
 
 struct space *process_space_get(struct process *process)
@@ -154,7 +198,7 @@ static struct space *give_up(struct process *process)
     process->names = NULL;
     lock_release(&process->lock);
     /* Whoever waits for this process may be reached by these names: together they would stay for ever. */
-    object_put(&names->object);
+    namespace_leave(names);
     if (space)
         space_leave(space);
     return space;
@@ -251,6 +295,6 @@ void process_destroy(struct object *object)
         handle_table_free(process->handles);
     }
     if (process->names)
-        object_put(&process->names->object);
+        namespace_leave(process->names);
     cache_free(&process_cache, process);
 }

@@ -53,6 +53,10 @@ void process_set_name(struct process *process, const char *name, size_t length);
 /* NULL once it exited. The caller puts it. */
 struct space *process_space_get(struct process *process);
 struct namespace *process_names_get(struct process *process); /* likewise */
+/* Takes a reference of its own. E_NO_PROCESS: it exited. */
+int process_set_names(struct process *process, struct namespace *names) MUST_CHECK;
+/* The process's own names, for changing: a copy of its own if it shares them. The caller puts them. */
+int process_own_names(struct process *process, struct namespace **names) MUST_CHECK;
 void process_end(struct process *process, uint32_t status);
 /* The last handle to it or to a thread is gone, or a thread is about to be parked. */
 void process_end_unreachable(struct process *process);

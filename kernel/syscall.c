@@ -98,8 +98,8 @@ static struct object *self_object(struct thread *self, uint8_t type)
         return &self->process->object;
     case OBJECT_THREAD:
         return &self->object;
-    case OBJECT_NAMESPACE:
-        return &self->process->names->object;
+    case OBJECT_NAMESPACE: /* another thread may give the process another one meanwhile */
+        return &process_names_get(self->process)->object;
     default:
         return NULL;
     }
@@ -121,7 +121,12 @@ int64_t syscall_entry(const uint64_t arguments[6], uint32_t number)
 
     if (handle == HANDLE_SELF && (object = self_object(self, entry->type))) {
         self->call_rights = RIGHT_ALL;
-        return entry->call(object, arguments);
+
+        int64_t result = entry->call(object, arguments);
+
+        if (entry->type == OBJECT_NAMESPACE)
+            object_put(object);
+        return result;
     }
 
     int error = handle_lookup(self->process->handles, handle, entry->type, entry->rights, &object,

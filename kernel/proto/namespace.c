@@ -165,6 +165,29 @@ static struct namespace *namespace_of(struct object *object)
     return container_of(object, struct namespace, object);
 }
 
+/* The namespace a call changes: the handle's, or by HANDLE_SELF (no handle has all rights) the process's own. */
+static int writable(struct object *object, struct namespace **names)
+{
+    if (thread_current()->call_rights == RIGHT_ALL)
+        return process_own_names(process_current(), names);
+    object_get(object);
+    *names = namespace_of(object);
+    return 0;
+}
+
+/* port NULL: off the list. */
+static int list_name(struct object *object, const char *name, size_t length, struct port *port)
+{
+    struct namespace *names;
+    int error = writable(object, &names);
+
+    if (error)
+        return error;
+    error = namespace_set(names, name, length, port);
+    object_put(&names->object);
+    return error;
+}
+
 static int copy_name(uaddr_t from, uint64_t length, char name[PROTOCOL_NAME_MAX + 1])
 {
     if (length > PROTOCOL_NAME_MAX)
@@ -188,7 +211,7 @@ int64_t sys_proto_create(struct object *object, uaddr_t name, uint64_t length)
         &port->object, RIGHT_ALL & ~(RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE | RIGHT_MAP));
 
     if (handle > 0 && length) {
-        error = namespace_set(namespace_of(object), text, length, port);
+        error = list_name(object, text, length, port);
         if (error)
             (void)!handle_remove(process_current()->handles, (handle_t)handle);
     }
@@ -221,9 +244,26 @@ int64_t sys_namespace_bind(struct object *object, uaddr_t name, uint64_t length,
         error = handle_lookup(process_current()->handles, handle, OBJECT_PORT, 0, &port, NULL);
     if (error)
         return error;
-    error = namespace_set(namespace_of(object), text, length,
-                          port ? container_of(port, struct port, object) : NULL);
+    error = list_name(object, text, length, port ? container_of(port, struct port, object) : NULL);
     if (port)
         object_put(port);
     return error;
+}
+
+/* Only to be bound: who has the port of a name can do no more than who has the name. */
+int64_t sys_namespace_lookup(struct object *object, uaddr_t name, uint64_t length)
+{
+    struct namespace *names = namespace_of(object);
+    char text[PROTOCOL_NAME_MAX + 1];
+    int error = copy_name(name, length, text);
+
+    if (error)
+        return error;
+    lock_acquire(&names->lock);
+    struct namespace_entry *entry = find_locked(names, text, length);
+    struct port *port = entry ? entry->port : NULL;
+    if (port)
+        object_get(&port->object);
+    lock_release(&names->lock);
+    return port ? handle_return(&port->object, RIGHT_DUPLICATE | RIGHT_TRANSFER) : -E_NO_PROTOCOL;
 }

@@ -1,4 +1,8 @@
 /* Namespaces: scheme name → protocol. What a process can name is what its namespace lists.
+ *
+ * A process inherits its maker's, the same object, or is given another. Each is its own master all the same: what a
+ * process binds by HANDLE_SELF it binds in a copy if the namespace is shared (process_own_names). Whoever has a
+ * handle to a namespace changes it for all.
  * Lock: namespace->lock (RANK_NAMESPACE). */
 #pragma once
 
@@ -18,7 +22,27 @@ struct namespace
     struct object object;
     struct lock lock;
     struct list entries;
+    uint32_t processes; /* whose namespace it is; atomic */
 };
+
+static inline void namespace_use(struct namespace *names)
+{
+    object_get(&names->object);
+    __atomic_fetch_add(&names->processes, 1, __ATOMIC_RELAXED);
+}
+
+static inline void namespace_leave(struct namespace *names)
+{
+    __atomic_fetch_sub(&names->processes, 1, __ATOMIC_RELAXED);
+    object_put(&names->object);
+}
+
+/* By other processes, or with somebody who has a handle to it. */
+static inline bool namespace_shared(const struct namespace *names)
+{
+    return __atomic_load_n(&names->processes, __ATOMIC_RELAXED) > 1 ||
+           __atomic_load_n(&names->object.handles, __ATOMIC_RELAXED);
+}
 
 int namespace_new(struct namespace **names) MUST_CHECK;
 int namespace_copy(struct namespace *from, struct namespace **to) MUST_CHECK;

@@ -16,3 +16,6 @@ struct personality_header {
 struct boot_program {
     uint64_t entry, phdr, phnum, phent;
 };
+
+/* ioctl of any descriptor: the native handle behind it. ENOTTY: there is none. */
+#define PERSONALITY_HANDLE_OF 0x70500001u

@@ -6,6 +6,7 @@
 #include "lib/linux/answer.h"
 #include "lib/linux/calls.h"
 #include "lib/linux/file.h"
+#include "lib/linux/header.h"
 #include "lib/linux/user.h"
 
 struct control {
@@ -85,7 +86,9 @@ int64_t linux_ioctl(struct thread *thread, uint64_t fd, uint64_t code, uint64_t 
         return linux_fcntl(thread, fd, LINUX_F_SETFD, code == LINUX_FIOCLEX);
     if (!(file = file_get(thread->process, (uint32_t)fd)))
         return -LINUX_EBADF;
-    if (code == LINUX_FIONBIO && file->kind != KIND_LOG)
+    if (code == PERSONALITY_HANDLE_OF && file->handle != HANDLE_NONE)
+        result = file->handle;
+    else if (code == LINUX_FIONBIO && file->kind != KIND_LOG)
         result = set_nonblocking(file, argument);
     else if (code == LINUX_FIONREAD && file->kind == KIND_STREAM)
         result = stream_pending(file, argument);

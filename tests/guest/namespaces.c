@@ -202,3 +202,93 @@ TEST(changing_while_in_use)
     helper_join(helper);
     protocol_end(&protocol);
 }
+
+/* --- What a process makes of its own names ------------------------------------------------------------------------ */
+
+TEST(looking_up)
+{
+    struct protocol protocol = protocol_new();
+    handle_t names = namespace_new(HANDLE_SELF, NAMESPACE_EMPTY), reader = duplicate(protocol.names, RIGHT_READ);
+    handle_t port = (handle_t)MUST(sys_namespace_lookup(reader, "test", 4));
+
+    CHECK_EQUAL(info_of(port).id, info_of(protocol.port).id);
+    CHECK_EQUAL(info_of(port).rights, RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    MUST(bind(names, "other", port));
+    CHECK(listed(names, "other://x"));
+    CHECK_ERROR(sys_port_notify(port, 1), ACCESS);
+    CHECK_ERROR(sys_namespace_lookup(reader, "none", 4), NO_PROTOCOL);
+    CHECK_ERROR(sys_namespace_lookup(reader, "", 0), NO_PROTOCOL);
+    CHECK_ERROR(sys_namespace_lookup(reader, NULL, 4), FAULT);
+    CHECK_ERROR(sys_namespace_lookup(reader, "12345678901234567890123456789012", 32), TOO_LONG);
+    handle_drop(port);
+    handle_drop(reader);
+    handle_drop(names);
+    protocol_end(&protocol);
+}
+
+/* A child starts with its parent's names; what it changes is its own. */
+struct inherited {
+    struct protocol protocol;
+    uint32_t seen, changed;
+};
+
+static void change_own(void *argument)
+{
+    struct inherited *inherited = argument;
+
+    inherited->seen = listed(HANDLE_SELF, "guesttest://x");
+    MUST(bind(HANDLE_SELF, "guesttest", HANDLE_NONE));
+    MUST(bind(HANDLE_SELF, "mine", inherited->protocol.port));
+    inherited->changed = !listed(HANDLE_SELF, "guesttest://x") && listed(HANDLE_SELF, "mine://x");
+}
+
+TEST(a_child_changes_only_its_own)
+{
+    struct inherited *inherited = shared(sizeof(*inherited));
+
+    inherited->protocol = protocol_new();
+    MUST(bind(HANDLE_SELF, "guesttest", inherited->protocol.port));
+    helper_join(helper_process(change_own, inherited));
+    CHECK(inherited->seen && inherited->changed);
+    CHECK(listed(HANDLE_SELF, "guesttest://x"));
+    CHECK(!listed(HANDLE_SELF, "mine://x"));
+    MUST(bind(HANDLE_SELF, "guesttest", HANDLE_NONE));
+    protocol_end(&inherited->protocol);
+    unshare(inherited);
+}
+
+/* Gives itself an empty namespace: then it can name nothing, and neither can what it makes. */
+static void look_in_vain(void *argument)
+{
+    *(uint32_t *)argument += !listed(HANDLE_SELF, "guesttest://x");
+}
+
+static void restrict_itself(void *argument)
+{
+    struct inherited *inherited = argument;
+    handle_t names = namespace_new(HANDLE_SELF, NAMESPACE_EMPTY);
+
+    CHECK(listed(HANDLE_SELF, "guesttest://x"));
+    MUST(sys_process_control(HANDLE_SELF, PROCESS_NAMESPACE, (uint64_t)names));
+    MUST(sys_handle_close(names));
+    CHECK(!listed(HANDLE_SELF, "guesttest://x"));
+    CHECK(!listed(HANDLE_SELF, "initfs://"));
+    CHECK(!listed(HANDLE_SELF, "/"));
+    helper_join(helper_process(look_in_vain, &inherited->seen));
+}
+
+TEST(an_empty_namespace)
+{
+    struct inherited *inherited = shared(sizeof(*inherited));
+
+    inherited->protocol = protocol_new();
+    MUST(bind(HANDLE_SELF, "guesttest", inherited->protocol.port));
+    helper_join(helper_process(restrict_itself, inherited));
+    CHECK_EQUAL(inherited->seen, 1);
+    CHECK(listed(HANDLE_SELF, "guesttest://x"));
+    CHECK_ERROR(sys_process_control(HANDLE_SELF, PROCESS_NAMESPACE, 12345678), BAD_HANDLE);
+    CHECK_ERROR(sys_process_control(HANDLE_SELF, PROCESS_NAMESPACE, (uint64_t)inherited->protocol.port), WRONG_TYPE);
+    MUST(bind(HANDLE_SELF, "guesttest", HANDLE_NONE));
+    protocol_end(&inherited->protocol);
+    unshare(inherited);
+}

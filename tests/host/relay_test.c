@@ -203,6 +203,12 @@ void process_destroy(struct object *object)
     (void)object; /* in struct instance or static */
 }
 
+int process_own_names(struct process *process, struct namespace **own)
+{
+    (void)process, (void)own;
+    return -E_NO_PROCESS;
+}
+
 /* --- Processes and threads ------------------------------------------------------------------------------------- */
 
 static struct namespace *names;

@@ -116,3 +116,27 @@ def terminal(context):
         vm.send("\x03")
         vm.prompt(10)
         vm.check("echo alive", "alive\n")
+
+
+@scenario("shell/sandbox")
+def sandbox(context):
+    """A program sees the protocols it is given and no others; it ends, and is interrupted, like any."""
+    with context.boot() as vm:
+        vm.prompt()
+        vm.check("sandbox initfs -- cat initfs:///etc/hostname", re.compile(r"^\w+\n$"))
+        vm.check("sandbox initfs -- head -c 4 rng:/// 2>/dev/null | wc -c", "0\n")
+        vm.check("sandbox rng -- head -c 4 rng:/// | wc -c", "4\n")
+        vm.check("sandbox rng -- cat /etc/hostname 2>&1; true", re.compile(r"(?s).*No such file.*"))
+        vm.check("sandbox random=rng -- head -c 3 random:/// | wc -c", "3\n")
+        vm.check("sandbox initfs fs -- sh -c 'exit 7'; echo $?", "7\n")
+        vm.check("sandbox initfs fs -- sh -c 'ls initfs:///etc | grep -c hostname; kill -TERM $$'; echo $?",
+                 re.compile(r"(?s)1\n.*143\n"))
+        vm.check("sandbox -n fs -- sh -c 'echo one; (echo two); true' 2>&1; true", re.compile(r"(?s)one\n.*fork.*"))
+        vm.check("sandbox nosuch -- true; echo $?", re.compile(r"(?s).*nosuch.*\n125\n"))
+        vm.check("sandbox fs -- no-such-program; echo $?", re.compile(r"(?s).*not found\n127\n"))
+        vm.send("echo re''ady; sandbox fs -- sleep 1000\n")
+        vm.expect(r"^ready\n", 10)
+        time.sleep(0.5)
+        vm.send("\x03")
+        vm.prompt(10)
+        vm.check("echo alive", "alive\n")
