@@ -1,0 +1,93 @@
+/* A fault that another process answers with a page. */
+#include <sys/mman.h>
+
+#include "abi/ops.h"
+#include "bench/common/bench.h"
+#include "lib/sys/syscall.h"
+
+#define PAGES 64
+#define SIZE  (PAGES * PAGE_SIZE)
+
+static handle_t port = HANDLE_NONE, memory = HANDLE_NONE, source = HANDLE_NONE;
+static pid_t child;
+static volatile char *pages;
+
+static handle_t must(int64_t handle, const char *what)
+{
+    if (handle < 0)
+        bench_refuse_because(what);
+    return (handle_t)handle;
+}
+
+/* One page a question, though more may be asked for: shared out of `source`, which has them all. */
+static void serve(void)
+{
+    struct abi_return result = {0};
+    struct abi_message message;
+
+    for (;;) {
+        int64_t status = sys_proto_return_accept(port, result.token ? &result : NULL, &message,
+                                                 NULL, 0, DEADLINE_NEVER);
+
+        result.token = 0;
+        if (status || message.kind != MESSAGE_COMMAND)
+            continue;
+
+        struct abi_supply supply = {.offset = message.args[0], .source = source};
+
+        status = sys_memory_op(memory, MEMORY_OP_SUPPLY, message.args[0], PAGE_SIZE, &supply);
+        result.token = message.token;
+        result.status = status < 0 ? status : 0;
+    }
+}
+
+static void prepare(void)
+{
+    port = must(sys_proto_create(HANDLE_SELF, NULL, 0), "proto_create");
+    memory = must(sys_memory_paged(port, SIZE, 1, 0), "memory_paged");
+    source = must(sys_memory_create(SIZE, 0), "memory_create");
+    if (sys_memory_op(source, MEMORY_OP_COMMIT, 0, SIZE, NULL) < 0)
+        bench_refuse_because("memory_op");
+
+    struct abi_map map = {
+        .length = SIZE, .memory = memory, .protection = PROT_READ_, .flags = MAP_SHARED_};
+    int64_t address = sys_space_map(HANDLE_SELF, &map);
+
+    if (address < 0)
+        bench_refuse_because("space_map");
+    pages = (volatile char *)address;
+    child = bench_child(serve);
+}
+
+static uint64_t fault(uint64_t count)
+{
+    if (sys_memory_op(memory, MEMORY_OP_EVICT, 0, SIZE, NULL) < 0)
+        bench_refuse_because("evict");
+
+    uint64_t start = bench_start();
+
+    for (uint64_t i = 0; i < count; i++)
+        (void)pages[i * PAGE_SIZE];
+    return bench_stop(start);
+}
+
+static void finish(void)
+{
+    bench_child_end(&child);
+    if (pages)
+        munmap((void *)pages, SIZE);
+    handle_drop(memory);
+    handle_drop(source);
+    handle_drop(port);
+    pages = NULL;
+    port = memory = source = HANDLE_NONE;
+}
+
+static const struct figure figures[] = {
+    {.name = "fault-pager", .prepare = prepare, .round = fault, .finish = finish, .most = PAGES},
+};
+
+int main(int argc, char **argv)
+{
+    return bench_main(figures, ARRAY_SIZE(figures), argc, argv);
+}
