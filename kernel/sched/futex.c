@@ -120,7 +120,9 @@ int64_t sys_futex_wait(uaddr_t address, uint32_t value, uint32_t flags, int64_t 
     if (error)
         return error;
     error = wait_block(wait_deadline(deadline));
-    unlink(&waiter);
+    /* Woken: unlinked, and the waker is done with it. Else one may still be looking at it: see to the lock. */
+    if (unlikely(error || list_linked(&waiter.link)))
+        unlink(&waiter);
     return error;
 }
 

@@ -45,8 +45,9 @@ static int64_t wait(struct thread *thread, uint64_t address, uint32_t operation,
     return answer(result);
 }
 
-int64_t linux_futex(struct thread *thread, uint64_t address, uint64_t op, uint64_t value,
-                    uint64_t timeout, uint64_t address2, uint64_t value3)
+static __attribute__((noinline)) int64_t futex_any(struct thread *thread, uint64_t address,
+                                                   uint64_t op, uint64_t value, uint64_t timeout,
+                                                   uint64_t address2, uint64_t value3)
 {
     uint32_t operation =
         (uint32_t)op & ~(uint32_t)(LINUX_FUTEX_PRIVATE_FLAG | LINUX_FUTEX_CLOCK_REALTIME);
@@ -84,4 +85,21 @@ int64_t linux_futex(struct thread *thread, uint64_t address, uint64_t op, uint64
     default:
         return -LINUX_ENOSYS;
     }
+}
+
+/* What every lock of a program comes to has a short way of its own. */
+int64_t linux_futex(struct thread *thread, uint64_t address, uint64_t op, uint64_t value,
+                    uint64_t timeout, uint64_t address2, uint64_t value3)
+{
+    const uint32_t *word = (const uint32_t *)address;
+
+    if (likely(user_range(address, sizeof(*word)))) {
+        if (op == (LINUX_FUTEX_WAKE | LINUX_FUTEX_PRIVATE_FLAG))
+            return answer(sys_futex_wake(word, (uint32_t)value, 0, FUTEX_ANY));
+        if (op == (LINUX_FUTEX_WAIT | LINUX_FUTEX_PRIVATE_FLAG) && !timeout) {
+            thread->restart_deadline_set = false;
+            return answer(sys_futex_wait(word, (uint32_t)value, 0, DEADLINE_NEVER, FUTEX_ANY));
+        }
+    }
+    return futex_any(thread, address, op, value, timeout, address2, value3);
 }
