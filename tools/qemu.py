@@ -14,6 +14,7 @@ DEVICES = {
     "edu": "edu,id=edu,addr=0x10,dma_mask=0xffffffff",
     "edu2": "edu,id=edu2,addr=0x14,dma_mask=0xffffffff",
     "pci-testdev": "pci-testdev,addr=0x11",
+    "nvme": "nvme,serial=none,addr=0x12",  # a controller without a disk
 }
 
 

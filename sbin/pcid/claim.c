@@ -157,6 +157,28 @@ static void make_free(uint32_t index)
     record->function.owner = 0;
 }
 
+/* Whether somebody besides the port has what was kept under keys from `from` on, and below end. */
+static bool kept_used(uint64_t from, uint64_t end)
+{
+    struct abi_kept kept = {.key = from};
+
+    while (sys_port_kept(port, &kept) >= 0) {
+        handle_drop(kept.handle);
+        if (kept.key >= end)
+            return false;
+        if (kept.flags & KEPT_USED)
+            return true;
+        kept = (struct abi_kept){.key = kept.key + 1};
+    }
+    return false;
+}
+
+static bool is_used(uint32_t index)
+{
+    return kept_used(KEY_FUNCTION(index), KEY_FUNCTION(index + 1)) ||
+           kept_used(KEY_INTERRUPT | KEY_FUNCTION(index), KEY_INTERRUPT | KEY_FUNCTION(index + 1));
+}
+
 int64_t claim_open(uint32_t index, uint64_t process)
 {
     struct pci_function *function = &table->records[index].function;
@@ -164,7 +186,7 @@ int64_t claim_open(uint32_t index, uint64_t process)
 
     if (function->header != 0 || function->class_code >> 16 == 0x06)
         return -E_PERMISSION; /* what others' devices lie behind */
-    if (claim->open)
+    if (claim->open || (function->owner && function->owner != process && is_used(index)))
         return -E_BUSY;
     if (function->owner != process)
         make_free(index);

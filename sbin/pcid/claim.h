@@ -7,7 +7,8 @@
  *
  * The table lies in memory that the port keeps, and so do all DMA memories, under keys of their own: while pcid is away no
  * memory that a device may still write to goes back to the kernel. A claim that pcid finds there belongs to the process that has it
- * open; when another comes for the function instead, its driver has died meanwhile, and it is made quiet first.
+ * open, for as long as anybody has what was given with it. When another comes afterwards, its driver has died meanwhile,
+ * and the function is made quiet first.
  *
  *     free --claim_open--> owned, open --claim_close--> free
  *     owned, open --pcid dies--> owned --claim_open by its owner--> owned, open

@@ -57,6 +57,16 @@ def i440fx(context):
         vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
 
 
+@scenario("devices/msix")
+def msix(context):
+    """A controller with MSI-X and a function-level reset."""
+    with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), devices=["nvme"]) as vm:
+        vm.prompt(60)
+        vm.check("cat /pci:/00:12.0/info", re.compile(r"MSI-X \(\d+\)"))
+        for _ in range(2):
+            vm.check("/tests/tools/nvme_driver pci:///00:12.0/device", "serial none\n" * 6, 120)
+
+
 @scenario("devices/storm", cpus=(1, 4))
 def storm(context):
     """Messages without end are switched off at their device."""
@@ -82,15 +92,38 @@ def deaths(context):
         vm.shell("kill -9 $(pidof pcid)", 60)
         if "driver: process" not in info(vm):
             vm.fail("the new pcid has forgotten who has the function")
+        if vm.shell(f"timeout 2 /tests/tools/edu_driver check {DEVICE}", 60)[1] == 0:
+            vm.fail("a second driver was let in")
+        if "driver: process" not in info(vm):
+            vm.fail("a second driver has taken the function away")
         vm.shell(f"kill -9 {driver}")
         # nobody told the new pcid: the next driver gets the device, made quiet first
         vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
         is_quiet(vm)
 
 
-def start_holding(vm):
+@scenario("devices/pcid-returns")
+def pcid_returns(context):
+    """A driver goes on over pcid's death: its interrupts come, its file answers, its claim holds."""
+    with boot(context) as vm:
+        vm.prompt(60)
+        driver = start_holding(vm, "(sleep 6; echo go; sleep 1000)", "")
+        owner = re.search(r"driver: process \d+", info(vm))[0]
+        for _ in range(3):
+            vm.shell("kill -9 $(pidof pcid)", 60)
+        vm.expect("still 1234", 60)
+        vm.send("\n")
+        vm.prompt(60)
+        if owner not in info(vm):
+            vm.fail("its claim is gone")
+        vm.shell(f"kill -9 {driver}")
+        is_quiet(vm)
+
+
+def start_holding(vm, feed="sleep 1000", output="> /dev/null"):
     """The process id of a driver that has claimed the device and waits."""
-    vm.shell(f"(sleep 1000 | /tests/tools/edu_driver hold {DEVICE} > /dev/null) &")
+    # Not a job of the shell's, which would tell of its end when it likes.
+    vm.shell(f"({feed} | /tests/tools/edu_driver hold {DEVICE} {output} &)")
     for _ in range(100):
         if re.search("driver: process", info(vm)):
             break
