@@ -574,7 +574,7 @@ struct abi_system_info {
     uint64_t handles;                   /* in all tables */
     uint64_t commands;                  /* sent and not completed */
     uint64_t bindings;
-    uint64_t kernel_bytes; /* in kernel allocations */
+    uint64_t kernel_bytes; /* in kernel allocations that are in use */
     uint64_t cpus;
     uint64_t uptime; /* ns */
     uint64_t tsc_hz;

@@ -85,7 +85,7 @@ int64_t sys_system_info(uaddr_t to, uint64_t size)
         .handles = handle_count_all(),
         .commands = command_count(),
         .bindings = binding_count(),
-        .kernel_bytes = heap_bytes(),
+        .kernel_bytes = heap_bytes() - command_spare_bytes(),
         .cpus = cpu_count,
         .uptime = arch_clock(),
         .tsc_hz = arch_cycles_hz(),

@@ -5,6 +5,7 @@
 #include "kernel/handle.h"
 #include "kernel/ipc/port.h"
 #include "kernel/keeper.h"
+#include "kernel/panic.h"
 #include "kernel/proto/namespace.h"
 #include "kernel/sched/sched.h"
 #include "kernel/types.h"
@@ -287,6 +288,8 @@ void process_destroy(struct object *object)
 {
     struct process *process = container_of(object, struct process, object);
 
+    ASSERT(process->thread_count == 0 && list_empty(&process->threads) &&
+           list_empty(&process->servers));
     arch_ports_free(process);
     if (process->space)
         space_put(process->space);

@@ -43,6 +43,12 @@ static struct command nobody, *first_chunk[SLOT_CHUNK] = {&nobody};
 struct command **command_slots[SLOT_CHUNKS] = {first_chunk};
 uint32_t command_slots_used = 1;
 static uint32_t slots_free = UINT32_MAX; /* the first unused command, by slot */
+static uint32_t slots_spare;             /* how many there are of those */
+
+uint64_t command_spare_bytes(void)
+{
+    return __atomic_load_n(&slots_spare, __ATOMIC_RELAXED) * sizeof(struct command);
+}
 
 uint64_t command_count(void)
 {
@@ -62,6 +68,7 @@ struct command *command_new(struct thread *thread, const struct process *process
     if (slots_free != UINT32_MAX) {
         command = command_slots[slots_free / SLOT_CHUNK][slots_free % SLOT_CHUNK];
         slots_free = command->next_free;
+        slots_spare--;
     } else if (command_slots_used < SLOT_CHUNK * SLOT_CHUNKS) {
         struct command ***chunk = &command_slots[command_slots_used / SLOT_CHUNK];
 
@@ -96,6 +103,7 @@ void command_free(struct command *command)
     command->thread = NULL;
     command->next_free = slots_free;
     slots_free = command->slot;
+    slots_spare++;
     lock_release(&slots_lock);
 }
 

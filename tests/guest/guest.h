@@ -149,8 +149,11 @@ static inline size_t counters_compare(const struct abi_system_info *before, char
     if ((has) > (had) && used < size)                                                              \
     used += (size_t)snprintf(text + used, size - used, "%s%" PRIu64 " " name, used ? ", " : "lost ", \
                              (has) - (had))
-    COMPARE("frames", info.frames_free + info.frames_kept, before->frames_free + before->frames_kept);
-    COMPARE("kernel bytes", before->kernel_bytes, info.kernel_bytes);
+    /* From the shell there are others, who use memory too. */
+    if (startup_handle("resource") != HANDLE_NONE) {
+        COMPARE("frames", info.frames_free + info.frames_kept, before->frames_free + before->frames_kept);
+        COMPARE("kernel bytes", before->kernel_bytes, info.kernel_bytes);
+    }
     COMPARE("handles", before->handles, info.handles);
     COMPARE("commands", before->commands, info.commands);
     COMPARE("bindings", before->bindings, info.bindings);

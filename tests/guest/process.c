@@ -505,7 +505,8 @@ static void leave_forks_behind(void *argument)
 
     (void)argument;
     for (int i = 0; i < 3; i++)
-        MUST(sys_process_fork(HANDLE_SELF, &fork)); /* the second has a handle to the first, and so on */
+        MUST(sys_process_fork(HANDLE_SELF,
+                              &fork)); /* the second has a handle to the first, and so on */
 }
 
 TEST(forgotten_forks)

@@ -1,7 +1,7 @@
 /* Runs the guest tests, programs in /tests, and prints a line for each test.
  *
- *     runner [program]                           from the shell: linux_*, which need the whole system, or the one named
- *     init=initfs:///tests/runner [-- program]   as the first program: all others, or the one named
+ *     runner [program [arguments]]               from the shell: linux_*, which need the whole system, or the one named
+ *     init=initfs:///tests/runner [-- program [arguments]]   as the first program: all others, or the one named
  *
  * As the first program there is no service but initfs://, nobody else works or allocates while a test runs, and the
  * tests are given what the kernel gives to the first process: the handles "resource" and "image". The runner then
@@ -39,6 +39,19 @@ struct counters {
 };
 
 static int passed, failed;
+static char **arguments; /* of the runner, behind the program: for the program */
+static int argument_count;
+
+/* argv for the program at that path; the caller frees it. */
+static char **program_argv(char *path)
+{
+    char **argv = calloc((size_t)argument_count + 2, sizeof(*argv));
+    if (argv) {
+        argv[0] = path;
+        memcpy(argv + 1, arguments, (size_t)argument_count * sizeof(*argv));
+    }
+    return argv;
+}
 
 static struct counters counters_now(void)
 {
@@ -182,7 +195,9 @@ static void child_run(struct run *run)
         dup2(ends[1], STDERR_FILENO);
         close(ends[0]);
         close(ends[1]);
-        execl(path, path, (char *)NULL);
+        char **argv = program_argv(path);
+        if (argv)
+            execv(path, argv);
         _exit(127);
     }
     close(ends[1]);
@@ -250,14 +265,15 @@ static void spawned_run(struct run *run)
                                      {"image", HANDLE_NONE},
                                      {"fd:1", HANDLE_NONE},
                                      {"fd:2", HANDLE_NONE}};
-    char *argv[] = {uri, NULL};
+    char **argv = program_argv(uri);
     struct spawn spawn = {
         .name = run->program, .image = image, .argv = argv, .handles = handles, .handle_count = 4};
 
     snprintf(uri, sizeof(uri), "initfs://" FOLDER "/%s", run->program);
-    int64_t result = spawn_program_open(HANDLE_SELF, uri, &spawn.program);
+    int64_t result = argv ? spawn_program_open(HANDLE_SELF, uri, &spawn.program) : -E_NO_MEMORY;
     if (result < 0) {
         report(run->program, NULL, error_text(result));
+        free(argv);
         return;
     }
     sys_ignore(sys_stream_pair(STREAM_ONE_WAY, ends));
@@ -267,6 +283,7 @@ static void spawned_run(struct run *run)
     handles[3].handle = ends[1];
     result = spawn_start(&spawn, &process);
     spawn_program_close(&spawn.program);
+    free(argv);
     if (result < 0) {
         report(run->program, NULL, error_text(result));
         for (int i = 0; i < 4; i++)
@@ -337,6 +354,8 @@ int main(int argc, char **argv)
     static char *programs[PROGRAMS_MAX];
     setvbuf(stdout, NULL, _IOLBF, 0);
     size_t count = 0;
+    argument_count = argc > 2 ? argc - 2 : 0;
+    arguments = argv + argc - argument_count;
     DIR *folder = opendir(FOLDER);
     if (!folder) {
         printf("not ok runner: no folder %s\n", FOLDER);

@@ -5,8 +5,8 @@
  *     TEST(frame_is_freed_at_zero) { CHECK(frame_owners(f) == 0); CHECK_EQUAL(free_frames(), before); }
  *
  * A failing CHECK reports and ends its test; the others still run. Sanitizer findings end the program, which
- * the runner counts as a failure too. `program NAME` runs one test. Each test prints `ok NAME` or
- * `not ok NAME: why`. A header in front of this one may say how a test is run and what is done before a failed
+ * the runner counts as a failure too. `program NAME ARGUMENT...` runs one test, with test_arguments. Each test prints
+ * `ok NAME` or `not ok NAME: why`. A header in front of this one may say how a test is run and what is done before a failed
  * one is left: TEST_RUN and TEST_CLEAN (tests/guest/guest.h).
  */
 #pragma once
@@ -33,6 +33,8 @@ struct test {
 static struct test *test_first, **test_last = &test_first;
 static jmp_buf test_abort;
 static char test_failure[512];
+__attribute__((unused)) static char **test_arguments; /* behind the test's name */
+__attribute__((unused)) static int test_argument_count;
 
 static void test_register(struct test *test)
 {
@@ -107,6 +109,8 @@ int main(int argc, char **argv)
 {
     int failed = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
+    test_arguments = argv + 2;
+    test_argument_count = argc - 2;
     for (struct test *test = test_first; test; test = test->next) {
         if (argc > 1 && strcmp(argv[1], test->name) != 0)
             continue;
