@@ -22,7 +22,8 @@ static uint32_t signals_of(int16_t events)
 {
     return (events & (LINUX_POLLIN | LINUX_POLLRDNORM) ? SIGNAL_READABLE : 0) |
            (events & (LINUX_POLLOUT | LINUX_POLLWRNORM) ? SIGNAL_WRITABLE : 0) |
-           (events & (LINUX_POLLPRI | LINUX_POLLRDBAND) ? SIGNAL_PRIORITY : 0);
+           (events & (LINUX_POLLPRI | LINUX_POLLRDBAND) ? SIGNAL_PRIORITY : 0) |
+           (events & LINUX_POLLRDHUP ? SIGNAL_ENDED : 0);
 }
 
 static int16_t events_of(uint32_t signals, const struct file *file, int16_t wanted)
@@ -35,8 +36,12 @@ static int16_t events_of(uint32_t signals, const struct file *file, int16_t want
         events |= LINUX_POLLOUT | LINUX_POLLWRNORM;
     if (signals & SIGNAL_PRIORITY)
         events |= LINUX_POLLPRI;
+    if (signals & SIGNAL_ENDED)
+        events |= LINUX_POLLRDHUP;
     events &= wanted;
-    if (signals & SIGNAL_ERROR)
+    /* A socket whose other end is gone has hung up, no more. */
+    if (signals & SIGNAL_ERROR &&
+        !(file->kind == KIND_STREAM && (file->flags & LINUX_O_ACCMODE) == LINUX_O_RDWR))
         events |= LINUX_POLLERR;
     if (signals & SIGNAL_HANGUP) /* to a pipe's writer Linux calls it an error */
         events |= (file->flags & LINUX_O_ACCMODE) == LINUX_O_WRONLY

@@ -23,7 +23,9 @@ int64_t stat_file(struct file *file, struct abi_stat *stat)
         struct abi_handle_info info = {.id = 1};
         if (file->kind == KIND_STREAM)
             sys_ignore(sys_handle_info(file->handle, &info));
-        stat->type = file->kind == KIND_STREAM ? FILE_PIPE : FILE_CHARACTER;
+        stat->type = file->kind != KIND_STREAM                         ? FILE_CHARACTER
+                     : (file->flags & LINUX_O_ACCMODE) == LINUX_O_RDWR ? FILE_SOCKET
+                                                                       : FILE_PIPE;
         stat->inode = info.id;
         stat->mode = 0600;
         stat->links = 1;
