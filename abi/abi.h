@@ -121,6 +121,10 @@ struct abi_supply {
 #define MEMORY_OP_SYNC \
     14u /* RIGHT_WRITE: the service writes back what is dirty in the range (OP_PAGE_OUT) */
 
+#define MEMORY_OP_SOURCE \
+    15u /* buffer: struct abi_supply, offset 0; what answers to OP_PAGE_IN take their pages from, without a SUPPLY;
+         * source HANDLE_NONE: nothing. Not memory with a pager itself */
+
 struct abi_page_run {
     uint64_t offset, length; /* bytes */
 };

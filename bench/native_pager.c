@@ -19,10 +19,10 @@ static handle_t must(int64_t handle, const char *what)
     return (handle_t)handle;
 }
 
-/* One page a question, though more may be asked for: shared out of `source`, which has them all. */
+/* One page a question, though more may be asked for: shared out of `source`, which has them all; the answer says where. */
 static void serve(void)
 {
-    struct abi_return result = {0};
+    struct abi_return result = {.values = {0, PAGE_SIZE}};
     struct abi_message message;
 
     for (;;) {
@@ -32,12 +32,8 @@ static void serve(void)
         result.token = 0;
         if (status || message.kind != MESSAGE_COMMAND)
             continue;
-
-        struct abi_supply supply = {.offset = message.args[0], .source = source};
-
-        status = sys_memory_op(memory, MEMORY_OP_SUPPLY, message.args[0], PAGE_SIZE, &supply);
         result.token = message.token;
-        result.status = status < 0 ? status : 0;
+        result.values[0] = message.args[0];
     }
 }
 
@@ -48,6 +44,11 @@ static void prepare(void)
     source = must(sys_memory_create(SIZE, 0), "memory_create");
     if (sys_memory_op(source, MEMORY_OP_COMMIT, 0, SIZE, NULL) < 0)
         bench_refuse_because("memory_op");
+
+    struct abi_supply supply = {.source = source};
+
+    if (sys_memory_op(memory, MEMORY_OP_SOURCE, 0, 0, &supply) < 0)
+        bench_refuse_because("source");
 
     struct abi_map map = {
         .length = SIZE, .memory = memory, .protection = PROT_READ_, .flags = MAP_SHARED_};

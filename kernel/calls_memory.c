@@ -71,6 +71,7 @@ static uint32_t memory_op_rights(uint32_t op)
         return 0;
     case MEMORY_OP_PHYSICAL:
     case MEMORY_OP_SUPPLY:
+    case MEMORY_OP_SOURCE:
     case MEMORY_OP_DIRTY:
     case MEMORY_OP_COLLECT:
     case MEMORY_OP_WRITTEN:
@@ -101,18 +102,39 @@ static int64_t physical(struct memory *memory, uint64_t offset, uint64_t length,
     return 0;
 }
 
+static int find_source(uaddr_t argument, struct abi_supply *supply, struct object **source)
+{
+    int error = user_copy_in(supply, argument, sizeof(*supply));
+
+    if (error)
+        return error;
+    return handle_lookup(process_current()->handles, supply->source, OBJECT_MEMORY,
+                         supply->flags & SUPPLY_MOVE ? RIGHT_READ | RIGHT_WRITE : RIGHT_READ,
+                         source, NULL);
+}
+
+static int64_t set_source(struct memory *memory, uaddr_t argument)
+{
+    struct abi_supply supply;
+    struct object *source = NULL;
+    int error = find_source(argument, &supply, &source);
+
+    if (error == -E_BAD_HANDLE && supply.source == HANDLE_NONE)
+        return pager_set_source(memory, NULL, 0);
+    if (error)
+        return error;
+    error = supply.offset ? -E_INVALID : pager_set_source(memory, memory_of(source), supply.flags);
+    object_put(source);
+    return error;
+}
+
 static int64_t supply(struct memory *memory, uint64_t offset, uint64_t length, uaddr_t argument)
 {
     struct abi_supply supply;
     struct object *source;
     uint64_t pages;
-    int error = user_copy_in(&supply, argument, sizeof(supply));
+    int error = find_source(argument, &supply, &source);
 
-    if (error)
-        return error;
-    error = handle_lookup(process_current()->handles, supply.source, OBJECT_MEMORY,
-                          supply.flags & SUPPLY_MOVE ? RIGHT_READ | RIGHT_WRITE : RIGHT_READ,
-                          &source, NULL);
     if (error)
         return error;
     error = pager_supply(memory, offset, length, memory_of(source), supply.offset, supply.flags,
@@ -175,6 +197,8 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
         return memory_write(memory, offset, buffer, length);
     case MEMORY_OP_SUPPLY:
         return supply(memory, offset, length, buffer);
+    case MEMORY_OP_SOURCE:
+        return set_source(memory, buffer);
     case MEMORY_OP_DIRTY:
     case MEMORY_OP_COLLECT:
         return page_run(memory, op, offset, length, buffer);

@@ -30,10 +30,10 @@ static int service_error(int64_t status, const struct thread *self)
 }
 
 int pager_ask(const struct pager *pager, uint32_t op, uint64_t offset, uint64_t length,
-              unsigned how)
+              unsigned how, struct pager_answer *answer)
 {
     struct thread *self = thread_current();
-    struct completion completion = {0};
+    struct completion completion;
     struct request request = {
         .op = op,
         .flags = how & PAGE_KICKABLE ? 0 : COMMAND_RESTARTABLE,
@@ -51,6 +51,7 @@ int pager_ask(const struct pager *pager, uint32_t op, uint64_t offset, uint64_t 
     int64_t status = command_call(&request, port_of(pager), NULL, &completion);
 
     if (status == 0) {
+        *answer = (struct pager_answer){completion.values[0], completion.values[1]};
         transfer_drop(completion.receive, completion.receive_count);
         return 0;
     }

@@ -50,6 +50,8 @@ void pager_destroy(struct pager *pager)
     if (!pager)
         return;
     ASSERT(!pager->transits.root);
+    if (pager->source)
+        object_put(&pager->source->object);
     object_put(pager->port);
     cache_free(&pager_cache, pager);
 }
@@ -107,13 +109,16 @@ static void transit_insert(struct pager *pager, struct transit *transit)
 static uint64_t question_end(const struct memory *memory, uint64_t index,
                              const struct transit *above)
 {
-    uint64_t end = MIN(ALIGN_DOWN(index, (uint64_t)AROUND) + AROUND, memory->pages);
-    uint64_t present = index;
+    uint64_t end = MIN(ALIGN_DOWN(index, (uint64_t)AROUND) + AROUND, memory->pages), at = index;
+    struct frame **slots = page_tree_find(&memory->tree, index); /* those of a group lie together */
 
     if (above)
         end = MIN(end, above->first);
-    page_tree_next(&memory->tree, &present, end); /* end, if there is none */
-    return present;
+    if (!slots)
+        return end;
+    while (at < end && !slots[at - index])
+        at++;
+    return at;
 }
 
 static void wake_waiters(struct transit *transit, int result)
@@ -158,6 +163,31 @@ static int wait_for_page(struct memory *memory, struct transit *transit, uint64_
     return result;
 }
 
+/* The service said where in its source the pages are: they become the object's. A place that makes no sense brings none. */
+static int take_answer(struct memory *memory, uint64_t index, const struct transit *transit,
+                       const struct pager_answer *answer)
+{
+    struct pager *pager = memory->pager;
+    uint64_t length = MIN(answer->length, (transit->end - index) * PAGE_SIZE), pages;
+
+    lock_acquire(&memory->lock);
+
+    struct memory *source = pager->source;
+    unsigned flags = pager->source_flags;
+
+    if (source)
+        object_get(&source->object);
+    lock_release(&memory->lock);
+    if (!source)
+        return 0;
+
+    int error =
+        pager_supply(memory, index * PAGE_SIZE, length, source, answer->offset, flags, &pages);
+
+    object_put(&source->object);
+    return error == -E_NO_MEMORY ? error : 0;
+}
+
 int pager_fetch(struct memory *memory, uint64_t index, unsigned how)
 {
     struct pager *pager = memory->pager;
@@ -184,9 +214,12 @@ int pager_fetch(struct memory *memory, uint64_t index, unsigned how)
     transit_insert(pager, &transit);
     lock_release(&memory->lock);
 
+    struct pager_answer answer;
     int result = pager_ask(pager, OP_PAGE_IN, index * PAGE_SIZE,
-                           (transit.end - transit.first) * PAGE_SIZE, how);
+                           (transit.end - transit.first) * PAGE_SIZE, how, &answer);
 
+    if (result == 0 && answer.length)
+        result = take_answer(memory, index, &transit, &answer);
     lock_acquire(&memory->lock);
     if (result == 0 && pager->supplied == supplied && index < memory->pages)
         result = -E_IO; /* it says it did, and did nothing */
@@ -338,5 +371,27 @@ int pager_supply(struct memory *memory, uint64_t offset, uint64_t length, struct
         *pages += error == 0;
         arch_preempt_window();
     }
+    return 0;
+}
+
+int pager_set_source(struct memory *memory, struct memory *source, unsigned flags)
+{
+    unsigned take;
+
+    if (!memory->pager || (source && (source->pager || check_source(source, flags, &take) != 0)))
+        return -E_NOT_SUPPORTED;
+    if (flags & ~SUPPLY_MOVE)
+        return -E_INVALID;
+    if (source)
+        object_get(&source->object);
+    lock_acquire(&memory->lock);
+
+    struct memory *before = memory->pager->source;
+
+    memory->pager->source = source;
+    memory->pager->source_flags = flags;
+    lock_release(&memory->lock);
+    if (before)
+        object_put(&before->object);
     return 0;
 }

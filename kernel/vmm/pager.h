@@ -45,7 +45,10 @@ struct pager {
     struct object *port; /* a reference */
     uint64_t key;        /* the service's name for the object */
     struct rb_tree transits;
-    uint64_t supplied; /* pages, ever */
+    struct memory *
+        source; /* a reference: what answers take their pages from; NULL: the service supplies them */
+    unsigned source_flags; /* SUPPLY_* */
+    uint64_t supplied;     /* pages, ever */
 };
 
 /* port: the reference is the object's own. E_RANGE, E_NO_MEMORY. */
@@ -64,6 +67,10 @@ int pager_fetch(struct memory *memory, uint64_t index, unsigned how) MUST_CHECK;
  * E_NO_MEMORY, and what fetching from a source that has a pager brings. */
 int pager_supply(struct memory *memory, uint64_t offset, uint64_t length, struct memory *source,
                  uint64_t source_offset, unsigned flags, uint64_t *pages) MUST_CHECK;
+
+/* From now on an answer may name pages of source (NULL: no more), which are then supplied by whoever asked, with these
+ * flags. E_INVALID, E_NOT_SUPPORTED (no pager; such a source, or one with a pager itself). */
+int pager_set_source(struct memory *memory, struct memory *source, unsigned flags) MUST_CHECK;
 
 /* --- Writing back (writeback.c). Ranges are page-aligned: E_INVALID, E_RANGE; E_NOT_SUPPORTED: no pager ------ */
 
@@ -113,8 +120,13 @@ bool pager_fetch_missed(void);
 
 /* --- What the relay does for it (kernel/ipc/paging.c) ----------------------------------------------------- */
 
+/* What a service may say about the pages: where they are in pager->source. length 0: nothing. */
+struct pager_answer {
+    uint64_t offset, length;
+};
+
 /* One command to the service and its answer, by the current thread. */
 int pager_ask(const struct pager *pager, uint32_t op, uint64_t offset, uint64_t length,
-              unsigned how) MUST_CHECK;
+              unsigned how, struct pager_answer *answer) MUST_CHECK;
 /* Does the current process serve the port? */
 bool pager_serves(const struct pager *pager);

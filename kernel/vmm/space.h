@@ -50,7 +50,7 @@ struct space {
     uint64_t region_count;
     uint64_t fresh_start,
         fresh_end; /* where a page was zero-filled last; atomic, read without the lock */
-    bool paged; /* a region's object has a pager, or one had */
+    bool paged;    /* a region's object has a pager, or one had */
     struct trim trims[TRIM_RANGES];
     unsigned trim_count;
     uint64_t trim_tables; /* as many as fit into them */

@@ -198,5 +198,8 @@ int pager_sync(struct memory *memory, uint64_t offset, uint64_t length)
         return error;
     if (pager_serves(memory->pager))
         return -E_DEADLOCK;
-    return pager_ask(memory->pager, OP_PAGE_OUT, offset, length, 0);
+
+    struct pager_answer answer;
+
+    return pager_ask(memory->pager, OP_PAGE_OUT, offset, length, 0, &answer);
 }

@@ -9,7 +9,7 @@
 #define WEAK __attribute__((weak))
 
 int (*fake_service)(const struct pager *pager, uint32_t op, uint64_t offset, uint64_t length,
-                    unsigned how);
+                    unsigned how, struct pager_answer *answer);
 __thread bool fake_is_service;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -24,9 +24,10 @@ struct object *fake_port(void)
 }
 
 int pager_ask(const struct pager *pager, uint32_t op, uint64_t offset, uint64_t length,
-              unsigned how)
+              unsigned how, struct pager_answer *answer)
 {
-    return fake_service ? fake_service(pager, op, offset, length, how) : -E_SERVICE_DOWN;
+    *answer = (struct pager_answer){0};
+    return fake_service ? fake_service(pager, op, offset, length, how, answer) : -E_SERVICE_DOWN;
 }
 
 bool pager_serves(const struct pager *pager)
