@@ -166,6 +166,61 @@ TEST(pages_are_moved)
     paged_end(paged);
 }
 
+/* The answer itself says where the page is. */
+static void serve_places(void *argument)
+{
+    struct paged *paged = argument;
+    struct abi_supply source = {.source = paged->source, .flags = SUPPLY_MOVE};
+    struct abi_message message;
+
+    for (uint64_t i = 0; i < PAGES; i++)
+        fill_source(paged, i);
+    MUST(sys_memory_op(paged->memory, MEMORY_OP_SOURCE, 0, 0, &source));
+    for (;;) {
+        MUST(sys_proto_accept(paged->protocol.port, &message, NULL, 0, DEADLINE_NEVER));
+        if (message.kind != MESSAGE_COMMAND)
+            continue;
+        struct abi_return result = {.token = message.token,
+                                    .values = {message.args[0], message.args[1]}};
+
+        if (paged->status) /* places that are none */
+            result.values[0] += paged->status;
+        word_add(&paged->asked, 1);
+        sys_ignore(sys_proto_return(paged->protocol.port, &result));
+    }
+}
+
+TEST(answers_name_pages_of_a_source)
+{
+    struct paged *paged = paged_new();
+    struct helper *server = helper_process(serve_places, paged);
+    struct abi_supply bad = {.source = paged->memory};
+    uint64_t word;
+
+    touch_all(paged);
+    CHECK_EQUAL(word_get(&paged->asked), PAGES / 16);
+    MUST(sys_memory_op(paged->source, MEMORY_OP_READ, 40, sizeof(word), &word));
+    CHECK_EQUAL(word, 0); /* moved */
+    MUST(sys_memory_op(paged->memory, MEMORY_OP_EVICT, 0, PAGES * PAGE_SIZE, NULL));
+    paged->status = 1;
+    CHECK_ERROR(sys_memory_op(paged->memory, MEMORY_OP_COMMIT, 0, 1, NULL), IO);
+    paged->status = PAGES * PAGE_SIZE;
+    CHECK_ERROR(sys_memory_op(paged->memory, MEMORY_OP_COMMIT, 0, 1, NULL), IO);
+    CHECK_ERROR(sys_memory_op(paged->memory, MEMORY_OP_SOURCE, 0, 0, &bad), NOT_SUPPORTED);
+    bad.source = paged->source;
+    bad.flags = 2;
+    CHECK_ERROR(sys_memory_op(paged->memory, MEMORY_OP_SOURCE, 0, 0, &bad), INVALID);
+    bad = (struct abi_supply){.source = paged->source, .offset = PAGE_SIZE};
+    CHECK_ERROR(sys_memory_op(paged->memory, MEMORY_OP_SOURCE, 0, 0, &bad), INVALID);
+    CHECK_ERROR(sys_memory_op(paged->source, MEMORY_OP_SOURCE, 0, 0, &bad), ACCESS);
+    bad = (struct abi_supply){.source = HANDLE_NONE};
+    MUST(sys_memory_op(paged->memory, MEMORY_OP_SOURCE, 0, 0, &bad));
+    paged->status = 0;
+    CHECK_ERROR(sys_memory_op(paged->memory, MEMORY_OP_COMMIT, 0, 1, NULL), IO);
+    helper_kill(server);
+    paged_end(paged);
+}
+
 /* --- Several who want one page ----------------------------------------------------------------------------------- */
 
 struct reader {
