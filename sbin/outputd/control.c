@@ -25,12 +25,12 @@ static int64_t background_check(struct terminal *terminal, const struct command 
 
 static int64_t get_attributes(struct terminal *terminal, struct command *command)
 {
-    return command_answer(command, &terminal->line.attributes, sizeof(struct tty_attributes));
+    return command_answer(command, &terminal->line->attributes, sizeof(struct tty_attributes));
 }
 
 static bool drained(const struct terminal *terminal)
 {
-    return list_empty(&terminal->writes) && line_output_pending(&terminal->line) == 0;
+    return list_empty(&terminal->writes) && line_output_pending(terminal->line) == 0;
 }
 
 static int64_t set_attributes(struct terminal *terminal, struct command *command)
@@ -51,8 +51,8 @@ static int64_t set_attributes(struct terminal *terminal, struct command *command
         return COMMAND_HELD;
     }
     if (code == TTY_SET_ATTRIBUTES_FLUSH)
-        line_flush_input(&terminal->line);
-    line_set_attributes(&terminal->line, &attributes);
+        line_flush_input(terminal->line);
+    line_set_attributes(terminal->line, &attributes);
     terminal_changed(terminal);
     return 0;
 }
@@ -77,9 +77,9 @@ void control_drained(struct terminal *terminal)
     bool changed = false;
     list_for_each (struct held, held, &terminal->drains, link) {
         if (held->code == TTY_SET_ATTRIBUTES_FLUSH)
-            line_flush_input(&terminal->line);
+            line_flush_input(terminal->line);
         if (held->code != TTY_SEND_BREAK) {
-            line_set_attributes(&terminal->line, &held->attributes);
+            line_set_attributes(terminal->line, &held->attributes);
             changed = true;
         }
         held_return(held, 0, 0, NULL, 0);
@@ -97,18 +97,18 @@ static int64_t flow(struct terminal *terminal, struct command *command)
         return result;
     switch (command->message.args[1]) {
     case FLOW_STOP_OUTPUT:
-        terminal->line.stopped = true;
+        terminal->line->stopped = true;
         return 0;
     case FLOW_START_OUTPUT:
-        terminal->line.stopped = false;
+        terminal->line->stopped = false;
         terminal_changed(terminal);
         return 0;
     case FLOW_STOP_INPUT:
     case FLOW_START_INPUT: {
-        const uint8_t *characters = terminal->line.attributes.characters;
+        const uint8_t *characters = terminal->line->attributes.characters;
         uint8_t byte = command->message.args[1] == FLOW_STOP_INPUT ? characters[LINE_VSTOP]
                                                                    : characters[LINE_VSTART];
-        line_write(&terminal->line, &byte, byte ? 1 : 0);
+        line_write(terminal->line, &byte, byte ? 1 : 0);
         terminal->output_ready(terminal);
         return 0;
     }
@@ -126,9 +126,9 @@ static int64_t flush(struct terminal *terminal, struct command *command)
     if (queue > FLUSH_BOTH)
         return -E_INVALID;
     if (queue != FLUSH_OUTPUT)
-        line_flush_input(&terminal->line);
+        line_flush_input(terminal->line);
     if (queue != FLUSH_INPUT)
-        line_flush_output(&terminal->line);
+        line_flush_output(terminal->line);
     terminal_drained(terminal);
     return 0;
 }
@@ -225,7 +225,7 @@ static int64_t set_size(struct terminal *terminal, struct command *command)
 
 static int64_t get_pending(struct terminal *terminal, struct command *command)
 {
-    command->reply.values[0] = line_pending(&terminal->line);
+    command->reply.values[0] = line_pending(terminal->line);
     return 0;
 }
 
@@ -259,7 +259,7 @@ static void keep(struct terminal *terminal)
     kept->session = terminal->session;
     kept->foreground = terminal->foreground;
     kept->size = terminal->size;
-    kept->attributes = terminal->line.attributes;
+    kept->attributes = terminal->line->attributes;
     __atomic_store_n(&kept->valid, TERMINAL_KEPT, __ATOMIC_RELEASE);
 }
 

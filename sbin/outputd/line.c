@@ -37,6 +37,22 @@ void line_init(struct line *line)
     line->attributes = sane;
 }
 
+/* Positions only grow, and each is written by itself. */
+static bool line_sound(const struct line *line)
+{
+    return line->read <= line->lines && line->lines <= line->end &&
+           line->end - line->read <= LINE_INPUT && line->output_read <= line->output_end &&
+           line->output_end - line->output_read <= LINE_OUTPUT;
+}
+
+void line_recover(struct line *line)
+{
+    if (!line_sound(line))
+        line_init(line);
+    line->edit_column = MIN(line->edit_column, line->column);
+    line->literal = false;
+}
+
 static bool local(const struct line *line, uint32_t flag)
 {
     return line->attributes.local & flag;

@@ -93,6 +93,9 @@ struct line {
 
 void line_init(struct line *line);
 
+/* What an owner that ended in the middle of anything left: its queues, if they can be believed; else as line_init. */
+void line_recover(struct line *line);
+
 /* One byte from the device. The signal it means for the foreground group, or 0. */
 int line_input(struct line *line, uint8_t byte);
 

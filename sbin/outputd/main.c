@@ -30,15 +30,15 @@ static void serial_output(struct terminal *from)
     uint8_t bytes[16];
     size_t room, count = 0;
     while ((room = serial_room(&serial)) > 0) {
-        count = line_output_take(&from->line, bytes, MIN(room, sizeof(bytes)));
+        count = line_output_take(from->line, bytes, MIN(room, sizeof(bytes)));
         if (count == 0)
             break;
         serial_send(&serial, bytes, count);
     }
     /* Without hardware all output is lost, but nobody waits for it. */
     if (!serial.present)
-        line_flush_output(&from->line);
-    serial_want_room(&serial, line_output_pending(&from->line) > 0 && !from->line.stopped);
+        line_flush_output(from->line);
+    serial_want_room(&serial, line_output_pending(from->line) > 0 && !from->line->stopped);
 }
 
 static void serial_work(void)

@@ -17,8 +17,9 @@
 void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kept *kept,
                    void (*output_ready)(struct terminal *terminal))
 {
+    static struct line lost; /* without memory that outlives us */
     memset(terminal, 0, sizeof(*terminal));
-    line_init(&terminal->line);
+    terminal->line = kept ? &kept->line : &lost;
     list_init(&terminal->files);
     list_init(&terminal->reads);
     list_init(&terminal->writes);
@@ -27,18 +28,21 @@ void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kep
     terminal->size = (struct tty_size){.rows = 24, .columns = 80};
     terminal->output_ready = output_ready;
     terminal->kept = kept;
-    if (kept && kept->valid == TERMINAL_KEPT) {
+    if (!kept || kept->valid != TERMINAL_KEPT) {
+        line_init(terminal->line);
+    } else {
+        line_recover(terminal->line);
         terminal->session = kept->session;
         terminal->foreground = kept->foreground;
         terminal->size = kept->size;
-        line_set_attributes(&terminal->line, &kept->attributes);
+        line_set_attributes(terminal->line, &kept->attributes);
     }
 }
 
 /* How many bytes a read waits for. */
 static size_t read_minimum(const struct terminal *terminal, uint64_t size)
 {
-    const struct line *line = &terminal->line;
+    const struct line *line = terminal->line;
     if (line_canonical(line))
         return 1;
     return MAX(MIN(line->attributes.characters[LINE_VMIN], size), (uint64_t)1);
@@ -48,13 +52,13 @@ static uint32_t ready_now(const struct terminal *terminal)
 {
     uint32_t ready = 0;
     size_t minimum = 1;
-    const uint8_t *characters = terminal->line.attributes.characters;
+    const uint8_t *characters = terminal->line->attributes.characters;
     /* As on Linux: with VTIME poll reports the first byte, without it VMIN bytes. */
     if (!characters[LINE_VTIME] && characters[LINE_VMIN])
         minimum = characters[LINE_VMIN];
-    if (line_readable(&terminal->line, minimum))
+    if (line_readable(terminal->line, minimum))
         ready |= SIGNAL_READABLE;
-    if (line_output_room(&terminal->line) >= WRITABLE_ROOM && list_empty(&terminal->writes))
+    if (line_output_room(terminal->line) >= WRITABLE_ROOM && list_empty(&terminal->writes))
         ready |= SIGNAL_WRITABLE;
     return ready;
 }
@@ -107,15 +111,15 @@ int64_t terminal_job_control(struct terminal *terminal, uint64_t badge, int sign
 
 static bool read_satisfied(const struct terminal *terminal, uint64_t size)
 {
-    return line_readable(&terminal->line, read_minimum(terminal, size));
+    return line_readable(terminal->line, read_minimum(terminal, size));
 }
 
 static int64_t read_deadline(const struct terminal *terminal)
 {
-    const uint8_t *characters = terminal->line.attributes.characters;
+    const uint8_t *characters = terminal->line->attributes.characters;
     int64_t time = characters[LINE_VTIME] * VTIME_UNIT_NS;
-    bool started = line_readable(&terminal->line, 1);
-    if (line_canonical(&terminal->line) || time == 0 || (characters[LINE_VMIN] && !started))
+    bool started = line_readable(terminal->line, 1);
+    if (line_canonical(terminal->line) || time == 0 || (characters[LINE_VMIN] && !started))
         return DEADLINE_NEVER;
     return sys_clock_get(CLOCK_MONOTONIC_) + time;
 }
@@ -123,7 +127,7 @@ static int64_t read_deadline(const struct terminal *terminal)
 int64_t terminal_read(struct terminal *terminal, struct command *command)
 {
     static uint8_t bytes[PIECE];
-    struct line *line = &terminal->line;
+    struct line *line = terminal->line;
     struct caller caller;
     bool end;
     if (terminal->session) {
@@ -163,7 +167,7 @@ static void held_read_answer(struct terminal *terminal, struct held *held)
 {
     static uint8_t bytes[PIECE];
     bool end;
-    size_t count = line_read(&terminal->line, bytes, held->length, &end);
+    size_t count = line_read(terminal->line, bytes, held->length, &end);
     held_return(held, 0, count, bytes, count);
 }
 
@@ -209,7 +213,7 @@ void terminal_expire(struct terminal *terminal)
 void terminal_input(struct terminal *terminal, const uint8_t *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        int signal = line_input(&terminal->line, bytes[i]);
+        int signal = line_input(terminal->line, bytes[i]);
         if (signal)
             session_signal(terminal->foreground, signal);
     }
@@ -226,12 +230,12 @@ static bool held_write_go_on(struct terminal *terminal, struct held *held)
     uint8_t bytes[PIECE];
     while (held->done < held->length) {
         size_t piece = MIN(held->length - held->done, sizeof(bytes));
-        piece = MIN(piece, MAX(line_output_room(&terminal->line), (size_t)1));
+        piece = MIN(piece, MAX(line_output_room(terminal->line), (size_t)1));
         int64_t count =
             sys_cmd_read(held->port, held->token, held->in_offset + held->done, bytes, piece);
         if (count <= 0)
             return false;
-        size_t written = line_write(&terminal->line, bytes, (size_t)count);
+        size_t written = line_write(terminal->line, bytes, (size_t)count);
         held->done += written;
         if (written < (size_t)count)
             break;
@@ -241,7 +245,7 @@ static bool held_write_go_on(struct terminal *terminal, struct held *held)
 
 int64_t terminal_write(struct terminal *terminal, struct command *command)
 {
-    struct line *line = &terminal->line;
+    struct line *line = terminal->line;
     struct caller caller;
     uint64_t done = 0;
     if (terminal->session && (line->attributes.local & LINE_TOSTOP)) {
@@ -278,7 +282,7 @@ void terminal_drained(struct terminal *terminal)
             break;
         held_return(held, readable || held->done ? 0 : -E_FAULT, held->done, NULL, 0);
     }
-    if (list_empty(&terminal->writes) && line_output_pending(&terminal->line) == 0)
+    if (list_empty(&terminal->writes) && line_output_pending(terminal->line) == 0)
         control_drained(terminal);
     readiness_publish(terminal);
 }

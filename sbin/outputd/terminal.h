@@ -15,16 +15,17 @@
 
 /* What must survive outputd: it lies in memory kept with tty://. */
 struct terminal_kept {
-    uint32_t valid; /* TERMINAL_KEPT: the rest was written */
+    uint32_t valid; /* TERMINAL_KEPT: all but the line, which is checked by itself, was written */
     int32_t session, foreground;
     struct tty_size size;
     struct tty_attributes attributes;
+    struct line line; /* in use: what was typed and not read, what was written and not sent */
 };
 
 #define TERMINAL_KEPT 0x74747931u
 
 struct terminal {
-    struct line line;
+    struct line *line; /* in what is kept, if something is */
     handle_t port;
     int32_t session, foreground; /* 0: none */
     struct tty_size size;

@@ -1,5 +1,6 @@
 """What must not bring the system down. The programs used here are tests/guest/tools/*.c, in the test archive."""
 import os
+import random
 import re
 import time
 
@@ -171,6 +172,56 @@ def procd(context):
         # Init's end, while procd is down and when it is not.
         vm.check(f"{die}; kill -9 1; pidof initd", "1\n", 60)
         vm.check("cat log:///status", re.compile("procd +ready"))
+
+
+@scenario("survival/outputd")
+def outputd(context):
+    """The terminal comes back: modes, the foreground group, what was typed ahead, a line half typed."""
+    die = kill("outputd")
+    with boot(context) as vm:
+        vm.prompt()
+        vm.check(f"stty -echo; {die}; stty -a | grep -c -- '-echo\\b'; stty echo", "1\n", 60)
+        vm.send(f"(sleep 1; {die}) & sleep 3\n")
+        vm.send("echo typed ah''ead\n")
+        vm.send("echo half ")
+        vm.expect("^typed ahead\n", 60)
+        vm.send("ty''ped\n")
+        vm.expect("^half typed\n", 60)
+        vm.prompt(30)
+        vm.send("sleep 1000\n")
+        time.sleep(1)
+        vm.send("\x03")
+        vm.prompt(30)
+        vm.check("echo alive", "alive\n")
+
+
+@scenario("survival/services", cpus=(4,))
+def services(context):
+    """All of them, one after the other and then at random (the same each time): everything works afterwards."""
+    names = ["initfsd", "rngd", "nulld", "procd", "outputd", "initd"]
+    rounds = int(os.environ.get("KILL_ROUNDS", "6"))  # make soak: as many as asked for
+    dice = random.Random(42)
+    with boot(context) as vm:
+        vm.prompt()
+        shell = vm.check("echo $$", re.compile(r"\d"))
+        for name in names + [dice.choice(names) for _ in range(rounds)]:
+            vm.shell(f"(exit 3) & {kill(name)}; head -c 16 rng:/// | wc -c; wait $!; echo status $?", 90)
+            vm.check("echo $$; true | cat; cat initfs:///etc/hostname > null:///; head -c 8 rng:/// | wc -c",
+                     shell + "8\n", 90)
+        vm.check("for i in 1 2 3; do (exit $i); echo $?; done", "1\n2\n3\n", 60)
+        status = vm.check("cat log:///status", re.compile("SERVICE"), 60)
+        if status.count(" ready ") != 5:
+            vm.fail(f"not everything is back: {status}")
+
+
+@scenario("survival/storm", cpus=(8,))
+def storm(context):
+    """32 callers of services that are killed at random, on 8 CPUs; every answer is checked (tests/guest/storm.c)."""
+    test = "callers_of_services_killed_at_random"
+    with boot(context, append=f"init=initfs:///tests/storm -- {test}") as vm:
+        line = vm.expect(rf"^.*\b(ok|not ok) {test}(: .*)?\n", 200)
+        if line[1] != "ok":
+            vm.fail(line[0])
 
 
 def cpu_seconds(vm):
