@@ -3,6 +3,10 @@
  *
  *     struct edu edu = edu_open(0);        the first one: found, mapped, bus master, calm
  *     edu_close(&edu);
+ *     edu_line(&edu)                       the line of its INTA
+ *
+ * Which line that is, is the chip set's affair, and told by AML, which nobody here runs: so all lines of the IO-APIC that PCI
+ * uses on q35 are bound, and the one that fires is it.
  */
 #pragma once
 
@@ -188,4 +192,70 @@ static inline void edu_raise(const struct edu *edu)
 static inline void edu_quiet(const struct edu *edu)
 {
     edu_write(edu, EDU_IRQ_ACK, UINT32_MAX);
+}
+
+/* --- Interrupts ------------------------------------------------------------------------------------------------- */
+
+static inline handle_t line_bind(uint32_t line, uint32_t flags)
+{
+    return (handle_t)MUST(sys_irq_bind(root(), line, flags, NULL));
+}
+
+static inline handle_t message_bind(uint32_t cpu, struct abi_irq_message *message)
+{
+    return (handle_t)MUST(sys_irq_bind(root(), cpu, IRQ_MESSAGE, message));
+}
+
+static inline bool fired(handle_t irq)
+{
+    return signals_now(irq, SIGNAL_READABLE) & SIGNAL_READABLE;
+}
+
+static inline void ack(handle_t irq)
+{
+    MUST(sys_irq_ack(irq, 0));
+}
+
+/* Interrupts that are on their way have arrived, if the host was not too busy to run the CPU they go to. */
+static inline void settle(void)
+{
+    sleep_for(2 * MILLISECOND);
+}
+
+/* Its device has stopped: acknowledged until nothing more comes. */
+static inline void ack_the_rest(handle_t irq)
+{
+    int64_t deadline = after(PATIENCE);
+
+    do {
+        CHECK(now() < deadline);
+        ack(irq);
+        settle();
+    } while (fired(irq));
+}
+
+#define PCI_LINES_FIRST 16u
+#define PCI_LINES       8u
+#define PCI_WIRED       (IRQ_LEVEL | IRQ_LOW)
+
+/* The line of its INTA. */
+static inline uint32_t edu_line(const struct edu *edu)
+{
+    static uint32_t known;
+    struct abi_wait waits[PCI_LINES];
+
+    if (known)
+        return known;
+    for (uint32_t i = 0; i < PCI_LINES; i++)
+        waits[i] =
+            (struct abi_wait){line_bind(PCI_LINES_FIRST + i, PCI_WIRED), SIGNAL_READABLE, 0, 0};
+    edu_raise(edu);
+    CHECK_EQUAL(MUST(sys_wait_many(waits, PCI_LINES, after(PATIENCE))), 1);
+    edu_quiet(edu);
+    for (uint32_t i = 0; i < PCI_LINES; i++) {
+        if (waits[i].ready)
+            known = PCI_LINES_FIRST + i;
+        handle_drop(waits[i].handle);
+    }
+    return known;
 }
