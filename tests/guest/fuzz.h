@@ -704,7 +704,6 @@ static inline void fuzz_world(struct fuzzer *fuzzer)
 
     fuzz_playground();
     fuzz_pool_add(fuzzer, (handle_t)sys_memory_create(16 * PAGE_SIZE, 0));
-    fuzz_pool_add(fuzzer, (handle_t)sys_memory_create(4 * PAGE_SIZE, MEMORY_CONTIGUOUS));
     fuzz_pool_add(fuzzer, (handle_t)sys_proto_create(HANDLE_SELF, NULL, 0));
     fuzz_pool_add(fuzzer, (handle_t)sys_namespace_create(HANDLE_SELF, 0));
     fuzz_pool_add(fuzzer, (handle_t)sys_timer_create());

@@ -172,6 +172,7 @@ static uint32_t gifts(const struct fuzzing *fuzzing, handle_t *handles)
         give(handles, &count, sys_resource_create(resource, RESOURCE_IRQ, 23, 1));
         give(handles, &count,
              sys_resource_create(resource, RESOURCE_MEMORY, 0xb8000, 8 * PAGE_SIZE));
+        give(handles, &count, sys_memory_physical(resource, 0, 4 * PAGE_SIZE, MEMORY_CONTIGUOUS));
         int64_t irq = sys_irq_bind(resource, 22, IRQ_LEVEL, NULL);
         if (irq > 0) /* after a leak it is in use: the counters say more about that */
             give(handles, &count, irq);
