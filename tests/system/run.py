@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Run the tests: host programs, fuzz targets, the guest tests inside QEMU, the system's scenarios.
+"""Run the tests: host programs, models, fuzz targets, the guest tests inside QEMU, the system's scenarios.
 
     tests/system/run.py --out out [--only PART] [--rounds N] [--fuzz-seconds S] [--jobs N] [--list]
 
@@ -25,7 +25,7 @@ from machine import Failure  # noqa: E402
 
 LOG = r"(?:\[[^\]]*\] (?:\w+: )?)?"  # what stands before a line that comes through the system's log
 LINE = re.compile(rf"^{LOG}(ok|not ok) ([\w./+-]+)(?:: (.*))?$")
-KINDS = ("host", "fuzz", "guest", "system")
+KINDS = ("host", "model", "fuzz", "guest", "system")
 HOST_DEADLINE = 300
 GUEST_DEADLINE = 900
 GUEST_SILENCE = 120  # no guest test takes longer
@@ -75,6 +75,15 @@ def run_host(program, results):
     if code != 0 and not failures:
         why = f"exit code {code}" if code is not None else f"not done after {HOST_DEADLINE} s"
         results.add(name, f"{why}\n{tail(text)}")
+
+
+def run_model(model, results, soak):
+    """All interleavings (tests/model/run); with two callers where there is time."""
+    started = time.monotonic()
+    command = ["tests/model/run", *(["-DCALLERS=2", "-DCALLS=1"] if soak else []), model]
+    text, code = output_of(command, 1200 if soak else HOST_DEADLINE)
+    why = None if code == 0 else (f"exit code {code}" if code is not None else "not done in time") + f"\n{tail(text)}"
+    results.add(f"model/{model}", why, time.monotonic() - started)
 
 
 def run_fuzz(program, results, seconds):
@@ -148,6 +157,8 @@ def jobs(options, results):
         for program in programs(os.path.join(out, kind)):
             if os.path.exists(os.path.join(source[kind], os.path.basename(program) + ".c")):
                 yield f"{kind}/{os.path.basename(program)}", run, (program, results, *more)
+    for model in sorted(name.removesuffix(".pml") for name in os.listdir("tests/model") if name.endswith(".pml")):
+        yield f"model/{model}", run_model, (model, results, options.rounds > 1)
     if os.path.exists("tests/guest/runner.c"):
         for cpus in (1, 4):
             for kind in ("native", "linux"):
@@ -165,7 +176,7 @@ def wanted(name, only):
     kind = name.split("/")[0]
     if only.split("/")[0] in KINDS and "/" in only and not only.startswith(kind + "/"):
         return False
-    if kind in ("system", "fuzz"):
+    if kind in ("system", "fuzz", "model"):
         return only in name
     if kind == "guest" and "/" in only and not only.startswith("guest/"):  # part of a program's name, a test
         return any(program.endswith(only.split("/")[0]) for program in guest_programs())
