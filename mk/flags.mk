@@ -9,6 +9,8 @@ COMMON := -std=gnu11 -O2 -g -I. -fcf-protection=none -fno-strict-aliasing -DDEBU
 FREESTANDING := -ffreestanding -mno-red-zone -mgeneral-regs-only -fno-stack-protector
 ifeq ($(findstring clang,$(CC)),)
 FREESTANDING += -fno-tree-loop-distribute-patterns # else memmove's loop becomes a call of memmove
+else
+COMMON += -Wno-pass-failed # "unroll" is advice
 endif
 
 KERNEL_FLAGS := $(COMMON) $(FREESTANDING) -fno-pic -fno-pie -mcmodel=kernel -fno-omit-frame-pointer

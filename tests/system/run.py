@@ -187,7 +187,6 @@ def guest_programs():
     return [name.removesuffix(".c") for name in os.listdir("tests/guest") if name.endswith(".c")]
 
 
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default="out")
