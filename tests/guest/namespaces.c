@@ -25,7 +25,8 @@ static bool listed(handle_t names, const char *uri)
 TEST(copies_and_empty_ones)
 {
     struct protocol protocol = protocol_new();
-    handle_t copy = namespace_new(protocol.names, 0), empty = namespace_new(protocol.names, NAMESPACE_EMPTY);
+    handle_t copy = namespace_new(protocol.names, 0),
+             empty = namespace_new(protocol.names, NAMESPACE_EMPTY);
 
     CHECK(listed(copy, "test://"));
     CHECK(!listed(empty, "test://"));
@@ -73,7 +74,8 @@ TEST(fs_is_the_default)
 TEST(errors)
 {
     struct protocol protocol = protocol_new();
-    handle_t timer = (handle_t)MUST(sys_timer_create()), reader = duplicate(protocol.names, RIGHT_READ);
+    handle_t timer = (handle_t)MUST(sys_timer_create()),
+             reader = duplicate(protocol.names, RIGHT_READ);
 
     CHECK_ERROR(bind(protocol.names, "", protocol.port), INVALID);
     CHECK_ERROR(bind(protocol.names, "a b", protocol.port), INVALID);
@@ -117,7 +119,8 @@ static void interpose(void *argument)
 TEST(interposing)
 {
     struct protocol both[2] = {protocol_new(), protocol_new()};
-    struct helper *server = helper_process(serve_protocol, &both[1]), *between = helper_process(interpose, both);
+    struct helper *server = helper_process(serve_protocol, &both[1]),
+                  *between = helper_process(interpose, both);
     struct abi_command command = command_of(TEST_ECHO);
 
     command.args[0] = 20;
@@ -208,7 +211,8 @@ TEST(changing_while_in_use)
 TEST(looking_up)
 {
     struct protocol protocol = protocol_new();
-    handle_t names = namespace_new(HANDLE_SELF, NAMESPACE_EMPTY), reader = duplicate(protocol.names, RIGHT_READ);
+    handle_t names = namespace_new(HANDLE_SELF, NAMESPACE_EMPTY),
+             reader = duplicate(protocol.names, RIGHT_READ);
     handle_t port = (handle_t)MUST(sys_namespace_lookup(reader, "test", 4));
 
     CHECK_EQUAL(info_of(port).id, info_of(protocol.port).id);
@@ -287,7 +291,9 @@ TEST(an_empty_namespace)
     CHECK_EQUAL(inherited->seen, 1);
     CHECK(listed(HANDLE_SELF, "guesttest://x"));
     CHECK_ERROR(sys_process_control(HANDLE_SELF, PROCESS_NAMESPACE, 12345678), BAD_HANDLE);
-    CHECK_ERROR(sys_process_control(HANDLE_SELF, PROCESS_NAMESPACE, (uint64_t)inherited->protocol.port), WRONG_TYPE);
+    CHECK_ERROR(
+        sys_process_control(HANDLE_SELF, PROCESS_NAMESPACE, (uint64_t)inherited->protocol.port),
+        WRONG_TYPE);
     MUST(bind(HANDLE_SELF, "guesttest", HANDLE_NONE));
     protocol_end(&inherited->protocol);
     unshare(inherited);
