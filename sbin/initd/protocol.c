@@ -57,6 +57,8 @@ int64_t protocol_create(const char *name, size_t service)
         if (port < 0)
             return port;
         roster_keep(entry, (handle_t)port);
+    } else { /* the names of the initd before were its own */
+        sys_ignore(sys_namespace_bind(HANDLE_SELF, name, strlen(name), (handle_t)port));
     }
     int64_t result = protocol_enter(name, (handle_t)port, service);
     if (result < 0)
