@@ -242,7 +242,7 @@ static inline void sys_ignore(int64_t result)
 /* A second handle with those of the rights that the first one has. */
 static inline MUST_CHECK int64_t handle_copy(handle_t handle, uint32_t rights)
 {
-    struct abi_handle_info info;
+    struct abi_handle_info info = {0};
     int64_t result = sys_handle_info(handle, &info);
     return result < 0 ? result : sys_handle_duplicate(handle, info.rights & rights);
 }

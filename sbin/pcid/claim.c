@@ -271,7 +271,7 @@ static int64_t bind_message(uint32_t cpu, struct abi_irq_message *message)
 static int64_t use_msi(const struct pci_function *function, uint32_t cpu)
 {
     uint32_t where = function->where, at = function->msi;
-    struct abi_irq_message message;
+    struct abi_irq_message message = {0};
     int64_t irq = bind_message(cpu, &message);
 
     if (irq < 0)
@@ -323,7 +323,7 @@ static int64_t use_msix(const struct pci_function *function, struct claim *claim
                         uint32_t cpu)
 {
     uint32_t where = function->where, control_at = function->msix + MSIX_CONTROL;
-    struct abi_irq_message message;
+    struct abi_irq_message message = {0};
     int64_t irq = map_msix(function, claim);
 
     if (irq < 0)
@@ -351,7 +351,7 @@ static int64_t use_msix(const struct pci_function *function, struct claim *claim
 
 static int64_t use_line(const struct pci_function *function)
 {
-    uint32_t line, flags, command;
+    uint32_t line = 0, flags = 0, command;
 
     if (!route_line(&config_machine, function, &line, &flags))
         return -E_NOT_SUPPORTED;

@@ -154,7 +154,7 @@ static int64_t use_ports(void)
 
 int64_t config_start(void)
 {
-    struct abi_system_info info;
+    struct abi_system_info info = {0};
     int64_t result = sys_system_info(&info, sizeof(info));
 
     for (unsigned i = 0; result >= 0 && i < ABI_PCI_SEGMENTS && info.pci[i].address; i++) {
