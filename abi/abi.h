@@ -71,7 +71,9 @@ struct abi_handle_info {
 #define HANDLE_FLAG_NONBLOCK 0x1u
 #define HANDLE_FLAG_APPEND   0x2u
 #define HANDLE_FLAG_SEEKABLE 0x4u /* has a position (set by the service at open; not changeable) */
-#define HANDLE_FLAG_FIXED    0x8u /* memory: made with MEMORY_FIXED (handle_info only) */
+#define HANDLE_FLAG_SILENT \
+    0x10u /* file: its service is not told when it is closed (set by it at open; not changeable) */
+#define HANDLE_FLAG_FIXED 0x8u /* memory: made with MEMORY_FIXED (handle_info only) */
 
 /* Memory. */
 #define PROT_READ_    0x1u /* a trailing underscore: the plain name is the C library's */
@@ -237,7 +239,8 @@ struct abi_process_info {
 #define PROCESS_INTERRUPT 1u /* kick one thread: the first that waits interruptibly, else any */
 #define PROCESS_SUSPEND   2u
 #define PROCESS_RESUME    3u
-#define PROCESS_NAMESPACE 4u /* value: a namespace of the caller's, which is the process's from now on */
+#define PROCESS_NAMESPACE \
+    4u /* value: a namespace of the caller's, which is the process's from now on */
 
 #define EXIT_EXCEPTION \
     0x80000000u /* status: ended by CPU exception (low byte: vector) nobody handled */

@@ -176,11 +176,12 @@ def table(title, counts, operations, notes=None):
 
 def report(profile, operations):
     """The tables, each a list of lines with its title first."""
-    by_image, by_function, by_line, events, entries = (collections.Counter() for _ in range(5))
+    by_image, by_function, by_file, by_line, events, entries = (collections.Counter() for _ in range(6))
     for number, each in profile.instructions.items():
         image, function, line = profile.place(number)
         by_image[image] += each.count
         by_function[f"{image:12} {function}"] += each.count
+        by_file[f"{image:12} {function:28} {line.partition(':')[0]}"] += each.count  # what is inlined lies in others
         by_line[f"{image:12} {function:28} {line}"] += each.count
         held = profile.image[number]
         if held and held.function(each.address)[1]:
@@ -192,6 +193,7 @@ def report(profile, operations):
             table("by function; and how often it is entered", by_function, operations,
                   lambda name: f"  x{entries[name] / operations:.2f}" if entries[name] else ""),
             table("privileged events and atomics", events, operations),
+            table("by function and the file its code came from", by_file, operations),
             table("by line", by_line, operations)]
 
 

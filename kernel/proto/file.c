@@ -8,6 +8,8 @@
 #include "kernel/vmm/heap.h"
 #include "lib/base/string.h"
 
+#define FLAGS_OF_SERVICE (HANDLE_FLAG_SEEKABLE | HANDLE_FLAG_SILENT)
+
 static struct cache file_cache = CACHE_INIT("file", sizeof(struct file), 64);
 
 /* What opening a second time must not do again. */
@@ -59,7 +61,7 @@ void file_opened(struct file *file, struct server *server, const uint64_t values
 {
     file->server = server;
     file->cookie = values[0];
-    file->flags = (file->flags & ~HANDLE_FLAG_SEEKABLE) | (values[1] & HANDLE_FLAG_SEEKABLE);
+    file->flags = (file->flags & ~FLAGS_OF_SERVICE) | (values[1] & FLAGS_OF_SERVICE);
     if (!file->listed)
         list_in_port(file);
     object_signal(&file->object, (uint32_t)values[2] & 0x1f, 0x1f);
@@ -167,12 +169,14 @@ int64_t file_reopen(struct file *file, uint64_t deadline)
     return error;
 }
 
-/* The last handle is gone: its server hears of it, if it has one. */
+/* The last handle is gone: its server hears of it, if it has one that cares. */
 void file_closed(struct object *object)
 {
     struct file *file = container_of(object, struct file, object);
     struct port *port = file->port;
 
+    if (__atomic_load_n(&file->flags, __ATOMIC_RELAXED) & HANDLE_FLAG_SILENT)
+        return;
     lock_acquire(&port->lock);
     if (file->server && !port->closed) {
         object_get(&file->object);

@@ -45,6 +45,8 @@ static bool command_serve(struct service *service, struct command *command, cons
     if (status == COMMAND_HELD)
         return false;
     command->reply.status = status;
+    if (message->op == OP_OPEN && !service->closed)
+        command->reply.values[1] |= HANDLE_FLAG_SILENT;
     return true;
 }
 
