@@ -90,7 +90,7 @@ def measure_linux(out, names):
                                          r"^\d+\.\d+\.", kernel=image, initfs=archive, append=linux.COMMAND_LINE)
         os.remove(store + ".raw")
         with open(store + ".new", "w", encoding="utf-8") as file:
-            file.write(f"{text}bench {BOOT} {boot} 1\n")
+            file.write(f"{text}\nbench {BOOT} {boot} 1\n")
         os.replace(store + ".new", store)
     with open(store, encoding="utf-8") as file:
         text = file.read()
@@ -210,7 +210,9 @@ def page_table(wanted, rows):
 
 def keep(everything, rows):
     merged = kept()
-    merged.update({row["figure"]: row for row in rows})
+    for row in rows:
+        row["linux"] = row["linux"] or merged.get(row["figure"], {}).get("linux", "")  # it may have been left out
+        merged[row["figure"]] = row
     write_csv(KEPT, [merged[figure.name] for figure in everything if figure.name in merged])
     with open(PAGE, encoding="utf-8") as file:
         text = file.read()
