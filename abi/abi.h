@@ -155,6 +155,11 @@ struct abi_map {
 #define SPACE_OP_QUERY \
     3u /* PROT_* of the region at address | MAP_SHARED_ << 8, E_FAULT if none; length ignored */
 #define SPACE_OP_FIND 4u /* the lowest free range of length at or above address */
+#define SPACE_OP_HUGE 5u /* value: HUGE_*, for the private memory of the range from now on */
+
+#define HUGE_DEFAULT 0u /* huge pages (2 MiB) where the memory beside them is in use, and they are easily had */
+#define HUGE_ALWAYS  1u /* from the first touch */
+#define HUGE_NEVER   2u
 
 /* Processes. */
 struct abi_process_create {
@@ -590,6 +595,7 @@ struct abi_system_info {
     uint64_t xsave_size;
     uint64_t
         frames_kept; /* by the kernel: slabs of its allocations, stacks and page tables to come */
+    uint64_t huge_pages;  /* mapped, in all address spaces */
     uint64_t page_tables; /* frames in the page tables of all address spaces */
     uint64_t
         shootdown_interrupts; /* sent to make other CPUs forget translations; shootdowns: the occasions */

@@ -32,7 +32,7 @@ struct irq_cpus {
     uint32_t first, count;
 };
 
-/* Flags of leaf page-table entries (4 KiB). */
+/* Flags of leaf page-table entries. */
 #define PAGE_USER    0x01u
 #define PAGE_WRITE   0x02u
 #define PAGE_EXECUTE 0x04u
@@ -55,7 +55,12 @@ void arch_memory_init(
 void arch_devices_init(const struct boot_info *boot); /* ACPI, APIC, IO-APIC, HPET, TSC, timer */
 void arch_cpus_start(void); /* every other CPU ends up in cpu_main() (kernel/main.c) */
 
-/* --- Leaf page-table entries (4 KiB) --------------------------------------------------------------- */
+/* --- Leaf page-table entries --------------------------------------------------------------------------- */
+
+#define TABLE_PAGES (1u << TABLE_BITS) /* entries of a lowest table (ARCH_INLINE) */
+#define TABLE_SPAN \
+    ((uint64_t)PAGE_SIZE << TABLE_BITS) /* what it maps; or a huge page in its place */
+#define HUGE_ORDER TABLE_BITS
 
 /* Inline, in ARCH_INLINE:
  *     bool pte_present(pte_t), paddr_t pte_paddr(pte_t), unsigned pte_flags(pte_t) (PAGE_*),
@@ -66,18 +71,25 @@ void arch_cpus_start(void); /* every other CPU ends up in cpu_main() (kernel/mai
  *     pte_t pte_protect(pte_t)     the same without PAGE_WRITE
  *     pte_t *pte_scan(pte_t *from, const pte_t *to)   the first of them in use; to: none
  *     pte_t pte_hide(pte_t)        the same entry, but absent for the CPU: for pages without any access
+ *     pte_t pte_make_huge(paddr_t, unsigned flags), bool pte_huge(pte_t)
  * An unused entry is 0; a hidden one is not 0 and not present, and pte_paddr and pte_flags still work on it.
- * Entries are read and written under the space's lock; the CPU sets accessed and dirty. Those of one 2 MiB-aligned
- * range lie next to each other in memory. */
+ * Entries are read and written under the space's lock; the CPU sets accessed and dirty. Those of one TABLE_SPAN
+ * lie next to each other in memory. The entry of a huge page stands for all of them; it is never hidden. */
 
 /* An address space with the kernel's half and an empty user half. E_NO_MEMORY. */
 int arch_space_init(struct arch_space *space) MUST_CHECK;
 /* No page is mapped any more in the user half; its tables are freed, too. */
 void arch_space_destroy(struct arch_space *space);
-/* The entry for address; with create, missing tables are made (NULL: no memory). Else NULL if there is none. */
+/* The entry for address, which may be that of a huge page; with create, missing tables are made (NULL: no memory). Else
+ * NULL if there is none. */
 pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create);
 /* The first entry in use (not 0) at or above *address and below end: moves *address there; NULL if none. */
 pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end);
+/* Where the entry of a huge page goes that starts at address. NULL: no memory, or there is a table for small pages. */
+pte_t *arch_huge_entry(struct arch_space *space, uint64_t address);
+/* The huge page at address becomes small ones that show and allow the same. What CPUs have cached stays right; the flush
+ * of any one of them makes them forget it all. E_NO_MEMORY. */
+int arch_huge_split(struct arch_space *space, uint64_t address) MUST_CHECK;
 /* No entry of [low, high) is in use: take out the tables that lie wholly inside it and touch [start, end). They are
  * put on the list, with their frames' links; to be given to arch_tables_free after an arch_tlb_flush of any page of
  * the space, which makes CPUs' walkers forget them. */
@@ -145,7 +157,7 @@ int user_read_u32_nofault(uaddr_t from, uint32_t *value) MUST_CHECK;
 
 /* --- Time and CPUs --------------------------------------------------------------------------------- */
 
-uint64_t arch_clock(void);  /* ns since boot, monotonic over all CPUs */
+uint64_t arch_clock(void); /* ns since boot, monotonic over all CPUs */
 uint64_t arch_cycles_hz(void);
 void arch_timer_set(
     uint64_t deadline); /* this CPU: timer_interrupt() at or soon after; UINT64_MAX: never */
@@ -198,10 +210,11 @@ void arch_print_state(const struct abi_frame *frame);
 
 /* --- What the machine calls in the portable kernel ------------------------------------------------------ */
 
-#define FAULT_WRITE   0x1u
-#define FAULT_EXECUTE 0x2u
-#define FAULT_USER    0x4u /* from user mode; else from user_copy_* */
-#define FAULT_ABSENT  0x8u /* there was no entry for the page: a hint, by now there may be one */
+#define FAULT_WRITE    0x1u
+#define FAULT_EXECUTE  0x2u
+#define FAULT_USER     0x4u  /* from user mode; else from user_copy_* */
+#define FAULT_POPULATE 0x10u /* not by a program: all of the range around it is wanted */
+#define FAULT_ABSENT   0x8u  /* there was no entry for the page: a hint, by now there may be one */
 
 NORETURN void kernel_main(struct boot_info *boot); /* main.c: the boot CPU */
 NORETURN void cpu_main(struct cpu *cpu);           /* main.c: every other CPU, on its idle stack */

@@ -334,6 +334,9 @@ static int64_t space_do(struct space *space, uint32_t op, uint64_t address, uint
         return space_discard(space, address, length);
     case SPACE_OP_MOVE:
         return space_move(space, address, length, value);
+    case SPACE_OP_HUGE:
+        return value > HUGE_NEVER ? -E_INVALID
+                                  : space_advise_huge(space, address, length, (unsigned)value);
     case SPACE_OP_QUERY:
         error = space_query(space, address, &protection, &shared);
         return error ? error : (int64_t)(protection | (shared ? MAP_SHARED_ << 8 : 0));

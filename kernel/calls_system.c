@@ -103,6 +103,7 @@ int64_t sys_system_info(uaddr_t to, uint64_t size)
         info.page_faults += cpus[i]->page_faults;
         info.shootdowns += cpus[i]->shootdowns;
         info.shootdown_interrupts += cpus[i]->shootdown_interrupts;
+        info.huge_pages += (uint64_t)cpus[i]->huge_pages;
         info.page_tables += (uint64_t)cpus[i]->page_tables;
     }
     arch_pci_segments(info.pci);

@@ -27,6 +27,7 @@ struct cpu {
     /* counters, read by anybody, written by this CPU */
     uint64_t context_switches, interrupts, page_faults, shootdowns;
     uint64_t shootdown_interrupts; /* sent: one for each CPU asked */
+    int64_t huge_pages;            /* mapped less unmapped or split; a CPU's own may be below 0 */
     int64_t page_tables; /* taken for spaces less given back; a CPU's own may be below 0 */
     uint64_t fail_countdown;
     uint64_t charged_at; /* arch_cycles() up to which its time is some thread's (sched.h) */

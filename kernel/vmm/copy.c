@@ -53,7 +53,8 @@ static char *mapped(struct space *space, uint64_t address, bool write, bool *dev
         *device = true;
         return NULL;
     }
-    return (char *)direct_map(pte_paddr(*entry)) + address % PAGE_SIZE;
+    return (char *)direct_map(pte_paddr(*entry)) +
+           address % (pte_huge(*entry) ? TABLE_SPAN : PAGE_SIZE);
 }
 
 static int touch_here(const struct window *window, uint64_t done, size_t length)

@@ -19,27 +19,36 @@
  *     borrowed, P write     copy, OWNED
  *     borrowed, S write     make it writable, once the object shares the page with no clone
  *
+ * Where nothing is mapped in the span of a table yet, a huge page may come into its place: of the object, if that lies in
+ * one piece there (device and contiguous memory, shared); or a zeroed one, if huge.c says so and there is one. When
+ * there is none, small pages do. A huge page of which a part must be copied is split first.
+ *
  * A page of an object with a pager is mapped writable only while it is marked dirty; a shared write marks it.
  */
 #include "kernel/vmm/fault.h"
 
+#include "kernel/cpu.h"
 #include "kernel/sched/thread.h"
 #include "kernel/vmm/fail.h"
+#include "kernel/vmm/gather.h"
 #include "kernel/vmm/pager.h"
 #include "kernel/vmm/region.h"
 #include "lib/base/string.h"
 
-#define AROUND      16u /* pages; a power of two, at most PAGE_TREE_WAYS */
-#define TABLE_PAGES 512u
+#define AROUND     16u /* pages; a power of two, at most PAGE_TREE_WAYS */
+#define ZERO_PAGES 16u /* of a huge page, between two windows for interrupts */
 
-enum { WANT_ZERO_FRAME = 1, WANT_PAGE };
+enum { WANT_ZERO_FRAME = 1, WANT_PAGE, WANT_BLOCK, NOT_HUGE };
 
 struct fault {
     struct space *space;
     uint64_t address; /* of the page */
     bool write;
-    struct frame *frame;    /* spare: for what is resolved next */
-    bool zeroed;            /* the spare is */
+    struct frame *frame; /* spare: for what is resolved next */
+    bool zeroed;         /* the spare is */
+    struct frame *block; /* spare, zeroed: for a huge page */
+    bool small;          /* none is to be had */
+    bool populate;
     struct frame *unneeded; /* to be put once the lock is released */
     struct memory *memory;  /* WANT_PAGE: a reference, and which page */
     uint64_t index;
@@ -130,6 +139,22 @@ static int write_shared(struct fault *fault, const struct region *region, pte_t 
     return 0;
 }
 
+/* A write to a huge page that is mapped read-only. */
+static COLD int write_huge(struct fault *fault, const struct region *region, pte_t *entry)
+{
+    paddr_t block = pte_paddr(*entry);
+    int result;
+
+    if (!pte_owned(*entry) || frame_block_alone(frame_of(block))) {
+        *entry = pte_make_huge(block, pte_flags(*entry) | PAGE_WRITE);
+        return 0;
+    }
+    result = huge_split(fault->space, fault->address);
+    return result != 0
+               ? result
+               : write_owned(fault, region, arch_pte(&fault->space->arch, fault->address, false));
+}
+
 static int resolve_present(struct fault *fault, const struct region *region, pte_t *entry)
 {
     unsigned flags = pte_flags(*entry);
@@ -140,8 +165,14 @@ static int resolve_present(struct fault *fault, const struct region *region, pte
     }
     if (!fault->write || flags & PAGE_WRITE)
         return 0; /* another CPU was faster, or this one remembered the old entry */
+    if (unlikely(pte_huge(*entry)))
+        return write_huge(fault, region, entry);
     if (flags & PAGE_OWNED)
         return write_owned(fault, region, entry);
+    if (region->shared && region->memory->flags & MEMORY_IS_PHYSICAL) {
+        *entry = pte_make(pte_paddr(*entry), flags | PAGE_WRITE);
+        return 0;
+    }
     if (region->shared)
         return write_shared(fault, region, entry);
     if (region->memory->flags & MEMORY_IS_PHYSICAL)
@@ -179,21 +210,27 @@ static void window(const struct fault *fault, const struct region *region, uint6
     *high = (int64_t)after;
 }
 
-static int borrow_physical(struct fault *fault, const struct region *region, pte_t *entry)
+/* For an entry of physical memory. */
+static unsigned physical_flags(const struct region *region)
 {
     static const unsigned caching[] = {
         [CACHE_BACK] = 0, [CACHE_NONE] = PAGE_NOCACHE, [CACHE_COMBINING] = PAGE_COMBINE};
+    unsigned flags = region_page_flags(region) | caching[region->memory->cache];
+
+    return region->shared && region->protection & PROT_WRITE_ ? flags | PAGE_WRITE : flags;
+}
+
+static int borrow_physical(struct fault *fault, const struct region *region, pte_t *entry)
+{
     const struct memory *memory = region->memory;
     uint64_t index = region_index(region, fault->address);
-    unsigned flags = region_page_flags(region) | caching[memory->cache];
+    unsigned flags = physical_flags(region);
     int64_t low, high;
 
     if (index >= memory->pages)
         return -E_RANGE;
     if (fault->write && !region->shared)
         return copy_page(fault, region, entry, memory_boot_data(memory, index));
-    if (region->shared && region->protection & PROT_WRITE_)
-        flags |= PAGE_WRITE;
     window(fault, region, index, &low, &high);
     for (int64_t i = low; i < high && (int64_t)index + i < (int64_t)memory->pages; i++)
         if (entry[i] == 0)
@@ -298,6 +335,54 @@ static int fill_from_object(struct fault *fault, const struct region *region, pt
     return 0;
 }
 
+/* Where the object's pages from index on are, if they lie in one piece and stay there. */
+static bool in_one_piece(struct memory *memory, uint64_t index, paddr_t *base)
+{
+    if (index + TABLE_PAGES > memory->pages)
+        return false;
+    if (memory->flags & MEMORY_IS_PHYSICAL)
+        *base = PADDR(memory->base.value + index * PAGE_SIZE);
+    else if (memory->flags & MEMORY_CONTIGUOUS)
+        *base = frame_paddr(*page_tree_find(&memory->tree, index)); /* pinned: no lock */
+    else
+        return false;
+    return IS_ALIGNED(base->value, TABLE_SPAN);
+}
+
+/* There is no table for the page yet. 0; WANT_BLOCK; or NOT_HUGE: a small page will do. */
+static COLD int fill_huge(struct fault *fault, const struct region *region)
+{
+    struct space *space = fault->space;
+    uint64_t start = ALIGN_DOWN(fault->address, TABLE_SPAN);
+    paddr_t base;
+    pte_t *entry;
+
+    if (fault->small || start < region->start || region->end - start < TABLE_SPAN)
+        return NOT_HUGE;
+    if (region->memory) {
+        if (!region->shared || !in_one_piece(region->memory, region_index(region, start), &base))
+            return NOT_HUGE;
+        entry = arch_huge_entry(&space->arch, start);
+        if (!entry)
+            return NOT_HUGE;
+        *entry = pte_make_huge(base, physical_flags(region));
+    } else {
+        if (!huge_wanted(region, start, fault->populate))
+            return NOT_HUGE;
+        if (!fault->block)
+            return WANT_BLOCK;
+        entry = arch_huge_entry(&space->arch, start);
+        if (!entry)
+            return NOT_HUGE;
+        *entry = pte_make_huge(frame_paddr(fault->block),
+                               region_page_flags(region) | PAGE_OWNED | PAGE_WRITE);
+        fault->block = NULL;
+        space->owned_pages += TABLE_PAGES;
+    }
+    cpu_self()->huge_pages++;
+    return 0;
+}
+
 static bool allowed(const struct region *region, unsigned access)
 {
     if (access & FAULT_WRITE)
@@ -315,15 +400,35 @@ static int resolve(struct fault *fault, unsigned access)
     if (!region || !allowed(region, access))
         return -E_FAULT;
 
-    pte_t *entry = arch_pte(&fault->space->arch, fault->address, true);
+    pte_t *entry = arch_pte(&fault->space->arch, fault->address, false);
 
-    if (!entry)
-        return -E_NO_MEMORY;
+    if (unlikely(!entry)) {
+        int result = fill_huge(fault, region);
+
+        if (result != NOT_HUGE)
+            return result;
+        entry = arch_pte(&fault->space->arch, fault->address, true);
+        if (!entry)
+            return -E_NO_MEMORY;
+    }
     if (*entry)
         return resolve_present(fault, region, entry);
     if (!region->memory)
         return fill_anonymous(fault, region, entry);
     return fill_from_object(fault, region, entry);
+}
+
+static void supply_block(struct fault *fault)
+{
+    if (frame_alloc_order(HUGE_ORDER, FRAME_EASY, &fault->block) != 0) {
+        fault->small = true;
+        return;
+    }
+    for (unsigned page = 0; page < TABLE_PAGES; page++) {
+        memset(frame_data(fault->block + page), 0, PAGE_SIZE);
+        if (page % ZERO_PAGES == ZERO_PAGES - 1)
+            arch_preempt_window();
+    }
 }
 
 /* No lock is held; this may block. */
@@ -334,6 +439,10 @@ static int supply(struct fault *fault, int want)
 
         object_put(&fault->memory->object);
         return result;
+    }
+    if (want == WANT_BLOCK) {
+        supply_block(fault);
+        return 0;
     }
     fault->zeroed = true;
     return frame_alloc(FRAME_ZERO | frame_flags(fault), &fault->frame);
@@ -356,6 +465,7 @@ int space_fault(struct space *space, uint64_t address, unsigned access)
         .address = ALIGN_DOWN(address, (uint64_t)PAGE_SIZE),
         .write = access & FAULT_WRITE,
         .how = access & FAULT_USER ? PAGE_KICKABLE : 0,
+        .populate = access & FAULT_POPULATE,
     };
     int result;
 
@@ -374,6 +484,8 @@ int space_fault(struct space *space, uint64_t address, unsigned access)
         frame_put(fault.unneeded);
     if (fault.frame)
         frame_put(fault.frame);
+    if (fault.block)
+        frame_free_order(fault.block, HUGE_ORDER);
     return result;
 }
 

@@ -12,6 +12,7 @@
  * is flushed once. Nobody else sees the child until its regions are put on their objects' lists, at the very end
  * and still under the parent's lock: mapping.c says why that is early enough.
  */
+#include "kernel/cpu.h"
 #include "kernel/vmm/gather.h"
 #include "kernel/vmm/region.h"
 #include "lib/base/string.h"
@@ -38,6 +39,7 @@ static int copy_region(struct space *child, const struct region *region)
     copy->protection = region->protection;
     copy->maximum = region->maximum;
     copy->shared = region->shared;
+    copy->huge = region->huge;
     copy->memory = region->memory;
     if (copy->memory)
         object_get(&copy->memory->object);
@@ -89,12 +91,40 @@ static void share_owned(struct copying *copying, uint64_t address, pte_t *entry,
     *copy = old;
 }
 
+/* Both sides keep the huge page, with one owner more; who writes first splits it, if the other still has it then. So a child
+ * that soon executes something else costs its parent one fault. */
+static COLD int copy_huge(struct copying *copying, uint64_t address, pte_t *entry)
+{
+    pte_t *copy = arch_huge_entry(&copying->child->arch, address);
+
+    if (!copy)
+        return -E_NO_MEMORY;
+    if (pte_owned(*entry)) {
+        if (pte_writable(*entry))
+            gather_touch_range(&copying->touched, address, TABLE_SPAN);
+        *entry = pte_protect(*entry);
+        frame_block_get(frame_of(pte_paddr(*entry)), HUGE_ORDER);
+        copying->child->owned_pages += TABLE_PAGES;
+    }
+    cpu_self()->huge_pages++;
+    *copy = *entry;
+    return 0;
+}
+
 static int copy_entries(struct copying *copying, const struct region *region)
 {
     struct walk walk = WALK(&copying->parent->arch, region->start, region->end);
     pte_t *entry;
 
     while ((entry = walk_next(&walk)) != NULL) {
+        if (unlikely(walk.huge)) {
+            int result = copy_huge(copying, walk.address, entry);
+
+            if (result != 0)
+                return result;
+            continue;
+        }
+
         pte_t *copy = child_entry(copying, walk.address);
         pte_t old = *entry;
 

@@ -24,6 +24,7 @@
 #define CACHE_LIMIT   64u
 #define RESERVE_PART  32u   /* of all frames */
 #define RESERVE_LIMIT 4096u /* 16 MiB */
+#define EASY_PART     8u    /* memory is plenty when more than that part of it is free */
 
 enum zone_number { ZONE_DMA32, ZONE_HIGH, ZONE_COUNT };
 
@@ -123,6 +124,8 @@ static struct frame *zone_alloc(struct zone *zone, unsigned order)
 /* How many frames a request must leave. */
 static uint64_t kept_back(unsigned flags)
 {
+    if (flags & FRAME_EASY)
+        return MAX(reserve, total / EASY_PART);
     if (!(flags & FRAME_KERNEL))
         return flags & FRAME_SYSTEM ? reserve / 4 : reserve;
     return process_is_system() ? 0 : reserve / 2;
@@ -249,7 +252,9 @@ int frame_alloc_order(unsigned order, unsigned flags, struct frame **result)
 
     struct frame *frame = block_alloc(order, flags);
 
-    if (!frame) { /* this CPU's own cache may hold what is missing, or a buddy of it */
+    if (!frame &&
+        !(flags &
+          FRAME_EASY)) { /* this CPU's own cache may hold what is missing, or a buddy of it */
         struct frame_cache *cache = &caches[cpu_self()->index];
 
         while (cache->count)
@@ -290,6 +295,53 @@ void frame_split(struct frame *frame, unsigned order)
         frame[i].order = 0;
         frame[i].owners = 1;
     }
+}
+
+void frame_block_get(struct frame *block, unsigned order)
+{
+    lock_acquire(&frames_lock);
+    if (block->order == order)
+        block->owners++;
+    else
+        for (uint32_t i = 0; i < 1u << order; i++)
+            frame_get(&block[i]);
+    lock_release(&frames_lock);
+}
+
+void frame_block_put(struct frame *block, unsigned order)
+{
+    lock_acquire(&frames_lock);
+
+    bool whole = block->order == order;
+
+    if (whole && --block->owners == 0)
+        block_free(block, order);
+    lock_release(&frames_lock);
+    for (uint32_t i = 0; !whole && i < 1u << order; i++)
+        frame_put(&block[i]);
+}
+
+void frame_block_split(struct frame *block, unsigned order)
+{
+    lock_acquire(&frames_lock);
+    if (block->order == order) {
+        uint32_t owners = block->owners;
+
+        frame_split(block, order);
+        for (uint32_t i = 0; i < 1u << order; i++)
+            block[i].owners = owners;
+    }
+    lock_release(&frames_lock);
+}
+
+bool frame_block_alone(struct frame *block)
+{
+    lock_acquire(&frames_lock);
+
+    bool alone = block->order != 0 && block->owners == 1;
+
+    lock_release(&frames_lock);
+    return alone;
 }
 
 void frame_release_boot(paddr_t base, uint64_t length)

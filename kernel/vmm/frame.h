@@ -36,6 +36,7 @@
 #define FRAME_KERNEL 0x4u  /* for the kernel itself: page tables, heap */
 #define FRAME_ASKED  0x8u  /* failure injection has been asked by the caller */
 #define FRAME_SYSTEM 0x10u /* a page of a system process (process.h) */
+#define FRAME_EASY   0x20u /* only where memory is plenty and whole: the caller has another way */
 
 enum frame_state {
     FRAME_STATE_RESERVED, /* never the allocator's: kernel image, module, this array */
@@ -72,6 +73,13 @@ uint32_t frame_owners(const struct frame *frame);
 int frame_alloc_order(unsigned order, unsigned flags, struct frame **frame) MUST_CHECK;
 void frame_free_order(struct frame *frame, unsigned order);
 void frame_split(struct frame *frame, unsigned order);
+/* A block that was allocated may have several owners who each own all of it (spaces that map it as a huge page), and one
+ * of them may need it in pieces: from then on each frame has an owner for each owner of the block, whoever still takes it for
+ * a whole. */
+void frame_block_get(struct frame *block, unsigned order);
+void frame_block_put(struct frame *block, unsigned order);
+void frame_block_split(struct frame *block, unsigned order);
+bool frame_block_alone(struct frame *block); /* the caller is its only owner, and it is whole */
 /* RESERVED frames of a boot module nobody needs any more become ordinary free ones. */
 void frame_release_boot(paddr_t base, uint64_t length);
 

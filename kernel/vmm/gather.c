@@ -1,6 +1,7 @@
 /* Taking pages out of page tables: see gather.h. */
 #include "kernel/vmm/gather.h"
 
+#include "kernel/cpu.h"
 #include "kernel/vmm/region.h"
 
 void gather_start(struct gather *gather, struct space *space)
@@ -9,6 +10,7 @@ void gather_start(struct gather *gather, struct space *space)
     gather->start = UINT64_MAX;
     gather->end = 0;
     list_init(&gather->frames);
+    list_init(&gather->blocks);
     list_init(&gather->regions);
     list_init(&gather->tables);
     gather->shared_count = 0;
@@ -43,6 +45,33 @@ static inline void take(struct gather *gather, uint64_t address, pte_t *entry, u
         keep_frame(gather, frame_of(pte_paddr(old)));
 }
 
+/* Of a huge page. */
+static void keep_block(struct gather *gather, struct frame *block)
+{
+    gather->space->owned_pages -= TABLE_PAGES;
+    if (gather->dead) {
+        frame_block_put(block, HUGE_ORDER);
+    } else if (frame_block_alone(block)) {
+        list_append(&gather->blocks, &block->link);
+    } else {
+        gather_flush(gather);
+        frame_block_put(block, HUGE_ORDER);
+    }
+}
+
+static COLD void take_huge(struct gather *gather, uint64_t address, pte_t *entry, unsigned what)
+{
+    pte_t old = *entry;
+
+    if (!(what & (pte_owned(old) ? GATHER_OWNED : GATHER_BORROWED)))
+        return;
+    *entry = 0;
+    cpu_self()->huge_pages--;
+    gather_touch_range(gather, address, TABLE_SPAN);
+    if (pte_owned(old))
+        keep_block(gather, frame_of(pte_paddr(old)));
+}
+
 void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what)
 {
     struct walk walk = WALK(&gather->space->arch, start, end);
@@ -52,6 +81,11 @@ void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned 
         entry = arch_pte(walk.space, start, false);
         if (!entry)
             return;
+        if (pte_huge(*entry)) {
+            gather->tables_met = true;
+            take_huge(gather, start, entry, what);
+            return;
+        }
         if (end - start == PAGE_SIZE) {
             gather->tables_met = true;
             if (*entry)
@@ -62,7 +96,10 @@ void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned 
     }
     gather->tables_met = true;
     while ((entry = walk_next(&walk)) != NULL) {
-        take(gather, walk.address, entry, what);
+        if (unlikely(walk.huge))
+            take_huge(gather, walk.address, entry, what);
+        else
+            take(gather, walk.address, entry, what);
         if (++gather->steps % WALK_BATCH == 0)
             arch_preempt_window();
     }
@@ -82,6 +119,8 @@ void gather_finish(struct gather *gather)
 {
     list_for_each (struct frame, frame, &gather->frames, link)
         frame_put(frame);
+    list_for_each (struct frame, block, &gather->blocks, link)
+        frame_block_put(block, HUGE_ORDER);
     region_free_list(&gather->regions);
     if (!list_empty(&gather->tables))
         arch_tables_free(&gather->tables);

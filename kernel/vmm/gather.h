@@ -8,6 +8,8 @@
  *     (release the space's lock)
  *     gather_finish(&gather)                               frames are put
  *
+ * A huge page in the range must be wholly in it (huge_split, huge.c).
+ *
  * A frame whose only owner is this space is kept on a list through its own link, however many there are. One
  * that is shared has its link in use elsewhere perhaps, so it waits in a small array; when that is full, a flush comes
  * early. All but gather_finish under the space's lock.
@@ -16,8 +18,7 @@
 
 #include "kernel/vmm/space.h"
 
-#define TABLE_SPAN UINT64_C(0x200000) /* the range of one table of entries (arch.h) */
-#define WALK_BATCH 512u               /* entries a loop handles before it lets interrupts in */
+#define WALK_BATCH 512u /* entries a loop handles before it lets interrupts in */
 
 #define GATHER_OWNED    0x1u /* private pages */
 #define GATHER_BORROWED 0x2u /* the memory object's pages */
@@ -28,6 +29,7 @@ struct gather {
     struct space *space;
     uint64_t start, end; /* to be flushed; start >= end: nothing */
     struct list frames;
+    struct list blocks;  /* of huge pages */
     struct list regions; /* unmapped; freed by gather_finish */
     struct list tables;  /* unhooked; freed by gather_finish */
     unsigned shared_count, steps;
@@ -43,10 +45,15 @@ void gather_flush(struct gather *gather);
 void gather_finish(struct gather *gather);
 
 /* An entry loses something other CPUs may have cached. */
-static inline void gather_touch(struct gather *gather, uint64_t address)
+static inline void gather_touch_range(struct gather *gather, uint64_t address, uint64_t size)
 {
     gather->start = MIN(gather->start, address);
-    gather->end = MAX(gather->end, address + PAGE_SIZE);
+    gather->end = MAX(gather->end, address + size);
+}
+
+static inline void gather_touch(struct gather *gather, uint64_t address)
+{
+    gather_touch_range(gather, address, PAGE_SIZE);
 }
 
 /* The entries in use in [address, end), in order:
@@ -56,11 +63,12 @@ struct walk {
     struct arch_space *space;
     uint64_t address, end;
     pte_t *entry, *stop; /* stop: one past the last of entry's table that is to be looked at */
+    bool huge; /* the entry is that of a huge page, all of which is address .. + TABLE_SPAN */
 };
 
-#define WALK(space_, start_, end_)             \
-    {                                          \
-        (space_), (start_), (end_), NULL, NULL \
+#define WALK(space_, start_, end_)                    \
+    {                                                 \
+        (space_), (start_), (end_), NULL, NULL, false \
     }
 
 /* Where the range lies in one table: entry is where it starts there. */
@@ -80,13 +88,36 @@ static inline pte_t *walk_next(struct walk *walk)
         walk->entry = entry;
         if (entry < walk->stop)
             return entry;
+        if (walk->huge)
+            walk->address = ALIGN_UP(walk->address, TABLE_SPAN);
         if (walk->address >= walk->end)
             return NULL;
     }
     walk->entry = arch_pte_next(walk->space, &walk->address, walk->end);
-    if (walk->entry)
-        walk->stop =
-            walk->entry +
-            MIN(TABLE_SPAN - walk->address % TABLE_SPAN, walk->end - walk->address) / PAGE_SIZE;
+    if (!walk->entry)
+        return NULL;
+    walk->huge = pte_huge(*walk->entry);
+    walk->stop = walk->entry + 1;
+    if (!walk->huge)
+        walk->stop +=
+            MIN(TABLE_SPAN - walk->address % TABLE_SPAN, walk->end - walk->address) / PAGE_SIZE - 1;
     return walk->entry;
 }
+
+static inline uint64_t walk_size(const struct walk *walk)
+{
+    return walk->huge ? TABLE_SPAN : PAGE_SIZE;
+}
+
+/* --- huge.c --- */
+
+/* Is the span that begins at start, wholly in the anonymous region, to be one huge page? Nothing is mapped in it. populate:
+ * the caller will want all of it at once. */
+bool huge_wanted(const struct region *region, uint64_t start, bool populate);
+
+/* The huge page that address lies in, if there is one, becomes small ones. E_NO_MEMORY. */
+int huge_split(struct space *space, uint64_t address) MUST_CHECK;
+/* All that reach over a border of the range. */
+int huge_split_borders(struct space *space, uint64_t start, uint64_t end) MUST_CHECK;
+/* All of the range. */
+int huge_split_range(struct space *space, uint64_t start, uint64_t end) MUST_CHECK;

@@ -50,7 +50,7 @@ static void protect(struct gather *gather, uint64_t start, uint64_t end)
         if (!pte_writable(*entry) || pte_owned(*entry))
             continue;
         *entry = pte_protect(*entry);
-        gather_touch(gather, walk.address);
+        gather_touch_range(gather, walk.address, walk_size(&walk));
     }
 }
 

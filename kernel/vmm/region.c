@@ -196,6 +196,7 @@ int region_split(struct space *space, uint64_t address)
     high->protection = low->protection;
     high->maximum = low->maximum;
     high->shared = low->shared;
+    high->huge = low->huge;
     high->memory = low->memory;
     high->space = space;
     if (high->memory) {
@@ -215,7 +216,7 @@ bool region_joins(const struct region *low, const struct region *high)
 {
     return low->end == high->start && low->memory == high->memory &&
            low->protection == high->protection && low->maximum == high->maximum &&
-           low->shared == high->shared &&
+           low->huge == high->huge && low->shared == high->shared &&
            (!low->memory || low->offset + (low->end - low->start) == high->offset);
 }
 

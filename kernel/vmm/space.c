@@ -127,7 +127,8 @@ static int check_amount(uint64_t length, uint32_t protection)
 
 static int make_borders(struct space *space, uint64_t start, uint64_t end, struct list *unused)
 {
-    if (region_split(space, start) == 0 && region_split(space, end) == 0)
+    if (huge_split_borders(space, start, end) == 0 && region_split(space, start) == 0 &&
+        region_split(space, end) == 0)
         return 0;
     region_merge(space, start, start, unused);
     return -E_NO_MEMORY;
@@ -277,7 +278,8 @@ static void populate(struct space *space, uint64_t start, uint64_t end, uint32_t
     if (protection == 0)
         return;
     for (uint64_t at = start; at < end; at += PAGE_SIZE) {
-        if (space_fault(space, at, protection & PROT_WRITE_ ? FAULT_WRITE : 0) != 0)
+        if (space_fault(space, at, FAULT_POPULATE | (protection & PROT_WRITE_ ? FAULT_WRITE : 0)) !=
+            0)
             return;
         arch_preempt_window();
     }
@@ -366,9 +368,11 @@ int space_discard(struct space *space, uint64_t start, uint64_t length)
         return result;
     gather_start(&gather, space);
     lock_acquire(&space->lock);
-    result = region_covers(space, start, end) ? 0 : -E_FAULT;
-    for (struct region *region = region_above(space, start); region && region->start < end;
-         region = region_next(region))
+    result = huge_split_borders(space, start, end);
+    if (result == 0 && !region_covers(space, start, end))
+        result = -E_FAULT;
+    for (struct region *region = region_above(space, start);
+         result != -E_NO_MEMORY && region && region->start < end; region = region_next(region))
         gather_unmap(&gather, MAX(start, region->start), MIN(end, region->end), GATHER_OWNED);
     gather_flush(&gather);
     lock_release(&space->lock);
@@ -379,6 +383,19 @@ int space_discard(struct space *space, uint64_t start, uint64_t length)
 /* --- Protection ------------------------------------------------------------------------------------------------- */
 
 /* What becomes of an entry when its region's protection changes. */
+/* Never to no access at all: such pages are split before. */
+static pte_t protected_huge(const struct region *region, pte_t old)
+{
+    unsigned flags = pte_flags(old) & (PAGE_OWNED | PAGE_NOCACHE | PAGE_COMBINE);
+    bool write = pte_writable(old);
+
+    if (pte_owned(old))
+        write = frame_block_alone(frame_of(pte_paddr(old)));
+    if (write && region->protection & PROT_WRITE_)
+        flags |= PAGE_WRITE;
+    return pte_make_huge(pte_paddr(old), flags | region_page_flags(region));
+}
+
 static pte_t protected_entry(const struct region *region, pte_t old)
 {
     unsigned flags = pte_flags(old);
@@ -403,12 +420,12 @@ static void protect_entries(struct gather *gather, const struct region *region)
         pte_t old = *entry;
         unsigned lost;
 
-        *entry = protected_entry(region, old);
+        *entry = walk.huge ? protected_huge(region, old) : protected_entry(region, old);
         lost = pte_present(old) ? pte_flags(old) : 0;
         if (*entry && pte_present(*entry))
             lost &= ~pte_flags(*entry);
         if (lost)
-            gather_touch(gather, walk.address);
+            gather_touch_range(gather, walk.address, walk_size(&walk));
         if (++gather->steps % WALK_BATCH == 0)
             arch_preempt_window();
     }
@@ -441,6 +458,8 @@ int space_protect_range(struct space *space, uint64_t start, uint64_t length, ui
     gather_start(&gather, space);
     lock_acquire(&space->lock);
     result = check_protect(space, start, end, protection);
+    if (result == 0 && protection == 0) /* hidden pages are small */
+        result = huge_split_range(space, start, end);
     if (result == 0)
         result = make_borders(space, start, end, &gather.regions);
     if (result == 0) {
@@ -454,6 +473,30 @@ int space_protect_range(struct space *space, uint64_t start, uint64_t length, ui
         region_merge(space, start, end, &gather.regions);
         gather_flush(&gather);
     }
+    lock_release(&space->lock);
+    gather_finish(&gather);
+    return result;
+}
+
+int space_advise_huge(struct space *space, uint64_t start, uint64_t length, unsigned huge)
+{
+    uint64_t end;
+    int result = check_range(start, length, &end);
+    struct gather gather;
+
+    if (result == 0 && huge > HUGE_NEVER)
+        result = -E_INVALID;
+    if (result != 0)
+        return result;
+    gather_start(&gather, space);
+    lock_acquire(&space->lock);
+    result = region_covers(space, start, end) ? 0 : -E_FAULT;
+    if (result == 0)
+        result = make_borders(space, start, end, &gather.regions);
+    for (struct region *region = region_above(space, start);
+         result == 0 && region && region->start < end; region = region_next(region))
+        region->huge = (uint8_t)huge;
+    region_merge(space, start, end, &gather.regions);
     lock_release(&space->lock);
     gather_finish(&gather);
     return result;
@@ -516,8 +559,10 @@ static int move_locked(struct gather *gather, uint64_t start, uint64_t end, uint
     if (there && there->start < to_end)
         return -E_EXISTS;
 
-    int result = make_borders(space, start, end, &gather->regions);
+    int result = huge_split_range(space, start, end);
 
+    if (result == 0)
+        result = make_borders(space, start, end, &gather->regions);
     if (result != 0)
         return result;
     result = prepare_tables(space, start, end, to);

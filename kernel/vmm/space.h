@@ -28,6 +28,7 @@ struct region {
     uint32_t protection; /* PROT_* */
     uint32_t maximum;    /* PROT_* the memory handle's rights allow */
     bool shared;
+    uint8_t huge;          /* HUGE_*: what the program said */
     struct memory *memory; /* NULL: anonymous. Holds a reference */
     struct list mapping;   /* in memory->regions: its lock */
 };
@@ -99,6 +100,9 @@ int space_discard(struct space *space, uint64_t address, uint64_t length) MUST_C
 int space_move(struct space *space, uint64_t address, uint64_t length, uint64_t to) MUST_CHECK;
 int space_query(struct space *space, uint64_t address, uint32_t *protection,
                 bool *shared) MUST_CHECK; /* E_FAULT: nothing there */
+/* HUGE_*: whether anonymous memory is to have huge pages. E_FAULT: there is a hole in the range. */
+int space_advise_huge(struct space *space, uint64_t address, uint64_t length,
+                      unsigned huge) MUST_CHECK;
 /* The lowest free range at or above from. E_NO_MEMORY: none. */
 int space_find(struct space *space, uint64_t from, uint64_t length, uint64_t *address) MUST_CHECK;
 /* alone: no thread runs in the parent but perhaps the caller's, until this returns. */

@@ -2,8 +2,8 @@
  *
  * Entries lie within regions, so a table that lies wholly between two regions is empty: nothing has to be counted or
  * looked through. But a program that maps and unmaps the same page should keep its tables, so a range that was unmapped
- * is only noted, and looked at when TRIM_RANGES are noted or TRIM_TABLES tables may be empty (or, with the space, all
- * at once). By then something else may be mapped there: what counts is the regions as they are.
+ * is only noted, and looked at when TRIM_RANGES are noted, TRIM_TABLES tables may be empty, or a table full of pages was
+ * unmapped (or, with the space, all at once). By then something else may be mapped there: what counts is the regions as they are.
  *
  * Under the space's lock. The tables are freed by gather_finish, after the flush.
  */
@@ -38,17 +38,19 @@ void gather_trim(struct gather *gather, uint64_t start, uint64_t end)
 {
     struct space *space = gather->space;
     struct trim *trims = space->trims;
+    bool whole =
+        gather->steps >= TABLE_PAGES; /* worth it, and what comes next may be a huge page */
 
     if (!gather->tables_met)
         return;
     start = ALIGN_DOWN(start, TABLE_SPAN);
     end = ALIGN_UP(end, TABLE_SPAN);
-    for (unsigned i = 0; i < space->trim_count; i++)
+    for (unsigned i = 0; i < space->trim_count && !whole; i++)
         if (start >= trims[i].start && end <= trims[i].end)
             return;
     trims[space->trim_count++] = (struct trim){start, end};
     space->trim_tables += (end - start) / TABLE_SPAN;
-    if (space->trim_count < TRIM_RANGES && space->trim_tables <= TRIM_TABLES)
+    if (space->trim_count < TRIM_RANGES && space->trim_tables <= TRIM_TABLES && !whole)
         return;
     for (unsigned i = 0; i < space->trim_count; i++)
         unhook(gather, trims[i].start, trims[i].end);

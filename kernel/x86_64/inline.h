@@ -43,6 +43,8 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
 
 typedef uint64_t pte_t;
 
+#define TABLE_BITS 9u /* of an index into a page table of any level */
+
 #define CPU_WORDS 4u /* of a mask of CPU_MAX bits */
 
 struct arch_space {
@@ -278,6 +280,17 @@ static inline pte_t pte_make(paddr_t address, unsigned flags)
     if (flags & PAGE_GLOBAL)
         pte |= PTE_GLOBAL;
     return pte;
+}
+
+/* In an entry of a PD. In one of a PT this bit would choose a memory type, and is never set. */
+static inline pte_t pte_make_huge(paddr_t address, unsigned flags)
+{
+    return pte_make(address, flags) | PTE_LARGE;
+}
+
+static inline bool pte_huge(pte_t pte)
+{
+    return pte & PTE_LARGE;
 }
 
 static inline unsigned pte_flags(pte_t pte)

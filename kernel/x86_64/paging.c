@@ -2,7 +2,7 @@
  *
  *     47..39 PML4   38..30 PDPT   29..21 PD   20..12 PT        level 3, 2, 1, 0 below
  *
- *     PML4[0..255]   a space's own; 4 KiB leaves only. Its lock protects them
+ *     PML4[0..255]   a space's own. Its lock protects them
  *     PML4[256..511] the kernel's, the same in every space: every table that an entry here may ever point to exists
  *                    before the first space does, so that nothing has to be copied later
  *
@@ -23,6 +23,7 @@
 
 #define ENTRIES     512u
 #define LEVEL_PML4  3u
+#define LEVEL_PD    1u
 #define KERNEL_HALF 256u /* first PML4 entry of it */
 
 #define HUGE_PAGE  (UINT64_C(1) << 30)
@@ -256,9 +257,8 @@ static pte_t *entry_at(const struct arch_space *space, uint64_t address, unsigne
     return entry;
 }
 
-/* A table with entries of that level, for the entry above it that address belongs to. */
-static struct frame *hook_table(struct arch_space *space, pte_t *entry, uint64_t address,
-                                unsigned level)
+/* A table with entries of that level, one of them for address; not hooked anywhere yet. */
+static inline struct frame *make_table(struct arch_space *space, uint64_t address, unsigned level)
 {
     struct cpu *cpu = cpu_self();
     struct frame *frame = pool_take(cpu, &cpu->arch.tables);
@@ -266,13 +266,52 @@ static struct frame *hook_table(struct arch_space *space, pte_t *entry, uint64_t
     if (!frame)
         return NULL;
     frame->own = own_make(ALIGN_DOWN(address, level_size(level + 1)), level);
-    list_append(&space->tables, &frame->link); /* behind the table it hangs on */
+    list_append(&space->tables, &frame->link); /* behind the table it will hang on */
     space->table_count++;
+    return frame;
+}
+
+static pte_t table_entry(const struct frame *table)
+{
+    return frame_paddr(table).value | PTE_PRESENT | PTE_WRITE | PTE_USER;
+}
+
+static bool hook_table(struct arch_space *space, pte_t *entry, uint64_t address, unsigned level)
+{
+    struct frame *table = make_table(space, address, level);
+
+    if (!table)
+        return false;
     /* The zeros must be there before a CPU's page walk can find the table: x86 keeps stores in order, the
      * compiler is told to. */
-    __atomic_store_n(entry, frame_paddr(frame).value | PTE_PRESENT | PTE_WRITE | PTE_USER,
-                     __ATOMIC_RELEASE);
-    return frame;
+    __atomic_store_n(entry, table_entry(table), __ATOMIC_RELEASE);
+    return true;
+}
+
+pte_t *arch_huge_entry(struct arch_space *space, uint64_t address)
+{
+    pte_t *entry = (pte_t *)direct_map(space->root) + entry_index(address, LEVEL_PML4);
+
+    for (unsigned level = LEVEL_PML4; level > LEVEL_PD; level--) {
+        if (!pte_present(*entry) && !hook_table(space, entry, address, level - 1))
+            return NULL;
+        entry = table_of(*entry) + entry_index(address, level - 1);
+    }
+    return *entry ? NULL : entry;
+}
+
+int arch_huge_split(struct arch_space *space, uint64_t address)
+{
+    pte_t *entry = entry_at(space, address, LEVEL_PD), old = *entry, *small;
+    struct frame *table = make_table(space, address, LEVEL_PD - 1);
+
+    if (!table)
+        return -E_NO_MEMORY;
+    small = frame_data(table);
+    for (uint64_t i = 0; i < ENTRIES; i++)
+        small[i] = (old & ~PTE_LARGE) + i * PAGE_SIZE;
+    __atomic_store_n(entry, table_entry(table), __ATOMIC_RELEASE);
+    return 0;
 }
 
 static bool table_empty(pte_t entry)
@@ -348,6 +387,8 @@ static pte_t *look_up(struct arch_space *space, uint64_t address, bool create)
 
 #pragma GCC unroll 3
     for (unsigned level = LEVEL_PML4; level > 0; level--) {
+        if (level == LEVEL_PD && unlikely(pte_huge(*entry)))
+            return entry;
         if (unlikely(!pte_present(*entry)) &&
             (!create || !hook_table(space, entry, address, level - 1)))
             return NULL;
@@ -373,11 +414,11 @@ pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
         pte_t *entry = (pte_t *)direct_map(space->root) + entry_index(at, LEVEL_PML4);
         unsigned level = LEVEL_PML4;
 
-        while (level > 0 && pte_present(*entry)) {
+        while (level > 0 && pte_present(*entry) && !pte_huge(*entry)) {
             level--;
             entry = table_of(*entry) + entry_index(at, level);
         }
-        if (level == 0 && *entry) {
+        if (*entry && level <= LEVEL_PD) {
             *address = at;
             return entry;
         }

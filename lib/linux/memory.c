@@ -321,5 +321,8 @@ int64_t linux_madvise(struct thread *thread, uint64_t address, uint64_t length, 
         return length ? memory_answer(sys_space_op(HANDLE_SELF, SPACE_OP_DISCARD, address,
                                                    page_up(length), 0))
                       : 0;
+    if (length && (advice == HUGEPAGE || advice == NOHUGEPAGE))
+        return memory_answer(sys_space_op(HANDLE_SELF, SPACE_OP_HUGE, address, page_up(length),
+                                          advice == HUGEPAGE ? HUGE_ALWAYS : HUGE_NEVER));
     return advice <= LAST_PLAIN || (advice >= HUGEPAGE && advice <= DODUMP) ? 0 : -LINUX_EINVAL;
 }

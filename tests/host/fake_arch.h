@@ -83,7 +83,11 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
 /* Flags in the low bits as they are in arch.h, present above them. */
 typedef uint64_t pte_t;
 
+/* Small tables, and so small huge pages: 8 pages each. */
+#define TABLE_BITS 3u
+
 #define FAKE_PRESENT 0x100u
+#define FAKE_HUGE    0x400u /* in a table of the second level: a huge page */
 #define FAKE_DIRTY   0x200u /* by pte_touch, and by every write */
 
 static inline bool pte_present(pte_t pte)
@@ -109,6 +113,16 @@ static inline pte_t pte_move(pte_t pte, paddr_t address)
 static inline pte_t pte_make(paddr_t address, unsigned flags)
 {
     return address.value | flags | FAKE_PRESENT;
+}
+
+static inline pte_t pte_make_huge(paddr_t address, unsigned flags)
+{
+    return pte_make(address, flags) | FAKE_HUGE;
+}
+
+static inline bool pte_huge(pte_t pte)
+{
+    return pte & FAKE_HUGE;
 }
 
 static inline pte_t pte_hide(pte_t pte)

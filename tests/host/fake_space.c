@@ -10,8 +10,8 @@
 #include "kernel/vmm/space.h"
 
 #define WEAK     __attribute__((weak))
-#define ENTRIES  512u
-#define LEVELS   4u
+#define ENTRIES  (1u << TABLE_BITS)
+#define LEVELS   12u /* 36 bits of page number, TABLE_BITS each */
 #define TLB_SIZE 1024u
 
 struct tlb_entry {
@@ -43,12 +43,12 @@ WEAK struct arch_space *fake_current_space(void)
 
 static unsigned index_at(uint64_t address, unsigned level)
 {
-    return (unsigned)(address >> (12 + 9 * level)) % ENTRIES;
+    return (unsigned)(address >> (12 + TABLE_BITS * level)) % ENTRIES;
 }
 
 static uint64_t span(unsigned level)
 {
-    return UINT64_C(1) << (12 + 9 * level);
+    return UINT64_C(1) << (12 + TABLE_BITS * level);
 }
 
 static uint64_t *table_new(paddr_t *at)
@@ -79,6 +79,8 @@ static void free_tables(uint64_t *table, unsigned level)
             continue;
         if (level == 0)
             panic("arch_space_destroy: a page is mapped");
+        if (pte_huge(table[i]))
+            panic("arch_space_destroy: a huge page is mapped");
         free_tables(direct_map(PADDR(table[i])), level - 1);
     }
     frame_put(frame_of(direct_map_paddr(table)));
@@ -96,6 +98,8 @@ pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
     for (unsigned level = LEVELS - 1; level > 0; level--) {
         uint64_t *entry = &table[index_at(address, level)];
 
+        if (level == 1 && pte_huge(*entry))
+            return entry;
         if (!*entry) {
             paddr_t fresh;
 
@@ -108,12 +112,46 @@ pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
     return &table[index_at(address, 0)];
 }
 
+pte_t *arch_huge_entry(struct arch_space *space, uint64_t address)
+{
+    uint64_t *table = direct_map(PADDR(space->root));
+
+    for (unsigned level = LEVELS - 1; level > 1; level--) {
+        uint64_t *entry = &table[index_at(address, level)];
+
+        if (!*entry) {
+            paddr_t fresh;
+
+            if (!table_new(&fresh))
+                return NULL;
+            *entry = fresh.value;
+        }
+        table = direct_map(PADDR(*entry));
+    }
+    return table[index_at(address, 1)] ? NULL : &table[index_at(address, 1)];
+}
+
+int arch_huge_split(struct arch_space *space, uint64_t address)
+{
+    pte_t *entry = arch_pte(space, address, false), old = *entry;
+    paddr_t fresh;
+
+    if (!pte_huge(old))
+        panic("arch_huge_split: 0x%lx is small", address);
+    if (!table_new(&fresh))
+        return -E_NO_MEMORY;
+    for (unsigned i = 0; i < ENTRIES; i++)
+        ((pte_t *)direct_map(fresh))[i] = (old & ~(pte_t)FAKE_HUGE) + i * PAGE_SIZE;
+    *entry = fresh.value;
+    return 0;
+}
+
 static pte_t *next_in(uint64_t *table, unsigned level, uint64_t *address, uint64_t end)
 {
     for (unsigned i = index_at(*address, level); i < ENTRIES && *address < end; i++) {
-        if (table[i] && level == 0)
+        if (table[i] && (level == 0 || pte_huge(table[i])))
             return &table[i];
-        if (table[i] && level > 0) {
+        if (table[i]) {
             pte_t *found = next_in(direct_map(PADDR(table[i])), level - 1, address, end);
 
             if (found || *address >= end)
@@ -146,7 +184,7 @@ static void unhook(uint64_t *table, unsigned level, uint64_t base, const uint64_
     for (unsigned i = 0; level > 0 && i < ENTRIES; i++) {
         uint64_t at = base + i * span(level), end = at + span(level);
 
-        if (!table[i] || at >= touch[1] || end <= touch[0])
+        if (!table[i] || pte_huge(table[i]) || at >= touch[1] || end <= touch[0])
             continue;
         unhook(direct_map(PADDR(table[i])), level - 1, at, touch, inside, unhooked);
         if (at < inside[0] || end > inside[1])
@@ -183,7 +221,7 @@ static unsigned count_tables(uint64_t *table, unsigned level)
     unsigned count = 1;
 
     for (unsigned i = 0; level > 0 && i < ENTRIES; i++)
-        if (table[i])
+        if (table[i] && !pte_huge(table[i]))
             count += count_tables(direct_map(PADDR(table[i])), level - 1);
     return count;
 }
@@ -214,6 +252,12 @@ static bool allowed(pte_t pte, unsigned access)
            (!(access & FAULT_EXECUTE) || (flags & PAGE_EXECUTE));
 }
 
+/* The bytes of a page, whatever size its entry is of. */
+static char *bytes_at(pte_t pte, uint64_t page)
+{
+    return (char *)direct_map(pte_paddr(pte)) + (pte_huge(pte) ? page % TABLE_SPAN : 0);
+}
+
 /* The bytes behind a page, through the TLB; NULL: a fault. The TLB's lock is held. */
 static char *translate(struct arch_space *space, uint64_t page, unsigned access)
 {
@@ -222,7 +266,7 @@ static char *translate(struct arch_space *space, uint64_t page, unsigned access)
     /* What was only read so far is walked to again, so that the entry becomes dirty. */
     if (entry->space == space->id && entry->page == page && allowed(entry->pte, access) &&
         (!(access & FAULT_WRITE) || pte_dirty(entry->pte)))
-        return direct_map(pte_paddr(entry->pte));
+        return bytes_at(entry->pte, page);
 
     pte_t *pte = arch_pte(space, page, false);
 
@@ -240,7 +284,7 @@ static char *translate(struct arch_space *space, uint64_t page, unsigned access)
     if (access & FAULT_WRITE)
         old |= FAKE_DIRTY;
     *entry = (struct tlb_entry){space->id, page, old};
-    return direct_map(pte_paddr(old));
+    return bytes_at(old, page);
 }
 
 static int copy(uaddr_t user, void *kernel, size_t length, unsigned access, bool resolve)

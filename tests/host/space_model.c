@@ -36,8 +36,11 @@ static struct {
 static struct {
     struct memory *memory;
     unsigned pages;
+    bool pinned; /* contiguous: in huge pages where it lies so */
     uint64_t words[LENGTH];
 } objects[OBJECTS];
+
+uint64_t model_huge_most;
 
 static unsigned long operation;
 static uint64_t stamp; /* what is written: never the same twice */
@@ -252,6 +255,33 @@ static void op_protect(unsigned s)
         spaces[s].pages[range.first + i].protection = protection;
 }
 
+/* Nothing the model knows of changes. */
+static void op_advise(unsigned s)
+{
+    struct range range = some_range(PAGES);
+    bool whole = true;
+
+    for (unsigned i = 0; i < range.count; i++)
+        whole = whole && spaces[s].pages[range.first + i].mapped;
+    arm();
+
+    int result = space_advise_huge(spaces[s].space, address_of(range.first),
+                                   range.count * PAGE_SIZE, number(4) ? HUGE_ALWAYS : number(3));
+
+    fail_set(0);
+    REQUIRE(result == (whole ? 0 : -E_FAULT) || (whole && result == -E_NO_MEMORY));
+}
+
+static uint64_t huge_pages(void)
+{
+    int64_t count = 0;
+
+    for (unsigned i = 0; i < FAKE_CPUS; i++)
+        count += cpus[i]->huge_pages;
+    REQUIRE(count >= 0);
+    return (uint64_t)count;
+}
+
 static void op_discard(unsigned s)
 {
     struct range range = some_range(PAGES);
@@ -349,12 +379,14 @@ static void end_object(unsigned o)
 static void op_new_object(unsigned o)
 {
     unsigned pages = 1 + number(LENGTH);
+    bool pinned = number(3) == 0;
 
     if (objects[o].memory)
         end_object(o);
     arm();
-    if (!done(memory_new(pages * PAGE_SIZE, 0, &objects[o].memory)))
+    if (!done(memory_new(pages * PAGE_SIZE, pinned ? MEMORY_CONTIGUOUS : 0, &objects[o].memory)))
         return;
+    objects[o].pinned = pinned;
     objects[o].pages = pages;
     for (unsigned i = 0; i < LENGTH; i++)
         objects[o].words[i] = 0;
@@ -378,6 +410,7 @@ static void op_clone(unsigned o)
         return;
     objects[to].memory = clone;
     objects[to].pages = range.count;
+    objects[to].pinned = false;
     for (unsigned i = 0; i < LENGTH; i++)
         objects[to].words[i] = i < range.count ? objects[o].words[range.first + i] : 0;
 }
@@ -392,6 +425,10 @@ static void op_object(unsigned o)
     if (number(3) == 0) {
         unsigned pages = number(LENGTH + 1);
 
+        if (objects[o].pinned) {
+            REQUIRE(memory_resize_to(memory, pages * PAGE_SIZE) == -E_NOT_SUPPORTED);
+            return;
+        }
         REQUIRE(memory_resize_to(memory, pages * PAGE_SIZE) == 0);
         for (unsigned i = pages; i < LENGTH; i++)
             objects[o].words[i] = 0;
@@ -406,6 +443,10 @@ static void op_object(unsigned o)
     } else if (number(2)) {
         struct range range = some_range(objects[o].pages);
 
+        if (objects[o].pinned) {
+            REQUIRE(memory_decommit(memory, 0, PAGE_SIZE) == -E_NOT_SUPPORTED);
+            return;
+        }
         REQUIRE(memory_decommit(memory, range.first * PAGE_SIZE, range.count * PAGE_SIZE) == 0);
         for (unsigned i = 0; i < range.count; i++)
             objects[o].words[range.first + i] = 0;
@@ -495,6 +536,9 @@ static void step(void)
     case 19:
         access_page(s, number(PAGES), FAULT_EXECUTE);
         break;
+    case 20:
+        op_advise(s);
+        break;
     default:
         access_page(s, number(PAGES), what < 26 ? 0 : FAULT_WRITE);
         break;
@@ -513,6 +557,7 @@ void model_run(model_next *next, void *context)
     stamp = 0;
     for (operation = 0; !over; operation++) {
         step();
+        model_huge_most = MAX(model_huge_most, huge_pages());
         if (operation % 64 == 0)
             check_all();
     }
@@ -525,4 +570,5 @@ void model_run(model_next *next, void *context)
             end_object(o);
     REQUIRE(heap_bytes() == bytes);
     REQUIRE(fake_frames() == frames);
+    REQUIRE(huge_pages() == 0);
 }

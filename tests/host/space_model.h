@@ -13,4 +13,7 @@
 /* False: no more. */
 typedef bool model_next(void *context, uint32_t *number);
 
+/* The most huge pages that were mapped at a time, since it was set to 0. */
+extern uint64_t model_huge_most;
+
 void model_run(model_next *next, void *context);

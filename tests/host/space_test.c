@@ -2,7 +2,8 @@
 // sources: tests/host/space_model.c
 // sources: kernel/vmm/memory.c kernel/vmm/memory_io.c kernel/vmm/mapping.c kernel/vmm/tree.c
 // sources: kernel/vmm/pager.c tests/host/fake_pager.c
-// sources: kernel/vmm/space.c kernel/vmm/region.c kernel/vmm/gather.c kernel/vmm/trim.c kernel/vmm/fault.c kernel/vmm/fork.c
+// sources: kernel/vmm/space.c kernel/vmm/region.c kernel/vmm/gather.c kernel/vmm/trim.c kernel/vmm/huge.c
+// sources: kernel/vmm/fault.c kernel/vmm/fork.c
 // sources: kernel/vmm/copy.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c
 // sources: kernel/lock.c lib/base/rbtree.c
 // sources: tests/host/fake_arch.c tests/host/fake_space.c tests/host/fake_object.c tests/host/fake_process.c
@@ -181,7 +182,7 @@ TEST(fault_around)
 
     for (unsigned i = 0; i < 64; i++)
         CHECK_EQUAL(peek(a + i * PAGE_SIZE), 0);
-    CHECK_EQUAL(cpu_self()->page_faults - before, 4);
+    CHECK_EQUAL(cpu_self()->page_faults - before, 64 / TABLE_PAGES);
     object_put(&memory->object);
     end();
 }
@@ -201,7 +202,7 @@ TEST(fork_copies_on_write_with_one_flush)
 
     CHECK_EQUAL(space_fork(parent, true, &child), 0);
     CHECK_EQUAL(fake_flushes - flushes, 1);
-    CHECK(free - fake_frames() < 8); /* page tables only */
+    CHECK(free - fake_frames() < 100 / TABLE_PAGES + 20); /* page tables only */
     CHECK_EQUAL(child->owned_pages, 100);
     CHECK(set(a, 1000));
     fake_process_enter(child);
@@ -322,6 +323,212 @@ TEST(random_runs_agree_with_the_model)
 
         model_run(next_random, state);
     }
+    CHECK(model_huge_most > 4);
+}
+
+/* --- Huge pages --------------------------------------------------------------------------------------------------- */
+
+/* Pages of a huge one, and its address space: large enough for some, and aligned as they are. */
+#define SPAN  TABLE_SPAN
+#define SPANS (UINT64_C(0x20000000))
+
+static uint64_t huge(void)
+{
+    int64_t count = 0;
+
+    for (unsigned i = 0; i < FAKE_CPUS; i++)
+        count += cpus[i]->huge_pages;
+    return (uint64_t)count;
+}
+
+static uint64_t map_spans(unsigned count, unsigned flags)
+{
+    uint64_t address = SPANS;
+
+    CHECK_EQUAL(map(&address, count * SPAN, RW, MAP_FIXED_ | flags, NULL, 0), 0);
+    return address;
+}
+
+static void fill(uint64_t address, uint64_t length, uint64_t first)
+{
+    for (uint64_t i = 0; i < length / PAGE_SIZE; i++)
+        CHECK(set(address + i * PAGE_SIZE, first + i));
+}
+
+static void check(uint64_t address, uint64_t length, uint64_t first)
+{
+    for (uint64_t i = 0; i < length / PAGE_SIZE; i++)
+        CHECK_EQUAL(peek(address + i * PAGE_SIZE), first + i);
+}
+
+/* Small ones first; huge ones once a span is full, upwards and downwards; never outside the region. */
+TEST(filled_memory_becomes_huge)
+{
+    begin();
+
+    uint64_t a = map_spans(4, 0) + SPAN;
+
+    fill(a, SPAN, 1);
+    CHECK_EQUAL(huge(), 0);
+    CHECK_EQUAL(space->owned_pages, TABLE_PAGES);
+    CHECK(set(a + SPAN + 3 * PAGE_SIZE, 77));
+    CHECK_EQUAL(huge(), 1);
+    CHECK_EQUAL(space->owned_pages, 2 * TABLE_PAGES);
+    CHECK_EQUAL(peek(a + SPAN), 0);
+    CHECK(set(a - PAGE_SIZE, 78));
+    CHECK_EQUAL(huge(), 2);
+    check(a, SPAN, 1);
+    fill(a + SPAN, 2 * SPAN, 100);
+    CHECK_EQUAL(huge(), 3);
+    check(a + SPAN, 2 * SPAN, 100);
+    end();
+    CHECK_EQUAL(huge(), 0);
+}
+
+TEST(touching_here_and_there_stays_small)
+{
+    begin();
+
+    uint64_t a = map_spans(8, 0);
+
+    for (unsigned i = 0; i < 8; i++)
+        fill(a + i * SPAN, SPAN - PAGE_SIZE, 5);
+    CHECK_EQUAL(huge(), 0);
+    end();
+}
+
+TEST(advice)
+{
+    begin();
+
+    uint64_t a = map_spans(4, 0);
+
+    CHECK_EQUAL(space_advise_huge(space, a + SPAN, SPAN, HUGE_ALWAYS), 0);
+    CHECK_EQUAL(space_advise_huge(space, a + 3 * SPAN, SPAN, HUGE_NEVER), 0);
+    CHECK_EQUAL(space_advise_huge(space, a, 5 * SPAN, HUGE_ALWAYS), -E_FAULT);
+    CHECK_EQUAL(space_advise_huge(space, a, SPAN, 3), -E_INVALID);
+    CHECK(set(a, 1));
+    CHECK_EQUAL(huge(), 0);
+    CHECK(set(a + SPAN, 1));
+    CHECK_EQUAL(huge(), 1);
+    fill(a + 2 * SPAN, SPAN, 9);
+    fill(a + 3 * SPAN, SPAN, 10);
+    CHECK_EQUAL(huge(), 1); /* the region ends beside it */
+    end();
+}
+
+/* What is done to a part of a huge page splits it, and the rest stays as it is. */
+TEST(parts_of_huge_pages)
+{
+    begin();
+
+    uint64_t a = map_spans(6, MAP_POPULATE_), p = a + PAGE_SIZE, to = SPANS + 64 * SPAN;
+
+    CHECK_EQUAL(huge(), 6);
+    fill(a, 6 * SPAN, 1);
+    CHECK_EQUAL(space_unmap_range(space, p, PAGE_SIZE), 0);
+    CHECK_EQUAL(huge(), 5);
+    CHECK_EQUAL(space->owned_pages, 6 * TABLE_PAGES - 1);
+    CHECK_EQUAL(space_protect_range(space, p + SPAN, PAGE_SIZE, PROT_READ_), 0);
+    CHECK_EQUAL(huge(), 4);
+    CHECK(!set(p + SPAN, 1) && set(p + SPAN + PAGE_SIZE, 3 + TABLE_PAGES));
+    CHECK_EQUAL(space_discard(space, p + 2 * SPAN, PAGE_SIZE), 0);
+    CHECK_EQUAL(huge(), 3);
+    CHECK_EQUAL(peek(p + 2 * SPAN), 0);
+    CHECK(set(p + 2 * SPAN, 2 + 2 * TABLE_PAGES));
+    CHECK_EQUAL(space_move(space, p + 3 * SPAN, PAGE_SIZE, to), 0);
+    CHECK_EQUAL(huge(), 2);
+    CHECK_EQUAL(peek(to), 2 + 3 * TABLE_PAGES);
+    CHECK_EQUAL(space_protect_range(space, p + 4 * SPAN, PAGE_SIZE, 0), 0);
+    CHECK_EQUAL(huge(), 1);
+    CHECK(!get(p + 4 * SPAN, &to));
+    CHECK_EQUAL(space_protect_range(space, p + 4 * SPAN, PAGE_SIZE, RW), 0);
+    check(a + SPAN, 2 * SPAN, 1 + TABLE_PAGES);
+    check(a + 4 * SPAN, 2 * SPAN, 1 + 4 * TABLE_PAGES);
+    /* and of whole ones, nothing is split */
+    CHECK_EQUAL(space_protect_range(space, a + 5 * SPAN, SPAN, PROT_READ_), 0);
+    CHECK(!set(a + 5 * SPAN, 1));
+    CHECK_EQUAL(space_protect_range(space, a + 5 * SPAN, SPAN, RW), 0);
+    CHECK(set(a + 5 * SPAN, 1));
+    CHECK_EQUAL(huge(), 1);
+    CHECK_EQUAL(space_discard(space, a + 5 * SPAN, SPAN), 0);
+    CHECK_EQUAL(huge(), 0);
+    CHECK_EQUAL(peek(a + 5 * SPAN), 0);
+    end();
+}
+
+/* Parent and child keep the huge page until one writes; then that one has small ones. The other keeps its own. */
+TEST(fork_shares_huge_pages)
+{
+    struct space *parent, *child;
+
+    begin();
+    parent = space;
+
+    uint64_t a = map_spans(3, MAP_POPULATE_), free = fake_frames();
+
+    fill(a, 3 * SPAN, 1);
+    CHECK_EQUAL(space_fork(parent, true, &child), 0);
+    CHECK_EQUAL(huge(), 6);
+    CHECK_EQUAL(child->owned_pages, 3 * TABLE_PAGES);
+    CHECK(free - fake_frames() < 2 * TABLE_PAGES + 12);
+    CHECK(set(a + PAGE_SIZE, 500)); /* the parent */
+    CHECK_EQUAL(huge(), 5);
+    fake_process_enter(child);
+    check(a, 3 * SPAN, 1);
+    CHECK(set(a, 600)); /* the child, of what the parent has split */
+    CHECK(set(a + SPAN, 700));
+    CHECK_EQUAL(huge(), 3);
+    fake_process_enter(parent);
+    CHECK_EQUAL(peek(a), 1);
+    CHECK_EQUAL(peek(a + PAGE_SIZE), 500);
+    check(a + SPAN, 2 * SPAN, 1 + TABLE_PAGES);
+    space_put(child);
+    CHECK(set(a + 2 * SPAN, 7)); /* alone again: as it was */
+    CHECK_EQUAL(huge(), 2);
+    CHECK(set(a + SPAN, 7)); /* the child had split it: a whole no more */
+    CHECK_EQUAL(huge(), 1);
+    CHECK_EQUAL(parent->owned_pages, 3 * TABLE_PAGES);
+    end();
+}
+
+/* Memory that is short, or in pieces, makes no difference but in size. */
+TEST(no_huge_pages_when_memory_is_short)
+{
+    begin();
+
+    uint64_t part = frame_count_total() / 8 * PAGE_SIZE;
+    uint64_t a = map_spans((unsigned)(frame_count_total() / TABLE_PAGES), MAP_POPULATE_);
+
+    CHECK(huge() > 0);
+    CHECK(huge() * SPAN <= frame_count_total() * PAGE_SIZE - part);
+    CHECK_EQUAL(peek(a), 0);
+    end();
+}
+
+TEST(contiguous_memory_is_mapped_huge)
+{
+    struct memory *memory;
+    uint64_t a = SPANS, b = SPANS + 64 * SPAN;
+
+    begin();
+    CHECK_EQUAL(memory_new(3 * SPAN, MEMORY_CONTIGUOUS, &memory), 0);
+    CHECK_EQUAL(map(&a, 3 * SPAN, RW, MAP_FIXED_ | MAP_SHARED_, memory, 0), 0);
+    fill(a, 3 * SPAN, 1);
+    CHECK_EQUAL(huge(), 3);
+    CHECK_EQUAL(map(&b, 2 * SPAN, PROT_READ_, MAP_FIXED_ | MAP_SHARED_, memory, SPAN / 2), 0);
+    check(b, 2 * SPAN, 1 + TABLE_PAGES / 2);
+    CHECK_EQUAL(huge(), 3); /* not aligned alike */
+    CHECK_EQUAL(space_protect_range(space, a, SPAN, PROT_READ_), 0);
+    CHECK(!set(a, 5));
+    CHECK_EQUAL(space_protect_range(space, a, SPAN, RW), 0);
+    CHECK(set(a, 5));
+    CHECK_EQUAL(space_unmap_range(space, a + SPAN + PAGE_SIZE, PAGE_SIZE), 0);
+    CHECK_EQUAL(huge(), 2);
+    check(a + 2 * SPAN, SPAN, 1 + 2 * TABLE_PAGES);
+    CHECK_EQUAL(space->owned_pages, 0);
+    object_put(&memory->object);
+    end();
 }
 
 /* --- Several CPUs ---------------------------------------------------------------------------------------------- */
