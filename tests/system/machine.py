@@ -127,6 +127,14 @@ class Machine:
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
 
+    def type(self, line, deadline=20):
+        """A line as fingers type it: the echo of each character is seen before the next."""
+        for character in line:
+            self.send(character)
+            self.expect(re.escape(character), deadline)
+        self.send("\r")
+        self.expect(r"\n", deadline)
+
     def prompt(self, deadline=60):
         """Wait for the shell."""
         self.expect(PROMPT, deadline)

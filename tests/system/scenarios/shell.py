@@ -5,23 +5,37 @@ import time
 from harness import scenario
 
 
-@scenario("shell/transcript")
-def transcript(context):
+def transcript(context, deadline=60, **options):
     """Issue 2, typed as it stands there."""
-    with context.boot() as vm:
-        vm.prompt()
-        vm.send("cat initfs:///etc/motd\n")
+    with context.boot(**options) as vm:
+        vm.prompt(deadline)
+        vm.type("cat initfs:///etc/motd")
         vm.expect(r"^.*protos", 20)
         vm.prompt()
-        vm.send("ls -l initfs:///sbin\n")
+        vm.type("ls -l initfs:///sbin")
         vm.expect(r"^-rwxr-xr-x .* initd\n", 20)
         vm.prompt()
-        vm.send("hexdump -C -n 16 rng:///\n")
+        vm.type("hexdump -C -n 16 rng:///")
         vm.expect(r"^00000000  ([0-9a-f]{2} +){16}\|.{16}\|\n00000010\n", 20)
         vm.prompt()
-        vm.send("echo $((6*7)) | cat; for i in 1 2 3; do echo $i; done; false || echo alive\n")
+        vm.type("echo $((6*7)) | cat; for i in 1 2 3; do echo $i; done; false || echo alive")
         vm.expect(r"^42\n1\n2\n3\nalive\n", 20)
         vm.prompt()
+
+
+@scenario("shell/transcript")
+def transcript_pvh(context):
+    transcript(context)
+
+
+@scenario("shell/transcript-seabios", cpus=(4,))
+def transcript_seabios(context):
+    transcript(context, 120, firmware="seabios")
+
+
+@scenario("shell/transcript-ovmf", cpus=(4,))
+def transcript_ovmf(context):
+    transcript(context, 180, firmware="ovmf")
 
 
 @scenario("shell/language")
@@ -90,6 +104,17 @@ def rngd_killed(context):
         vm.shell("kill $reader; wait $reader")
 
 
+@scenario("shell/rngd-stopped")
+def rngd_stopped(context):
+    """A service that hangs holds up who asks it and no one else; who waits is served by the next instance."""
+    with context.boot() as vm:
+        vm.prompt()
+        vm.check("kill -STOP $(pidof rngd); seq 3 | sort -rn | head -1", "3\n")
+        vm.shell("(head -c 16 rng:/// | wc -c) > /dev/null & reader=$!")
+        vm.check("sleep 0.2; kill -0 $reader && echo waits", "waits\n")
+        vm.check("kill -9 $(pidof rngd); wait $reader; echo $?", "0\n", 60)
+
+
 @scenario("shell/terminal")
 def terminal(context):
     """The line discipline: echo, erase, kill line, ^C to the foreground only, ^D at the start of a line."""
@@ -140,3 +165,60 @@ def sandbox(context):
         vm.send("\x03")
         vm.prompt(10)
         vm.check("echo alive", "alive\n")
+
+
+@scenario("shell/jobs")
+def jobs(context):
+    """^Z, bg, fg, ^\\, a background reader, a pipeline stopped as one."""
+    with context.boot() as vm:
+        vm.prompt()
+
+        def key(keys, pattern):
+            time.sleep(0.5)  # the shell gives the terminal to the program after the echo
+            vm.send(keys)
+            vm.expect(pattern, 20)
+
+        key("sleep 1000\n", r"sleep 1000\n")
+        key("\x1a", r"Stopped.*\n(.*\n)*.*# $")
+        key("bg\n", r"\[1\].*sleep 1000\n# $")
+        key("jobs\n", r"Running +sleep 1000\n# $")
+        key("fg\n", r"sleep 1000\n")
+        key("\x03", r"# $")
+        vm.check("jobs", "")
+        key("cat &\n", r"# $")
+        key("\n", r"Stopped \(tty input\).*\n# $")
+        key("fg\n", r"cat\n")
+        key("hello\n", r"hello\nhello\n")
+        key("\x04", r"# $")
+        key("yes | cat > /dev/null\n", r"null\n")
+        key("\x1a", r"Stopped.*\n(.*\n)*.*# $")
+        key("fg\n", r"null\n")
+        key("\x1c", r"# $")
+        vm.check("jobs", "")
+
+
+@scenario("shell/raw", cpus=(4,))
+def raw(context):
+    """Programs that take the terminal for themselves."""
+    with context.boot() as vm:
+        vm.prompt()
+        vm.send("stty raw -echo; echo re''ady; head -c 4 | hexdump -C; stty sane\n")
+        vm.expect(r"^ready\n", 20)
+        time.sleep(0.5)
+        vm.send("\x03\x1a\r\n")
+        vm.expect(r"00000000  03 1a 0d 0a .*", 20)
+        vm.prompt()
+        vm.send("seq 1 100 | less\n")
+        vm.expect(r"^23\n", 20)
+        time.sleep(0.5)
+        vm.send(" ")
+        vm.expect(r"^46\n", 20)
+        vm.send("q")
+        vm.prompt()
+        vm.send("vi /etc/motd\n")
+        vm.expect(r"- /etc/motd.*1/", 20)
+        time.sleep(0.5)
+        vm.send("ihello\x1b")
+        time.sleep(0.5)
+        vm.send(":q!\r")
+        vm.prompt()
