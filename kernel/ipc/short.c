@@ -39,7 +39,7 @@ static inline struct leave leave_to(struct cpu *cpu, struct thread *self,
 /* Nothing of this CPU or the calling thread wants to be seen to before another thread runs. */
 static inline bool quiet(const struct cpu *cpu, const struct thread *self)
 {
-    return likely(!cpu->need_resched && !self->attention);
+    return likely(!cpu->need_resched && !cpu->queue->next && !self->attention);
 }
 
 /* The thread is ours if it waits in a short call, was on this CPU last and ranks as the caller does; its frame.

