@@ -200,7 +200,8 @@ static void model_make(struct fuzzing *fuzzing)
         .space_of = fuzzing->pattern->process,
         .name = (uintptr_t) "fuzzer",
         .name_length = 6,
-        .flags = PROCESS_PRIORITY_LIMIT, /* or they would not let this one run */
+        /* Or they would not let this one run, or leave it no memory. */
+        .flags = PROCESS_PRIORITY_LIMIT | PROCESS_ORDINARY,
     };
 
     fuzzing->model = (handle_t)MUST(sys_process_create(fuzzing->names, &create));

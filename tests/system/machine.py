@@ -85,8 +85,8 @@ class Machine:
                 if not piece:
                     return
 
-    def fail(self, why):
-        tail = "\n".join("    | " + line for line in self.text[-1500:].splitlines()[-14:])
+    def fail(self, why, text=None):
+        tail = "\n".join("    | " + line for line in (text or self.text)[-1500:].splitlines()[-14:])
         raise Failure(f"{why}\n{tail}\n    (all of it: {self.log_path})")
 
     def expect(self, pattern, deadline=30, panic_fails=True):
@@ -103,11 +103,23 @@ class Machine:
                     self.changed.wait(0.5)  # for the backtrace
                     self.fail(f"panic while waiting for {pattern!r}")
                 if self.ended:
-                    self.fail(f"the machine stopped while waiting for {pattern!r}")
+                    self.fail(f"the machine stopped (exit code {self.process.wait(10)}) while waiting for {pattern!r}")
                 left = until - time.monotonic()
                 if left <= 0:
-                    self.fail(f"{pattern!r} did not come within {deadline * SCALE:.0f} s")
+                    break
                 self.changed.wait(left)
+        seen = self.text
+        self.show_where()
+        self.fail(f"{pattern!r} did not come within {deadline * SCALE:.0f} s", seen)
+
+    def show_where(self):
+        """What the CPUs do, into the log: for whoever looks for the reason of a wait that was in vain."""
+        try:
+            self.qmp("inject-nmi")
+        except (OSError, Failure):
+            return
+        with self.changed:
+            self.changed.wait_for(lambda: self.ended or "end of panic" in self.text[self.position:], 5)
 
     def expect_nothing(self, pattern, seconds):
         """Fail if pattern comes within that time."""
@@ -138,6 +150,12 @@ class Machine:
     def prompt(self, deadline=60):
         """Wait for the shell."""
         self.expect(PROMPT, deadline)
+
+    def run_job(self, program="exec sleep 1000", deadline=30):
+        """Start a job in the foreground and wait until it runs there: its shell has given it the terminal by then, so
+        what is typed next is the job's."""
+        self.send(f"sh -c 'echo re\"\"ady; {program}'\n")
+        self.expect(r"^ready\n", deadline)
 
     def shell(self, command, deadline=30):
         """(output without log lines, exit status) of a command line; the shell must be at its prompt."""

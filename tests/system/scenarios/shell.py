@@ -129,15 +129,12 @@ def terminal(context):
         vm.expect(r"^right\n", 10)
         vm.send("\x04")
         vm.prompt(10)
-        vm.send("echo re''ady; sleep 1000\n")
-        vm.expect(r"^ready\n", 10)
-        time.sleep(0.5)
+        vm.run_job()
         vm.send("\x03")
         vm.prompt(10)
         vm.check("echo alive", "alive\n")
         vm.send("echo re''ady; while :; do :; done\n")
         vm.expect(r"^ready\n", 10)
-        time.sleep(0.5)
         vm.send("\x03")
         vm.prompt(10)
         vm.check("echo alive", "alive\n")
@@ -159,9 +156,7 @@ def sandbox(context):
         vm.check("sandbox -n fs -- sh -c 'echo one; (echo two); true' 2>&1; true", re.compile(r"(?s)one\n.*fork.*"))
         vm.check("sandbox nosuch -- true; echo $?", re.compile(r"(?s).*nosuch.*\n125\n"))
         vm.check("sandbox fs -- no-such-program; echo $?", re.compile(r"(?s).*not found\n127\n"))
-        vm.send("echo re''ady; sandbox fs -- sleep 1000\n")
-        vm.expect(r"^ready\n", 10)
-        time.sleep(0.5)
+        vm.run_job("exec sandbox fs -- sleep 1000")
         vm.send("\x03")
         vm.prompt(10)
         vm.check("echo alive", "alive\n")
@@ -174,7 +169,7 @@ def jobs(context):
         vm.prompt()
 
         def key(keys, pattern):
-            time.sleep(0.5)  # the shell gives the terminal to the program after the echo
+            time.sleep(1)  # the shell gives the terminal to the program after the echo
             vm.send(keys)
             vm.expect(pattern, 20)
 

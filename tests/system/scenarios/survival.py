@@ -164,9 +164,10 @@ def procd(context):
         vm.check(f"trap 'echo got' USR1; {die}; kill -USR1 $$; trap - USR1", "got\n", 60)
         # A session, its groups and a stopped job.
         vm.check(f"sh -c 'kill -STOP $$; echo on' & sleep 1; {die}; kill -CONT $!; sleep 1", re.compile("^on$", re.M), 60)
-        vm.check(f"sleep 1000 & {die}; sleep 1", "", 60)
+        # It is continued after it was given the terminal.
+        vm.check(f"sh -c 'trap \"echo on\" CONT; while :; do sleep 1; done' & {die}; sleep 1", "", 60)
         vm.send("fg\n")
-        vm.expect("sleep 1000\n", 30)
+        vm.expect("^on\n", 30)
         vm.send("\x03")
         vm.prompt(30)
         # Init's end, while procd is down and when it is not.
@@ -188,8 +189,7 @@ def outputd(context):
         vm.send("ty''ped\n")
         vm.expect("^half typed\n", 60)
         vm.prompt(30)
-        vm.send("sleep 1000\n")
-        time.sleep(1)
+        vm.run_job()
         vm.send("\x03")
         vm.prompt(30)
         vm.check("echo alive", "alive\n")
