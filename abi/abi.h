@@ -157,8 +157,9 @@ struct abi_map {
 #define SPACE_OP_FIND 4u /* the lowest free range of length at or above address */
 #define SPACE_OP_HUGE 5u /* value: HUGE_*, for the private memory of the range from now on */
 
-#define HUGE_DEFAULT 0u /* huge pages (2 MiB) where the memory beside them is in use, and they are easily had */
-#define HUGE_ALWAYS  1u /* from the first touch */
+/* Huge pages (2 MiB): where the memory beside them is in use and they are easily had, from the first touch, not. */
+#define HUGE_DEFAULT 0u
+#define HUGE_ALWAYS  1u
 #define HUGE_NEVER   2u
 
 /* Processes. */

@@ -203,7 +203,8 @@ NORETURN void arch_reset(void);
 void arch_debug_exit(uint32_t code);
 uint64_t arch_features(void); /* FEATURE_* */
 uint64_t arch_xsave_size(void);
-void arch_pci_segments(struct abi_pci_segment segments[ABI_PCI_SEGMENTS]); /* what there is of them */
+/* What there is of them. */
+void arch_pci_segments(struct abi_pci_segment segments[ABI_PCI_SEGMENTS]);
 void arch_backtrace(void (*print)(uint64_t address)); /* of the caller */
 /* CR-like registers and the frame for a panic */
 void arch_print_state(const struct abi_frame *frame);

@@ -118,7 +118,7 @@ void command_complete(struct command *command, int64_t status, unsigned sched_fl
 void command_unlink(struct command *command);
 bool command_replayable(const struct command *command);
 uint64_t command_spare_bytes(void); /* of threads that are gone, for threads to come */
-uint64_t command_count(void); /* sent and not completed */
+uint64_t command_count(void);       /* sent and not completed */
 
 static inline uint64_t command_token(const struct command *command)
 {

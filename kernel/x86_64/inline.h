@@ -118,13 +118,13 @@ struct table_pool {
 };
 
 struct arch_cpu {
-    struct cpu *self;               /* must be first: cpu_self() */
-    uint64_t kernel_stack;          /* top of the current thread's */
-    uint64_t user_rsp;              /* for three instructions of SYSCALL entry */
-    struct arch_space *space;       /* in CR3; NULL: the kernel's own tables */
-    uint64_t space_bit;             /* this CPU in arch_space.cpus: the bit, */
-    uint64_t space_word;            /* and the offset of the word, in bytes */
-    struct thread *fpu_owner;       /* whose state the registers hold */
+    struct cpu *self;         /* must be first: cpu_self() */
+    uint64_t kernel_stack;    /* top of the current thread's */
+    uint64_t user_rsp;        /* for three instructions of SYSCALL entry */
+    struct arch_space *space; /* in CR3; NULL: the kernel's own tables */
+    uint64_t space_bit;       /* this CPU in arch_space.cpus: the bit, */
+    uint64_t space_word;      /* and the offset of the word, in bytes */
+    struct thread *fpu_owner; /* whose state the registers hold */
     union {
         struct {
             bool fpu_live;   /* CR0.TS is clear: the current thread may have changed them */

@@ -7,9 +7,9 @@
 #include "lib/linux/random.h"
 #include "lib/linux/user.h"
 
-#define RELEASE    "6.1.0-protos"
+#define RELEASE        "6.1.0-protos"
 #define GRND_NONBLOCK_ 1u
-#define GRND_KNOWN 7u
+#define GRND_KNOWN     7u
 
 int64_t linux_uname(struct thread *thread, uint64_t address)
 {

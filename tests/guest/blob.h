@@ -10,10 +10,11 @@
 
 #include "tests/guest/guest.h"
 
+/* Stacks grow down from BLOB_BLOCK, which is the personality's block where one is asked for. */
 #define BLOB_TEXT  UINT64_C(0x10000000)
 #define BLOB_DATA  UINT64_C(0x20000000)
-#define BLOB_BLOCK (BLOB_DATA + 0x2000) /* stacks grow down from here; the personality block, where one is asked for */
-#define BLOB_PAGES 4u                   /* of data */
+#define BLOB_BLOCK (BLOB_DATA + 0x2000)
+#define BLOB_PAGES 4u /* of data */
 
 #define BLOB(name, code)                                                        \
     extern const char blob_##name[], blob_##name##_end[];                       \
@@ -55,7 +56,10 @@ static inline int64_t blob_exec(handle_t process, const char *code, const char *
     handle_t text = (handle_t)MUST(sys_memory_create(PAGE_SIZE, 0));
     handle_t memory = (handle_t)MUST(sys_memory_create(BLOB_PAGES * PAGE_SIZE, 0));
     struct abi_map maps[2] = {
-        {.address = BLOB_TEXT, .length = PAGE_SIZE, .memory = text, .protection = PROT_READ_ | PROT_EXECUTE_},
+        {.address = BLOB_TEXT,
+         .length = PAGE_SIZE,
+         .memory = text,
+         .protection = PROT_READ_ | PROT_EXECUTE_},
         {.address = BLOB_DATA,
          .length = BLOB_PAGES * PAGE_SIZE,
          .memory = memory,
@@ -86,7 +90,8 @@ static inline int64_t blob_exec(handle_t process, const char *code, const char *
     return result;
 }
 
-static inline struct blob_process blob_start(const char *code, const char *end, const struct blob_options *options)
+static inline struct blob_process blob_start(const char *code, const char *end,
+                                             const struct blob_options *options)
 {
     struct blob_process made = {.process = blob_process_create()};
 

@@ -6,16 +6,25 @@
 #define STACKS        UINT64_C(0xffffc10000000000)
 #define NON_CANONICAL UINT64_C(0x0000800000000000)
 
-enum { DIVIDE = 0, DEBUG_TRAP = 1, BREAKPOINT = 3, INVALID_OPCODE = 6, STACK = 12, PROTECTION = 13, PAGE_FAULT = 14,
-       ALIGNMENT = 17, SIMD = 19 };
+enum {
+    DIVIDE = 0,
+    DEBUG_TRAP = 1,
+    BREAKPOINT = 3,
+    INVALID_OPCODE = 6,
+    STACK = 12,
+    PROTECTION = 13,
+    PAGE_FAULT = 14,
+    ALIGNMENT = 17,
+    SIMD = 19
+};
 
 /* Each try is code that must not get through. */
-#define TRY(name, ...)                              \
-    static void try_##name(void *argument)          \
-    {                                               \
-        (void)argument;                             \
-        __asm__ volatile(__VA_ARGS__);              \
-        helper_exit(0);                             \
+#define TRY(name, ...)                     \
+    static void try_##name(void *argument) \
+    {                                      \
+        (void)argument;                    \
+        __asm__ volatile(__VA_ARGS__);     \
+        helper_exit(0);                    \
     }
 
 static void must_end(void (*try)(void *), uint32_t vector)
@@ -23,6 +32,7 @@ static void must_end(void (*try)(void *), uint32_t vector)
     CHECK_EQUAL(helper_status(helper_process(try, NULL)), EXIT_EXCEPTION | vector);
 }
 
+/* clang-format off */
 TRY(divide, "xor %%edx, %%edx; mov $1, %%eax; xor %%ecx, %%ecx; div %%ecx" : : : "eax", "ecx", "edx")
 TRY(breakpoint, "int3")
 TRY(opcode, "ud2")
@@ -84,34 +94,76 @@ TRY(push_nowhere, "mov $16, %%esp; push %%rax" : :)
 TRY(trap_flag, "pushfq; orq $0x100, (%%rsp); popfq; nop; nop" : : : "memory", "cc")
 TRY(alignment, "pushfq; orq $0x40000, (%%rsp); popfq; mov 1(%%rsp), %%rax" : : : "rax", "memory", "cc")
 TRY(simd, "sub $8, %%rsp; movl $0, (%%rsp); ldmxcsr (%%rsp); xorps %%xmm0, %%xmm0; divss %%xmm0, %%xmm0" : : : "memory")
+/* clang-format on */
+
+/* clang-format off */
+#define EITHER(name, vector, other) {#name, try_##name, vector, other}
+/* clang-format on */
+#define ENTRY(name, vector) EITHER(name, vector, vector)
 
 static const struct {
     const char *name;
     void (*try)(void *);
     uint32_t vector, other;
 } tries[] = {
-#define ENTRY(name, vector) {#name, try_##name, vector, vector},
-#define EITHER(name, vector, other) {#name, try_##name, vector, other},
-    ENTRY(divide, DIVIDE) ENTRY(breakpoint, BREAKPOINT) ENTRY(opcode, INVALID_OPCODE)
-    ENTRY(no_opcode, INVALID_OPCODE) ENTRY(hlt, PROTECTION) ENTRY(cli, PROTECTION) ENTRY(sti, PROTECTION)
-    ENTRY(in_port, PROTECTION) ENTRY(out_port, PROTECTION) ENTRY(string_out, PROTECTION) ENTRY(rdmsr, PROTECTION)
-    ENTRY(wrmsr, PROTECTION) ENTRY(cr0, PROTECTION) ENTRY(cr3, PROTECTION) ENTRY(cr4, PROTECTION)
-    ENTRY(cr8, PROTECTION) ENTRY(dr7, PROTECTION) ENTRY(clts, PROTECTION) ENTRY(lgdt, PROTECTION)
-    ENTRY(lidt, PROTECTION) ENTRY(ltr, PROTECTION) ENTRY(lldt, PROTECTION) ENTRY(invlpg, PROTECTION)
-    ENTRY(wbinvd, PROTECTION) ENTRY(swapgs, PROTECTION) ENTRY(sysret, PROTECTION) EITHER(sysexit, PROTECTION, INVALID_OPCODE /* AMD */)
-    ENTRY(interrupt, PROTECTION) ENTRY(reschedule_interrupt, PROTECTION) ENTRY(page_fault_interrupt, PROTECTION)
-    ENTRY(nmi, PROTECTION) ENTRY(double_fault, PROTECTION) ENTRY(bad_data_segment, PROTECTION)
-    ENTRY(bad_segment_index, PROTECTION) ENTRY(bad_stack_segment, PROTECTION) ENTRY(null_stack_segment, PROTECTION)
-    EITHER(far_return_kernel, PROTECTION, PAGE_FAULT) EITHER(far_return_wild, PROTECTION, PAGE_FAULT)
-    EITHER(far_return_null, PROTECTION, PAGE_FAULT)
-    ENTRY(far_jump, PROTECTION)
-    EITHER(iret_kernel, PROTECTION, PAGE_FAULT) EITHER(iret_null, PROTECTION, PAGE_FAULT) /* QEMU under SMAP */
-    ENTRY(jump_zero, PAGE_FAULT) ENTRY(jump_kernel, PAGE_FAULT) ENTRY(jump_direct_map, PAGE_FAULT)
-    ENTRY(jump_non_canonical, PROTECTION) ENTRY(jump_end, PAGE_FAULT) ENTRY(read_null, PAGE_FAULT)
-    ENTRY(read_kernel, PAGE_FAULT) ENTRY(read_direct_map, PAGE_FAULT) ENTRY(read_stacks, PAGE_FAULT)
-    ENTRY(write_kernel, PAGE_FAULT) ENTRY(write_text, PAGE_FAULT) ENTRY(read_non_canonical, PROTECTION)
-    EITHER(push_non_canonical, STACK, PROTECTION /* QEMU */) ENTRY(push_kernel, PAGE_FAULT) ENTRY(push_nowhere, PAGE_FAULT)
-    ENTRY(trap_flag, DEBUG_TRAP)
+    ENTRY(divide, DIVIDE),
+    ENTRY(breakpoint, BREAKPOINT),
+    ENTRY(opcode, INVALID_OPCODE),
+    ENTRY(no_opcode, INVALID_OPCODE),
+    ENTRY(hlt, PROTECTION),
+    ENTRY(cli, PROTECTION),
+    ENTRY(sti, PROTECTION),
+    ENTRY(in_port, PROTECTION),
+    ENTRY(out_port, PROTECTION),
+    ENTRY(string_out, PROTECTION),
+    ENTRY(rdmsr, PROTECTION),
+    ENTRY(wrmsr, PROTECTION),
+    ENTRY(cr0, PROTECTION),
+    ENTRY(cr3, PROTECTION),
+    ENTRY(cr4, PROTECTION),
+    ENTRY(cr8, PROTECTION),
+    ENTRY(dr7, PROTECTION),
+    ENTRY(clts, PROTECTION),
+    ENTRY(lgdt, PROTECTION),
+    ENTRY(lidt, PROTECTION),
+    ENTRY(ltr, PROTECTION),
+    ENTRY(lldt, PROTECTION),
+    ENTRY(invlpg, PROTECTION),
+    ENTRY(wbinvd, PROTECTION),
+    ENTRY(swapgs, PROTECTION),
+    ENTRY(sysret, PROTECTION),
+    EITHER(sysexit, PROTECTION, INVALID_OPCODE), /* AMD */
+    ENTRY(interrupt, PROTECTION),
+    ENTRY(reschedule_interrupt, PROTECTION),
+    ENTRY(page_fault_interrupt, PROTECTION),
+    ENTRY(nmi, PROTECTION),
+    ENTRY(double_fault, PROTECTION),
+    ENTRY(bad_data_segment, PROTECTION),
+    ENTRY(bad_segment_index, PROTECTION),
+    ENTRY(bad_stack_segment, PROTECTION),
+    ENTRY(null_stack_segment, PROTECTION),
+    EITHER(far_return_kernel, PROTECTION, PAGE_FAULT),
+    EITHER(far_return_wild, PROTECTION, PAGE_FAULT),
+    EITHER(far_return_null, PROTECTION, PAGE_FAULT),
+    ENTRY(far_jump, PROTECTION),
+    EITHER(iret_kernel, PROTECTION, PAGE_FAULT),
+    EITHER(iret_null, PROTECTION, PAGE_FAULT), /* QEMU under SMAP */
+    ENTRY(jump_zero, PAGE_FAULT),
+    ENTRY(jump_kernel, PAGE_FAULT),
+    ENTRY(jump_direct_map, PAGE_FAULT),
+    ENTRY(jump_non_canonical, PROTECTION),
+    ENTRY(jump_end, PAGE_FAULT),
+    ENTRY(read_null, PAGE_FAULT),
+    ENTRY(read_kernel, PAGE_FAULT),
+    ENTRY(read_direct_map, PAGE_FAULT),
+    ENTRY(read_stacks, PAGE_FAULT),
+    ENTRY(write_kernel, PAGE_FAULT),
+    ENTRY(write_text, PAGE_FAULT),
+    ENTRY(read_non_canonical, PROTECTION),
+    EITHER(push_non_canonical, STACK, PROTECTION), /* QEMU */
+    ENTRY(push_kernel, PAGE_FAULT),
+    ENTRY(push_nowhere, PAGE_FAULT),
+    ENTRY(trap_flag, DEBUG_TRAP),
 };
 
 TEST(vectors)
@@ -119,7 +171,8 @@ TEST(vectors)
     for (size_t i = 0; i < ARRAY_SIZE(tries); i++) {
         uint32_t status = helper_status(helper_process(tries[i].try, NULL));
 
-        if (status != (EXIT_EXCEPTION | tries[i].vector) && status != (EXIT_EXCEPTION | tries[i].other))
+        if (status != (EXIT_EXCEPTION | tries[i].vector) &&
+            status != (EXIT_EXCEPTION | tries[i].other))
             FAIL("%s: status 0x%x, want vector %u", tries[i].name, status, tries[i].vector);
     }
 }
@@ -216,7 +269,8 @@ TEST(flags_do_not_reach_the_kernel)
 
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
         CHECK_EQUAL(helper_status(helper_process(call_with_flags, (void *)flags[i])), 0);
-    CHECK_EQUAL(helper_status(helper_process(call_with_flags, (void *)0x100)), EXIT_EXCEPTION | DEBUG_TRAP);
+    CHECK_EQUAL(helper_status(helper_process(call_with_flags, (void *)0x100)),
+                EXIT_EXCEPTION | DEBUG_TRAP);
 }
 
 /* User mode cannot raise its I/O privilege or switch interrupts off by the flags it returns with. */

@@ -18,7 +18,8 @@ static void sleep_on_word(void *argument)
     struct waiter *waiter = argument;
 
     word_add(waiter->asleep, 1);
-    waiter->result = sys_futex_wait(waiter->word, waiter->value, waiter->flags, after(PATIENCE), waiter->bits);
+    waiter->result =
+        sys_futex_wait(waiter->word, waiter->value, waiter->flags, after(PATIENCE), waiter->bits);
     __atomic_store_n(&waiter->woken, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -46,13 +47,15 @@ TEST(timeouts)
     CHECK(now() - start >= 15 * MILLISECOND);
     CHECK_ERROR(sys_futex_wait(&word, 0, 0, DEADLINE_NOW, FUTEX_ANY), TIMED_OUT);
     CHECK_ERROR(sys_futex_wait(&word, 0, 0, -1, FUTEX_ANY), TIMED_OUT);
-    CHECK_ERROR(sys_futex_wait(&word, 0, FUTEX_SHARED_, now() + 5 * MILLISECOND, FUTEX_ANY), TIMED_OUT);
+    CHECK_ERROR(sys_futex_wait(&word, 0, FUTEX_SHARED_, now() + 5 * MILLISECOND, FUTEX_ANY),
+                TIMED_OUT);
 }
 
 TEST(errors)
 {
     uint32_t words[2] = {0};
-    uint32_t *odd = (uint32_t *)((uintptr_t)words + 1), *kernel = (uint32_t *)UINT64_C(0xffffffff80000000);
+    uint32_t *odd = (uint32_t *)((uintptr_t)words + 1),
+             *kernel = (uint32_t *)UINT64_C(0xffffffff80000000);
     uint32_t *nothing = (uint32_t *)16;
 
     CHECK_ERROR(wait_on(odd, 0, 0), INVALID);
@@ -112,7 +115,8 @@ TEST(wake_by_bits)
 {
     uint32_t word = 0, asleep = 0;
     struct waiter waiters[2] = {{&word, 0, 0, 1, &asleep, 0, 0}, {&word, 0, 0, 2, &asleep, 0, 0}};
-    struct helper *threads[2] = {helper_thread(sleep_on_word, &waiters[0]), helper_thread(sleep_on_word, &waiters[1])};
+    struct helper *threads[2] = {helper_thread(sleep_on_word, &waiters[0]),
+                                 helper_thread(sleep_on_word, &waiters[1])};
 
     wait_until_asleep(&asleep, 2);
     CHECK_EQUAL(MUST(sys_futex_wake(&word, 10, 0, 4)), 0);
@@ -175,7 +179,8 @@ static void sleep_steadily(void *argument)
     struct waiter *waiter = argument;
 
     word_add(waiter->asleep, 1);
-    waiter->result = sys_futex_wait(waiter->word, waiter->value, FUTEX_STEADY, after(PATIENCE), FUTEX_ANY);
+    waiter->result =
+        sys_futex_wait(waiter->word, waiter->value, FUTEX_STEADY, after(PATIENCE), FUTEX_ANY);
 }
 
 TEST(steady_waits)
@@ -213,7 +218,8 @@ TEST(shared_between_processes)
     struct helper *helper = helper_process(sleep_across, across);
 
     wait_until_asleep(&across->asleep, 1);
-    CHECK_EQUAL(MUST(sys_futex_wake(&across->word, 10, 0, FUTEX_ANY)), 0); /* private: another key */
+    /* Private: another key. */
+    CHECK_EQUAL(MUST(sys_futex_wake(&across->word, 10, 0, FUTEX_ANY)), 0);
     CHECK_EQUAL(MUST(sys_futex_wake(&across->word, 10, FUTEX_SHARED_, FUTEX_ANY)), 1);
     helper_join(helper);
     unshare(across);
@@ -242,7 +248,9 @@ static uint32_t private_word;
 static void sleep_on_private(void *argument)
 {
     word_add(argument, 1);
-    CHECK_ERROR(sys_futex_wait(&private_word, 0, FUTEX_SHARED_, after(200 * MILLISECOND), FUTEX_ANY), TIMED_OUT);
+    CHECK_ERROR(
+        sys_futex_wait(&private_word, 0, FUTEX_SHARED_, after(200 * MILLISECOND), FUTEX_ANY),
+        TIMED_OUT);
 }
 
 TEST(private_memory_of_processes)
@@ -330,7 +338,8 @@ static void churn_sleeper(void *argument)
     uint64_t seed = (uintptr_t)&churn ^ 77;
 
     while (!word_get(&churn->stop)) {
-        int64_t result = sys_futex_wait(&churn->words[0], 0, 0, after((int64_t)(test_random(&seed) % 2000000)), FUTEX_ANY);
+        int64_t result = sys_futex_wait(&churn->words[0], 0, 0,
+                                        after((int64_t)(test_random(&seed) % 2000000)), FUTEX_ANY);
 
         CHECK(result == 0 || result == -E_TIMED_OUT);
         __atomic_fetch_add(&churn->sleeps, 1, __ATOMIC_SEQ_CST);

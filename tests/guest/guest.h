@@ -38,21 +38,21 @@ static void guest_clean(const char *why);
 #define PATIENCE    (20 * SECOND) /* nothing here takes as long, emulated on a busy machine */
 
 /* The result of a call that must succeed. */
-#define MUST(call)                                                                        \
-    ({                                                                                    \
-        int64_t guest_result = (call);                                                    \
-        if (guest_result < 0)                                                             \
-            FAIL("%s: %s (%d)", #call, error_text(guest_result), (int)-guest_result);     \
-        guest_result;                                                                     \
+#define MUST(call)                                                                    \
+    ({                                                                                \
+        int64_t guest_result = (call);                                                \
+        if (guest_result < 0)                                                         \
+            FAIL("%s: %s (%d)", #call, error_text(guest_result), (int)-guest_result); \
+        guest_result;                                                                 \
     })
 
 /* The call must fail with E_<error>. */
-#define CHECK_ERROR(call, error)                                                            \
-    do {                                                                                    \
-        int64_t guest_result = (call);                                                      \
-        if (guest_result != -E_##error)                                                     \
-            FAIL("%s is %" PRId64 " (%s), want -E_%s", #call, guest_result,                 \
-                 guest_result < 0 ? error_text(guest_result) : "no error", #error);         \
+#define CHECK_ERROR(call, error)                                                    \
+    do {                                                                            \
+        int64_t guest_result = (call);                                              \
+        if (guest_result != -E_##error)                                             \
+            FAIL("%s is %" PRId64 " (%s), want -E_%s", #call, guest_result,         \
+                 guest_result < 0 ? error_text(guest_result) : "no error", #error); \
     } while (0)
 
 /* --- Time and state --------------------------------------------------------------------------------------------- */
@@ -145,13 +145,14 @@ static inline size_t counters_compare(const struct abi_system_info *before, char
     size_t used = 0;
 
     text[0] = '\0';
-#define COMPARE(name, had, has)                                                                    \
-    if ((has) > (had) && used < size)                                                              \
-    used += (size_t)snprintf(text + used, size - used, "%s%" PRIu64 " " name, used ? ", " : "lost ", \
-                             (has) - (had))
+#define COMPARE(name, had, has)                                               \
+    if ((has) > (had) && used < size)                                         \
+    used += (size_t)snprintf(text + used, size - used, "%s%" PRIu64 " " name, \
+                             used ? ", " : "lost ", (has) - (had))
     /* From the shell there are others, who use memory too. */
     if (startup_handle("resource") != HANDLE_NONE) {
-        COMPARE("frames", info.frames_free + info.frames_kept, before->frames_free + before->frames_kept);
+        COMPARE("frames", info.frames_free + info.frames_kept,
+                before->frames_free + before->frames_kept);
         COMPARE("kernel bytes", before->kernel_bytes, info.kernel_bytes);
     }
     COMPARE("handles", before->handles, info.handles);
@@ -201,7 +202,8 @@ static inline void pages_unmap(void *pages, size_t count)
 }
 
 /* The first length bytes of the memory, at any address. */
-static inline void *memory_map(handle_t memory, uint64_t length, uint32_t protection, uint32_t flags)
+static inline void *memory_map(handle_t memory, uint64_t length, uint32_t protection,
+                               uint32_t flags)
 {
     struct abi_map map = {
         .length = length,
@@ -279,8 +281,9 @@ static inline void word_wait(uint32_t *word, uint32_t at_least)
 
 /* --- Helpers ----------------------------------------------------------------------------------------------------- */
 
-#define HELPER_STACK  0x10000u /* a power of two; struct helper lies at its start */
-#define HELPER_AREA   UINT64_C(0x200000000000) /* where the stacks are, upwards */
+/* Stacks lie in HELPER_AREA, upwards; each begins with its struct helper, at a multiple of HELPER_STACK. */
+#define HELPER_STACK  0x10000u
+#define HELPER_AREA   UINT64_C(0x200000000000)
 #define HELPER_FAILED 0x7fu
 
 struct helper {
@@ -372,7 +375,8 @@ static inline uint64_t own_fs_base(void)
 {
     uint64_t base;
 
-    __asm__("mov %%fs:0, %0" : "=r"(base)); /* musl's thread structure begins with its own address */
+    /* musl's thread structure begins with its own address. */
+    __asm__("mov %%fs:0, %0" : "=r"(base));
     return base;
 }
 

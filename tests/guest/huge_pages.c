@@ -97,7 +97,8 @@ TEST(advice)
     fill(AREA + 2 * HUGE, 2 * HUGE_PAGES, 1);
     CHECK_EQUAL(huge_pages(), before + 1);
     CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_HUGE, AREA, HUGE, HUGE_NEVER + 1), INVALID);
-    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_HUGE, AREA + 3 * HUGE, 2 * HUGE, HUGE_NEVER), FAULT);
+    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_HUGE, AREA + 3 * HUGE, 2 * HUGE, HUGE_NEVER),
+                FAULT);
     CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_HUGE, AREA + 1, HUGE, HUGE_NEVER), INVALID);
     CHECK_EQUAL(*word(AREA, 1), 0);
     unmap_at(AREA, 4 * HUGE);
@@ -179,7 +180,8 @@ TEST(forks_share_huge_pages)
         word_wait(&family->done, 1);
         CHECK(family->huge <= before + 3);
         CHECK(system_info().frames_free + HUGE_PAGES > free);
-        *word(AREA, HUGE_PAGES + 1) = HUGE_PAGES + 2; /* what is there already: but the page is split */
+        /* What is there already: but the page is split. */
+        *word(AREA, HUGE_PAGES + 1) = HUGE_PAGES + 2;
         word_set(&family->go, 1);
         helper_join(child);
         CHECK_EQUAL(family->wrong, 0);
@@ -308,8 +310,10 @@ TEST(threads_fault_together)
         while (word_get(&race.ready) < RACERS)
             sleep_for(MILLISECOND);
         word_set(&race.go, 1);
-        for (uint64_t page = 3; page < 2 * HUGE_PAGES; page += 28) /* not one of those that are counted in */
-            MUST(sys_space_protect(HANDLE_SELF, AREA + (page - page % 7 + 1) * PAGE_SIZE, PAGE_SIZE, PROT_READ_));
+        /* Not one of those that are counted in. */
+        for (uint64_t page = 3; page < 2 * HUGE_PAGES; page += 28)
+            MUST(sys_space_protect(HANDLE_SELF, AREA + (page - page % 7 + 1) * PAGE_SIZE, PAGE_SIZE,
+                                   PROT_READ_));
         for (unsigned i = 0; i < RACERS; i++)
             helper_join(racers[i]);
         for (uint64_t page = 0; page < 2 * HUGE_PAGES; page += 7)

@@ -28,7 +28,8 @@ TEST(sizes_are_whole_pages)
 {
     static const struct {
         uint64_t size, want;
-    } sizes[] = {{0, 0}, {1, 4096}, {4096, 4096}, {4097, 8192}, {UINT64_C(1) << 40, UINT64_C(1) << 40}};
+    } sizes[] = {
+        {0, 0}, {1, 4096}, {4096, 4096}, {4097, 8192}, {UINT64_C(1) << 40, UINT64_C(1) << 40}};
 
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         handle_t memory = (handle_t)MUST(sys_memory_create(sizes[i].size, 0));
@@ -83,8 +84,8 @@ TEST(ranges_of_operations)
 {
     handle_t memory = memory_new(2);
     uint8_t byte = 0;
-    static const uint32_t ops[] = {MEMORY_OP_ZERO, MEMORY_OP_DECOMMIT, MEMORY_OP_COMMIT, MEMORY_OP_READ,
-                                   MEMORY_OP_WRITE};
+    static const uint32_t ops[] = {MEMORY_OP_ZERO, MEMORY_OP_DECOMMIT, MEMORY_OP_COMMIT,
+                                   MEMORY_OP_READ, MEMORY_OP_WRITE};
 
     for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
         CHECK_ERROR(sys_memory_op(memory, ops[i], 2 * PAGE_SIZE, 1, &byte), RANGE);
@@ -105,9 +106,12 @@ TEST(buffers_are_checked)
 
     CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_READ, 0, 1, NULL), FAULT);
     CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_WRITE, 0, 1, NULL), FAULT);
-    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_READ, 0, 1, (void *)UINT64_C(0xffff800000000000)), FAULT);
-    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_WRITE, 0, 1, (void *)UINT64_C(0xffffffff80000000)), FAULT);
-    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_READ, 0, 1, (void *)UINT64_C(0x800000000000)), FAULT);
+    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_READ, 0, 1, (void *)UINT64_C(0xffff800000000000)),
+                FAULT);
+    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_WRITE, 0, 1, (void *)UINT64_C(0xffffffff80000000)),
+                FAULT);
+    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_READ, 0, 1, (void *)UINT64_C(0x800000000000)),
+                FAULT);
 
     /* One page is there, the next is not; and one that may only be read. */
     pages_unmap(pages + PAGE_SIZE, 1);
@@ -203,7 +207,8 @@ TEST(committing_more_than_there_is)
     uint64_t total = system_info().frames_total;
     handle_t memory = memory_new(total + 1024);
 
-    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_COMMIT, 0, (total + 1024) * PAGE_SIZE, NULL), NO_MEMORY);
+    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_COMMIT, 0, (total + 1024) * PAGE_SIZE, NULL),
+                NO_MEMORY);
     handle_drop(memory);
 }
 
@@ -335,7 +340,8 @@ TEST(clone_errors)
 
 TEST(contiguous)
 {
-    handle_t memory = (handle_t)MUST(sys_memory_physical(root(), 0, 64 * PAGE_SIZE, MEMORY_CONTIGUOUS));
+    handle_t memory =
+        (handle_t)MUST(sys_memory_physical(root(), 0, 64 * PAGE_SIZE, MEMORY_CONTIGUOUS));
     uint64_t addresses[64];
 
     MUST(sys_memory_op(memory, MEMORY_OP_PHYSICAL, 0, 64 * PAGE_SIZE, addresses));
@@ -425,7 +431,8 @@ TEST(device_memory_errors)
     CHECK_ERROR(sys_memory_physical(root(), VGA, PAGE_SIZE, 3), INVALID);
     CHECK_ERROR(sys_memory_physical(root(), VGA, PAGE_SIZE, 0x80), INVALID);
     CHECK_ERROR(sys_memory_physical(root(), VGA, 0, CACHE_NONE), RANGE);
-    CHECK_ERROR(sys_memory_physical(root(), UINT64_MAX - PAGE_SIZE + 1, PAGE_SIZE, CACHE_NONE), RANGE);
+    CHECK_ERROR(sys_memory_physical(root(), UINT64_MAX - PAGE_SIZE + 1, PAGE_SIZE, CACHE_NONE),
+                RANGE);
     CHECK_ERROR(sys_memory_physical(narrow, VGA + PAGE_SIZE, PAGE_SIZE, CACHE_NONE), RANGE);
     CHECK_ERROR(sys_memory_physical(port, VGA, PAGE_SIZE, CACHE_NONE), RANGE);
     handle_drop((handle_t)MUST(sys_memory_physical(narrow, VGA, PAGE_SIZE, CACHE_NONE)));
@@ -436,7 +443,8 @@ TEST(device_memory_errors)
 /* RAM for devices: another right than device memory, and narrower where the resource is. */
 TEST(dma_memory_errors)
 {
-    handle_t device = (handle_t)MUST(sys_resource_create(root(), RESOURCE_MEMORY, 0, UINT64_C(1) << 40));
+    handle_t device =
+        (handle_t)MUST(sys_resource_create(root(), RESOURCE_MEMORY, 0, UINT64_C(1) << 40));
     handle_t low = (handle_t)MUST(sys_resource_create(root(), RESOURCE_DMA, 0, UINT64_C(1) << 32));
     handle_t all = (handle_t)MUST(sys_resource_create(root(), RESOURCE_DMA, 0, UINT64_MAX));
 
@@ -447,7 +455,8 @@ TEST(dma_memory_errors)
     CHECK_ERROR(sys_memory_physical(all, 0, PAGE_SIZE, MEMORY_STAYS | CACHE_NONE), INVALID);
     CHECK_ERROR(sys_memory_physical(all, 0, UINT64_MAX, MEMORY_STAYS), RANGE);
     CHECK_ERROR(sys_memory_physical(all, 0, UINT64_C(1) << 40, MEMORY_STAYS), NO_MEMORY);
-    handle_drop((handle_t)MUST(sys_memory_physical(low, 0, PAGE_SIZE, MEMORY_STAYS | MEMORY_DMA32)));
+    handle_drop(
+        (handle_t)MUST(sys_memory_physical(low, 0, PAGE_SIZE, MEMORY_STAYS | MEMORY_DMA32)));
     handle_drop((handle_t)MUST(sys_memory_physical(all, 0, 3 * PAGE_SIZE, MEMORY_CONTIGUOUS)));
     handle_drop(device);
     handle_drop(low);
@@ -475,7 +484,8 @@ static void write_words(void *argument)
 TEST(cloning_while_it_is_written)
 {
     handle_t memory = memory_new(8);
-    struct writer writer = {memory_map(memory, 8 * PAGE_SIZE, PROT_READ_ | PROT_WRITE_, MAP_SHARED_), 0};
+    struct writer writer = {
+        memory_map(memory, 8 * PAGE_SIZE, PROT_READ_ | PROT_WRITE_, MAP_SHARED_), 0};
     struct helper *helper = helper_thread(write_words, &writer);
 
     for (int i = 0; i < 200; i++) {

@@ -104,7 +104,8 @@ TEST(tables_that_were_emptied_before_go)
     map_at(AREA, PAGE_SIZE);
     touch(AREA, 1, PAGE_SIZE);
     for (uint64_t i = 0; i < 64; i++)
-        MUST(sys_space_op(HANDLE_SELF, SPACE_OP_MOVE, AREA + i * GIB, PAGE_SIZE, AREA + (i + 1) * GIB));
+        MUST(sys_space_op(HANDLE_SELF, SPACE_OP_MOVE, AREA + i * GIB, PAGE_SIZE,
+                          AREA + (i + 1) * GIB));
     CHECK_EQUAL(*(volatile uint8_t *)(AREA + 64 * GIB), 1);
     unmap_at(AREA + 64 * GIB, PAGE_SIZE);
     CHECK(tables() <= before + TABLES_LATE);
@@ -150,7 +151,8 @@ static uint64_t interrupts(void)
 }
 
 /* A helper that keeps another CPU in user mode; this thread stays where it is. */
-static struct helper *spin_elsewhere(struct helper *(*start)(void (*)(void *), void *), struct spinner *spinner)
+static struct helper *spin_elsewhere(struct helper *(*start)(void (*)(void *), void *),
+                                     struct spinner *spinner)
 {
     MUST(sys_thread_control(HANDLE_SELF, THREAD_AFFINITY, 1, NULL));
 

@@ -10,8 +10,10 @@
 /* One blob for all: the program jumps by rdi to one of its parts. The personality is [text, text_end); its entries store
  * a word that says where it was and go on as r13 tells. r15 is BLOB_DATA from the start. Offsets in the block (0x2000): rip
  * 0, rsp 0x10, kick 0x18, frame 0x20; in a frame: rax 0x50, rip 0x88, cs 0x90, rflags 0x98, rsp 0xa0, ss 0xa8. */
-extern const char blob_text_at[], blob_text_end_at[], blob_call_at[], blob_exception_at[], blob_kick_at[], blob_nested_at[],
-    blob_window_at[], blob_window_end_at[];
+extern const char blob_text_at[], blob_text_end_at[], blob_call_at[], blob_exception_at[],
+    blob_kick_at[], blob_nested_at[], blob_window_at[], blob_window_end_at[];
+/* Lines of assembly, as they are. */
+/* clang-format off */
 BLOB(personality,
      "p_program: mov $0x20000000, %r15d\n"
      "lea p_parts(%rip), %rax\n"
@@ -77,8 +79,20 @@ BLOB(personality,
      "call i_wait\n mov %rax, 0x58(%r15)\n" BLOB_EXIT(10)
      "i_wait: xor %edi, %edi\n xor %esi, %esi\n mov %r12, %rdx\n" BLOB_CALL(0x35) "ret\n"
      ".globl blob_text_end_at\nblob_text_end_at:\n");
+/* clang-format on */
 
-enum { FOREIGN, FAULT, INNER_FAULT, SPIN, SPIN_INSIDE, ASLEEP, REGISTERS, SPIN_WINDOW, WAITS_INSIDE, WAITS };
+enum part {
+    FOREIGN,
+    FAULT,
+    INNER_FAULT,
+    SPIN,
+    SPIN_INSIDE,
+    ASLEEP,
+    REGISTERS,
+    SPIN_WINDOW,
+    WAITS_INSIDE,
+    WAITS,
+};
 enum { NOWHERE, CALL, EXCEPTION, KICK, NESTED };
 
 static struct blob_process start(uint64_t part, bool personality)
@@ -215,7 +229,8 @@ TEST(exceptions_in_the_personality)
     CHECK_EQUAL(words_of(&made)[1], at); /* rsp is the frame */
     CHECK_EQUAL(at % 16, 0);
     CHECK_EQUAL(at, (BLOB_BLOCK - sizeof(struct abi_frame)) & ~UINT64_C(15));
-    const volatile struct abi_frame *frame = (const volatile struct abi_frame *)(made.data + (at - BLOB_DATA));
+    const volatile struct abi_frame *frame =
+        (const volatile struct abi_frame *)(made.data + (at - BLOB_DATA));
 
     CHECK_EQUAL(frame->vector, 14);
     CHECK_EQUAL(frame->address, 0);
@@ -317,15 +332,19 @@ TEST(kicks_tell_a_program_once)
 /* A block that cannot be written: the thread has nowhere to go on. */
 TEST(bad_blocks)
 {
-    static const uint64_t blocks[] = {0x1000, 0x10000000, UINT64_C(0x7fffffffe000)}; /* nothing, text, nothing */
+    /* Nothing, text, nothing. */
+    static const uint64_t blocks[] = {0x1000, 0x10000000, UINT64_C(0x7fffffffe000)};
 
     for (size_t i = 0; i < ARRAY_SIZE(blocks); i++) {
         for (uint64_t part = FOREIGN; part <= FAULT; part++) {
             struct blob_options options = {
                 .argument = part,
                 .block = blocks[i],
-                .personality = {.text_start = CODE(text), .text_end = CODE(text_end), .call_entry = CODE(call),
-                                .exception_entry = CODE(exception), .kick_entry = CODE(kick)},
+                .personality = {.text_start = CODE(text),
+                                .text_end = CODE(text_end),
+                                .call_entry = CODE(call),
+                                .exception_entry = CODE(exception),
+                                .kick_entry = CODE(kick)},
             };
             struct blob_process made = blob_start(blob_personality, blob_personality_end, &options);
             uint32_t status = blob_end(&made);
@@ -344,8 +363,12 @@ TEST(bad_entries)
         struct blob_options options = {
             .argument = FAULT,
             .block = BLOB_BLOCK,
-            .personality = {.text_start = entries[i] ? entries[i] - 4 : 0, .text_end = entries[i] + 8, .call_entry = entries[i],
-                            .exception_entry = entries[i], .kick_entry = entries[i], .nested_entry = entries[i]},
+            .personality = {.text_start = entries[i] ? entries[i] - 4 : 0,
+                            .text_end = entries[i] + 8,
+                            .call_entry = entries[i],
+                            .exception_entry = entries[i],
+                            .kick_entry = entries[i],
+                            .nested_entry = entries[i]},
         };
         struct blob_process made = blob_start(blob_personality, blob_personality_end, &options);
         uint32_t status = blob_end(&made);
@@ -355,6 +378,8 @@ TEST(bad_entries)
 }
 
 /* Kicked as fast as it goes while it makes foreign calls: nothing is lost, nothing runs twice. */
+/* Lines of assembly, as they are. */
+/* clang-format off */
 BLOB(counting, "mov $0x20000000, %r15d\n"
                "xor %ebx, %ebx\n"
                "1: inc %rbx\n mov %rbx, %rdi\n mov $39, %eax\n syscall\n" /* answers rdi + 1 */
@@ -371,7 +396,9 @@ BLOB(counting, "mov $0x20000000, %r15d\n"
                /* kick entry: every register from the block's frame, by thread_resume */
                ".globl counting_kick\ncounting_kick: mov $0x20000000, %r15d\n lock incl 0x28(%r15)\n lea 0x2020(%r15), %rdi\n" BLOB_CALL(0x23) "ud2\n"
                ".globl counting_text_end\ncounting_text_end:\n");
-extern const char counting_text[], counting_text_end[], counting_window[], counting_window_end[], counting_kick[];
+/* clang-format on */
+extern const char counting_text[], counting_text_end[], counting_window[], counting_window_end[],
+    counting_kick[];
 
 #define COUNTING(name) (BLOB_TEXT + (uint64_t)(counting_##name - blob_counting))
 

@@ -19,7 +19,7 @@
 
 enum {
     TEST_HOLD = OP_PROTOCOL,
-    TEST_DIE, /* the service ends itself */
+    TEST_DIE,  /* the service ends itself */
     TEST_ECHO, /* values := args[0..2] */
 };
 

@@ -40,7 +40,8 @@ TEST(pieces_of_the_in_window)
     struct abi_message message = accept_op(protocol.port, OP_WRITE);
 
     CHECK_EQUAL(message.in_length, sizeof(bytes));
-    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, piece, sizeof(piece))), sizeof(bytes));
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, piece, sizeof(piece))),
+                sizeof(bytes));
     CHECK(memcmp(piece, bytes, sizeof(bytes)) == 0);
     memset(piece, 0, sizeof(piece));
     CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 100001, piece, 4097)), 4097);
@@ -49,9 +50,12 @@ TEST(pieces_of_the_in_window)
     CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, sizeof(bytes), piece, 10)), 0);
     CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, UINT64_MAX, piece, 10)), 0);
     CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, piece, 0)), 0);
-    CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, 0, piece, 10)), 0); /* it lent nothing to write to */
+    /* It lent nothing to write to. */
+    CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, 0, piece, 10)), 0);
     CHECK_ERROR(sys_cmd_read(protocol.port, message.token, 0, (void *)16, 10), FAULT);
-    CHECK_ERROR(sys_cmd_read(protocol.port, message.token, 0, (void *)UINT64_C(0xffff800000000000), 10), FAULT);
+    CHECK_ERROR(
+        sys_cmd_read(protocol.port, message.token, 0, (void *)UINT64_C(0xffff800000000000), 10),
+        FAULT);
     MUST(return_status(protocol.port, message.token, 0, 0));
     CHECK_ERROR(sys_cmd_read(protocol.port, message.token, 0, piece, 10), CANCELLED);
     helper_join(client);
@@ -73,7 +77,8 @@ TEST(pieces_of_the_out_window)
     struct abi_message message = accept_op(protocol.port, OP_READ);
 
     CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, 0, source, 150000)), 150000);
-    CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, 150000, source + 150000, 60000)), 50000);
+    CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, 150000, source + 150000, 60000)),
+                50000);
     CHECK_EQUAL(MUST(sys_cmd_write(protocol.port, message.token, sizeof(bytes), source, 1)), 0);
     CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, source, 1)), 0);
     CHECK_ERROR(sys_cmd_write(protocol.port, message.token, 0, (void *)16, 10), FAULT);
@@ -99,11 +104,13 @@ TEST(windows_with_holes)
 
     CHECK_EQUAL(message.in_length, 2 * PAGE_SIZE);
     CHECK_EQUAL(message.data_length, PAGE_SIZE);
-    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, piece, sizeof(piece))), PAGE_SIZE);
+    CHECK_EQUAL(MUST(sys_cmd_read(protocol.port, message.token, 0, piece, sizeof(piece))),
+                PAGE_SIZE);
     CHECK_ERROR(sys_cmd_read(protocol.port, message.token, PAGE_SIZE, piece, 10), FAULT);
     CHECK_ERROR(sys_cmd_write(protocol.port, message.token, PAGE_SIZE, piece, 10), FAULT);
 
-    struct abi_return result = {.token = message.token, .data = (uintptr_t)piece, .data_length = 2 * PAGE_SIZE};
+    struct abi_return result = {
+        .token = message.token, .data = (uintptr_t)piece, .data_length = 2 * PAGE_SIZE};
 
     MUST(sys_proto_return(protocol.port, &result));
     helper_join(client);
@@ -266,7 +273,8 @@ TEST(restartable_commands_are_not_interrupted)
 
     message = accept_op(protocol.port, TEST_ECHO);
     MUST(sys_thread_control(client->thread, THREAD_INTERRUPT, 0, NULL));
-    CHECK_ERROR(sys_proto_accept(protocol.port, &other, NULL, 0, after(50 * MILLISECOND)), TIMED_OUT);
+    CHECK_ERROR(sys_proto_accept(protocol.port, &other, NULL, 0, after(50 * MILLISECOND)),
+                TIMED_OUT);
     MUST(return_status(protocol.port, message.token, 0, 4));
     helper_join(client);
     CHECK_EQUAL(caller.command.values[0], 4);
@@ -338,7 +346,8 @@ TEST(callers_killed_while_copied_to)
         bool killed = false;
 
         for (int j = 0;; j++) {
-            int64_t result = sys_cmd_write(forked->protocol.port, message.token, 0, source, sizeof(source));
+            int64_t result =
+                sys_cmd_write(forked->protocol.port, message.token, 0, source, sizeof(source));
 
             if (result == -E_CANCELLED)
                 break;
@@ -489,7 +498,8 @@ static void many_calls(void *argument)
     char bytes[2000];
 
     for (int i = 0; i < 300; i++) {
-        uint64_t offset = test_random(&seed) % (FILE_SIZE - sizeof(bytes)), length = test_random(&seed) % sizeof(bytes);
+        uint64_t offset = test_random(&seed) % (FILE_SIZE - sizeof(bytes)),
+                 length = test_random(&seed) % sizeof(bytes);
 
         if (read_at(file, offset, bytes, length) != (int64_t)length)
             __atomic_fetch_add(&load->wrong, 1, __ATOMIC_SEQ_CST);
@@ -664,7 +674,8 @@ TEST(calling_oneself)
     struct caller caller = caller_new(&protocol, TEST_ECHO);
     struct abi_message message;
 
-    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN); /* it serves */
+    /* It serves. */
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN);
     caller.command.deadline = after(50 * MILLISECOND);
     call_it(&caller);
     CHECK_EQUAL(caller.result, -E_TIMED_OUT);

@@ -61,7 +61,8 @@ static void doomed_end(struct doomed *doomed)
 TEST(nobody_serves_yet)
 {
     struct doomed *doomed = doomed_new(0);
-    struct call call = {.file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO)};
+    struct call call = {
+        .file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO)};
 
     call.command.args[0] = 3;
     struct helper *client = helper_thread(call_it, &call);
@@ -81,7 +82,8 @@ TEST(nobody_serves_yet)
 TEST(idempotent_commands_are_sent_again)
 {
     struct doomed *doomed = doomed_new(0);
-    struct call call = {.file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(OP_READ)};
+    struct call call = {
+        .file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(OP_READ)};
 
     call.command.args[0] = 2;
     call.command.out = (uintptr_t)call.bytes;
@@ -105,7 +107,8 @@ TEST(idempotent_commands_are_sent_again)
 TEST(other_commands_fail)
 {
     struct doomed *doomed = doomed_new(0);
-    struct call call = {.file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(OP_UNLINK)};
+    struct call call = {
+        .file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(OP_UNLINK)};
     struct helper *first = helper_process(accept_and_hang, doomed);
     struct helper *client = helper_thread(call_it, &call);
 
@@ -124,7 +127,8 @@ TEST(commands_in_the_queue_stay)
     struct helper *clients[3], *first = helper_process_suspended(accept_and_hang, doomed);
 
     for (uint64_t i = 0; i < 3; i++) {
-        calls[i] = (struct call){.file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO)};
+        calls[i] = (struct call){
+            .file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO)};
         calls[i].command.args[0] = i;
         clients[i] = helper_thread(call_it, &calls[i]);
     }
@@ -152,7 +156,8 @@ TEST(commands_in_the_queue_stay)
 TEST(commands_with_handles_fail)
 {
     struct doomed *doomed = doomed_new(0);
-    struct call call = {.file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(OP_READ)};
+    struct call call = {
+        .file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(OP_READ)};
     handle_t ends[2];
     struct helper *first = helper_process(accept_and_hang, doomed);
 
@@ -204,8 +209,8 @@ TEST(what_is_opened_again)
 {
     struct doomed *doomed = doomed_new(1);
     struct helper *first = helper_process(accept_and_hang, doomed);
-    handle_t file = open_uri(&doomed->protocol, "test://the/name", OPEN_READ | OPEN_WRITE | OPEN_CREATE |
-                                                                       OPEN_EXCLUSIVE | OPEN_TRUNCATE);
+    handle_t file = open_uri(&doomed->protocol, "test://the/name",
+                             OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_EXCLUSIVE | OPEN_TRUNCATE);
     struct call call = {.file = file, .command = command_of(OP_STAT)};
     char path[16];
 
@@ -330,7 +335,8 @@ TEST(readers_outlive_services)
     struct helper *server = helper_process(serve_protocol, protocol);
 
     for (int i = 0; i < 3; i++)
-        readers[i] = i ? helper_process(dying_reader, protocol) : helper_thread(dying_reader, protocol);
+        readers[i] =
+            i ? helper_process(dying_reader, protocol) : helper_thread(dying_reader, protocol);
     while (!helper_ended(readers[0]) || !helper_ended(readers[1]) || !helper_ended(readers[2])) {
         sleep_for(3 * MILLISECOND);
         helper_kill(server);
@@ -397,8 +403,9 @@ TEST(grace)
     struct doomed *doomed = doomed_new(1);
     struct helper *first = helper_process(accept_and_hang, doomed);
     handle_t file = open_uri(&doomed->protocol, "test://x", OPEN_READ);
-    struct call calls[2] = {{.file = file, .command = command_of(OP_STAT)},
-                            {.file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO)}};
+    struct call calls[2] = {
+        {.file = file, .command = command_of(OP_STAT)},
+        {.file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO)}};
     struct helper *clients[2];
 
     helper_kill(first);

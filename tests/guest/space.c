@@ -3,8 +3,8 @@
 
 #define AREA UINT64_C(0x300000000000) /* nothing of the C library lies here */
 
-static int64_t map_at(uint64_t address, uint64_t pages, uint32_t protection, uint32_t flags, handle_t memory,
-                      uint64_t offset)
+static int64_t map_at(uint64_t address, uint64_t pages, uint32_t protection, uint32_t flags,
+                      handle_t memory, uint64_t offset)
 {
     struct abi_map map = {
         .address = address,
@@ -95,7 +95,8 @@ TEST(lengths_are_rounded_up)
 TEST(map_errors)
 {
     handle_t memory = (handle_t)MUST(sys_memory_create(PAGE_SIZE, 0));
-    struct abi_map map = {.address = AREA, .length = PAGE_SIZE, .memory = HANDLE_NONE, .reserved = 1};
+    struct abi_map map = {
+        .address = AREA, .length = PAGE_SIZE, .memory = HANDLE_NONE, .reserved = 1};
 
     CHECK_ERROR(sys_space_map(HANDLE_SELF, &map), INVALID);
     CHECK_ERROR(sys_space_map(HANDLE_SELF, NULL), FAULT);
@@ -111,17 +112,21 @@ TEST(map_errors)
     CHECK_ERROR(map_at(0, 1, PROT_READ_, MAP_FIXED_, HANDLE_NONE, 0), RANGE);
     CHECK_ERROR(map_at(UINT64_C(0x7ffffffff000), 1, PROT_READ_, MAP_FIXED_, HANDLE_NONE, 0), RANGE);
     CHECK_ERROR(map_at(UINT64_C(0x800000000000), 1, PROT_READ_, MAP_FIXED_, HANDLE_NONE, 0), RANGE);
-    CHECK_ERROR(map_at(UINT64_C(0xffffffff80000000), 1, PROT_READ_, MAP_FIXED_, HANDLE_NONE, 0), RANGE);
-    CHECK_ERROR(map_at(AREA, UINT64_MAX / PAGE_SIZE, PROT_READ_, MAP_FIXED_, HANDLE_NONE, 0), RANGE);
+    CHECK_ERROR(map_at(UINT64_C(0xffffffff80000000), 1, PROT_READ_, MAP_FIXED_, HANDLE_NONE, 0),
+                RANGE);
+    CHECK_ERROR(map_at(AREA, UINT64_MAX / PAGE_SIZE, PROT_READ_, MAP_FIXED_, HANDLE_NONE, 0),
+                RANGE);
     CHECK_ERROR(map_at(0, UINT64_MAX / PAGE_SIZE, PROT_READ_, 0, HANDLE_NONE, 0), RANGE);
-    CHECK_ERROR(map_at(AREA, system_info().frames_total + 1, PROT_WRITE_, 0, HANDLE_NONE, 0), NO_MEMORY);
+    CHECK_ERROR(map_at(AREA, system_info().frames_total + 1, PROT_WRITE_, 0, HANDLE_NONE, 0),
+                NO_MEMORY);
     CHECK_EQUAL(query((void *)AREA), -1);
     handle_drop(memory);
 }
 
 TEST(highest_page)
 {
-    uint8_t *page = map_anonymous(UINT64_C(0x7ffffffff000) - PAGE_SIZE, 1, PROT_READ_ | PROT_WRITE_);
+    uint8_t *page =
+        map_anonymous(UINT64_C(0x7ffffffff000) - PAGE_SIZE, 1, PROT_READ_ | PROT_WRITE_);
 
     page[PAGE_SIZE - 1] = 1;
     MUST(unmap(page, 1));
@@ -144,8 +149,12 @@ TEST(fixed_replaces)
     uint8_t *bytes = map_anonymous(AREA, 3, PROT_READ_ | PROT_WRITE_);
 
     memset(bytes, 7, 3 * PAGE_SIZE);
-    CHECK_ERROR(map_at(AREA + PAGE_SIZE, 1, PROT_READ_, MAP_FIXED_ | MAP_NOREPLACE_, HANDLE_NONE, 0), EXISTS);
-    CHECK_ERROR(map_at(AREA - PAGE_SIZE, 2, PROT_READ_, MAP_FIXED_ | MAP_NOREPLACE_, HANDLE_NONE, 0), EXISTS);
+    CHECK_ERROR(
+        map_at(AREA + PAGE_SIZE, 1, PROT_READ_, MAP_FIXED_ | MAP_NOREPLACE_, HANDLE_NONE, 0),
+        EXISTS);
+    CHECK_ERROR(
+        map_at(AREA - PAGE_SIZE, 2, PROT_READ_, MAP_FIXED_ | MAP_NOREPLACE_, HANDLE_NONE, 0),
+        EXISTS);
     CHECK_EQUAL(query(bytes - PAGE_SIZE), -1);
     map_anonymous(AREA + PAGE_SIZE, 1, PROT_READ_);
     CHECK_EQUAL(bytes[PAGE_SIZE - 1], 7);
@@ -203,7 +212,8 @@ TEST(protection)
     CHECK(!readable(bytes));
     CHECK(!readable(bytes + 2 * PAGE_SIZE));
     MUST(protect(bytes, 3, PROT_READ_ | PROT_WRITE_));
-    CHECK_EQUAL(bytes[PAGE_SIZE], 5); /* what was there is there again; but for what `writable` overwrote */
+    /* What was there is there again; but for what `writable` overwrote. */
+    CHECK_EQUAL(bytes[PAGE_SIZE], 5);
     bytes[PAGE_SIZE] = 6;
     MUST(unmap(bytes, 3));
 }
@@ -245,10 +255,12 @@ TEST(rights_bound_protection)
     handle_t reader = duplicate(memory, RIGHT_READ), writer = duplicate(memory, RIGHT_WRITE);
 
     CHECK_ERROR(map_at(AREA, 1, PROT_READ_, MAP_FIXED_, writer, 0), ACCESS);
-    CHECK_ERROR(map_at(AREA, 1, PROT_READ_ | PROT_WRITE_, MAP_FIXED_ | MAP_SHARED_, reader, 0), ACCESS);
+    CHECK_ERROR(map_at(AREA, 1, PROT_READ_ | PROT_WRITE_, MAP_FIXED_ | MAP_SHARED_, reader, 0),
+                ACCESS);
     CHECK_ERROR(map_at(AREA, 1, PROT_READ_ | PROT_EXECUTE_, MAP_FIXED_, reader, 0), ACCESS);
 
-    uint8_t *bytes = (uint8_t *)MUST(map_at(AREA, 1, PROT_READ_, MAP_FIXED_ | MAP_SHARED_, reader, 0));
+    uint8_t *bytes =
+        (uint8_t *)MUST(map_at(AREA, 1, PROT_READ_, MAP_FIXED_ | MAP_SHARED_, reader, 0));
 
     CHECK_ERROR(protect(bytes, 1, PROT_READ_ | PROT_WRITE_), ACCESS);
     CHECK_ERROR(protect(bytes, 1, PROT_READ_ | PROT_EXECUTE_), ACCESS);
@@ -305,7 +317,8 @@ TEST(offsets)
     uint8_t byte = 7;
 
     MUST(sys_memory_op(memory, MEMORY_OP_WRITE, 2 * PAGE_SIZE + 3, 1, &byte));
-    uint8_t *bytes = (uint8_t *)MUST(map_at(AREA, 3, PROT_READ_, MAP_FIXED_, memory, 2 * PAGE_SIZE));
+    uint8_t *bytes =
+        (uint8_t *)MUST(map_at(AREA, 3, PROT_READ_, MAP_FIXED_, memory, 2 * PAGE_SIZE));
 
     CHECK_EQUAL(bytes[3], 7);
     CHECK(readable(bytes + PAGE_SIZE));
@@ -360,15 +373,19 @@ TEST(finding)
 {
     uint8_t *bytes = map_anonymous(AREA, 4, PROT_READ_);
 
-    CHECK_EQUAL(MUST(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, AREA, PAGE_SIZE, 0)), AREA + 4 * PAGE_SIZE);
+    CHECK_EQUAL(MUST(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, AREA, PAGE_SIZE, 0)),
+                AREA + 4 * PAGE_SIZE);
     MUST(unmap(bytes + PAGE_SIZE, 2));
-    CHECK_EQUAL(MUST(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, AREA, 2 * PAGE_SIZE, 0)), AREA + PAGE_SIZE);
-    CHECK_EQUAL(MUST(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, AREA, 3 * PAGE_SIZE, 0)), AREA + 4 * PAGE_SIZE);
+    CHECK_EQUAL(MUST(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, AREA, 2 * PAGE_SIZE, 0)),
+                AREA + PAGE_SIZE);
+    CHECK_EQUAL(MUST(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, AREA, 3 * PAGE_SIZE, 0)),
+                AREA + 4 * PAGE_SIZE);
     CHECK_EQUAL(MUST(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, 0, PAGE_SIZE, 0)), PAGE_SIZE);
     CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, AREA, 0, 0), INVALID);
     CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, AREA, UINT64_MAX, 0), RANGE);
     CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, UINT64_MAX, PAGE_SIZE, 0), RANGE);
-    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, PAGE_SIZE, UINT64_C(0x7fffffff0000), 0), NO_MEMORY);
+    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_FIND, PAGE_SIZE, UINT64_C(0x7fffffff0000), 0),
+                NO_MEMORY);
     CHECK_ERROR(sys_space_op(HANDLE_SELF, 0, AREA, PAGE_SIZE, 0), INVALID);
     CHECK_ERROR(sys_space_op(HANDLE_SELF, 99, AREA, PAGE_SIZE, 0), INVALID);
     MUST(unmap(bytes, 4));
@@ -381,7 +398,8 @@ TEST(model)
     int64_t model[PAGES];
     uint8_t *area = (uint8_t *)AREA;
     uint64_t seed = 7;
-    static const uint32_t protections[] = {0, PROT_READ_, PROT_READ_ | PROT_WRITE_, PROT_READ_ | PROT_EXECUTE_};
+    static const uint32_t protections[] = {0, PROT_READ_, PROT_READ_ | PROT_WRITE_,
+                                           PROT_READ_ | PROT_EXECUTE_};
 
     for (int i = 0; i < PAGES; i++)
         model[i] = ABSENT;
@@ -405,7 +423,8 @@ TEST(model)
                 model[i] = ABSENT;
             break;
         default:
-            CHECK_EQUAL(protect(area + first * PAGE_SIZE, (uint64_t)count, protection), whole ? 0 : -E_FAULT);
+            CHECK_EQUAL(protect(area + first * PAGE_SIZE, (uint64_t)count, protection),
+                        whole ? 0 : -E_FAULT);
             for (int i = first; whole && i < first + count; i++)
                 model[i] = protection;
         }

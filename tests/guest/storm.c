@@ -156,7 +156,8 @@ TEST(a_reader_outlives_a_thousand_services)
     }
     word_set(&storm->stop, 1);
     helper_join(reader);
-    CHECK(storm->calls[0] >= KILLS / 10); /* many an instance serves no more than the opening again */
+    /* Many an instance serves no more than the opening again. */
+    CHECK(storm->calls[0] >= KILLS / 10);
     helper_kill(server);
     storm_end(storm);
 }

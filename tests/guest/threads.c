@@ -235,10 +235,13 @@ TEST(registers_of_a_suspended_thread)
     MUST(result);
     CHECK_EQUAL(frame.rbx, UINT64_C(0x1122334455667788));
     CHECK_EQUAL(frame.r15, 0x55);
-    CHECK(frame.rip > (uintptr_t)spin_with_registers && frame.rip < (uintptr_t)spin_with_registers + 200);
+    CHECK(frame.rip > (uintptr_t)spin_with_registers &&
+          frame.rip < (uintptr_t)spin_with_registers + 200);
     CHECK(frame.rsp > (uintptr_t)helper && frame.rsp < (uintptr_t)helper + HELPER_STACK);
     CHECK_ERROR(sys_thread_control(helper->thread, THREAD_GET_FRAME, 0, NULL), FAULT);
-    CHECK_ERROR(sys_thread_control(helper->thread, THREAD_GET_FRAME, 0, (void *)UINT64_C(0xffff800000000000)), FAULT);
+    CHECK_ERROR(sys_thread_control(helper->thread, THREAD_GET_FRAME, 0,
+                                   (void *)UINT64_C(0xffff800000000000)),
+                FAULT);
     helper_kill(helper);
     unshare(word);
 }
@@ -510,7 +513,10 @@ static void use_fpu(void *argument)
     uint64_t value = (uintptr_t)argument, seen;
     uint32_t mxcsr = 0x1f80 | (uint32_t)(value % 4) << 13, mxcsr_seen;
 
-    __asm__ volatile("movq %0, %%xmm7; movq %0, %%xmm15; ldmxcsr %1" : : "r"(value), "m"(mxcsr) : "xmm7", "xmm15");
+    __asm__ volatile("movq %0, %%xmm7; movq %0, %%xmm15; ldmxcsr %1"
+                     :
+                     : "r"(value), "m"(mxcsr)
+                     : "xmm7", "xmm15");
     for (int i = 0; i < 500; i++) {
         syscall_raw(0x22, HANDLE_SELF, THREAD_YIELD, 0, 0, 0, 0);
         __asm__ volatile("movq %%xmm7, %0; stmxcsr %1" : "=r"(seen), "=m"(mxcsr_seen));
