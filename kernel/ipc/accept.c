@@ -486,7 +486,8 @@ void return_end(struct port *port, struct command *command, const struct abi_ret
     struct completion *completion = command->completion;
 
     memcpy(completion->values, result->values, sizeof(completion->values));
-    memcpy(completion->receive, transfers, result->handle_count * sizeof(*transfers));
+    for (uint32_t i = 0; i < result->handle_count; i++)
+        completion->receive[i] = transfers[i];
     completion->receive_count = result->handle_count;
     if (command->request->op == OP_OPEN && command->file && !status && !result->handle_count)
         file_opened(command->file, command->server, result->values);

@@ -71,6 +71,7 @@ static void unclaim(struct thread *thread, struct command *command)
         command->trace = command_trace(command->thread, command);
         thread->worker.delivered = command;
         thread->worker.generation = command->generation;
+        list_init(&thread->worker.link); /* it will take itself off the list */
     }
     lock_acquire(&thread->lock);
     thread->wait_result = 0;
@@ -211,6 +212,7 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
             request_arguments(command, frame, file);
             command->priority = self->priority;
             command->trace = command_trace(self, command);
+            list_init(&worker->link); /* it will take itself off the list */
             worker_wake(worker, command);
         }
     }
