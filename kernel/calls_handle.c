@@ -30,11 +30,7 @@ static int64_t flags_of(struct object *object, uint32_t mask, uint32_t value)
 
     struct file *file = container_of(object, struct file, object);
 
-    lock_acquire(&file->lock);
-    uint32_t old = file->flags;
-    file->flags = (old & ~mask) | (value & mask);
-    lock_release(&file->lock);
-    return old;
+    return file_change_flags(file, mask, value);
 }
 
 static int64_t memory_flags(struct object *object)

@@ -245,7 +245,8 @@ int64_t sys_file_seek(struct object *object, int64_t offset, uint32_t whence)
         return error;
     if (whence > SEEK_CUR_)
         error = -E_INVALID;
-    else if (!(file->flags & HANDLE_FLAG_SEEKABLE) && !(file->open_flags & OPEN_DIRECTORY))
+    else if (!(__atomic_load_n(&file->flags, __ATOMIC_RELAXED) & HANDLE_FLAG_SEEKABLE) &&
+             !(file->open_flags & OPEN_DIRECTORY))
         error = -E_NOT_SEEKABLE;
     else if (__builtin_add_overflow(offset, whence == SEEK_CUR_ ? (int64_t)file->position : 0,
                                     &position) ||

@@ -57,11 +57,21 @@ static void list_in_port(struct file *file)
     file->listed = true;
 }
 
+uint32_t file_change_flags(struct file *file, uint32_t mask, uint32_t value)
+{
+    uint32_t old = __atomic_load_n(&file->flags, __ATOMIC_RELAXED);
+
+    while (!__atomic_compare_exchange_n(&file->flags, &old, (old & ~mask) | (value & mask), true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    return old;
+}
+
 void file_opened(struct file *file, struct server *server, const uint64_t values[3])
 {
     file->server = server;
     file->cookie = values[0];
-    file->flags = (file->flags & ~FLAGS_OF_SERVICE) | (values[1] & FLAGS_OF_SERVICE);
+    file_change_flags(file, FLAGS_OF_SERVICE, (uint32_t)values[1]);
     if (!file->listed)
         list_in_port(file);
     object_signal(&file->object, (uint32_t)values[2] & 0x1f, 0x1f);

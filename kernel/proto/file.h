@@ -3,7 +3,7 @@
  * The file keeps what is needed to open it again (URI, flags) when its service was replaced: `server` is then NULL, and the
  * next command on the file opens it first. The position is the kernel's, so reads and writes carry explicit offsets
  * and can be replayed.
- * Lock: file->lock (RANK_FILE) for position and flags; port->lock for server, cookie and the links.
+ * Lock: file->lock (RANK_FILE) for the position's holder; port->lock for server, cookie and the links.
  */
 #pragma once
 
@@ -23,7 +23,7 @@ struct file {
     uint32_t path_length;
     uint32_t open_flags; /* OPEN_* */
     uint32_t mode;
-    uint32_t flags; /* HANDLE_FLAG_* */
+    uint32_t flags; /* HANDLE_FLAG_*, atomic: its users' (handle_flags) and its service's (open) */
     uint64_t position;
     struct thread *holder; /* who may use the position, or is opening the file again */
     struct list waiting;   /* for that: struct file_waiter */
@@ -33,6 +33,8 @@ int file_new(struct port *port, const char *path, uint32_t path_length, uint32_t
              uint32_t mode, struct file **file) MUST_CHECK;
 /* port locked: a service answered OP_OPEN; the file is its now. */
 void file_opened(struct file *file, struct server *server, const uint64_t values[3]);
+/* Those under mask become as in value; what all were. */
+uint32_t file_change_flags(struct file *file, uint32_t mask, uint32_t value);
 /* The server died. port locked. */
 void file_lost(struct file *file);
 struct file *file_find(struct port *port, uint64_t id); /* port locked; adds a reference */
