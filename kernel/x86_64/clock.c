@@ -127,17 +127,38 @@ static uint64_t measure_tsc(void)
     return scale_apply(scale_make(passed, reference->hz), end.tsc - start.tsc);
 }
 
+struct count {
+    uint64_t time; /* arch_clock */
+    uint32_t value;
+};
+
+static struct count read_count(uint32_t (*read)(void))
+{
+    struct count best = {0, 0};
+    uint64_t shortest = UINT64_MAX;
+
+    for (unsigned i = 0; i < ATTEMPTS; i++) {
+        uint64_t before = arch_clock();
+        uint32_t value = read();
+        uint64_t after = arch_clock();
+
+        if (after - before < shortest) {
+            shortest = after - before;
+            best = (struct count){before + (after - before) / 2, value};
+        }
+    }
+    return best;
+}
+
 /* The rate of a counter that counts down from its highest value, by the clock. */
 void clock_measure_lapic(uint32_t (*read)(void), uint64_t *hz)
 {
-    uint64_t start = arch_clock(), passed;
-    uint32_t first = read(), counted;
+    struct count start = read_count(read), end;
 
-    do {
-        counted = first - read();
-        passed = arch_clock() - start;
-    } while (passed < TIMER_MEASURE_NS);
-    *hz = scale_apply(scale_make(passed, NS_PER_S), counted);
+    do
+        end = read_count(read);
+    while (end.time - start.time < TIMER_MEASURE_NS);
+    *hz = scale_apply(scale_make(end.time - start.time, NS_PER_S), start.value - end.value);
 }
 
 /* What the CPU or the hypervisor says; 0: nothing. */
