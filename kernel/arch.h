@@ -206,6 +206,8 @@ uint64_t arch_xsave_size(void);
 /* What there is of them. */
 void arch_pci_segments(struct abi_pci_segment segments[ABI_PCI_SEGMENTS]);
 void arch_backtrace(void (*print)(uint64_t address)); /* of the caller */
+/* ... and of a CPU that arch_cpus_stop stopped, if it could be reached. */
+void arch_backtrace_stopped(uint32_t cpu, void (*print)(uint64_t address));
 /* CR-like registers and the frame for a panic */
 void arch_print_state(const struct abi_frame *frame);
 

@@ -86,6 +86,17 @@ static NORETURN void finish(void)
     arch_halt_all();
 }
 
+/* What the CPUs that were stopped were at. */
+static void print_others(void)
+{
+    for (uint32_t i = 0; i < CPU_MAX; i++) {
+        if (!cpus[i] || cpus[i] == cpu_self() || !cpus[i]->online)
+            continue;
+        print_thread(cpus[i]);
+        arch_backtrace_stopped(i, print_address);
+    }
+}
+
 static NORETURN void report(const struct abi_frame *frame, const char *format, va_list arguments)
 {
     uint32_t me = cpu_self()->index + 1, nobody = 0;
@@ -112,6 +123,7 @@ static NORETURN void report(const struct abi_frame *frame, const char *format, v
     if (frame)
         print_address(frame->rip);
     arch_backtrace(print_address);
+    print_others();
     panic_print("end of panic\n");
     finish();
 }

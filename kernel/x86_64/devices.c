@@ -13,6 +13,7 @@
 #include "kernel/x86_64/screen.h"
 #include "kernel/x86_64/serial.h"
 #include "kernel/x86_64/smp.h"
+#include "kernel/x86_64/state.h"
 
 #define STOP_PATIENCE 10000000u /* turns of a loop, for other CPUs to take an NMI */
 
@@ -100,6 +101,7 @@ static void on_nmi(struct abi_frame *frame)
     uint8_t status;
 
     if (__atomic_load_n(&stopping, __ATOMIC_ACQUIRE)) {
+        state_stopped(frame);
         __atomic_fetch_add(&stopped, 1, __ATOMIC_RELEASE);
         arch_halt();
     }

@@ -1,4 +1,6 @@
 /* What a panic shows of the machine: registers, machine-check banks, and the chain of frame pointers. */
+#include "kernel/x86_64/state.h"
+
 #include "kernel/panic.h"
 #include "kernel/x86_64/machine.h"
 
@@ -57,10 +59,8 @@ static bool on_stack(uint64_t address)
            (address >= DIRECT_MAP_BASE && address < DIRECT_MAP_BASE + DIRECT_MAP_SIZE);
 }
 
-void arch_backtrace(void (*print)(uint64_t address))
+static void walk(const uint64_t *frame, void (*print)(uint64_t address))
 {
-    const uint64_t *frame = __builtin_frame_address(0);
-
     for (unsigned depth = 0; depth < DEPTH_MAX && on_stack((uint64_t)frame); depth++) {
         const uint64_t *next = (const uint64_t *)frame[0];
 
@@ -71,4 +71,30 @@ void arch_backtrace(void (*print)(uint64_t address))
             return;
         frame = next;
     }
+}
+
+void arch_backtrace(void (*print)(uint64_t address))
+{
+    walk(__builtin_frame_address(0), print);
+}
+
+/* Where the CPUs that were stopped for a panic were. */
+static struct {
+    uint64_t rip, rbp;
+} stopped_at[CPU_MAX];
+
+void state_stopped(const struct abi_frame *frame)
+{
+    uint32_t cpu = cpu_self()->index;
+
+    stopped_at[cpu].rip = frame->rip;
+    stopped_at[cpu].rbp = frame->cs & 3 ? 0 : frame->rbp;
+}
+
+void arch_backtrace_stopped(uint32_t cpu, void (*print)(uint64_t address))
+{
+    if (!stopped_at[cpu].rip)
+        return;
+    print(stopped_at[cpu].rip);
+    walk((const uint64_t *)stopped_at[cpu].rbp, print);
 }
