@@ -10,14 +10,15 @@ $(O)/libsys.a: $(call objects,user,$(LIBSYS_SOURCES))
 $(O)/libfortify.a: $(call objects,user,$(FORTIFY_SOURCES))
 	$(call quiet,AR,$@)rm -f $@ && ar rcsD $@ $^
 
-# Headers of Debian's libraries, and those of Linux, apart from glibc's: symbolic links, $(O)/include.
-THIRD_PARTY_HEADERS := libdeflate.h zlib.h zconf.h x86_64-linux-gnu/zconf.h sodium.h sodium vterm.h vterm_keycodes.h \
-    libtsm.h stb lz4.h zstd.h
-$(O)/include/.done: mk/user.mk
+# Headers of Debian's libraries, and those of Linux, apart from glibc's: symbolic links, $(O)/include. They are made again
+# when others are there than before: `make build` may have come before `make deps`.
+THIRD_PARTY_HEADERS := $(wildcard $(addprefix /usr/include/,libdeflate.h zlib.h zconf.h x86_64-linux-gnu/zconf.h sodium.h \
+    sodium vterm.h vterm_keycodes.h libtsm.h stb lz4.h zstd.h))
+$(O)/include/.done: FORCE
 	@mkdir -p $(@D)
-	@for header in $(THIRD_PARTY_HEADERS); do \
-	    if [ -e /usr/include/$$header ]; then ln -sfn /usr/include/$$header $(O)/include/; fi; done
-	@touch $@
+	@echo '$(THIRD_PARTY_HEADERS)' | cmp -s - $@ || { \
+	    for header in $(THIRD_PARTY_HEADERS); do ln -sfn $$header $(@D)/; done; \
+	    echo '$(THIRD_PARTY_HEADERS)' > $@; }
 LIBRARY_PATH := /usr/lib/x86_64-linux-gnu
 
 # third_party(folder): the archives its file `libs` names.

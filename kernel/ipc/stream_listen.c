@@ -225,7 +225,7 @@ int64_t sys_stream_accept(struct object *object, int64_t deadline)
         show(listener);
     }
     lock_release(&listener->lock);
-    if (error)
+    if (!server)
         return error;
 
     error = cargo_unload(server, &handle, &count);
