@@ -5,7 +5,7 @@
 #   make iso      $(O)/protos.iso                    make debug    boot stopped, with gdb attached
 #   make check    format, analyzers, includes, docs  make fuzz     every fuzz target for FUZZ_SECONDS
 #   make bench    protos beside Linux; T=figure      make soak     the test suite SOAK_ROUNDS times
-#   make profile T=figure: its instructions          make format   clang-format writes what check wants
+#   make profile T=figure: its instructions          make format   clang-format and docs/syscalls.md as check wants them
 #   make repro    the ISO built twice and compared   make clean
 #
 # Each installs what is missing on the machine first (tools/install-deps). Sources are found by wildcard: add a

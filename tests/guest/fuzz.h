@@ -2,8 +2,8 @@
  * itself, and arguments of every class for each of its types.
  *
  *     fuzzer_begin(&fuzzer, seed)       playground mapped, one handle of each type
- *     fuzzer_call(&fuzzer)              one call; false: its answer is none that abi/errors.def knows, or it changed
- *                                       registers that were not its own (fuzzer.call)
+ *     fuzzer_call(&fuzzer)              one call; false: it answered what abi/call_errors.def does not list, or
+ *                                       changed registers that were not its own (fuzzer.call)
  *
  * What an argument means is told by the names and types in the table (a "length", a "deadline", a struct abi_map): mostly it
  * is given something that gets far, else a stale, closed or foreign handle, an address that is not mapped, not the
@@ -22,30 +22,34 @@ struct fuzz_argument {
 
 struct fuzz_call {
     const char *name;
-    uint32_t object,
-        count; /* of arguments behind the handle; FUZZ_REGISTERS: what abi.h says of the short form */
+    uint32_t object, rights;
+    uint32_t count; /* of arguments behind the handle, or FUZZ_REGISTERS */
     struct fuzz_argument arguments[5];
 };
 
-#define FUZZ_REGISTERS 12u
+#define FUZZ_REGISTERS 12u /* what abi.h says of the short form */
 
-#define FUZZ(number, call_name, type_, n, ...) \
-    [number] = {                               \
-        .name = #call_name, .object = OBJECT_##type_, .count = n, .arguments = {__VA_ARGS__}}
-#define SYSCALL0(number, name, object, rights, meaning) FUZZ(number, name, object, 0, {0}),
+#define FUZZ(number, call_name, type_, rights_, n, ...) \
+    [number] = {.name = #call_name,                     \
+                .object = OBJECT_##type_,               \
+                .rights = rights_,                      \
+                .count = n,                             \
+                .arguments = {__VA_ARGS__}}
+#define SYSCALL0(number, name, object, rights, meaning) FUZZ(number, name, object, rights, 0, {0}),
 #define SYSCALL1(number, name, object, rights, t1, n1, meaning) \
-    FUZZ(number, name, object, 1, {#t1, #n1}),
+    FUZZ(number, name, object, rights, 1, {#t1, #n1}),
 #define SYSCALL2(number, name, object, rights, t1, n1, t2, n2, meaning) \
-    FUZZ(number, name, object, 2, {#t1, #n1}, {#t2, #n2}),
+    FUZZ(number, name, object, rights, 2, {#t1, #n1}, {#t2, #n2}),
 #define SYSCALL3(number, name, object, rights, t1, n1, t2, n2, t3, n3, meaning) \
-    FUZZ(number, name, object, 3, {#t1, #n1}, {#t2, #n2}, {#t3, #n3}),
+    FUZZ(number, name, object, rights, 3, {#t1, #n1}, {#t2, #n2}, {#t3, #n3}),
 #define SYSCALL4(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, meaning) \
-    FUZZ(number, name, object, 4, {#t1, #n1}, {#t2, #n2}, {#t3, #n3}, {#t4, #n4}),
+    FUZZ(number, name, object, rights, 4, {#t1, #n1}, {#t2, #n2}, {#t3, #n3}, {#t4, #n4}),
 #define SYSCALL5(number, name, object, rights, t1, n1, t2, n2, t3, n3, t4, n4, t5, n5, meaning) \
-    FUZZ(number, name, object, 5, {#t1, #n1}, {#t2, #n2}, {#t3, #n3}, {#t4, #n4}, {#t5, #n5}),
+    FUZZ(number, name, object, rights, 5, {#t1, #n1}, {#t2, #n2}, {#t3, #n3}, {#t4, #n4},       \
+         {#t5, #n5}),
 static const struct fuzz_call fuzz_calls[] = {
 #define REGISTERS(number, name, object, rights, meaning) \
-    FUZZ(number, name, object, FUZZ_REGISTERS, {0}),
+    FUZZ(number, name, object, rights, FUZZ_REGISTERS, {0}),
 #include "abi/syscalls.def"
 #undef REGISTERS
 };
@@ -56,16 +60,63 @@ static const struct fuzz_call fuzz_calls[] = {
 #undef SYSCALL4
 #undef SYSCALL5
 
-static inline bool fuzz_error_known(int64_t result)
+/* The errors each call can answer, as bits of their numbers: what abi/call_errors.def lists, and what the table of calls
+ * says of the handle and of addresses. */
+#define ERROR_BIT(name) | UINT64_C(1) << E_##name
+#define E(name, when)   ERROR_BIT(name)
+#define ANY_ERROR       | UINT64_MAX
+
+enum fuzz_call_number {
+#define SYSCALL0(number, name, ...)  NUMBER_##name = (number),
+#define SYSCALL1(number, name, ...)  NUMBER_##name = (number),
+#define SYSCALL2(number, name, ...)  NUMBER_##name = (number),
+#define SYSCALL3(number, name, ...)  NUMBER_##name = (number),
+#define SYSCALL4(number, name, ...)  NUMBER_##name = (number),
+#define SYSCALL5(number, name, ...)  NUMBER_##name = (number),
+#define REGISTERS(number, name, ...) NUMBER_##name = (number),
+#include "abi/syscalls.def"
+#undef SYSCALL0
+#undef SYSCALL1
+#undef SYSCALL2
+#undef SYSCALL3
+#undef SYSCALL4
+#undef SYSCALL5
+#undef REGISTERS
+};
+
+static const uint64_t fuzz_errors[ARRAY_SIZE(fuzz_calls)] = {
+#define ERRORS(call, ...) [NUMBER_##call] = 0 __VA_ARGS__,
+#include "abi/call_errors.def"
+#undef ERRORS
+};
+
+static inline uint64_t fuzz_errors_of(uint64_t number)
 {
-    switch (result) {
-#define ERROR(number, name, linux_errno, sentence) case -number:
-#include "abi/errors.def"
-#undef ERROR
-        return true;
-    default:
-        return result >= 0;
-    }
+    const struct fuzz_call *call = &fuzz_calls[number];
+    uint64_t errors = fuzz_errors[number];
+
+    if (!call->name)
+        return 0 ERROR_BIT(NO_CALL);
+    if (call->object != OBJECT_NONE)
+        errors |= 0 ERROR_BIT(BAD_HANDLE);
+    if (call->object != OBJECT_NONE && call->object != OBJECT_ANY)
+        errors |= 0 ERROR_BIT(WRONG_TYPE);
+    if (call->rights)
+        errors |= 0 ERROR_BIT(ACCESS);
+    for (uint32_t i = 0; i < call->count && call->count != FUZZ_REGISTERS; i++)
+        if (strncmp(call->arguments[i].type, "UPTR", 4) == 0)
+            errors |= 0 ERROR_BIT(FAULT);
+    return errors;
+}
+#undef E
+#undef ANY_ERROR
+#undef ERROR_BIT
+
+static inline bool fuzz_answer_documented(uint64_t number, int64_t result)
+{
+    uint64_t errors = fuzz_errors_of(number);
+
+    return result >= 0 || errors == UINT64_MAX || (result > -64 && errors >> -result & 1);
 }
 
 /* --- One fuzzing process ------------------------------------------------------------------------------------------- */
@@ -627,14 +678,6 @@ static inline void fuzz_short(struct fuzzer *fuzzer, const struct fuzz_call *cal
     }
 }
 
-/* Its answer is a service's: any number that could be an error. */
-static inline bool fuzz_relays(const struct fuzz_call *call)
-{
-    static const char *const relays[] = {"open", "path_call", "file_call", "file_call_short", NULL};
-
-    return call->name && fuzz_named(call->name, relays);
-}
-
 static inline bool fuzzer_call(struct fuzzer *fuzzer)
 {
     struct fuzz_record *done = &fuzzer->call;
@@ -662,7 +705,7 @@ static inline bool fuzzer_call(struct fuzzer *fuzzer)
     fuzz_syscall(done);
     if (call->name)
         fuzz_learn(fuzzer, call);
-    return (fuzz_error_known(done->result) || fuzz_relays(call)) && fuzz_registers_kept(done);
+    return fuzz_answer_documented(done->number, done->result) && fuzz_registers_kept(done);
 }
 
 /* A thread of the process; the first one makes the process's world. */
