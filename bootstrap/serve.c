@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lib/sys/error.h"
-#include "lib/sys/service.h"
+#include "lib/sys/listing.h"
 
 #define STATFS_MAGIC 0x858458f6u /* Linux's RAMFS_MAGIC */
 #define DEVICE       1u
@@ -129,30 +129,16 @@ static int64_t initfs_stat(void *context, struct command *command)
     return command_answer(command, &answer.stat, sizeof(answer.stat));
 }
 
-/* Appends one entry; false: no room. Positions 0 and 1 are "." and "..", children follow. */
-static bool listing_add(const struct node *directory, uint64_t position, size_t room, size_t *used)
+/* Positions 0 and 1 are "." and "..", children follow. */
+static bool entry_add(struct listing *listing, const struct node *directory)
 {
-    const struct node *node = directory;
-    const char *name = ".";
-    if (position == 1) {
-        node = directory->parent;
-        name = "..";
-    } else if (position > 1) {
-        node = directory->children[position - 2];
-        name = node->name;
-    }
-    size_t length = ALIGN_UP(offsetof(struct abi_dirent, name) + strlen(name) + 1, 8);
-    if (length > room - *used)
-        return false;
-    struct abi_dirent *entry = (struct abi_dirent *)(void *)(answer.listing + *used);
-    memset(entry, 0, length);
-    entry->inode = node->inode;
-    entry->next = (int64_t)position + 1;
-    entry->length = (uint16_t)length;
-    entry->type = (uint8_t)node->type;
-    strcpy(entry->name, name);
-    *used += length;
-    return true;
+    uint64_t position = listing->position;
+    if (position == 0)
+        return listing_add(listing, ".", directory->inode, FILE_DIRECTORY);
+    if (position == 1)
+        return listing_add(listing, "..", directory->parent->inode, FILE_DIRECTORY);
+    const struct node *node = directory->children[position - 2];
+    return listing_add(listing, node->name, node->inode, node->type);
 }
 
 static int64_t initfs_list(void *context, struct command *command)
@@ -163,17 +149,10 @@ static int64_t initfs_list(void *context, struct command *command)
         return result;
     if (node->type != FILE_DIRECTORY)
         return -E_NOT_DIRECTORY;
-    uint64_t position = command->message.args[0], end = node->child_count + UINT64_C(2);
-    size_t room = MIN(command->message.out_length, sizeof(answer.listing)), used = 0;
-    while (position < end && listing_add(node, position, room, &used))
-        position++;
-    if (position < end && used == 0)
-        return -E_INVALID; /* not one entry fits: Linux's EINVAL of getdents */
-    command->reply.data = (uintptr_t)answer.listing;
-    command->reply.data_length = used;
-    command->reply.values[0] = used;
-    command->reply.values[1] = position;
-    return 0;
+    struct listing listing = listing_begin(command, answer.listing, sizeof(answer.listing));
+    while (listing.position < node->child_count + UINT64_C(2) && entry_add(&listing, node))
+        ;
+    return listing_end(&listing);
 }
 
 static int64_t initfs_map(void *context, struct command *command)
@@ -193,13 +172,9 @@ static int64_t initfs_map(void *context, struct command *command)
         return -E_RANGE;
     result = sys_handle_duplicate(node->memory,
                                   RIGHT_READ | RIGHT_EXECUTE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
-    if (result < 0)
-        return result;
-    command->reply.handles[0] = (handle_t)result;
-    command->reply.handle_count = 1;
     command->reply.values[0] = args[0];
     command->reply.values[1] = MIN(args[1], node->size - args[0]);
-    return 0;
+    return command_answer_handle(command, result);
 }
 
 static int64_t initfs_readlink(void *context, struct command *command)

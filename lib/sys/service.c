@@ -175,6 +175,26 @@ int64_t command_read_exactly(const struct command *command, void *buffer, size_t
     return (size_t)result == length ? 0 : -E_FAULT;
 }
 
+size_t command_name(const struct command *command, const char **name)
+{
+    size_t start = 0, end = command->path_length;
+    while (start < end && command->path[start] == '/')
+        start++;
+    while (end > start && command->path[end - 1] == '/')
+        end--;
+    *name = command->path + start;
+    return end - start;
+}
+
+int64_t command_answer_handle(struct command *command, int64_t handle)
+{
+    if (handle < 0)
+        return handle;
+    command->reply.handles[0] = (handle_t)handle;
+    command->reply.handle_count = 1;
+    return 0;
+}
+
 int64_t command_answer(struct command *command, const void *structure, size_t length)
 {
     if (command->message.out_length < length)

@@ -68,6 +68,12 @@ MUST_CHECK int64_t command_read(const struct command *command, uint64_t offset, 
 /* All of the caller's bytes, which must be exactly length: else E_INVALID. */
 MUST_CHECK int64_t command_read_exactly(const struct command *command, void *buffer, size_t length);
 
+/* The path without the slashes around it; its length. */
+size_t command_name(const struct command *command, const char **name);
+
+/* Answers with a handle, which is the caller's from then on; or passes on the error in its place. */
+int64_t command_answer_handle(struct command *command, int64_t handle);
+
 /* Answers with a copy of this structure; E_INVALID where the caller's window is too small. The structure
  * must live until the handler has returned (static, or in the context). */
 int64_t command_answer(struct command *command, const void *structure, size_t length);

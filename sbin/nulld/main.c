@@ -24,9 +24,9 @@ struct device {
 static int64_t device_open(void *context, struct command *command)
 {
     (void)context;
-    for (size_t i = 0; i < command->path_length; i++)
-        if (command->path[i] != '/')
-            return -E_NOT_FOUND;
+    const char *name;
+    if (command_name(command, &name) != 0)
+        return -E_NOT_FOUND;
     if (command->message.args[0] & OPEN_DIRECTORY)
         return -E_NOT_DIRECTORY;
     command->reply.values[2] = SIGNAL_READABLE | SIGNAL_WRITABLE;

@@ -72,14 +72,9 @@ static struct terminal *terminal_of(const struct command *command)
 
 static bool path_names_terminal(const struct command *command)
 {
-    static const char name[] = "serial";
-    size_t start = 0, end = command->path_length;
-    while (start < end && command->path[start] == '/')
-        start++;
-    while (end > start && command->path[end - 1] == '/')
-        end--;
-    return start == end || (end - start == sizeof(name) - 1 &&
-                            memcmp(command->path + start, name, end - start) == 0);
+    const char *name;
+    size_t length = command_name(command, &name);
+    return length == 0 || (length == strlen("serial") && memcmp(name, "serial", length) == 0);
 }
 
 static int64_t tty_open(void *context, struct command *command)

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "lib/sys/error.h"
-#include "lib/sys/service.h"
+#include "lib/sys/listing.h"
 #include "lib/sys/startup.h"
 #include "sbin/pcid/claim.h"
 
@@ -350,16 +350,15 @@ static bool entry_at(uint64_t folder, uint64_t position, char name[NAME_SIZE], u
     return true;
 }
 
-static uint8_t entry_type(enum node node)
+static enum file_type entry_type(enum node node)
 {
     return is_folder(node) ? FILE_DIRECTORY : node == NODE_DEVICE ? FILE_CHARACTER : FILE_REGULAR;
 }
 
 static int64_t pci_list(void *context, struct command *command)
 {
-    uint8_t *bytes = (uint8_t *)answer.listing;
-    size_t room = MIN(command->message.out_length, sizeof(answer.listing)), used = 0;
-    uint64_t folder, position = command->message.args[0], cookie;
+    struct listing listing = listing_begin(command, answer.listing, sizeof(answer.listing));
+    uint64_t folder, cookie;
     char name[NAME_SIZE];
     int64_t result = find(command, &folder);
 
@@ -368,27 +367,10 @@ static int64_t pci_list(void *context, struct command *command)
         return result;
     if (!is_folder(node_of(folder)))
         return -E_NOT_DIRECTORY;
-    for (; entry_at(folder, position, name, &cookie); position++) {
-        size_t length = ALIGN_UP(offsetof(struct abi_dirent, name) + strlen(name) + 1, 8);
-
-        if (length > room - used)
-            break;
-        struct abi_dirent *entry = (struct abi_dirent *)(void *)(bytes + used);
-        memset(entry, 0, length);
-        entry->inode = cookie;
-        entry->next = (int64_t)position + 1;
-        entry->length = (uint16_t)length;
-        entry->type = entry_type(node_of(cookie));
-        strcpy(entry->name, name);
-        used += length;
-    }
-    if (used == 0 && entry_at(folder, position, name, &cookie))
-        return -E_INVALID; /* not one entry fits */
-    command->reply.data = (uintptr_t)bytes;
-    command->reply.data_length = used;
-    command->reply.values[0] = used;
-    command->reply.values[1] = position;
-    return 0;
+    while (entry_at(folder, listing.position, name, &cookie) &&
+           listing_add(&listing, name, cookie, entry_type(node_of(cookie))))
+        ;
+    return listing_end(&listing);
 }
 
 /* --- A driver's operations --------------------------------------------------------------------------------------------- */
@@ -401,15 +383,6 @@ static int64_t claimed(const struct command *command, uint32_t *index)
     if (command->message.file == 0 || node_of(cookie) != NODE_DEVICE)
         return -E_NO_CALL;
     *index = index_of(cookie);
-    return 0;
-}
-
-static int64_t answer_handle(struct command *command, int64_t handle)
-{
-    if (handle < 0)
-        return handle;
-    command->reply.handles[0] = (handle_t)handle;
-    command->reply.handle_count = 1;
     return 0;
 }
 
@@ -490,7 +463,7 @@ static int64_t pci_bar(void *context, struct command *command)
         return result;
     if (args[0] >= PCI_BARS || args[1] > CACHE_COMBINING)
         return -E_INVALID;
-    return answer_handle(
+    return command_answer_handle(
         command, claim_bar(index, (uint32_t)args[0], (uint32_t)args[1], command->reply.values));
 }
 
@@ -505,8 +478,9 @@ static int64_t pci_interrupt(void *context, struct command *command)
         return result;
     if (args[0] > PCI_INTERRUPT_MSIX || args[1] > UINT16_MAX || args[2] > UINT32_MAX)
         return -E_INVALID;
-    return answer_handle(command, claim_interrupt(index, (uint32_t)args[0], (uint32_t)args[1],
-                                                  (uint32_t)args[2], &command->reply.values[0]));
+    return command_answer_handle(command,
+                                 claim_interrupt(index, (uint32_t)args[0], (uint32_t)args[1],
+                                                 (uint32_t)args[2], &command->reply.values[0]));
 }
 
 static int64_t pci_dma(void *context, struct command *command)
@@ -520,8 +494,8 @@ static int64_t pci_dma(void *context, struct command *command)
         return result;
     if (args[1] > UINT32_MAX)
         return -E_INVALID;
-    return answer_handle(command,
-                         claim_dma(index, args[0], (uint32_t)args[1], &command->reply.values[0]));
+    return command_answer_handle(
+        command, claim_dma(index, args[0], (uint32_t)args[1], &command->reply.values[0]));
 }
 
 static int64_t pci_dma_free(void *context, struct command *command)

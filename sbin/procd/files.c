@@ -262,56 +262,39 @@ int64_t place_text(const struct table *table, const struct place *place, char **
 
 /* --- listings --- */
 
-static bool entry_add(uint8_t *buffer, size_t room, size_t *used, const char *name, uint64_t inode,
-                      enum file_type type, uint64_t next)
-{
-    size_t length = ALIGN_UP(offsetof(struct abi_dirent, name) + strlen(name) + 1, 8);
-    if (length > room - *used)
-        return false;
-    struct abi_dirent *entry = (struct abi_dirent *)(void *)(buffer + *used);
-    memset(entry, 0, length);
-    entry->inode = inode;
-    entry->next = (int64_t)next;
-    entry->length = (uint16_t)length;
-    entry->type = (uint8_t)type;
-    strcpy(entry->name, name);
-    *used += length;
-    return true;
-}
-
 /* Positions: 0 ".", 1 "..", then the files by their place in the table, then in the root FIRST_PID + pid. */
 #define FIRST_PID (2 + ARRAY_SIZE(kinds))
 
-size_t place_list(const struct table *table, const struct place *place, uint64_t *position,
-                  uint8_t *buffer, size_t room)
+static bool file_add(struct listing *listing, const struct place *place)
 {
-    size_t used = 0;
+    uint64_t at = listing->position;
+    if (at < 2)
+        return listing_add(listing, at ? ".." : ".", 1, FILE_DIRECTORY);
+    const struct file_kind *kind = &kinds[at - 2];
+    if (kind->of_process == (place->pid != 0))
+        return listing_add(listing, kind->name, at, FILE_REGULAR);
+    listing->position++;
+    return true;
+}
+
+void place_list(const struct table *table, const struct place *place, struct listing *listing)
+{
     char name[16];
-    while (*position < FIRST_PID) {
-        uint64_t at = *position;
-        const struct file_kind *kind = at >= 2 ? &kinds[at - 2] : NULL;
-        bool fits = true;
-        if (!kind)
-            fits = entry_add(buffer, room, &used, at ? ".." : ".", 1, FILE_DIRECTORY, at + 1);
-        else if (kind->of_process == (place->pid != 0))
-            fits = entry_add(buffer, room, &used, kind->name, at, FILE_REGULAR, at + 1);
-        if (!fits)
-            return used;
-        *position = at + 1;
-    }
+    while (listing->position < FIRST_PID)
+        if (!file_add(listing, place))
+            return;
     if (place->pid)
-        return used;
+        return;
     process_for_each(process, table)
     {
         uint64_t at = FIRST_PID + (uint64_t)process->pid;
-        if (at < *position)
+        if (at < listing->position)
             continue;
+        listing->position = at;
         snprintf(name, sizeof(name), "%d", process->pid);
-        if (!entry_add(buffer, room, &used, name, at, FILE_DIRECTORY, at + 1))
-            return used;
-        *position = at + 1;
+        if (!listing_add(listing, name, at, FILE_DIRECTORY))
+            return;
     }
-    return used;
 }
 
 void place_stat(const struct table *table, const struct place *place, uint64_t size,

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "lib/sys/listing.h"
 #include "sbin/procd/process.h"
 
 struct file_kind;
@@ -25,9 +26,8 @@ MUST_CHECK int64_t place_find(const struct table *table, const struct process *c
 MUST_CHECK int64_t place_text(const struct table *table, const struct place *place, char **text,
                               size_t *length);
 
-/* Directory entries from *position on, as many as fit into room; *position moves on. The bytes. */
-size_t place_list(const struct table *table, const struct place *place, uint64_t *position,
-                  uint8_t *buffer, size_t room);
+/* Adds the entries of a directory from the listing's position on. */
+void place_list(const struct table *table, const struct place *place, struct listing *listing);
 
 void place_stat(const struct table *table, const struct place *place, uint64_t size,
                 struct abi_stat *stat);

@@ -448,20 +448,16 @@ static int64_t proc_stat(void *context, struct command *command)
 static int64_t proc_directory(void *context, struct command *command)
 {
     (void)context;
-    static uint8_t listing[16384] ALIGNED(8);
+    static uint8_t entries[16384] ALIGNED(8);
+    struct listing listing = listing_begin(command, entries, sizeof(entries));
     struct place place;
-    uint64_t position = command->message.args[0];
     int64_t result = place_of(command, &place);
     if (result < 0)
         return result;
     if (place.kind)
         return -E_NOT_DIRECTORY;
-    size_t room = MIN(command->message.out_length, sizeof(listing));
-    command->reply.data = (uintptr_t)listing;
-    command->reply.data_length = place_list(&table, &place, &position, listing, room);
-    command->reply.values[0] = command->reply.data_length;
-    command->reply.values[1] = position;
-    return 0;
+    place_list(&table, &place, &listing);
+    return listing_end(&listing);
 }
 
 static void proc_closed(void *context, uint64_t cookie)
