@@ -68,7 +68,7 @@ profile:
 	@bench/profile/profile.py --out $(O) $(T) $(PROFILE)
 
 check:
-	$(BUILD) build
+	$(BUILD) build $(O)/tutorial-initfs.tar.gz
 	@tools/check
 
 format:
@@ -94,5 +94,6 @@ include mk/kernel.mk
 include mk/user.mk
 include mk/test.mk
 include mk/image.mk
+include mk/tutorial.mk
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

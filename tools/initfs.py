@@ -5,9 +5,11 @@
 
 Holds rootfs/ as it is; each program of OUT/<folder>/<name> as /<folder>/<name>; sbin/<name>/service.conf as
 /etc/services.d/<name>.conf; the personality as /lib/linux.elf; busybox as /bin/busybox with a link for each
-of its applets that is no program of ours.
+of its applets that is no program of ours. --overlay SOURCE PROGRAMS: a folder laid out as the project, whose rootfs/ and
+service.conf go over ours, and where the programs of it lie.
 """
 import argparse
+import glob
 import gzip
 import io
 import os
@@ -79,18 +81,21 @@ def main():
     parser.add_argument("--busybox")
     parser.add_argument("--programs", default="")
     parser.add_argument("--personality", default="")
+    parser.add_argument("--overlay", nargs=2, default=[])
     parser.add_argument("archive")
     options = parser.parse_args()
 
     archive = Archive()
-    archive.tree("rootfs")
+    sources, outputs = [".", *options.overlay[:1]], [*options.overlay[1:], options.out]
+    for source in sources:
+        archive.tree(os.path.join(source, "rootfs"))
+        for configuration in sorted(glob.glob(os.path.join(source, "sbin/*/service.conf"))):
+            service = os.path.basename(os.path.dirname(configuration))
+            archive.file(f"etc/services.d/{service}.conf", contents(configuration))
     for program in options.programs.split():
         data = stripped(program, "--strip-all") if os.access(program, os.X_OK) else contents(program)
-        archive.file(os.path.relpath(program, options.out), data, 0o755)
-    for service in sorted(os.listdir("sbin")):
-        configuration = os.path.join("sbin", service, "service.conf")
-        if os.path.exists(configuration):
-            archive.file(f"etc/services.d/{service}.conf", contents(configuration))
+        output = next(folder for folder in outputs if program.startswith(folder + "/"))
+        archive.file(os.path.relpath(program, output), data, 0o755)
     if options.personality:  # its symbols are its interface: who executes a program reads the entries there
         archive.file("lib/linux.elf", stripped(options.personality, "--strip-debug"), 0o755)
     if options.busybox:

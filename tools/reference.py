@@ -15,8 +15,8 @@ PAGE = "docs/syscalls.md"
 HEAD = """# The system calls
 
 Written by `tools/reference.py` from `abi/`: change it there. How calls work together is said in [ipc](ipc.md),
-[protocols](protocols.md), [memory](memory.md), [streams](streams.md) and [devices](devices.md). In C they are `sys_<name>` of
-`lib/sys/syscall.h`.
+[protocols](protocols.md), [memory](memory.md), [streams](streams.md) and [devices](devices.md);
+[tutorial-service](tutorial-service.md) writes a service with them. In C they are `sys_<name>` of `lib/sys/syscall.h`.
 
 The number goes into `eax` as `SYSCALL_BASE` + number, arguments into `rdi`, `rsi`, `rdx`, `r10`, `r8`, `r9`; `rax` returns a value
 ≥ 0 or `-E_*`; only `rax`, `rcx` and `r11` change. Times are nanoseconds, deadlines absolute times of the monotonic clock.
