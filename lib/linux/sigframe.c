@@ -86,6 +86,8 @@ static int fpu_read(const struct process *process, uint64_t address)
     if (!process->xsave_size || software.magic != LINUX_FP_XSTATE_MAGIC1 ||
         software.xstate_size != process->xsave_size)
         return fpu_fxrstor((const void *)address);
+    if (!user_range(address, process->xsave_size))
+        return -E_FAULT;
     return fpu_xrstor((const void *)address, process->xsave_mask & software.features);
 }
 

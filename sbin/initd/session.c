@@ -8,7 +8,6 @@
 
 #include "abi/tty.h"
 #include "lib/base/list.h"
-#include "lib/sys/conf.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 #include "sbin/initd/launch.h"
@@ -16,10 +15,10 @@
 #include "sbin/initd/protocol.h"
 #include "sbin/initd/roster.h"
 #include "sbin/initd/status.h"
+#include "sbin/initd/ttys.h"
 
 #define TTYS_FILE  "initfs:///etc/ttys"
 #define FILE_LIMIT 65536u
-#define WORDS_MAX  64u
 
 #define SECOND         INT64_C(1000000000)
 #define WAIT_NS        (10 * SECOND) /* for the protocols a program uses */
@@ -225,92 +224,34 @@ static void session_launch(struct session *session)
         pthread_detach(thread);
 }
 
-static bool strings_add_all(struct strings *to, const struct strings *from)
-{
-    for (size_t i = 0; i < from->count; i++)
-        if (!strings_add(to, from->items[i]))
-            return false;
-    return true;
-}
-
-/* The process is called what the shell's argv[0] says, without a login shell's '-' and folders. */
-static const char *name_of(const char *argument)
-{
-    const char *slash = strrchr(argument, '/');
-    if (slash && slash[1])
-        argument = slash + 1;
-    return *argument == '-' && argument[1] ? argument + 1 : argument;
-}
-
-/* One `terminal` line: words[1] its URI, [2] TERM, [3] the program, [4].. its argv. */
-static struct session *session_create(const struct service_conf *common, char *const *words,
-                                      size_t count)
+/* Takes over what the configuration holds. NULL: no memory. */
+static struct session *session_create(struct terminal_conf *conf)
 {
     struct session *session = calloc(1, sizeof(*session));
-    char term[128];
-    if (!session)
-        return NULL;
-    struct service_conf *conf = &session->conf;
-    snprintf(term, sizeof(term), "TERM=%s", words[2]);
-    session->terminal = strdup(words[1]);
-    conf->program = strdup(words[3]);
-    conf->name = strdup(name_of(count > 4 ? words[4] : words[3]));
-    bool complete = session->terminal && conf->program && conf->name &&
-                    strings_add_all(&conf->uses, &common->uses) &&
-                    strings_add_all(&conf->environment, &common->environment) &&
-                    strings_add_all(&conf->gives, &common->gives) &&
-                    strings_add(&conf->environment, term) && strings_add(&conf->gives, "image");
-    for (size_t i = 4; i < count && complete; i++)
-        complete = strings_add(&conf->arguments, words[i]);
-    if (complete && count == 4)
-        complete = strings_add(&conf->arguments, words[3]);
-    if (complete)
-        return session;
-    service_conf_destroy(conf);
-    free(session->terminal);
-    free(session);
-    return NULL;
-}
-
-static const char *line_apply(struct service_conf *common, char **words, size_t count,
-                              const char *run)
-{
-    struct strings *list = strcmp(words[0], "use") == 0           ? &common->uses
-                           : strcmp(words[0], "environment") == 0 ? &common->environment
-                           : strcmp(words[0], "give") == 0        ? &common->gives
-                                                                  : NULL;
-    if (list) {
-        for (size_t i = 1; i < count; i++)
-            if (!strings_add(list, words[i]))
-                return "no memory";
-        return NULL;
+    if (session) {
+        session->conf = conf->conf;
+        session->terminal = conf->terminal;
+    } else {
+        terminal_conf_destroy(conf);
     }
-    if (strcmp(words[0], "terminal") != 0)
-        return "no such key";
-    if (count < 4)
-        return "terminal: URI, TERM and program are wanted";
-    if (run)
-        return NULL;
-    struct session *session = session_create(common, words, count);
-    if (!session)
-        return "no memory";
-    session_launch(session);
-    return NULL;
+    return session;
 }
 
 /* run=program,argument,...: on the serial line, with the machine's resource as well (for tests). */
 static void run_start(const struct service_conf *common, const char *run)
 {
     char *copy = strdup(run),
-         *words[WORDS_MAX] = {NULL, (char[]){"tty:///serial"}, (char[]){"vt100"}};
+         *words[TTYS_WORDS] = {NULL, (char[]){"tty:///serial"}, (char[]){"vt100"}};
     char *rest = copy;
     size_t count = 3;
-    while (copy && count + 1 < WORDS_MAX && (words[count] = strsep(&rest, ",")))
+    struct terminal_conf conf;
+    while (copy && count + 1 < TTYS_WORDS && (words[count] = strsep(&rest, ",")))
         if (count++ == 3) {
             words[4] = words[3]; /* argv[0] */
             count++;
         }
-    struct session *session = copy ? session_create(common, words, count) : NULL;
+    struct session *session =
+        copy && terminal_conf_make(&conf, common, words, count) ? session_create(&conf) : NULL;
     free(copy);
     if (!session || !strings_add(&session->conf.gives, "resource")) {
         fprintf(stderr, "run=%s: no memory\n", run);
@@ -320,26 +261,39 @@ static void run_start(const struct service_conf *common, const char *run)
     session_launch(session);
 }
 
+static void terminal_start(struct terminal_conf *conf, const char *run)
+{
+    if (run) {
+        terminal_conf_destroy(conf);
+        return;
+    }
+    struct session *session = session_create(conf);
+    if (session)
+        session_launch(session);
+    else
+        fprintf(stderr, "%s: no memory for a terminal\n", TTYS_FILE);
+}
+
 void session_start(const char *run)
 {
-    char *text, *words[WORDS_MAX];
+    char *text;
     size_t length;
-    int count;
-    struct service_conf common = {0};
+    int found;
+    struct terminal_conf conf;
     int64_t result = file_load(HANDLE_SELF, TTYS_FILE, FILE_LIMIT, &text, &length);
     if (result < 0) {
         fprintf(stderr, "%s: %s\n", TTYS_FILE, error_text(result));
         return;
     }
-    struct conf_reader reader = {.text = text, .length = length};
-    while ((count = conf_next(&reader, words, WORDS_MAX)) != 0) {
-        const char *wrong =
-            count < 0 ? reader.problem : line_apply(&common, words, (size_t)count, run);
-        if (wrong)
-            fprintf(stderr, "%s:%u: %s\n", TTYS_FILE, reader.line, wrong);
+    struct ttys ttys = {.reader = {.text = text, .length = length}};
+    while ((found = ttys_next(&ttys, &conf)) != 0) {
+        if (found > 0)
+            terminal_start(&conf, run);
+        else
+            fprintf(stderr, "%s:%u: %s\n", TTYS_FILE, ttys.reader.line, ttys.problem);
     }
     if (run)
-        run_start(&common, run);
-    service_conf_destroy(&common);
+        run_start(&ttys.common, run);
+    ttys_end(&ttys);
     free(text);
 }

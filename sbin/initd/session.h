@@ -1,8 +1,4 @@
-/* The programs on terminals: login shells by /etc/ttys, or the one program that run= on the command line names.
- *
- *     use initfs fs rng tty null zero proc log      protocols the programs on the terminals listed below may name
- *     environment PATH=/sbin:/bin
- *     terminal tty:///serial vt100 /bin/busybox -sh     URI, TERM, program, its argv from argv[0] on
+/* The programs on terminals: login shells by /etc/ttys (ttys.h), or the one program that run= on the command line names.
  *
  * Each terminal has a thread: it waits for what the program needs, opens the terminal, starts the program as the
  * leader of a session with that controlling terminal, waits for its end, and begins again (pauses as supervise.h's). An
