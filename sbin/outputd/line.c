@@ -238,33 +238,39 @@ void line_flush_input(struct line *line)
 
 /* --- editing --- */
 
-/* Columns that [lines, position) takes on the screen, from edit_column on: the column behind it. */
+/* Columns a byte that is no tab takes on the screen. */
+static uint32_t byte_width(const struct line *line, uint8_t byte)
+{
+    if (byte == '\t' || byte == '\n')
+        return 0;
+    if (echoes_as_control(line, byte))
+        return 2;
+    return byte >= ' ' && byte != DELETE &&
+           !(input_flag(line, LINE_IUTF8) && (byte & 0xc0) == 0x80);
+}
+
+/* The column behind [lines, position) on the screen, from edit_column on. */
 static uint32_t column_of(const struct line *line, uint64_t position)
 {
     uint32_t column = line->edit_column;
     for (uint64_t at = line->lines; at < position; at++) {
         uint8_t byte = input_at(line, at);
-        if (byte == '\t')
-            column = (column | 7) + 1;
-        else if (echoes_as_control(line, byte))
-            column += 2;
-        else if (byte >= ' ' && byte != DELETE &&
-                 !(input_flag(line, LINE_IUTF8) && (byte & 0xc0) == 0x80))
-            column++;
+        column = byte == '\t' ? (column | 7) + 1 : column + byte_width(line, byte);
     }
     return column;
 }
 
-/* The edited line is cut at `to`; what was there is wiped from the screen. */
-static void erase_to(struct line *line, uint64_t to)
+/* Where the tab at position began, which ends at column: as far behind a multiple of 8 as what stands between it and the tab
+ * before it. (Not column_of: a line of tabs is wiped in as many steps as it has bytes.) */
+static uint32_t tab_start(const struct line *line, uint64_t position, uint32_t column)
 {
-    uint32_t before = column_of(line, line->end), after = column_of(line, to);
-    bool tab = to < line->end && input_at(line, to) == '\t';
-    line->end = to;
-    if (!local(line, LINE_ECHO))
-        return;
-    for (; before > after; before--)
-        echo_text(line, tab ? "\b" : "\b \b");
+    uint32_t width = 0;
+    uint64_t at = position;
+    while (at > line->lines && input_at(line, at - 1) != '\t')
+        width += byte_width(line, input_at(line, --at));
+    if (at == line->lines)
+        width += line->edit_column;
+    return column - 8 + width % 8;
 }
 
 /* Where the character before position begins (one of several bytes in UTF-8). */
@@ -277,6 +283,20 @@ static uint64_t character_before(const struct line *line, uint64_t position)
     return position;
 }
 
+/* The last character is cut off and wiped from the screen, where it ended at column; where it began. */
+static uint32_t erase_last(struct line *line, uint32_t column)
+{
+    uint64_t to = character_before(line, line->end);
+    bool tab = input_at(line, to) == '\t';
+    uint32_t start = tab ? tab_start(line, to, column) : column;
+    for (uint64_t at = to; at < line->end; at++)
+        start -= byte_width(line, input_at(line, at));
+    line->end = to;
+    for (uint32_t at = column; at > start && local(line, LINE_ECHO); at--)
+        echo_text(line, tab ? "\b" : "\b \b");
+    return start;
+}
+
 static bool is_blank(uint8_t byte)
 {
     return byte == ' ' || byte == '\t';
@@ -286,26 +306,26 @@ static void erase_character(struct line *line, uint8_t byte)
 {
     if (line->lines == line->end)
         return;
-    uint64_t to = character_before(line, line->end);
     if (local(line, LINE_ECHO) && !local(line, LINE_ECHOE)) {
-        line->end = to;
+        line->end = character_before(line, line->end);
         echo(line, byte);
         return;
     }
-    erase_to(line, to);
+    erase_last(line, column_of(line, line->end));
 }
 
 /* One character at a time, so that a tab among them is wiped by its own rule. */
 static void erase_word(struct line *line)
 {
     bool word = false;
+    uint32_t column = column_of(line, line->end);
     while (line->end > line->lines) {
         uint64_t to = character_before(line, line->end);
         bool blank = is_blank(input_at(line, to));
         if (blank && word)
             break;
         word = word || !blank;
-        erase_to(line, to);
+        column = erase_last(line, column);
     }
 }
 
@@ -313,8 +333,9 @@ static void erase_line(struct line *line, uint8_t byte)
 {
     if (local(line, LINE_ECHO) && local(line, LINE_ECHOK) && local(line, LINE_ECHOKE) &&
         local(line, LINE_ECHOE)) {
+        uint32_t column = column_of(line, line->end);
         while (line->end > line->lines)
-            erase_to(line, character_before(line, line->end));
+            column = erase_last(line, column);
         return;
     }
     line->end = line->lines;
