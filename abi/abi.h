@@ -16,7 +16,7 @@ typedef int32_t handle_t;
 
 #define DEADLINE_NEVER INT64_MAX
 #define DEADLINE_NOW \
-    INT64_C(0) /* do not wait: E_TIMED_OUT at once (proto_accept, streams: E_AGAIN) */
+    INT64_C(0) /* do not wait: E_TIMED_OUT at once (proto_accept, streams, timers: E_AGAIN) */
 
 #define SYSCALL_BASE  0x70500000u
 #define SYSCALL_LIMIT 0x80u /* numbers SYSCALL_BASE .. + LIMIT - 1 are native */
@@ -67,12 +67,15 @@ struct abi_handle_info {
     uint32_t flags;   /* HANDLE_FLAG_* */
 };
 
-/* Flags of an open file or stream: they belong to the object, so all duplicates share them. */
+/* Flags of an open file, stream, accepting end or timer: they belong to the object, so all duplicates share them. */
 #define HANDLE_FLAG_NONBLOCK 0x1u
 #define HANDLE_FLAG_APPEND   0x2u
 #define HANDLE_FLAG_SEEKABLE 0x4u /* has a position (set by the service at open; not changeable) */
 #define HANDLE_FLAG_SILENT \
     0x10u /* file: its service is not told when it is closed (set by it at open; not changeable) */
+#define HANDLE_FLAG_SINGLE 0x20u /* timer: its count is taken one at a time */
+#define HANDLE_FLAG_PACKETS \
+    0x40u /* listener: its streams keep boundaries (handle_info, not changeable) */
 #define HANDLE_FLAG_FIXED 0x8u /* memory: made with MEMORY_FIXED (handle_info only) */
 
 /* Memory. */
@@ -158,6 +161,9 @@ struct abi_map {
 #define SPACE_OP_HUGE 5u /* value: HUGE_*, for the private memory of the range from now on */
 
 /* Huge pages (2 MiB): where the memory beside them is in use and they are easily had, from the first touch, not. */
+#define SPACE_OP_SYNC \
+    6u /* what was written through shared mappings of the range is on the medium (MEMORY_OP_SYNC) */
+
 #define HUGE_DEFAULT 0u
 #define HUGE_ALWAYS  1u
 #define HUGE_NEVER   2u
@@ -433,8 +439,8 @@ struct abi_wait {
     uint32_t reserved;
 };
 
-/* What a port keeps for its services to come (port_keep, memory_paged). Streams and namespaces cannot be kept
- * (E_NOT_SUPPORTED); a port that keeps ports cannot be kept itself (E_INVALID). */
+/* What a port keeps for its services to come (port_keep, memory_paged). Namespaces, and ends of streams and
+ * listeners that receive, cannot be kept (E_NOT_SUPPORTED); a port that keeps ports cannot be kept itself (E_INVALID). */
 struct abi_kept {
     uint64_t key;    /* in: the lowest that is wanted; out: under which this is kept */
     uint64_t size;   /* out: of memory */
@@ -518,6 +524,8 @@ struct abi_stream_message {
 #define STREAM_BACKLOG_MAX 1024u /* stream_listen: more is cut */
 
 #define STREAM_ATOMIC 4096u /* a send of at most this many bytes is not mixed with others */
+
+#define TIMER_COUNT_MAX (UINT64_MAX - 1) /* timer_add waits while the sum would be more */
 
 /* Futexes and clocks. */
 #define FUTEX_SHARED_ 0x1u /* the key is the memory, not the address in this space */

@@ -1,6 +1,8 @@
 /* System calls on handles of any type, and waiting for several objects at once. */
 #include "abi/errors.h"
 #include "kernel/ipc/stream.h"
+#include "kernel/ipc/stream_listen.h"
+#include "kernel/ipc/timer_object.h"
 #include "kernel/proto/file.h"
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
@@ -20,17 +22,30 @@ int64_t sys_handle_duplicate(handle_t handle, uint32_t rights)
     return error ? error : copy;
 }
 
-/* Files and streams have flags; mask 0 only reads them. */
-static int64_t flags_of(struct object *object, uint32_t mask, uint32_t value)
+static uint32_t file_flags(struct object *object, uint32_t mask, uint32_t value)
 {
-    if (object->type == OBJECT_STREAM)
-        return stream_flags(object, mask, value);
-    if (object->type != OBJECT_FILE)
-        return -E_WRONG_TYPE;
-
     struct file *file = container_of(object, struct file, object);
 
     return file_change_flags(file, mask, value);
+}
+
+/* What a program can open has flags; mask 0 only reads them. */
+static int64_t flags_of(struct object *object, uint32_t mask, uint32_t value)
+{
+    if (mask & HANDLE_FLAG_SINGLE && object->type != OBJECT_TIMER)
+        return -E_INVALID;
+    switch (object->type) {
+    case OBJECT_FILE:
+        return file_flags(object, mask, value);
+    case OBJECT_STREAM:
+        return stream_flags(object, mask, value);
+    case OBJECT_LISTENER:
+        return listener_flags(object, mask, value);
+    case OBJECT_TIMER:
+        return timer_object_flags(object, mask, value);
+    default:
+        return -E_WRONG_TYPE;
+    }
 }
 
 static int64_t memory_flags(struct object *object)
@@ -66,7 +81,7 @@ int64_t sys_handle_flags(handle_t handle, uint32_t mask, uint32_t value)
 {
     struct object *object;
 
-    if (mask & ~(HANDLE_FLAG_NONBLOCK | HANDLE_FLAG_APPEND))
+    if (mask & ~(HANDLE_FLAG_NONBLOCK | HANDLE_FLAG_APPEND | HANDLE_FLAG_SINGLE))
         return -E_INVALID;
 
     int error = handle_lookup(process_current()->handles, handle, OBJECT_ANY, 0, &object, NULL);

@@ -340,6 +340,8 @@ static int64_t space_do(struct space *space, uint32_t op, uint64_t address, uint
     case SPACE_OP_QUERY:
         error = space_query(space, address, &protection, &shared);
         return error ? error : (int64_t)(protection | (shared ? MAP_SHARED_ << 8 : 0));
+    case SPACE_OP_SYNC:
+        return space_sync(space, address, length);
     case SPACE_OP_FIND:
         error = space_find(space, address, length, &found);
         return error ? error : (int64_t)found;

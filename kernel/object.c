@@ -94,6 +94,14 @@ static void fire_locked(struct object *object, uint32_t signals)
             watcher->fire(watcher, signals & watcher->signals);
 }
 
+void object_show_locked(struct object *object, uint32_t signals, uint32_t again)
+{
+    uint32_t fresh = signals & (~object->signals | again);
+
+    __atomic_store_n(&object->signals, signals, __ATOMIC_RELAXED);
+    fire_locked(object, fresh);
+}
+
 void object_signal(struct object *object, uint32_t set, uint32_t clear)
 {
     lock_acquire(&object->lock);

@@ -36,6 +36,8 @@ struct watcher {
 
 void object_init(struct object *object, enum object_type type);
 void object_signal(struct object *object, uint32_t set, uint32_t clear);
+/* All its signals, for a type whose state object->lock guards; who wants one of `again` is told even if it was shown before. */
+void object_show_locked(struct object *object, uint32_t signals, uint32_t again);
 void object_fire(struct object *object, uint32_t fresh); /* tells whoever wants one of these */
 uint64_t object_count(enum object_type type);
 

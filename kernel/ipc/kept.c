@@ -7,13 +7,15 @@
  *
  * Only holders of the port with RIGHT_ACCEPT come to it: its services and their supervisor. A kept object counts as held
  * by a handle. When the port's last handle is gone nobody can come to serve any more, and what it keeps goes.
- * A port that keeps ports is kept by none, and streams and namespaces, which hold handles themselves, are not kept. So no
+ * A port that keeps ports is kept by none, and what holds handles itself is not kept: namespaces, and the ends of streams
+ * and listeners that receive; those that only send or connect are. So no
  * circle of kept handles lives for ever, and no chain of them ends on one kernel stack.
  * Locks: port->lock; role_lock, a leaf, for what a port is once and for all, PORT_KEEPER or PORT_KEPT.
  */
 #include "abi/errors.h"
 #include "kernel/handle.h"
 #include "kernel/ipc/port.h"
+#include "kernel/ipc/stream_listen.h"
 #include "kernel/syscall.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/vmm/pager.h"
@@ -106,6 +108,9 @@ static int may_keep(struct port *port, struct object *object)
 {
     switch (object->type) {
     case OBJECT_STREAM:
+        return stream_only_sends(object) ? 0 : -E_NOT_SUPPORTED;
+    case OBJECT_LISTENER:
+        return listener_vessel(object) ? -E_NOT_SUPPORTED : 0;
     case OBJECT_NAMESPACE:
         return -E_NOT_SUPPORTED;
     case OBJECT_PORT:

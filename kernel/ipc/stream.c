@@ -38,17 +38,27 @@ int stream_wait(struct lock *lock, struct list *waiters, uint64_t deadline)
     return error;
 }
 
-/* The other side stays on this CPU: it is sooner done than another CPU woken, and many small pieces become one. One
- * that just gives up waiting does not look again: then it is the next one's turn. */
-void stream_wake_one(struct list *waiters)
+/* One that just gives up waiting does not look again: then it is the next one's turn. */
+static inline void wake_first(struct list *waiters, unsigned sched_flags)
 {
     struct stream_waiter *waiter;
 
     while ((waiter = list_first(waiters, struct stream_waiter, link))) {
         list_remove(&waiter->link);
-        if (thread_wake(waiter->thread, 0, SCHED_SYNC))
+        if (thread_wake(waiter->thread, 0, sched_flags))
             return;
     }
+}
+
+/* The other side stays on this CPU: it is sooner done than another CPU woken, and many small pieces become one. */
+void stream_wake_one(struct list *waiters)
+{
+    wake_first(waiters, SCHED_SYNC);
+}
+
+void stream_wake_next(struct list *waiters, unsigned sched_flags)
+{
+    wake_first(waiters, sched_flags);
 }
 
 void stream_wake_all(struct list *waiters)
@@ -196,6 +206,13 @@ void stream_destroy(struct object *object)
     stream_discard(&pair->to[1], &dropped);
     heap_free(pair);
     cargo_free_all(&dropped);
+}
+
+bool stream_only_sends(struct object *object)
+{
+    const struct stream *end = stream_of(object);
+
+    return end->pair->flags & STREAM_ONE_WAY && end == &end->pair->end[1];
 }
 
 uint32_t stream_flags(struct object *object, uint32_t mask, uint32_t value)

@@ -104,12 +104,15 @@ uint32_t stream_rights(const struct stream_pair *pair, uint32_t side);
 void stream_update(struct stream_pair *pair);
 /* Nobody will receive from the channel: its bytes go, its cargo goes to *dropped for cargo_free_all. Pair locked. */
 void stream_discard(struct channel *channel, struct list *dropped);
+/* The end of a pipe that never receives. */
+bool stream_only_sends(struct object *object);
 /* HANDLE_FLAG_* of one end: the old ones; those under mask are set to value. */
 uint32_t stream_flags(struct object *object, uint32_t mask, uint32_t value);
 
 /* Sleep in a list of waiters, E_INTERRUPTED and E_TIMED_OUT like wait_block. `lock` is released meanwhile. */
 int stream_wait(struct lock *lock, struct list *waiters, uint64_t deadline) MUST_CHECK;
 void stream_wake_one(struct list *waiters);
+void stream_wake_next(struct list *waiters, unsigned sched_flags); /* not by the other side */
 void stream_wake_all(struct list *waiters);
 
 /* --- stream_ring.c: the bytes. The caller has the pair's lock or the claim of that side ----------------------- */

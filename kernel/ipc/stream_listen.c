@@ -33,9 +33,10 @@ struct listener_end {
 struct listener {
     struct lock lock;
     struct listener_end end[2];
-    uint32_t ends;    /* alive; atomic */
-    uint32_t flags;   /* STREAM_* of the streams */
-    uint64_t process; /* id, of who listens */
+    uint32_t ends;         /* alive; atomic */
+    uint32_t flags;        /* STREAM_* of the streams */
+    uint32_t accept_flags; /* HANDLE_FLAG_* of the accepting end */
+    uint64_t process;      /* id, of who listens */
     uint32_t backlog, pending;
     bool closed[2];
     struct list waiting; /* struct cargo: server's ends */
@@ -96,6 +97,22 @@ int64_t sys_stream_listen(uint32_t flags, uint32_t backlog, uaddr_t handles)
     lock_release(&listener->lock);
     return handle_return_two(&listener->end[ACCEPTS].object, rights | RIGHT_ACCEPT,
                              &listener->end[CONNECTS].object, rights | RIGHT_SEND, handles);
+}
+
+int64_t listener_flags(struct object *object, uint32_t mask, uint32_t value)
+{
+    struct listener_end *end = end_of(object);
+    struct listener *listener = end->listener;
+
+    uint32_t packets = listener->flags & STREAM_PACKETS ? HANDLE_FLAG_PACKETS : 0;
+
+    if (end->side != ACCEPTS)
+        return mask ? -E_WRONG_TYPE : (int64_t)packets;
+    lock_acquire(&listener->lock);
+    uint32_t old = listener->accept_flags;
+    listener->accept_flags = (old & ~mask) | (value & mask);
+    lock_release(&listener->lock);
+    return old | packets;
 }
 
 /* Until it may go on; `ready` says whether. Listener locked. */
@@ -218,6 +235,8 @@ int64_t sys_stream_accept(struct object *object, int64_t deadline)
     handle_t handle;
 
     lock_acquire(&listener->lock);
+    if (listener->accept_flags & HANDLE_FLAG_NONBLOCK)
+        deadline = DEADLINE_NOW;
     int error = wait_until(listener, ACCEPTS, has_connection, deadline);
     struct cargo *server = error ? NULL : list_first(&listener->waiting, struct cargo, link);
     if (server) {

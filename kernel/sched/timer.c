@@ -1,12 +1,7 @@
-/* Timers: see timer.h; and the timer object programs set. */
+/* Timers: see timer.h. */
 #include "kernel/sched/timer.h"
 
-#include "abi/errors.h"
-#include "kernel/handle.h"
 #include "kernel/sched/sched.h"
-#include "kernel/syscall.h"
-#include "kernel/types.h"
-#include "kernel/vmm/heap.h"
 
 void timer_want(uint64_t deadline)
 {
@@ -41,6 +36,11 @@ void timer_start(struct timer *timer, uint64_t deadline)
     insert_locked(cpu, timer, deadline);
     lock_release(&cpu->timer_lock);
     timer_want(deadline);
+}
+
+void timer_restart_locked(struct timer *timer, uint64_t deadline)
+{
+    insert_locked(cpu_self(), timer, deadline);
 }
 
 void timer_cancel(struct timer *timer)
@@ -82,75 +82,4 @@ void timer_interrupt(void)
 
         timer_want(MAX(next, end + (end - now)));
     }
-}
-
-/* --- Timer objects ------------------------------------------------------------------------------------
- * `set` serialises timer_set and the last close; a periodic timer restarts itself from fire. */
-
-struct timer_object {
-    struct object object;
-    struct lock set; /* RANK_FILE */
-    struct timer timer;
-    uint64_t period;
-};
-
-static struct cache timer_cache = CACHE_INIT("timer", sizeof(struct timer_object), 16);
-
-static void timer_object_fire(struct timer *timer)
-{
-    struct timer_object *object = container_of(timer, struct timer_object, timer);
-
-    if (object->period) {
-        uint64_t now = arch_clock();
-        uint64_t missed = (now - timer->deadline) / object->period;
-
-        insert_locked(cpu_self(), timer, timer->deadline + (missed + 1) * object->period);
-    }
-    object_signal(&object->object, SIGNAL_READABLE, 0);
-}
-
-int64_t sys_timer_create(void)
-{
-    struct timer_object *object = cache_alloc(&timer_cache);
-
-    if (!object)
-        return -E_NO_MEMORY;
-    object_init(&object->object, OBJECT_TIMER);
-    lock_init(&object->set, RANK_FILE, "timer");
-    object->timer.fire = timer_object_fire;
-    return handle_return(&object->object,
-                         RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER);
-}
-
-int64_t sys_timer_set(struct object *object, int64_t deadline, uint64_t period)
-{
-    struct timer_object *timer = container_of(object, struct timer_object, object);
-
-    if (deadline < 0 || (period && period < 1000) || period > INT64_MAX)
-        return -E_INVALID;
-    lock_acquire(&timer->set);
-    timer_cancel(&timer->timer);
-    object_signal(object, 0, SIGNAL_READABLE);
-    timer->period = period;
-    if (deadline)
-        timer_start(&timer->timer, (uint64_t)deadline);
-    lock_release(&timer->set);
-    return 0;
-}
-
-void timer_object_closed(struct object *object)
-{
-    struct timer_object *timer = container_of(object, struct timer_object, object);
-
-    lock_acquire(&timer->set);
-    timer_cancel(&timer->timer);
-    lock_release(&timer->set);
-}
-
-void timer_object_destroy(struct object *object)
-{
-    struct timer_object *timer = container_of(object, struct timer_object, object);
-
-    timer_cancel(&timer->timer); /* a timer_set may have come after the last close */
-    cache_free(&timer_cache, timer);
 }

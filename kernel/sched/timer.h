@@ -21,6 +21,8 @@ struct timer {
 };
 
 void timer_start(struct timer *timer, uint64_t deadline);
+/* From its own `fire`: again at deadline. */
+void timer_restart_locked(struct timer *timer, uint64_t deadline);
 void timer_cancel(struct timer *timer);
 void timer_want(uint64_t deadline);
 void timer_interrupt(void);

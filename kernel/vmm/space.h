@@ -98,6 +98,8 @@ int space_protect_range(struct space *space, uint64_t address, uint64_t length,
 int space_discard(struct space *space, uint64_t address, uint64_t length) MUST_CHECK;
 /* The regions of the range, with their pages, go to `to`. E_FAULT: a hole. E_EXISTS: something is there. */
 int space_move(struct space *space, uint64_t address, uint64_t length, uint64_t to) MUST_CHECK;
+/* Dirty pages of shared memory are on their media. Waits for services, kicks end it. E_FAULT: but for a hole. sync.c */
+int space_sync(struct space *space, uint64_t address, uint64_t length) MUST_CHECK;
 int space_query(struct space *space, uint64_t address, uint32_t *protection,
                 bool *shared) MUST_CHECK; /* E_FAULT: nothing there */
 /* HUGE_*: whether anonymous memory is to have huge pages. E_FAULT: there is a hole in the range. */

@@ -721,6 +721,8 @@ static const struct {
     {NUMBER_futex_requeue, "nothing"},
     {NUMBER_clock_get, "reads"},
     {NUMBER_timer_set, "the timer has the room"},
+    {NUMBER_timer_add, "a word of the timer's"},
+    {NUMBER_timer_take, "a word of the timer's"},
     {NUMBER_log_write, "the log has the room"},
     {NUMBER_irq_ack, "nothing"},
     {NUMBER_system_info, "reads"},

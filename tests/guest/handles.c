@@ -49,8 +49,9 @@ TEST(information)
     struct abi_handle_info info = info_of(handle);
 
     CHECK_EQUAL(info.type, OBJECT_TIMER);
-    CHECK_EQUAL(info.rights, RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER);
-    CHECK_EQUAL(info.signals, 0);
+    CHECK_EQUAL(info.rights, RIGHT_READ | RIGHT_WRITE | RIGHT_CONTROL | RIGHT_WAIT |
+                                 RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    CHECK_EQUAL(info.signals, SIGNAL_WRITABLE);
     CHECK_EQUAL(info.flags, 0);
     CHECK(info.id != info_of(other).id);
     handle_drop(handle);
@@ -77,7 +78,7 @@ TEST(duplicates_are_the_same_object)
     MUST(sys_timer_set(copy, 1, 0));
     CHECK_EQUAL(signal_wait(handle, SIGNAL_READABLE), SIGNAL_READABLE);
     MUST(sys_handle_close(handle));
-    CHECK_EQUAL(info_of(copy).signals, SIGNAL_READABLE);
+    CHECK_EQUAL(info_of(copy).signals, SIGNAL_READABLE | SIGNAL_WRITABLE);
     MUST(sys_handle_close(copy));
 }
 
@@ -159,11 +160,22 @@ TEST(flags_belong_to_the_object)
     handle_drop(ends[1]);
 }
 
-TEST(flags_need_a_file_or_stream)
+TEST(flags_are_of_certain_types)
 {
-    handle_t timer = timer_new();
+    handle_t timer = timer_new(), ends[2], memory = (handle_t)MUST(sys_memory_create(1, 0));
 
-    CHECK_ERROR(sys_handle_flags(timer, 0, 0), WRONG_TYPE);
+    MUST(sys_stream_listen(0, 1, ends));
+    CHECK_ERROR(sys_handle_flags(memory, 0, 0), WRONG_TYPE);
+    CHECK_ERROR(sys_handle_flags(ends[1], HANDLE_FLAG_NONBLOCK, 0), WRONG_TYPE);
+    CHECK_ERROR(sys_handle_flags(ends[0], HANDLE_FLAG_SINGLE, 0), INVALID);
+    CHECK_EQUAL(MUST(sys_handle_flags(ends[0], HANDLE_FLAG_NONBLOCK, HANDLE_FLAG_NONBLOCK)), 0);
+    CHECK_EQUAL(info_of(ends[0]).flags, HANDLE_FLAG_NONBLOCK);
+    CHECK_ERROR(sys_stream_accept(ends[0], DEADLINE_NEVER), AGAIN);
+    CHECK_EQUAL(MUST(sys_handle_flags(timer, HANDLE_FLAG_SINGLE, HANDLE_FLAG_SINGLE)), 0);
+    CHECK_EQUAL(info_of(timer).flags, HANDLE_FLAG_SINGLE);
+    handle_drop(memory);
+    handle_drop(ends[0]);
+    handle_drop(ends[1]);
     handle_drop(timer);
 }
 

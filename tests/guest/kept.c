@@ -141,6 +141,34 @@ TEST(what_cannot_be_kept)
 
 #define MANY 3000u
 
+/* Of streams and listeners what only sends or connects, for nothing lies in that. */
+TEST(keeping_ends)
+{
+    struct protocol protocol = protocol_new();
+    struct abi_kept kept = {0};
+    handle_t pipe[2], ends[2];
+    char byte;
+
+    MUST(sys_stream_pair(STREAM_ONE_WAY, pipe));
+    MUST(sys_stream_listen(0, 1, ends));
+    CHECK_ERROR(sys_port_keep(protocol.port, 1, pipe[0]), NOT_SUPPORTED);
+    CHECK_ERROR(sys_port_keep(protocol.port, 1, ends[0]), NOT_SUPPORTED);
+    MUST(sys_port_keep(protocol.port, 1, pipe[1]));
+    MUST(sys_port_keep(protocol.port, 2, ends[1]));
+    handle_drop(pipe[1]);
+    handle_drop(ends[1]);
+    CHECK_EQUAL(signals_now(pipe[0], SIGNAL_HANGUP), 0);
+    MUST(sys_port_kept(protocol.port, &kept));
+    MUST(sys_stream_send(kept.handle, "x", 1, 0, DEADLINE_NOW, NULL));
+    CHECK_EQUAL(MUST(sys_stream_receive(pipe[0], &byte, 1, 0, DEADLINE_NOW, NULL)), 1);
+    handle_drop(kept.handle);
+    protocol_end(&protocol);
+    CHECK_EQUAL(signal_wait(pipe[0], 0), SIGNAL_HANGUP);
+    CHECK_EQUAL(signal_wait(ends[0], 0), SIGNAL_HANGUP);
+    handle_drop(pipe[0]);
+    handle_drop(ends[0]);
+}
+
 TEST(many)
 {
     struct protocol protocol = protocol_new();

@@ -142,6 +142,15 @@ TEST(a_file_that_outlives_its_service)
     CHECK_EQUAL(disk->medium[3], 103);
     CHECK_EQUAL(disk->medium[4], 5);
     CHECK_EQUAL(disk->writes, 1);
+    bytes[3 * PAGE_SIZE] =
+        203; /* the same by where it is mapped, with what has no pager beside it */
+    MUST(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, (uintptr_t)bytes, 4 * PAGE_SIZE, 0));
+    CHECK_EQUAL(disk->medium[3], 203);
+    CHECK_EQUAL(disk->medium[4], 5);
+    bytes[3 * PAGE_SIZE] = 103;
+    MUST(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, (uintptr_t)bytes + 3 * PAGE_SIZE, 1, 0));
+    CHECK_EQUAL(disk->medium[3], 103);
+    CHECK_EQUAL(disk->writes, 3);
     CHECK_EQUAL(ask(disk, OP_SYNC, NULL), PAGES - 1); /* all but page 4 */
     CHECK_EQUAL(byte_of(bytes, 3), 103);
     CHECK_EQUAL(byte_of(bytes, 4), 104);
@@ -149,6 +158,8 @@ TEST(a_file_that_outlives_its_service)
 
     disk->broken = 1; /* it stays dirty, and the next instance writes it */
     CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_SYNC, 0, PAGES * PAGE_SIZE, NULL), IO);
+    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, (uintptr_t)bytes, PAGES * PAGE_SIZE, 0),
+                IO);
     disk->broken = 0;
     helper_kill(server);
     server = helper_process(serve_file, disk);
@@ -156,7 +167,7 @@ TEST(a_file_that_outlives_its_service)
     CHECK_EQUAL(disk->existed, 1);
     CHECK_EQUAL(disk->found, 1);
     CHECK_EQUAL(disk->medium[4], 104);
-    CHECK_EQUAL(disk->writes, 2);
+    CHECK_EQUAL(disk->writes, 4);
     CHECK_EQUAL(byte_of(bytes, 4), 104);
     CHECK_EQUAL(byte_of(bytes, 20), 21);
     ask(disk, OP_UNLINK, NULL);
@@ -166,4 +177,19 @@ TEST(a_file_that_outlives_its_service)
     helper_kill(server);
     protocol_end(&disk->protocol);
     unshare(disk);
+}
+
+TEST(syncing_a_range)
+{
+    uint8_t *pages = pages_map(3);
+
+    MUST(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, (uintptr_t)pages, 3 * PAGE_SIZE, 0));
+    pages_unmap(pages + PAGE_SIZE, 1);
+    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, (uintptr_t)pages, 3 * PAGE_SIZE, 0),
+                FAULT);
+    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, (uintptr_t)pages + 1, 1, 0), INVALID);
+    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, (uintptr_t)pages, 0, 0), INVALID);
+    CHECK_ERROR(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, 0, UINT64_MAX, 0), RANGE);
+    pages_unmap(pages, 1);
+    pages_unmap(pages + 2 * PAGE_SIZE, 1);
 }

@@ -193,6 +193,18 @@ NO_SUCH_OBJECT(resource_destroy)
 NO_SUCH_OBJECT(irq_closed)
 NO_SUCH_OBJECT(irq_destroy)
 
+bool stream_only_sends(struct object *object)
+{
+    (void)object;
+    abort();
+}
+
+struct vessel *listener_vessel(struct object *object)
+{
+    (void)object;
+    abort();
+}
+
 void process_closed(struct object *object)
 {
     (void)object;
