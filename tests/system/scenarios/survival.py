@@ -126,10 +126,10 @@ def initd(context):
     """The supervisor comes back and takes over what it had started: nothing is started twice, shells live on."""
     with boot(context) as vm:
         vm.prompt()
-        names = "pidof rngd nulld procd pcid outputd initfsd; pidof initd; echo $$"
+        names = "pidof rngd nulld procd unixd pcid outputd initfsd; pidof initd; echo $$"
         running = vm.check(names, re.compile(r"^1$", re.M))
         for number in range(1, 4):
-            vm.check("kill -9 1; cat log:///status | wc -l; echo alive", "7\nalive\n", 60)
+            vm.check("kill -9 1; cat log:///status | wc -l; echo alive", "8\nalive\n", 60)
             vm.check(names, running)
             vm.check("cat log:/// | grep -c 'initd ended'", f"{number}\n")
         # It goes on supervising what it did not start.
