@@ -4,6 +4,7 @@
 #include "lib/base/string.h"
 #include "lib/linux/answer.h"
 #include "lib/linux/calls.h"
+#include "lib/linux/epoll.h"
 #include "lib/linux/heap.h"
 #include "lib/linux/user.h"
 
@@ -15,7 +16,47 @@ struct file *file_new(enum file_kind kind, handle_t handle, uint32_t flags, char
     struct file *file = heap_alloc(sizeof(*file));
 
     if (file)
-        *file = (struct file){1, handle, kind, flags, uri};
+        *file = (struct file){
+            .references = 1, .handle = handle, .kind = kind, .flags = flags, .uri = uri};
+    return file;
+}
+
+struct file *file_of_handle(handle_t handle)
+{
+    struct abi_handle_info info = {.type = OBJECT_FILE, .rights = RIGHT_READ | RIGHT_WRITE};
+    enum file_kind kind = KIND_FILE;
+
+    sys_ignore(sys_handle_info(handle, &info));
+    uint32_t access = !(info.rights & RIGHT_WRITE) ? LINUX_O_RDONLY
+                      : info.rights & RIGHT_READ   ? LINUX_O_RDWR
+                                                   : LINUX_O_WRONLY;
+    if (info.type == OBJECT_STREAM)
+        kind = KIND_STREAM;
+    else if (info.type == OBJECT_TIMER)
+        kind = KIND_EVENT;
+    else if (info.type == OBJECT_LISTENER)
+        kind = KIND_LISTENER;
+    return file_new(kind, handle, kind == KIND_LISTENER ? LINUX_O_RDWR : access, NULL);
+}
+
+int64_t file_open(struct process *process, struct file *file, uint64_t flags)
+{
+    if (!file)
+        return -LINUX_ENOMEM;
+    int64_t fd = flags & LINUX_O_NONBLOCK ? file_set_nonblock(file, true) : 0;
+    if (fd >= 0)
+        fd = file_install(process, file, 0, flags & LINUX_O_CLOEXEC);
+    if (fd < 0)
+        file_put(file);
+    return fd;
+}
+
+struct file *file_get_locked(struct process *process, uint64_t fd)
+{
+    struct file *file = fd < process->slot_count ? process->slots[fd].file : NULL;
+
+    if (file)
+        __atomic_fetch_add(&file->references, 1, __ATOMIC_RELAXED);
     return file;
 }
 
@@ -34,6 +75,10 @@ void file_put(struct file *file)
 {
     if (!file || __atomic_sub_fetch(&file->references, 1, __ATOMIC_ACQ_REL))
         return;
+    if (unlikely(file->interests))
+        epoll_forget(file);
+    if (unlikely(file->end))
+        file->end(file);
     handle_drop(file->handle);
     heap_free(file->uri);
     heap_free(file);
@@ -208,6 +253,27 @@ static int64_t slot_flags(struct process *process, uint64_t fd, bool set, bool c
     return result;
 }
 
+/* The handle's object has flags; else O_NONBLOCK is in the file's. */
+static bool has_handle_flags(const struct file *file)
+{
+    return file->kind != KIND_LOG && file->kind != KIND_SOCKET && file->kind != KIND_DATAGRAM &&
+           file->kind != KIND_EPOLL;
+}
+
+int64_t file_set_nonblock(struct file *file, bool on)
+{
+    if (has_handle_flags(file)) {
+        int64_t old = answer(
+            sys_handle_flags(file->handle, HANDLE_FLAG_NONBLOCK, on ? HANDLE_FLAG_NONBLOCK : 0));
+        return MIN(old, INT64_C(0));
+    }
+    if (on)
+        __atomic_fetch_or(&file->flags, LINUX_O_NONBLOCK, __ATOMIC_RELAXED);
+    else
+        __atomic_fetch_and(&file->flags, ~(uint32_t)LINUX_O_NONBLOCK, __ATOMIC_RELAXED);
+    return 0;
+}
+
 static int64_t status_flags(struct file *file, bool set, uint64_t wanted)
 {
     uint32_t mask = set ? HANDLE_FLAG_NONBLOCK | HANDLE_FLAG_APPEND : 0;
@@ -215,9 +281,11 @@ static int64_t status_flags(struct file *file, bool set, uint64_t wanted)
                      (wanted & LINUX_O_APPEND ? HANDLE_FLAG_APPEND : 0);
     int64_t old = 0;
 
-    if (file->kind == KIND_STREAM)
+    if (!has_handle_flags(file) && set)
+        return file_set_nonblock(file, wanted & LINUX_O_NONBLOCK);
+    if (file->kind != KIND_FILE)
         mask &= HANDLE_FLAG_NONBLOCK;
-    if (file->kind != KIND_LOG)
+    if (has_handle_flags(file))
         old = answer(sys_handle_flags(file->handle, mask, value & mask));
     if (old < 0 || set)
         return MIN(old, INT64_C(0));
@@ -255,15 +323,9 @@ static int64_t pipe_install(struct process *process, handle_t handle, uint32_t a
 {
     struct file *file = file_new(KIND_STREAM, handle, access, NULL);
 
-    if (!file) {
+    if (!file)
         handle_drop(handle);
-        return -LINUX_ENOMEM;
-    }
-    if (flags & LINUX_O_NONBLOCK)
-        sys_ignore(sys_handle_flags(handle, HANDLE_FLAG_NONBLOCK, HANDLE_FLAG_NONBLOCK));
-    *fd = file_install(process, file, 0, flags & LINUX_O_CLOEXEC);
-    if (*fd < 0)
-        file_put(file);
+    *fd = file_open(process, file, flags);
     return MIN(*fd, INT64_C(0));
 }
 

@@ -13,17 +13,31 @@
 #include "lib/linux/thread.h"
 
 enum file_kind {
+    KIND_NONE = 0,
     KIND_FILE = 1,
     KIND_STREAM, /* a pipe or socket end */
     KIND_LOG,    /* 1 and 2 of a process that was given no descriptors */
+    /* what is read and written in a way of its own: */
+    KIND_SOCKET,   /* a unix socket that is neither connected nor listens (socket.h) */
+    KIND_LISTENER, /* one that listens: the accepting end */
+    KIND_DATAGRAM, /* one of datagrams: the end where they arrive */
+    KIND_EVENT,    /* eventfd: a timer that is never set */
+    KIND_TIMER,    /* timerfd */
+    KIND_EPOLL,    /* a port (epoll.c) */
 };
+
+struct interest; /* epoll.c */
 
 struct file {
     uint32_t references;
     handle_t handle; /* HANDLE_NONE: KIND_LOG */
     enum file_kind kind;
-    uint32_t flags; /* O_ACCMODE, O_PATH, O_DIRECTORY as opened */
-    char *uri;      /* canonical; NULL: not known */
+    uint32_t
+        flags; /* O_ACCMODE, O_PATH, O_DIRECTORY as opened; O_NONBLOCK where the handle has no place for it */
+    char *uri;  /* canonical; NULL: not known */
+    void *more; /* the kind's own, on the heap; `end` frees it */
+    void (*end)(struct file *file);
+    struct interest *interests; /* epolls that watch it; process->lock */
 };
 
 struct slot {
@@ -32,6 +46,13 @@ struct slot {
 };
 
 struct file *file_new(enum file_kind kind, handle_t handle, uint32_t flags, char *uri) MUST_CHECK;
+/* For a handle that came from elsewhere: its kind and access from what it names. */
+struct file *file_of_handle(handle_t handle) MUST_CHECK;
+/* A descriptor for a new file (NULL: -ENOMEM); its reference is gone if there is none. flags: O_CLOEXEC, O_NONBLOCK. -errno. */
+int64_t file_open(struct process *process, struct file *file, uint64_t flags) MUST_CHECK;
+/* O_NONBLOCK, wherever it is kept. */
+int64_t file_set_nonblock(struct file *file, bool on) MUST_CHECK;
+struct file *file_get_locked(struct process *process, uint64_t fd) MUST_CHECK;
 struct file *file_get(struct process *process, uint64_t fd) MUST_CHECK;
 void file_put(struct file *file);
 /* The descriptor, or -EMFILE, -ENOMEM, -EINVAL (then the reference stays the caller's). */

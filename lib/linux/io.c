@@ -6,9 +6,11 @@
 #include "lib/base/string.h"
 #include "lib/linux/answer.h"
 #include "lib/linux/calls.h"
+#include "lib/linux/count.h"
 #include "lib/linux/heap.h"
 #include "lib/linux/log.h"
 #include "lib/linux/signal.h"
+#include "lib/linux/socket.h"
 #include "lib/linux/stat.h"
 #include "lib/linux/user.h"
 
@@ -38,6 +40,22 @@ static int64_t file_io(struct file *file, uint32_t op, uint64_t data, uint64_t l
     return result < 0 ? result : (int64_t)completion.values[0];
 }
 
+/* The kinds with a way of their own. */
+static int64_t own_read(struct file *file, uint64_t data, uint64_t length, bool nonblock)
+{
+    if (file->kind == KIND_EVENT || file->kind == KIND_TIMER)
+        return count_read(file, data, length, nonblock);
+    return file->kind == KIND_EPOLL ? -LINUX_EINVAL : socket_read(file, data, length, nonblock);
+}
+
+static int64_t own_write(struct file *file, uint64_t data, uint64_t length)
+{
+    if (file->kind == KIND_EVENT)
+        return event_write(file, data, length);
+    return file->kind == KIND_EPOLL || file->kind == KIND_TIMER ? -LINUX_EINVAL
+                                                                : socket_write(file, data, length);
+}
+
 int64_t io_read(struct file *file, uint64_t data, uint64_t length, uint64_t offset, bool nonblock)
 {
     if (file->flags & (LINUX_O_WRONLY | LINUX_O_PATH))
@@ -47,6 +65,8 @@ int64_t io_read(struct file *file, uint64_t data, uint64_t length, uint64_t offs
         return answer(file_io(file, OP_READ, data, length, offset, nonblock));
     if (offset != IO_POSITION)
         return -LINUX_ESPIPE;
+    if (file->kind > KIND_LOG)
+        return own_read(file, data, length, nonblock);
     if (file->kind == KIND_LOG || !length)
         return 0;
     return answer(stream_io(file, true, data, length, nonblock));
@@ -61,6 +81,8 @@ int64_t io_write(struct file *file, uint64_t data, uint64_t length, uint64_t off
         return answer(file_io(file, OP_WRITE, data, length, offset, false));
     if (offset != IO_POSITION)
         return -LINUX_ESPIPE;
+    if (file->kind > KIND_LOG)
+        return own_write(file, data, length);
     if (!length)
         return 0;
     return answer(stream_io(file, false, data, length, false));
@@ -220,7 +242,8 @@ static int64_t vector_call(struct thread *thread, bool receive, uint64_t fd, uin
     if (!file)
         return -LINUX_EBADF;
     int64_t result = vector_check(vector, count, &total);
-    if (!result && !receive && file->kind != KIND_LOG && count > 1 && total <= GATHER_MAX)
+    if (!result && !receive && file->kind != KIND_LOG && file->kind != KIND_EVENT && count > 1 &&
+        total <= GATHER_MAX)
         result = write_gathered(thread, file, vector, count, offset);
     else if (!result)
         result = vector_io(thread, file, receive, vector, count, offset);
@@ -340,6 +363,23 @@ int64_t linux_fsync(struct thread *thread, uint64_t fd)
     int64_t result = simple_command(thread, fd, OP_SYNC, 0);
 
     return result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS ? -LINUX_EINVAL : result;
+}
+
+/* Advice: taken note of, and nothing more. */
+int64_t linux_fadvise64(struct thread *thread, uint64_t fd, uint64_t offset, uint64_t length,
+                        uint64_t advice)
+{
+    enum { LAST = 5 };
+    struct file *file = file_get(thread->process, (uint32_t)fd);
+
+    (void)offset;
+    if (!file)
+        return -LINUX_EBADF;
+    bool has_place = file->kind == KIND_FILE;
+    file_put(file);
+    if (!has_place)
+        return -LINUX_ESPIPE;
+    return (int64_t)length < 0 || (uint32_t)advice > LAST ? -LINUX_EINVAL : 0;
 }
 
 int64_t linux_fdatasync(struct thread *thread, uint64_t fd)

@@ -56,7 +56,7 @@ static int64_t terminal_control(struct file *file, const struct control *control
 }
 
 /* FIONREAD of a pipe or socket. */
-static int64_t stream_pending(struct file *file, uint64_t argument)
+static int64_t stream_pending(const struct file *file, uint64_t argument)
 {
     int64_t result = sys_stream_control(file->handle, STREAM_PENDING, 0);
 
@@ -71,9 +71,7 @@ static int64_t set_nonblocking(struct file *file, uint64_t argument)
 
     if (user_read(&on, argument, sizeof(on)))
         return -LINUX_EFAULT;
-    int64_t result =
-        answer(sys_handle_flags(file->handle, HANDLE_FLAG_NONBLOCK, on ? HANDLE_FLAG_NONBLOCK : 0));
-    return MIN(result, INT64_C(0));
+    return file_set_nonblock(file, on);
 }
 
 int64_t linux_ioctl(struct thread *thread, uint64_t fd, uint64_t code, uint64_t argument)
@@ -90,7 +88,7 @@ int64_t linux_ioctl(struct thread *thread, uint64_t fd, uint64_t code, uint64_t 
         result = file->handle;
     else if (code == LINUX_FIONBIO && file->kind != KIND_LOG)
         result = set_nonblocking(file, argument);
-    else if (code == LINUX_FIONREAD && file->kind == KIND_STREAM)
+    else if (code == LINUX_FIONREAD && (file->kind == KIND_STREAM || file->kind == KIND_DATAGRAM))
         result = stream_pending(file, argument);
     for (size_t i = 0; file->kind == KIND_FILE && i < ARRAY_SIZE(controls); i++)
         if (controls[i].code == code)

@@ -309,6 +309,25 @@ int64_t linux_mremap(struct thread *thread, uint64_t old, uint64_t old_length, u
     return remap_to(old, old_length, (uint64_t)place, new_length, protection);
 }
 
+/* What is shared is the file's memory already; MS_SYNC waits until it is on the medium. */
+int64_t linux_msync(struct thread *thread, uint64_t address, uint64_t length, uint64_t flags)
+{
+    enum { ASYNC = 1, INVALIDATE = 2, SYNC = 4 };
+
+    (void)thread;
+    if (address % PAGE_SIZE || flags & ~(uint64_t)(ASYNC | INVALIDATE | SYNC) ||
+        (flags & ASYNC && flags & SYNC))
+        return -LINUX_EINVAL;
+    if (!length)
+        return 0;
+    if (!program_range(address, length))
+        return -LINUX_ENOMEM;
+    if (flags & SYNC)
+        return memory_answer(sys_space_op(HANDLE_SELF, SPACE_OP_SYNC, address, page_up(length), 0));
+    int64_t state = sys_space_op(HANDLE_SELF, SPACE_OP_QUERY, address, PAGE_SIZE, 0);
+    return state < 0 ? -LINUX_ENOMEM : 0;
+}
+
 /* Only what changes what the program reads must be done; the rest is advice. */
 int64_t linux_madvise(struct thread *thread, uint64_t address, uint64_t length, uint64_t advice)
 {

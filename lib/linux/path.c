@@ -8,6 +8,7 @@
 #include "lib/linux/calls.h"
 #include "lib/linux/file.h"
 #include "lib/linux/heap.h"
+#include "lib/linux/socket.h"
 #include "lib/linux/time.h"
 #include "lib/linux/user.h"
 
@@ -201,13 +202,16 @@ static uint32_t open_flags(uint64_t flags)
     return result | (access != LINUX_O_WRONLY ? OPEN_READ : 0) | (access ? OPEN_WRITE : 0);
 }
 
-/* The kind of what an open gave us: a service may hand out a stream instead of a file. */
+/* The kind of what an open gave us: a service may hand out a stream instead of a file. KIND_NONE: what cannot be opened, but
+ * connected to. */
 static enum file_kind handle_kind(handle_t handle)
 {
-    struct abi_handle_info info;
+    struct abi_handle_info info = {.type = OBJECT_FILE};
 
-    return sys_handle_info(handle, &info) >= 0 && info.type == OBJECT_STREAM ? KIND_STREAM
-                                                                             : KIND_FILE;
+    sys_ignore(sys_handle_info(handle, &info));
+    return info.type == OBJECT_LISTENER ? KIND_NONE
+           : info.type == OBJECT_STREAM ? KIND_STREAM
+                                        : KIND_FILE;
 }
 
 int64_t linux_openat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t flags,
@@ -229,9 +233,14 @@ int64_t linux_openat(struct thread *thread, uint64_t dirfd, uint64_t address, ui
                       (flags & LINUX_O_APPEND ? HANDLE_FLAG_APPEND : 0);
     if (status && !(flags & LINUX_O_PATH))
         sys_ignore(sys_handle_flags(handle, status, status));
+    enum file_kind kind = handle_kind(handle);
+    if (kind == KIND_NONE) {
+        handle_drop(handle);
+        return -LINUX_ENXIO;
+    }
     char *uri = heap_string(path.uri, path.length);
     struct file *file =
-        uri ? file_new(handle_kind(handle), handle,
+        uri ? file_new(kind, handle,
                        (uint32_t)flags & (LINUX_O_ACCMODE | LINUX_O_PATH | LINUX_O_DIRECTORY), uri)
             : NULL;
     if (!file) {
@@ -439,7 +448,8 @@ int64_t linux_unlinkat(struct thread *thread, uint64_t dirfd, uint64_t address, 
         return result;
     if (!flags && (path.flags & URI_DIRECTORY))
         return -LINUX_ENOTDIR;
-    return plain(&path, OP_UNLINK, flags ? UNLINK_DIRECTORY : 0, 0);
+    result = plain(&path, OP_UNLINK, flags ? UNLINK_DIRECTORY : 0, 0);
+    return result == -LINUX_ENOENT && !flags ? socket_unlink(&path) : result;
 }
 
 int64_t linux_unlink(struct thread *thread, uint64_t address)

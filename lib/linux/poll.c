@@ -1,8 +1,10 @@
 /* poll and select: one wait_many over the handles behind the descriptors. Nothing is registered anywhere. */
+#include "lib/linux/poll.h"
+
 #include "lib/base/string.h"
 #include "lib/linux/answer.h"
 #include "lib/linux/calls.h"
-#include "lib/linux/file.h"
+#include "lib/linux/epoll.h"
 #include "lib/linux/heap.h"
 #include "lib/linux/signal.h"
 #include "lib/linux/time.h"
@@ -10,23 +12,51 @@
 
 #define FD_BITS 64u
 
+struct polled_file {
+    struct file *file; /* NULL: not open, or none was meant */
+    uint64_t waits;    /* how many of polled.waits are its */
+};
+
 struct polled {
     struct linux_pollfd *fds;
-    struct abi_wait *waits; /* of those with a handle, in order */
-    struct file **files;    /* beside fds; NULL: not waited for */
+    struct polled_file *files; /* beside fds */
+    struct abi_wait *waits;
     uint64_t count, wait_count;
     int64_t ready; /* that need no waiting */
 };
 
-static uint32_t signals_of(int16_t events)
+int16_t poll_now(const struct file *file, int16_t wanted)
 {
-    return (events & (LINUX_POLLIN | LINUX_POLLRDNORM) ? SIGNAL_READABLE : 0) |
-           (events & (LINUX_POLLOUT | LINUX_POLLWRNORM) ? SIGNAL_WRITABLE : 0) |
-           (events & (LINUX_POLLPRI | LINUX_POLLRDBAND) ? SIGNAL_PRIORITY : 0) |
-           (events & LINUX_POLLRDHUP ? SIGNAL_ENDED : 0);
+    const int out = LINUX_POLLOUT | LINUX_POLLWRNORM, in = LINUX_POLLIN | LINUX_POLLRDNORM;
+
+    switch (file->kind) {
+    case KIND_LOG:
+        return (int16_t)(wanted & (in | out));
+    case KIND_DATAGRAM: /* what it sends goes to others' queues */
+        return (int16_t)(wanted & out);
+    case KIND_SOCKET:
+        return (int16_t)((wanted & out) | LINUX_POLLHUP);
+    default:
+        return 0;
+    }
 }
 
-static int16_t events_of(uint32_t signals, const struct file *file, int16_t wanted)
+bool poll_waits(const struct file *file)
+{
+    return file->kind != KIND_LOG && file->kind != KIND_SOCKET && file->kind != KIND_EPOLL;
+}
+
+uint32_t poll_signals(const struct file *file, int16_t wanted)
+{
+    bool writable = wanted & (LINUX_POLLOUT | LINUX_POLLWRNORM) && file->kind != KIND_TIMER;
+
+    return (wanted & (LINUX_POLLIN | LINUX_POLLRDNORM) ? SIGNAL_READABLE : 0) |
+           (writable ? SIGNAL_WRITABLE : 0) |
+           (wanted & (LINUX_POLLPRI | LINUX_POLLRDBAND) ? SIGNAL_PRIORITY : 0) |
+           (wanted & LINUX_POLLRDHUP ? SIGNAL_ENDED : 0);
+}
+
+int16_t poll_events(uint32_t signals, const struct file *file, int16_t wanted)
 {
     int events = 0;
 
@@ -50,43 +80,80 @@ static int16_t events_of(uint32_t signals, const struct file *file, int16_t want
     return (int16_t)events;
 }
 
-static void polled_prepare(struct process *process, struct polled *polled)
+/* The handles of one file: its own, or those that an epoll watches. */
+static uint64_t file_waits(struct process *process, const struct file *file, int16_t wanted,
+                           struct abi_wait *waits, uint64_t room)
 {
+    if (file->kind == KIND_EPOLL) {
+        lock(&process->lock);
+        uint64_t count = epoll_waits_locked(file, waits, room);
+        unlock(&process->lock);
+        return count;
+    }
+    if (poll_waits(file) && room)
+        *waits = (struct abi_wait){.handle = file->handle, .signals = poll_signals(file, wanted)};
+    return poll_waits(file);
+}
+
+/* The files and what is so already; how many handles there are to wait for. */
+static uint64_t polled_open(struct process *process, struct polled *polled)
+{
+    uint64_t waits = 0;
+
     for (uint64_t i = 0; i < polled->count; i++) {
         struct linux_pollfd *fd = &polled->fds[i];
+        struct file *file = fd->fd < 0 ? NULL : file_get(process, (uint64_t)fd->fd);
 
-        polled->files[i] = NULL;
-        fd->revents = 0;
-        if (fd->fd < 0)
-            continue;
-        struct file *file = file_get(process, (uint64_t)fd->fd);
-        if (!file) {
-            fd->revents = LINUX_POLLNVAL;
-        } else if (file->kind == KIND_LOG) {
-            fd->revents = (int16_t)(fd->events & (LINUX_POLLIN | LINUX_POLLOUT | LINUX_POLLRDNORM |
-                                                  LINUX_POLLWRNORM));
-            file_put(file);
-        } else {
-            polled->files[i] = file;
-            polled->waits[polled->wait_count++] = (struct abi_wait){
-                .handle = file->handle,
-                .signals = signals_of(fd->events),
-            };
-        }
+        fd->revents = file ? poll_now(file, fd->events) : fd->fd < 0 ? 0 : LINUX_POLLNVAL;
         polled->ready += fd->revents != 0;
+        polled->files[i] = (struct polled_file){file, 0};
+        if (file)
+            waits += file_waits(process, file, 0, NULL, 0);
     }
+    return waits;
+}
+
+/* An epoll that watches more by now is looked at with those it had. */
+static void polled_fill(struct process *process, struct polled *polled, uint64_t room)
+{
+    for (uint64_t i = 0; i < polled->count; i++) {
+        struct polled_file *polled_file = &polled->files[i];
+        uint64_t left = room - polled->wait_count;
+
+        if (!polled_file->file)
+            continue;
+        uint64_t count = file_waits(process, polled_file->file, polled->fds[i].events,
+                                    polled->waits + polled->wait_count, left);
+        polled_file->waits = MIN(count, left);
+        polled->wait_count += polled_file->waits;
+    }
+}
+
+static int16_t file_events(const struct polled_file *polled, const struct abi_wait *waits,
+                           int16_t wanted)
+{
+    uint32_t ready = 0;
+
+    for (uint64_t i = 0; i < polled->waits; i++)
+        ready |= waits[i].ready;
+    if (polled->file->kind == KIND_EPOLL)
+        return ready ? (int16_t)(wanted & (LINUX_POLLIN | LINUX_POLLRDNORM)) : 0;
+    return poll_events(ready, polled->file, wanted);
 }
 
 static int64_t polled_finish(struct polled *polled)
 {
+    const struct abi_wait *waits = polled->waits;
     int64_t ready = 0;
 
-    for (uint64_t i = 0, at = 0; i < polled->count; i++) {
+    for (uint64_t i = 0; i < polled->count; i++) {
         struct linux_pollfd *fd = &polled->fds[i];
+        struct polled_file *file = &polled->files[i];
 
-        if (polled->files[i]) {
-            fd->revents = events_of(polled->waits[at++].ready, polled->files[i], fd->events);
-            file_put(polled->files[i]);
+        if (file->file) {
+            fd->revents |= file_events(file, waits, fd->events);
+            waits += file->waits;
+            file_put(file->file);
         }
         ready += fd->revents != 0;
     }
@@ -97,27 +164,34 @@ static int64_t polled_finish(struct polled *polled)
 static int64_t poll_wait(struct process *process, struct linux_pollfd *fds, uint64_t count,
                          int64_t deadline)
 {
-    struct polled polled = {.fds = fds, .count = count};
+    struct polled_file few[16];
+    struct abi_wait few_waits[16];
+    struct polled polled = {.fds = fds, .count = count, .files = few, .waits = few_waits};
     int64_t result = 0;
 
-    if (count &&
-        !(polled.waits = heap_alloc(count * (sizeof(*polled.waits) + sizeof(*polled.files)))))
+    if (count > ARRAY_SIZE(few) && !(polled.files = heap_alloc(count * sizeof(few[0]))))
         return -LINUX_ENOMEM;
-    polled.files = (struct file **)(polled.waits + count);
-    polled_prepare(process, &polled);
-    if (polled.wait_count || !polled.ready)
+    uint64_t room = polled_open(process, &polled);
+    if (room > ARRAY_SIZE(few_waits) && !(polled.waits = heap_alloc(room * sizeof(few_waits[0]))))
+        result = -E_NO_MEMORY;
+    if (!result)
+        polled_fill(process, &polled, room);
+    if (!result && (polled.wait_count || !polled.ready))
         result =
             sys_wait_many(polled.waits, polled.wait_count, polled.ready ? DEADLINE_NOW : deadline);
     if (result < 0)
         for (uint64_t i = 0; i < polled.wait_count; i++)
             polled.waits[i].ready = 0;
     int64_t ready = polled_finish(&polled);
-    heap_free(polled.waits);
+    if (polled.waits != few_waits)
+        heap_free(polled.waits);
+    if (polled.files != few)
+        heap_free(polled.files);
     return result < 0 && result != -E_TIMED_OUT ? answer(result) : ready;
 }
 
 /* A poll that is begun anew after a kick keeps its first deadline. */
-static int64_t restartable(struct thread *thread, int64_t result, int64_t deadline)
+int64_t poll_restartable(struct thread *thread, int64_t result, int64_t deadline)
 {
     if (result != -RESTART_ALWAYS)
         return result;
@@ -127,7 +201,7 @@ static int64_t restartable(struct thread *thread, int64_t result, int64_t deadli
 }
 
 /* ns: from now; negative: for ever. */
-static int64_t deadline_of(struct thread *thread, int64_t ns)
+int64_t poll_deadline(struct thread *thread, int64_t ns)
 {
     if (thread->restart_deadline_set) {
         thread->restart_deadline_set = false;
@@ -146,8 +220,9 @@ static int64_t poll_program(struct thread *thread, uint64_t fds_at, uint64_t cou
         return -LINUX_ENOMEM;
     int64_t result = count && user_read(fds, fds_at, count * sizeof(*fds)) ? -LINUX_EFAULT : 0;
     if (!result) {
-        int64_t deadline = deadline_of(thread, ns);
-        result = restartable(thread, poll_wait(thread->process, fds, count, deadline), deadline);
+        int64_t deadline = poll_deadline(thread, ns);
+        result =
+            poll_restartable(thread, poll_wait(thread->process, fds, count, deadline), deadline);
     }
     for (uint64_t i = 0; result >= 0 && i < count; i++)
         if (user_write(fds_at + i * sizeof(*fds) + offsetof(struct linux_pollfd, revents),
@@ -165,7 +240,7 @@ int64_t linux_poll(struct thread *thread, uint64_t fds, uint64_t count, uint64_t
     return poll_program(thread, fds, (uint32_t)count, ns);
 }
 
-static int64_t mask_begin(struct thread *thread, uint64_t mask_at, uint64_t size)
+int64_t poll_mask_begin(struct thread *thread, uint64_t mask_at, uint64_t size)
 {
     uint64_t mask;
 
@@ -178,7 +253,7 @@ static int64_t mask_begin(struct thread *thread, uint64_t mask_at, uint64_t size
 }
 
 /* An interrupted call keeps its mask until the handler's frame took the old one along. */
-static void mask_end(struct thread *thread, int64_t result)
+void poll_mask_end(struct thread *thread, int64_t result)
 {
     if (result > -RESTART_FIRST)
         signal_mask_back(thread);
@@ -191,12 +266,12 @@ int64_t linux_ppoll(struct thread *thread, uint64_t fds, uint64_t count, uint64_
 
     if (timeout && (result = time_read(timeout, &ns)) < 0)
         return result;
-    if (mask && (result = mask_begin(thread, mask, mask_size)) < 0)
+    if (mask && (result = poll_mask_begin(thread, mask, mask_size)) < 0)
         return result;
     result = mask && thread->kick ? -RESTART_UNLESS_HANDLER
                                   : poll_program(thread, fds, (uint32_t)count, ns);
     if (mask)
-        mask_end(thread, result);
+        poll_mask_end(thread, result);
     return result;
 }
 
@@ -282,7 +357,7 @@ static int64_t select_program(struct thread *thread, uint64_t count, uint64_t in
         result = set_read(&sets[i], count);
     if (result < 0)
         return result;
-    result = restartable(thread, select_wait(thread, sets, count, deadline), deadline);
+    result = poll_restartable(thread, select_wait(thread, sets, count, deadline), deadline);
     for (int i = 0; i < 3 && result >= 0; i++)
         if (sets[i].address &&
             user_write(sets[i].address, sets[i].bits, (count + FD_BITS - 1) / FD_BITS * 8))
@@ -311,7 +386,7 @@ int64_t linux_select(struct thread *thread, uint64_t count, uint64_t in, uint64_
             __builtin_add_overflow(ns, value.microseconds * 1000, &ns))
             ns = INT64_MAX;
     }
-    int64_t deadline = deadline_of(thread, ns);
+    int64_t deadline = poll_deadline(thread, ns);
     int64_t result = select_program(thread, count, in, out, except, deadline);
     if (timeout && result >= 0) {
         int64_t left = time_left(thread, deadline);
@@ -331,13 +406,13 @@ int64_t linux_pselect6(struct thread *thread, uint64_t count, uint64_t in, uint6
         return result;
     if (mask_at && user_read(mask, mask_at, sizeof(mask)))
         return -LINUX_EFAULT;
-    if (mask[0] && (result = mask_begin(thread, mask[0], mask[1])) < 0)
+    if (mask[0] && (result = poll_mask_begin(thread, mask[0], mask[1])) < 0)
         return result;
-    int64_t deadline = deadline_of(thread, ns);
+    int64_t deadline = poll_deadline(thread, ns);
     result = mask[0] && thread->kick ? -RESTART_UNLESS_HANDLER
                                      : select_program(thread, count, in, out, except, deadline);
     if (mask[0])
-        mask_end(thread, result);
+        poll_mask_end(thread, result);
     if (timeout && result >= 0)
         sys_ignore(time_write(timeout, time_left(thread, deadline)));
     return result;

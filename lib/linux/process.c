@@ -14,6 +14,7 @@
 #include "lib/base/string.h"
 #include "lib/linux/answer.h"
 #include "lib/linux/calls.h"
+#include "lib/linux/epoll.h"
 #include "lib/linux/heap.h"
 #include "lib/linux/log.h"
 #include "lib/linux/random.h"
@@ -262,6 +263,7 @@ void process_forked(struct thread *thread, uint64_t pid)
     process->pid = (int32_t)pid;
     process->ids_known = 0;
     signal_forget(thread);
+    epoll_forked();
     process->log_length = 0;
     random_forget(process);
     process->survivor = NULL;

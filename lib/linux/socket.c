@@ -1,31 +1,32 @@
-/* Unix sockets: streams with Linux's manners. A socket is a KIND_STREAM file that reads and writes (pipes do one of it).
- *
- *     sendmsg: the vector as one piece; descriptors of SCM_RIGHTS as copies of their handles
- *     recvmsg: one piece; the handles that came as new descriptors, at most as many as there is room for
+/* Unix sockets: making and asking. See socket.h; names and connections are connect.c's, what goes through them message.c's.
  */
-#include "lib/linux/socket_abi.h"
+#include "lib/linux/socket.h"
 
 #include "abi/proc.h"
 #include "lib/base/string.h"
 #include "lib/linux/answer.h"
 #include "lib/linux/calls.h"
-#include "lib/linux/file.h"
 #include "lib/linux/heap.h"
 #include "lib/linux/process.h"
-#include "lib/linux/signal.h"
 #include "lib/linux/user.h"
 
-#define BUFFER_SIZE   65536u /* what a stream holds: no piece is longer */
-#define NOBODY        65534u
-#define FAMILY_LENGTH 2u
-#define CMSG_ALIGN(n) ALIGN_UP((uint64_t)(n), UINT64_C(8))
+#define NOBODY 65534u
 
-static bool is_socket(const struct file *file)
+bool is_socket(const struct file *file)
 {
-    return file->kind == KIND_STREAM && (file->flags & LINUX_O_ACCMODE) == LINUX_O_RDWR;
+    switch (file->kind) {
+    case KIND_STREAM:
+        return (file->flags & LINUX_O_ACCMODE) == LINUX_O_RDWR;
+    case KIND_SOCKET:
+    case KIND_LISTENER:
+    case KIND_DATAGRAM:
+        return true;
+    default:
+        return false;
+    }
 }
 
-static int64_t socket_get(struct thread *thread, uint64_t fd, struct file **socket)
+int64_t socket_get(struct thread *thread, uint64_t fd, struct file **socket)
 {
     struct file *file = file_get(thread->process, (uint32_t)fd);
 
@@ -39,33 +40,28 @@ static int64_t socket_get(struct thread *thread, uint64_t fd, struct file **sock
     return 0;
 }
 
-static int64_t deadline_of(uint64_t flags)
+uint32_t socket_type(const struct file *socket)
 {
-    return flags & LINUX_MSG_DONTWAIT ? DEADLINE_NOW : DEADLINE_NEVER;
+    const struct socket *state = socket->more;
+
+    if (state)
+        return state->type;
+    bool packets = socket->kind == KIND_STREAM
+                       ? sys_stream_control(socket->handle, STREAM_KIND, 0) & STREAM_PACKETS
+                       : sys_handle_flags(socket->handle, 0, 0) & HANDLE_FLAG_PACKETS;
+    return packets ? LINUX_SOCK_SEQPACKET : LINUX_SOCK_STREAM;
 }
 
-static bool keeps_packets(const struct file *socket)
-{
-    return sys_stream_control(socket->handle, STREAM_KIND, 0) & STREAM_PACKETS;
-}
-
-/* --- socketpair ------------------------------------------------------------------------------------------------- */
+/* --- Making ------------------------------------------------------------------------------------------------- */
 
 /* Takes the handle over. */
 static int64_t socket_install(struct process *process, handle_t handle, uint64_t flags)
 {
     struct file *file = file_new(KIND_STREAM, handle, LINUX_O_RDWR, NULL);
 
-    if (!file) {
+    if (!file)
         handle_drop(handle);
-        return -LINUX_ENOMEM;
-    }
-    if (flags & LINUX_O_NONBLOCK)
-        sys_ignore(sys_handle_flags(handle, HANDLE_FLAG_NONBLOCK, HANDLE_FLAG_NONBLOCK));
-    int64_t fd = file_install(process, file, 0, flags & LINUX_O_CLOEXEC);
-    if (fd < 0)
-        file_put(file);
-    return fd;
+    return file_open(process, file, flags);
 }
 
 /* Datagrams between two are packets. */
@@ -115,358 +111,58 @@ int64_t linux_socketpair(struct thread *thread, uint64_t family, uint64_t type, 
     return result;
 }
 
-/* --- Vectors: the program's pieces and the one that goes through the stream ---------------------------------------- */
-
-struct vector {
-    uint64_t at, count;
-    uint64_t total; /* bytes, at most BUFFER_SIZE */
-    uint64_t first; /* of a vector of one: the program's own buffer */
-};
-
-static int64_t vector_read(const struct linux_msghdr *header, struct vector *vector)
+static void socket_end(struct file *socket)
 {
-    struct linux_iovec element;
+    struct socket *state = socket->more;
 
-    *vector = (struct vector){.at = header->vector, .count = header->vector_length};
-    if (vector->count > LINUX_IOV_MAX)
-        return -LINUX_EMSGSIZE;
-    for (uint64_t i = 0; i < vector->count; i++) {
-        if (user_read(&element, vector->at + i * sizeof(element), sizeof(element)))
-            return -LINUX_EFAULT;
-        if ((int64_t)element.length < 0)
-            return -LINUX_EINVAL;
-        vector->total += MIN(element.length, UINT64_C(1) << 40);
-        if (i == 0)
-            vector->first = element.base;
-    }
-    return 0;
+    handle_drop(state->connector);
+    handle_drop(state->place);
+    handle_drop(state->target);
+    heap_free(state->registered);
+    heap_free(state);
 }
 
-/* Between the elements and a buffer, `length` bytes from the start. */
-static int64_t vector_copy(const struct vector *vector, char *buffer, uint64_t length, bool out)
+/* What a pair's socket does without; NULL: no memory. */
+struct socket *socket_state_add(struct file *socket, uint32_t type)
 {
-    struct linux_iovec element;
+    struct socket *state = heap_alloc(sizeof(*state));
 
-    for (uint64_t i = 0; i < vector->count && length; i++) {
-        if (user_read(&element, vector->at + i * sizeof(element), sizeof(element)))
-            return -LINUX_EFAULT;
-        uint64_t part = MIN(element.length, length);
-        if (out ? user_write(element.base, buffer, part) : user_read(buffer, element.base, part))
-            return -LINUX_EFAULT;
-        buffer += part;
-        length -= part;
-    }
-    return 0;
+    if (!state)
+        return NULL;
+    memset(state, 0, sizeof(*state));
+    state->type = type;
+    state->connector = state->place = state->target = HANDLE_NONE;
+    socket->more = state;
+    socket->end = socket_end;
+    return state;
 }
 
-/* --- Descriptors in messages --------------------------------------------------------------------------------------- */
-
-static void handles_drop(const handle_t *handles, uint32_t count)
+int64_t linux_socket(struct thread *thread, uint64_t family, uint64_t type, uint64_t protocol)
 {
-    for (uint32_t i = 0; i < count; i++)
-        handle_drop(handles[i]);
-}
+    handle_t ends[2] = {HANDLE_NONE, HANDLE_NONE};
+    uint32_t kind, plain_type = (uint32_t)type & LINUX_SOCK_TYPE;
+    bool datagrams = plain_type == LINUX_SOCK_DGRAM;
+    int64_t result = kind_of(family, type, protocol, &kind);
 
-/* Copies of what the descriptors name. */
-static int64_t rights_read(struct process *process, uint64_t at, uint64_t count, handle_t *handles,
-                           uint32_t *used)
-{
-    for (uint64_t i = 0; i < count; i++) {
-        int32_t fd;
-
-        if (*used == STREAM_HANDLES)
-            return -LINUX_EINVAL;
-        if (user_read(&fd, at + i * sizeof(fd), sizeof(fd)))
-            return -LINUX_EFAULT;
-        struct file *file = file_get(process, (uint32_t)fd);
-        if (!file)
-            return -LINUX_EBADF;
-        int64_t copy = sys_handle_duplicate(file->handle, RIGHT_ALL);
-        file_put(file);
-        if (copy < 0)
-            return answer(copy);
-        handles[(*used)++] = (handle_t)copy;
-    }
-    return 0;
-}
-
-static int64_t control_read(struct process *process, const struct linux_msghdr *header,
-                            handle_t *handles, uint32_t *used)
-{
-    struct linux_cmsghdr control;
-    uint64_t at = header->control, end = at + header->control_length;
-
-    while (header->control && at + sizeof(control) <= end) {
-        if (user_read(&control, at, sizeof(control)))
-            return -LINUX_EFAULT;
-        if (control.length < sizeof(control) || control.length > end - at ||
-            control.level != LINUX_SOL_SOCKET || control.type != LINUX_SCM_RIGHTS)
-            return -LINUX_EINVAL;
-        int64_t result =
-            rights_read(process, at + sizeof(control),
-                        (control.length - sizeof(control)) / sizeof(int32_t), handles, used);
-        if (result < 0)
-            return result;
-        at += CMSG_ALIGN(control.length);
-    }
-    return 0;
-}
-
-/* A handle that came; takes it over. */
-static int64_t descriptor_new(struct process *process, handle_t handle, bool cloexec)
-{
-    struct abi_handle_info info = {.type = OBJECT_FILE};
-
-    sys_ignore(sys_handle_info(handle, &info));
-    uint32_t access = !(info.rights & RIGHT_WRITE) ? LINUX_O_RDONLY
-                      : info.rights & RIGHT_READ   ? LINUX_O_RDWR
-                                                   : LINUX_O_WRONLY;
+    if (!result && datagrams)
+        result = answer(sys_stream_pair(STREAM_ONE_WAY | STREAM_PACKETS, ends));
+    if (result < 0)
+        return result;
     struct file *file =
-        file_new(info.type == OBJECT_STREAM ? KIND_STREAM : KIND_FILE, handle, access, NULL);
-    if (!file) {
-        handle_drop(handle);
-        return -LINUX_ENOMEM;
-    }
-    int64_t fd = file_install(process, file, 0, cloexec);
-    if (fd < 0)
+        file_new(datagrams ? KIND_DATAGRAM : KIND_SOCKET, ends[0], LINUX_O_RDWR, NULL);
+    struct socket *state = file ? socket_state_add(file, plain_type) : NULL;
+    if (!state) {
+        handle_drop(ends[1]);
+        if (!file)
+            handle_drop(ends[0]);
         file_put(file);
-    return fd;
-}
-
-/* One SCM_RIGHTS, and msg_controllen; *cut: not all became descriptors. */
-static int64_t rights_write(struct process *process, struct linux_msghdr *header,
-                            const handle_t *handles, uint32_t count, bool cloexec, bool *cut)
-{
-    uint64_t at = header->control + sizeof(struct linux_cmsghdr);
-    uint32_t done = 0;
-
-    header->control_length = 0;
-    for (; done < count; done++) {
-        int64_t fd = descriptor_new(process, handles[done], cloexec);
-
-        if (fd < 0) {
-            handles_drop(handles + done + 1, count - done - 1);
-            *cut = true;
-            break;
-        }
-        if (user_put_u32(at + done * sizeof(int32_t), (uint32_t)fd)) {
-            handles_drop(handles + done + 1, count - done - 1);
-            return -LINUX_EFAULT;
-        }
-    }
-    if (!done)
-        return 0;
-    struct linux_cmsghdr control = {
-        .length = sizeof(control) + done * sizeof(int32_t),
-        .level = LINUX_SOL_SOCKET,
-        .type = LINUX_SCM_RIGHTS,
-    };
-    header->control_length = CMSG_ALIGN(control.length);
-    return user_write(header->control, &control, sizeof(control)) ? -LINUX_EFAULT : 0;
-}
-
-/* --- Sending --------------------------------------------------------------------------------------------------------- */
-
-static int64_t send_piece(struct thread *thread, struct file *socket, uint64_t data,
-                          uint64_t length, uint64_t flags, const struct abi_stream_message *message)
-{
-    int64_t result =
-        sys_stream_send(socket->handle, (const void *)data, length, 0, deadline_of(flags), message);
-
-    if (result == -E_CLOSED && !(flags & LINUX_MSG_NOSIGNAL))
-        signal_raise(thread, LINUX_SIGPIPE, LINUX_SI_KERNEL);
-    if (result == -E_LOOP)
-        return -LINUX_ETOOMANYREFS;
-    return result == -E_TOO_LONG ? -LINUX_EMSGSIZE : answer(result);
-}
-
-static int64_t send_vector(struct thread *thread, struct file *socket, const struct vector *vector,
-                           uint64_t flags, const struct abi_stream_message *message)
-{
-    if (vector->count == 1)
-        return send_piece(thread, socket, vector->first, vector->total, flags, message);
-
-    /* A longer one of a byte stream is cut: the program goes on from there. */
-    uint64_t length = vector->total;
-    if (length > BUFFER_SIZE && keeps_packets(socket))
-        return -LINUX_EMSGSIZE;
-    length = MIN(length, (uint64_t)BUFFER_SIZE);
-    char *buffer = pages_alloc(BUFFER_SIZE);
-    if (!buffer)
         return -LINUX_ENOMEM;
-    int64_t result = vector_copy(vector, buffer, length, false);
-    if (!result)
-        result = send_piece(thread, socket, (uint64_t)buffer, length, flags, message);
-    pages_free(buffer, BUFFER_SIZE);
-    return result;
-}
-
-static int64_t send_message(struct thread *thread, struct file *socket,
-                            const struct linux_msghdr *header, uint64_t flags)
-{
-    handle_t handles[STREAM_HANDLES];
-    uint32_t count = 0;
-    struct vector vector;
-    int64_t result = vector_read(header, &vector);
-
-    if (header->name && header->name_length)
-        return -LINUX_EISCONN;
-    if (!result)
-        result = control_read(thread->process, header, handles, &count);
-    struct abi_stream_message message = {.handles = (uint64_t)handles, .handle_count = count};
-    if (!result)
-        result = send_vector(thread, socket, &vector, flags, count ? &message : NULL);
-    if (result < 0)
-        handles_drop(handles, count); /* they are still here */
-    return result;
-}
-
-int64_t linux_sendmsg(struct thread *thread, uint64_t fd, uint64_t header_at, uint64_t flags)
-{
-    struct linux_msghdr header;
-    struct file *socket;
-
-    if (user_read(&header, header_at, sizeof(header)))
-        return -LINUX_EFAULT;
-    int64_t result = socket_get(thread, fd, &socket);
-    if (result < 0)
-        return result;
-    result = send_message(thread, socket, &header, flags);
-    file_put(socket);
-    return result;
-}
-
-int64_t linux_sendto(struct thread *thread, uint64_t fd, uint64_t data, uint64_t length,
-                     uint64_t flags, uint64_t address, uint64_t address_length)
-{
-    struct file *socket;
-    int64_t result = socket_get(thread, fd, &socket);
-
-    if (result < 0)
-        return result;
-    result = address && address_length ? -LINUX_EISCONN
-                                       : send_piece(thread, socket, data, length, flags, NULL);
-    file_put(socket);
-    return result;
-}
-
-/* --- Receiving ------------------------------------------------------------------------------------------------------- */
-
-static int64_t receive_once(struct file *socket, uint64_t data, uint64_t length, uint64_t flags,
-                            struct abi_stream_message *message)
-{
-    return answer(sys_stream_receive(socket->handle, (void *)data, length,
-                                     flags & LINUX_MSG_PEEK ? STREAM_PEEK : 0, deadline_of(flags),
-                                     message));
-}
-
-/* MSG_WAITALL of a byte stream: until all is there, the end, or an error behind the first piece. */
-static int64_t receive_piece(struct file *socket, uint64_t data, uint64_t length, uint64_t flags,
-                             struct abi_stream_message *message)
-{
-    int64_t done = receive_once(socket, data, length, flags, message);
-
-    if (!(flags & LINUX_MSG_WAITALL) || (flags & LINUX_MSG_PEEK) || keeps_packets(socket))
-        return done;
-    while (done > 0 && (uint64_t)done < length && !message->handle_count) {
-        int64_t more =
-            receive_once(socket, data + (uint64_t)done, length - (uint64_t)done, flags, NULL);
-        if (more <= 0)
-            break;
-        done += more;
     }
-    return done;
+    state->connector = ends[1];
+    return file_open(thread->process, file, type);
 }
 
-static int64_t receive_vector(struct file *socket, const struct vector *vector, uint64_t flags,
-                              struct abi_stream_message *message)
-{
-    if (vector->count == 1)
-        return receive_piece(socket, vector->first, vector->total, flags, message);
-
-    char *buffer = pages_alloc(BUFFER_SIZE);
-    if (!buffer)
-        return -LINUX_ENOMEM;
-    int64_t result = receive_piece(socket, (uint64_t)buffer,
-                                   MIN(vector->total, (uint64_t)BUFFER_SIZE), flags, message);
-    if (result > 0 && vector_copy(vector, buffer, (uint64_t)result, true)) {
-        handles_drop((handle_t *)message->handles, message->handle_count);
-        result = -LINUX_EFAULT;
-    }
-    pages_free(buffer, BUFFER_SIZE);
-    return result;
-}
-
-static uint32_t room_for_rights(const struct linux_msghdr *header)
-{
-    uint64_t room = header->control ? header->control_length : 0;
-
-    room = room > sizeof(struct linux_cmsghdr) ? room - sizeof(struct linux_cmsghdr) : 0;
-    return (uint32_t)MIN(room / sizeof(int32_t), (uint64_t)STREAM_HANDLES);
-}
-
-static int64_t receive_message(struct thread *thread, struct file *socket,
-                               struct linux_msghdr *header, uint64_t flags)
-{
-    handle_t handles[STREAM_HANDLES];
-    struct abi_stream_message message = {
-        .handles = (uint64_t)handles,
-        .handle_count = room_for_rights(header),
-    };
-    struct vector vector;
-    int64_t result = vector_read(header, &vector);
-    bool cut = false;
-
-    if (!result)
-        result = receive_vector(socket, &vector, flags, &message);
-    if (result < 0)
-        return result;
-    int64_t error = rights_write(thread->process, header, handles, message.handle_count,
-                                 flags & LINUX_MSG_CMSG_CLOEXEC, &cut);
-    bool short_of = keeps_packets(socket) && message.length > (uint64_t)result;
-    header->name_length = 0;
-    header->flags = (cut || message.lost ? LINUX_MSG_CTRUNC : 0) | (short_of ? LINUX_MSG_TRUNC : 0);
-    if (error < 0)
-        return error;
-    return short_of && (flags & LINUX_MSG_TRUNC) ? (int64_t)message.length : result;
-}
-
-int64_t linux_recvmsg(struct thread *thread, uint64_t fd, uint64_t header_at, uint64_t flags)
-{
-    struct linux_msghdr header;
-    struct file *socket;
-
-    if (user_read(&header, header_at, sizeof(header)))
-        return -LINUX_EFAULT;
-    int64_t result = socket_get(thread, fd, &socket);
-    if (result < 0)
-        return result;
-    result = receive_message(thread, socket, &header, flags);
-    file_put(socket);
-    if (result >= 0 && user_write(header_at, &header, sizeof(header)))
-        result = -LINUX_EFAULT;
-    return result;
-}
-
-int64_t linux_recvfrom(struct thread *thread, uint64_t fd, uint64_t data, uint64_t length,
-                       uint64_t flags, uint64_t address, uint64_t address_length)
-{
-    struct abi_stream_message message = {.handle_count = 0};
-    struct file *socket;
-    int64_t result = socket_get(thread, fd, &socket);
-
-    if (result < 0)
-        return result;
-    result = receive_piece(socket, data, length, flags, &message);
-    if (result >= 0 && (flags & LINUX_MSG_TRUNC) && keeps_packets(socket))
-        result = MAX(result, (int64_t)message.length);
-    file_put(socket);
-    if (result >= 0 && address && address_length && user_put_u32(address_length, 0))
-        result = -LINUX_EFAULT;
-    return result;
-}
-
-/* --- The rest -------------------------------------------------------------------------------------------------------- */
+/* --- Asking -------------------------------------------------------------------------------------------------------- */
 
 int64_t linux_shutdown(struct thread *thread, uint64_t fd, uint64_t how)
 {
@@ -481,49 +177,72 @@ int64_t linux_shutdown(struct thread *thread, uint64_t fd, uint64_t how)
     if (result < 0)
         return result;
     how = (uint32_t)how;
-    result = how < ARRAY_SIZE(directions)
-                 ? answer(sys_stream_control(socket->handle, STREAM_SHUTDOWN, directions[how]))
-                 : -LINUX_EINVAL;
+    result = how >= ARRAY_SIZE(directions) ? -LINUX_EINVAL
+             : socket->kind != KIND_STREAM
+                 ? -LINUX_ENOTCONN
+                 : answer(sys_stream_control(socket->handle, STREAM_SHUTDOWN, directions[how]));
     file_put(socket);
     return result;
 }
 
-/* No end here has a name. */
-static int64_t name_write(struct thread *thread, uint64_t fd, uint64_t address, uint64_t length_at)
+/* sockaddr and its length, cut to the program's room. */
+int64_t socket_name_write(const struct socket_name *name, uint64_t address, uint64_t length_at)
 {
-    uint16_t family = LINUX_AF_UNIX;
-    struct file *socket;
-    uint32_t room;
-    int64_t result = socket_get(thread, fd, &socket);
+    struct linux_sockaddr_un to = {.family = LINUX_AF_UNIX};
+    uint32_t room, length = FAMILY_LENGTH;
 
-    if (result < 0)
-        return result;
-    file_put(socket);
     if (user_read(&room, length_at, sizeof(room)))
         return -LINUX_EFAULT;
     if ((int32_t)room < 0)
         return -LINUX_EINVAL;
-    if (user_write(address, &family, MIN(room, FAMILY_LENGTH)) ||
-        user_put_u32(length_at, FAMILY_LENGTH))
+    if (name && name->length) {
+        memcpy(to.path, name->bytes, name->length);
+        length += name->length;
+        if (name->bytes[0] && name->length < LINUX_SUN_PATH)
+            length++; /* with its end */
+    }
+    if (user_write(address, &to, MIN(room, length)) || user_put_u32(length_at, length))
         return -LINUX_EFAULT;
     return 0;
 }
 
 int64_t linux_getsockname(struct thread *thread, uint64_t fd, uint64_t address, uint64_t length)
 {
-    return name_write(thread, fd, address, length);
+    struct file *socket;
+    int64_t result = socket_get(thread, fd, &socket);
+
+    if (result < 0)
+        return result;
+    const struct socket *state = socket->more;
+    result = socket_name_write(state ? &state->name : NULL, address, length);
+    file_put(socket);
+    return result;
 }
 
 int64_t linux_getpeername(struct thread *thread, uint64_t fd, uint64_t address, uint64_t length)
 {
-    return name_write(thread, fd, address, length);
+    struct file *socket;
+    int64_t result = socket_get(thread, fd, &socket);
+
+    if (result < 0)
+        return result;
+    const struct socket *state = socket->more;
+    bool connected = socket->kind == KIND_STREAM ||
+                     (socket->kind == KIND_DATAGRAM && state->target != HANDLE_NONE);
+    result = connected ? socket_name_write(state ? &state->peer : NULL, address, length)
+                       : -LINUX_ENOTCONN;
+    file_put(socket);
+    return result;
 }
 
 /* The other end's process, as procd knows it now; one that is gone has no pid any more. */
 static struct linux_ucred peer_of(struct process *process, const struct file *socket)
 {
-    int64_t badge = sys_stream_control(socket->handle, STREAM_PEER, 0);
     struct abi_command command;
+
+    if (socket->kind != KIND_STREAM)
+        return (struct linux_ucred){.uid = UINT32_MAX, .gid = UINT32_MAX};
+    int64_t badge = sys_stream_control(socket->handle, STREAM_PEER, 0);
 
     memset(&command, 0, sizeof(command));
     command.op = PROC_TERMINAL;
@@ -540,18 +259,23 @@ static int64_t option_value(const struct file *socket, uint64_t option, uint32_t
 {
     switch (option) {
     case LINUX_SO_TYPE:
-        *value = keeps_packets(socket) ? LINUX_SOCK_SEQPACKET : LINUX_SOCK_STREAM;
+        *value = socket_type(socket);
         return 0;
     case LINUX_SO_SNDBUF:
     case LINUX_SO_RCVBUF:
-        *value = BUFFER_SIZE;
+        *value = SOCKET_BUFFER;
         return 0;
     case LINUX_SO_DOMAIN:
         *value = LINUX_AF_UNIX;
         return 0;
-    case LINUX_SO_ERROR:
     case LINUX_SO_ACCEPTCONN:
+        *value = socket->kind == KIND_LISTENER;
+        return 0;
+    case LINUX_SO_ERROR:
     case LINUX_SO_PROTOCOL:
+    case LINUX_SO_REUSEADDR:
+    case LINUX_SO_BROADCAST:
+    case LINUX_SO_KEEPALIVE:
         *value = 0;
         return 0;
     default:
@@ -593,7 +317,8 @@ int64_t linux_getsockopt(struct thread *thread, uint64_t fd, uint64_t level, uin
                                                                                  : 0;
 }
 
-/* A buffer's size is a wish, and ours is what it is; what would change what is received is refused. */
+/* A buffer's size is a wish, and ours is what it is; some options mean nothing to a local socket, on Linux too; what would
+ * change what is received is refused. */
 int64_t linux_setsockopt(struct thread *thread, uint64_t fd, uint64_t level, uint64_t option,
                          uint64_t value_at, uint64_t length)
 {
@@ -606,8 +331,16 @@ int64_t linux_setsockopt(struct thread *thread, uint64_t fd, uint64_t level, uin
     file_put(socket);
     if ((uint32_t)level != LINUX_SOL_SOCKET)
         return -LINUX_EOPNOTSUPP;
-    if ((uint32_t)option != LINUX_SO_SNDBUF && (uint32_t)option != LINUX_SO_RCVBUF)
+    switch ((uint32_t)option) {
+    case LINUX_SO_SNDBUF:
+    case LINUX_SO_RCVBUF:
+    case LINUX_SO_REUSEADDR:
+    case LINUX_SO_BROADCAST:
+    case LINUX_SO_KEEPALIVE:
+        break;
+    default:
         return -LINUX_ENOPROTOOPT;
+    }
     if ((uint32_t)length < sizeof(value))
         return -LINUX_EINVAL;
     return user_read(&value, value_at, sizeof(value)) ? -LINUX_EFAULT : 0;

@@ -3,16 +3,22 @@
 
 #include <stdint.h>
 
+#define SOCKET_BUFFER 65536u /* what a stream holds: no piece is longer */
+
 #define LINUX_ENOTSOCK        88
 #define LINUX_EPROTOTYPE      91
 #define LINUX_ENOPROTOOPT     92
 #define LINUX_EPROTONOSUPPORT 93
 #define LINUX_ESOCKTNOSUPPORT 94
 #define LINUX_EAFNOSUPPORT    97
+#define LINUX_EADDRINUSE      98
 #define LINUX_EISCONN         106
+#define LINUX_ENOTCONN        107
 #define LINUX_ETOOMANYREFS    109
+#define LINUX_ECONNREFUSED    111
 #define LINUX_EMSGSIZE        90
 
+#define LINUX_AF_UNSPEC      0
 #define LINUX_AF_UNIX        1
 #define LINUX_SOCK_STREAM    1
 #define LINUX_SOCK_DGRAM     2
@@ -34,14 +40,23 @@
 
 #define LINUX_SOL_SOCKET    1
 #define LINUX_SCM_RIGHTS    1
+#define LINUX_SO_REUSEADDR  2
 #define LINUX_SO_TYPE       3
 #define LINUX_SO_ERROR      4
+#define LINUX_SO_BROADCAST  6
 #define LINUX_SO_SNDBUF     7
 #define LINUX_SO_RCVBUF     8
+#define LINUX_SO_KEEPALIVE  9
 #define LINUX_SO_PEERCRED   17
 #define LINUX_SO_ACCEPTCONN 30
 #define LINUX_SO_PROTOCOL   38
 #define LINUX_SO_DOMAIN     39
+
+#define LINUX_SUN_PATH 108
+struct linux_sockaddr_un {
+    uint16_t family;
+    char path[LINUX_SUN_PATH];
+};
 
 struct linux_msghdr {
     uint64_t name;

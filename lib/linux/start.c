@@ -74,16 +74,10 @@ static void descriptor_set(struct process *process, uint64_t fd, struct file *fi
 /* The open file that a lower descriptor has for the same handle, or a new one. */
 static struct file *descriptor_file(struct process *process, handle_t handle)
 {
-    struct abi_handle_info info = {.type = OBJECT_FILE, .rights = RIGHT_READ | RIGHT_WRITE};
-
     for (uint64_t fd = 0; fd < process->slot_count; fd++)
         if (process->slots[fd].file && process->slots[fd].file->handle == handle)
             return file_get(process, fd);
-    sys_ignore(sys_handle_info(handle, &info));
-    uint32_t access = (info.rights & RIGHT_WRITE) == 0 ? 0
-                      : info.rights & RIGHT_READ       ? LINUX_O_RDWR
-                                                       : LINUX_O_WRONLY;
-    return file_new(info.type == OBJECT_STREAM ? KIND_STREAM : KIND_FILE, handle, access, NULL);
+    return file_of_handle(handle);
 }
 
 /* "fd:12" -> 12; false: another name. */

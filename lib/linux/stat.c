@@ -14,6 +14,28 @@
 #define W_OK            2
 #define X_OK            1
 
+/* Of what is not a service's: an eventfd and its kin have none. */
+static uint32_t file_type(const struct file *file)
+{
+    switch (file->kind) {
+    case KIND_STREAM:
+        return (file->flags & LINUX_O_ACCMODE) == LINUX_O_RDWR ? FILE_SOCKET : FILE_PIPE;
+    case KIND_SOCKET:
+    case KIND_LISTENER:
+    case KIND_DATAGRAM:
+        return FILE_SOCKET;
+    case KIND_FILE:
+    case KIND_LOG:
+        return FILE_CHARACTER;
+    case KIND_NONE:
+    case KIND_EVENT:
+    case KIND_TIMER:
+    case KIND_EPOLL:
+        break;
+    }
+    return FILE_UNKNOWN;
+}
+
 int64_t stat_file(struct file *file, struct abi_stat *stat)
 {
     struct short_completion completion;
@@ -21,11 +43,9 @@ int64_t stat_file(struct file *file, struct abi_stat *stat)
     memset(stat, 0, sizeof(*stat)); /* and a service may answer with less */
     if (file->kind != KIND_FILE) {
         struct abi_handle_info info = {.id = 1};
-        if (file->kind == KIND_STREAM)
+        if (file->handle != HANDLE_NONE)
             sys_ignore(sys_handle_info(file->handle, &info));
-        stat->type = file->kind != KIND_STREAM                         ? FILE_CHARACTER
-                     : (file->flags & LINUX_O_ACCMODE) == LINUX_O_RDWR ? FILE_SOCKET
-                                                                       : FILE_PIPE;
+        stat->type = file_type(file);
         stat->inode = info.id;
         stat->mode = 0600;
         stat->links = 1;

@@ -363,3 +363,19 @@ TEST(mapped_files)
     CHECK_EQUAL(errno, EINVAL);
     CHECK_EQUAL(close(fd), 0);
 }
+
+TEST(advice)
+{
+    int fd = open("/etc/passwd", O_RDONLY), pipes[2];
+
+    CHECK(fd >= 0);
+    CHECK_EQUAL(posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL), 0);
+    CHECK_EQUAL(posix_fadvise(fd, 0, 0, 77), EINVAL);
+    CHECK_EQUAL(posix_fadvise(fd, 0, -1, POSIX_FADV_NORMAL), EINVAL);
+    CHECK_EQUAL(posix_fadvise(99, 0, 0, POSIX_FADV_NORMAL), EBADF);
+    CHECK_EQUAL(pipe(pipes), 0);
+    CHECK_EQUAL(posix_fadvise(pipes[0], 0, 0, POSIX_FADV_NORMAL), ESPIPE);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(fd);
+}

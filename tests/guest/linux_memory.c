@@ -13,6 +13,13 @@
 
 #define PAGE 4096
 
+#define CHECK_ERRNO(call, number)   \
+    do {                            \
+        errno = 0;                  \
+        CHECK((call) == -1);        \
+        CHECK_EQUAL(errno, number); \
+    } while (0)
+
 static sigjmp_buf fault_jump;
 static volatile sig_atomic_t fault_code;
 static void *volatile fault_address;
@@ -212,4 +219,20 @@ TEST(shared_with_a_child)
     CHECK_EQUAL(private[0], 1);
     CHECK_EQUAL(munmap(shared, PAGE), 0);
     CHECK_EQUAL(munmap(private, PAGE), 0);
+}
+
+TEST(synchronizing)
+{
+    char *shared = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    CHECK(shared != MAP_FAILED);
+    CHECK_EQUAL(msync(shared, 2 * PAGE, MS_SYNC), 0);
+    CHECK_EQUAL(msync(shared, 2 * PAGE, MS_ASYNC), 0);
+    CHECK_EQUAL(msync(shared, 0, MS_SYNC), 0);
+    CHECK_ERRNO(msync(shared + 1, PAGE, MS_SYNC), EINVAL);
+    CHECK_ERRNO(msync(shared, PAGE, MS_SYNC | MS_ASYNC), EINVAL);
+    CHECK_ERRNO(msync(shared, PAGE, 64), EINVAL);
+    CHECK_EQUAL(munmap(shared + PAGE, PAGE), 0);
+    CHECK_ERRNO(msync(shared, 2 * PAGE, MS_SYNC), ENOMEM);
+    CHECK_EQUAL(munmap(shared, PAGE), 0);
 }

@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -406,4 +409,350 @@ TEST(a_child_that_echoes)
     CHECK_EQUAL(waitpid(child, &status, 0), child);
     CHECK_EQUAL(status, 0);
     close(pair.fds[0]);
+}
+
+/* --- Names ------------------------------------------------------------------------------------------------------------ */
+
+struct address {
+    struct sockaddr_un un;
+    socklen_t length;
+};
+
+/* "@..." is an abstract name. */
+static struct address address_of(const char *name)
+{
+    struct address address = {.un.sun_family = AF_UNIX};
+
+    strncpy(address.un.sun_path, name, sizeof(address.un.sun_path) - 1);
+    address.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name));
+    if (name[0] == '@')
+        address.un.sun_path[0] = '\0';
+    else
+        address.length++;
+    return address;
+}
+
+static int bind_to(int fd, const char *name)
+{
+    struct address address = address_of(name);
+
+    return bind(fd, (struct sockaddr *)&address.un, address.length);
+}
+
+static int connect_to(int fd, const char *name)
+{
+    struct address address = address_of(name);
+
+    return connect(fd, (struct sockaddr *)&address.un, address.length);
+}
+
+static int socket_new(int type)
+{
+    int fd = socket(AF_UNIX, type, 0);
+
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static int listener_new(int type, const char *name, int backlog)
+{
+    int fd = socket_new(type);
+
+    unlink(name);
+    CHECK_EQUAL(bind_to(fd, name), 0);
+    CHECK_EQUAL(listen(fd, backlog), 0);
+    return fd;
+}
+
+static void expect_name(int (*get)(int, struct sockaddr *, socklen_t *), int fd, const char *name)
+{
+    struct address want = address_of(name), have = {.length = sizeof(have.un)};
+
+    CHECK_EQUAL(get(fd, (struct sockaddr *)&have.un, &have.length), 0);
+    CHECK_EQUAL(have.un.sun_family, AF_UNIX);
+    CHECK_EQUAL(have.length, *name ? want.length : sizeof(sa_family_t));
+    CHECK(!*name ||
+          memcmp(have.un.sun_path, want.un.sun_path, want.length - sizeof(sa_family_t)) == 0);
+}
+
+#define PATH "/tmp/linux_sockets"
+
+static void talk(int type, const char *name)
+{
+    int listener = listener_new(type, name, 4), client = socket_new(type);
+    struct address peer = {.length = sizeof(peer.un)};
+    char bytes[8];
+
+    CHECK_EQUAL(events_of(listener, POLLIN | POLLOUT), 0);
+    CHECK_EQUAL(connect_to(client, name), 0);
+    CHECK_EQUAL(events_of(listener, POLLIN), POLLIN);
+    int server = accept(listener, (struct sockaddr *)&peer.un, &peer.length);
+    CHECK(server >= 0);
+    CHECK_EQUAL(peer.length, sizeof(sa_family_t));
+    CHECK_EQUAL(write(client, "hello", 5), 5);
+    CHECK_EQUAL(read(server, bytes, 8), 5);
+    CHECK_EQUAL(send(server, "back", 4, MSG_NOSIGNAL), 4);
+    CHECK_EQUAL(recv(client, bytes, 8, 0), 4);
+    expect_name(getsockname, listener, name);
+    expect_name(getsockname, server, name);
+    expect_name(getpeername, client, name);
+    expect_name(getsockname, client, "");
+    expect_name(getpeername, server, "");
+    CHECK_ERRNO(connect_to(client, name), EISCONN);
+    CHECK_EQUAL(close(server), 0);
+    CHECK_EQUAL(read(client, bytes, 8), 0);
+    CHECK_ERRNO(send(client, "x", 1, MSG_NOSIGNAL), EPIPE);
+    close(client);
+    close(listener);
+    unlink(name);
+}
+
+TEST(a_path)
+{
+    talk(SOCK_STREAM, PATH);
+    talk(SOCK_SEQPACKET, PATH);
+}
+
+TEST(an_abstract_name)
+{
+    talk(SOCK_STREAM, "@linux sockets/%\1");
+}
+
+TEST(binding_errors)
+{
+    int fd = socket_new(SOCK_STREAM), other = socket_new(SOCK_STREAM);
+    struct sockaddr_un strange = {.sun_family = AF_INET};
+
+    CHECK_ERRNO(bind(fd, (struct sockaddr *)&strange, sizeof(strange)), EINVAL);
+    CHECK_ERRNO(bind(fd, (struct sockaddr *)&strange, 1), EINVAL);
+    CHECK_ERRNO(bind(fd, (struct sockaddr *)8, 10), EFAULT);
+    CHECK_ERRNO(bind(99, (struct sockaddr *)&strange, 10), EBADF);
+    CHECK_ERRNO(listen(fd, 1), EINVAL); /* no name */
+    CHECK_ERRNO(bind_to(fd, "/no-such-folder/socket"), ENOENT);
+    CHECK_ERRNO(bind_to(fd, "/etc/passwd"), EADDRINUSE);
+    CHECK_ERRNO(bind_to(fd, "/etc/passwd/socket"), ENOTDIR);
+    CHECK_EQUAL(bind_to(fd, "@linux_sockets"), 0);
+    CHECK_ERRNO(bind_to(fd, "@linux_sockets2"), EINVAL);
+    CHECK_ERRNO(bind_to(other, "@linux_sockets"), EADDRINUSE);
+    CHECK_ERRNO(connect_to(other, "@linux_sockets"), ECONNREFUSED); /* it does not listen */
+    CHECK_ERRNO(accept(fd, NULL, NULL), EINVAL);
+    CHECK_EQUAL(listen(fd, 1), 0);
+    CHECK_EQUAL(listen(fd, 5), 0);
+    CHECK_ERRNO(connect_to(fd, "@linux_sockets"), EINVAL);
+    CHECK_EQUAL(connect_to(other, "@linux_sockets"), 0);
+    close(fd);
+    close(other);
+}
+
+TEST(another_type)
+{
+    int stream = listener_new(SOCK_STREAM, PATH, 1), packets = socket_new(SOCK_SEQPACKET);
+    int datagrams = socket_new(SOCK_DGRAM);
+
+    CHECK_ERRNO(connect_to(packets, PATH), EPROTOTYPE);
+    CHECK_ERRNO(connect_to(datagrams, PATH), EPROTOTYPE);
+    close(stream);
+    close(packets);
+    close(datagrams);
+    unlink(PATH);
+}
+
+/* A name goes with its socket, at once or soon. */
+TEST(a_name_is_free_again)
+{
+    for (int i = 0; i < 3; i++) {
+        int fd = socket_new(SOCK_STREAM);
+
+        for (int tries = 0; bind_to(fd, "@linux_sockets") && tries < 1000; tries++) {
+            CHECK_EQUAL(errno, EADDRINUSE);
+            usleep(1000);
+        }
+        CHECK_EQUAL(listen(fd, 1), 0);
+        close(fd);
+    }
+}
+
+TEST(connecting_errors)
+{
+    int fd = socket_new(SOCK_STREAM), packets = socket_new(SOCK_SEQPACKET), pipes[2];
+    int listener = listener_new(SOCK_STREAM, "@linux_sockets_kind", 1);
+    struct sockaddr_un empty = {.sun_family = AF_UNIX};
+    char byte;
+
+    CHECK_ERRNO(connect_to(fd, "/no-such-socket"), ENOENT);
+    CHECK_ERRNO(connect_to(fd, "/etc/passwd"), ECONNREFUSED);
+    CHECK_ERRNO(connect_to(fd, "@no such name"), ECONNREFUSED);
+    CHECK_ERRNO(connect(fd, (struct sockaddr *)&empty, sizeof(sa_family_t)), EINVAL);
+    CHECK_ERRNO(connect_to(packets, "@linux_sockets_kind"), ECONNREFUSED);
+    CHECK_ERRNO(send(fd, "x", 1, 0), ENOTCONN);
+    CHECK_ERRNO(recv(fd, &byte, 1, 0), EINVAL);
+    CHECK_ERRNO(recv(packets, &byte, 1, 0), ENOTCONN);
+    CHECK_ERRNO(write(fd, "x", 1), ENOTCONN);
+    CHECK_ERRNO(read(fd, &byte, 1), EINVAL);
+    CHECK_ERRNO(getpeername(fd, (struct sockaddr *)&empty, &(socklen_t){sizeof(empty)}), ENOTCONN);
+    CHECK_EQUAL(events_of(fd, POLLIN | POLLOUT), POLLOUT | POLLHUP);
+    CHECK_EQUAL(pipe(pipes), 0);
+    CHECK_ERRNO(connect_to(pipes[0], "@x"), ENOTSOCK);
+    CHECK_ERRNO(syscall(SYS_accept4, listener, NULL, NULL, 1), EINVAL);
+    CHECK_EQUAL(events_of(listener, POLLIN), 0); /* what was refused left nothing behind */
+    CHECK_ERRNO(socket(AF_UNIX, SOCK_RDM, 0), ESOCKTNOSUPPORT);
+    CHECK_ERRNO(socket(9999, SOCK_STREAM, 0), EAFNOSUPPORT);
+    CHECK_ERRNO(socket(AF_UNIX, SOCK_STREAM, 77), EPROTONOSUPPORT);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(packets);
+    close(listener);
+    close(fd);
+}
+
+TEST(a_full_backlog)
+{
+    int listener = listener_new(SOCK_STREAM, "@linux_sockets_full", 1), fds[4], connected = 0;
+
+    for (int i = 0; i < 4; i++) {
+        fds[i] = socket_new(SOCK_STREAM | SOCK_NONBLOCK);
+        if (connect_to(fds[i], "@linux_sockets_full") == 0)
+            connected++;
+        else
+            CHECK_EQUAL(errno, EAGAIN);
+    }
+    CHECK_EQUAL(connected, 2); /* one more than was asked for */
+    CHECK_EQUAL(fcntl(fds[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    close(listener);
+}
+
+TEST(accepting_without_waiting)
+{
+    int listener = listener_new(SOCK_STREAM, "@linux_sockets_now", 4),
+        client = socket_new(SOCK_STREAM);
+
+    CHECK_EQUAL(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+    CHECK_EQUAL(fcntl(listener, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    CHECK_ERRNO(accept(listener, NULL, NULL), EAGAIN);
+    CHECK_EQUAL(connect_to(client, "@linux_sockets_now"), 0);
+    int server = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    CHECK(server >= 0);
+    CHECK_EQUAL(fcntl(server, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    CHECK_EQUAL(fcntl(server, F_GETFD), FD_CLOEXEC);
+    close(server);
+    close(client);
+    close(listener);
+}
+
+/* A child serves what its parent listens on; each knows who the other is. */
+TEST(a_child_accepts)
+{
+    int listener = listener_new(SOCK_STREAM, "@linux_sockets_child", 4);
+    pid_t child = fork();
+
+    if (child == 0) {
+        int server = accept(listener, NULL, NULL);
+        struct ucred peer;
+        socklen_t length = sizeof(peer);
+
+        if (getsockopt(server, SOL_SOCKET, SO_PEERCRED, &peer, &length) || peer.pid != getppid())
+            _exit(1);
+        _exit(write(server, "x", 1) != 1);
+    }
+    int client = socket_new(SOCK_STREAM), status;
+    char byte;
+    CHECK_EQUAL(connect_to(client, "@linux_sockets_child"), 0);
+    CHECK_EQUAL(read(client, &byte, 1), 1);
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(status, 0);
+    CHECK_EQUAL(read(client, &byte, 1), 0);
+    close(client);
+    close(listener);
+}
+
+TEST(names_of_the_systems_finding)
+{
+    int fds[2] = {socket_new(SOCK_STREAM), socket_new(SOCK_STREAM)};
+    struct sockaddr_un name = {.sun_family = AF_UNIX}, found[2];
+
+    for (int i = 0; i < 2; i++) {
+        socklen_t length = sizeof(found[i]);
+
+        CHECK_EQUAL(bind(fds[i], (struct sockaddr *)&name, sizeof(sa_family_t)), 0);
+        CHECK_EQUAL(getsockname(fds[i], (struct sockaddr *)&found[i], &length), 0);
+        CHECK_EQUAL(length, sizeof(sa_family_t) + 6);
+        CHECK_EQUAL(found[i].sun_path[0], 0);
+    }
+    CHECK(memcmp(found[0].sun_path, found[1].sun_path, 6) != 0);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+TEST(datagrams_by_name)
+{
+    int server = socket_new(SOCK_DGRAM), client = socket_new(SOCK_DGRAM),
+        other = socket_new(SOCK_DGRAM);
+    struct address address = address_of("@linux_sockets_log");
+    int type;
+    char bytes[16];
+
+    CHECK_EQUAL(bind_to(server, "@linux_sockets_log"), 0);
+    CHECK_ERRNO(listen(server, 1), EOPNOTSUPP);
+    CHECK_ERRNO(accept(server, NULL, NULL), EOPNOTSUPP);
+    CHECK_ERRNO(send(client, "x", 1, 0), ENOTCONN);
+    CHECK_ERRNO(recv(server, bytes, 16, MSG_DONTWAIT), EAGAIN);
+    CHECK_EQUAL(events_of(server, POLLIN), 0);
+    CHECK_EQUAL(connect_to(client, "@linux_sockets_log"), 0);
+    expect_name(getpeername, client, "@linux_sockets_log");
+    CHECK_EQUAL(send(client, "first", 5, 0), 5);
+    CHECK_EQUAL(sendto(other, "second", 6, 0, (struct sockaddr *)&address.un, address.length), 6);
+    CHECK_EQUAL(events_of(server, POLLIN), POLLIN);
+    CHECK_EQUAL(ioctl(server, FIONREAD, &type), 0);
+    CHECK_EQUAL(type, 5);
+    CHECK_EQUAL(recv(server, bytes, 3, MSG_TRUNC), 5);
+    CHECK_EQUAL(read(server, bytes, 16), 6);
+    CHECK(memcmp(bytes, "second", 6) == 0);
+    CHECK_EQUAL(write(client, "", 0), 0);
+    CHECK_EQUAL(getsockopt(server, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof(type)}), 0);
+    CHECK_EQUAL(type, SOCK_DGRAM);
+    int stream = socket_new(SOCK_STREAM);
+    CHECK_ERRNO(connect_to(stream, "@linux_sockets_log"), ECONNREFUSED);
+    close(server);
+    CHECK_ERRNO(send(client, "x", 1, 0), ECONNREFUSED);
+    close(client);
+    close(other);
+    close(stream);
+}
+
+TEST(a_listener_in_a_message)
+{
+    struct pair pair = pair_new(SOCK_STREAM);
+    int listener = listener_new(SOCK_STREAM, "@linux_sockets_moved", 4);
+    char byte = 'x', control[CMSG_SPACE(sizeof(int))];
+    struct iovec vector = {&byte, 1};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    int value;
+
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &listener, sizeof(int));
+    CHECK_EQUAL(sendmsg(pair.fds[0], &message, 0), 1);
+    message.msg_controllen = sizeof(control);
+    CHECK_EQUAL(recvmsg(pair.fds[1], &message, 0), 1);
+    header = CMSG_FIRSTHDR(&message);
+    memcpy(&value, CMSG_DATA(header), sizeof(int));
+    int client = socket_new(SOCK_STREAM), accepting;
+    CHECK_EQUAL(connect_to(client, "@linux_sockets_moved"), 0);
+    CHECK_EQUAL(getsockopt(value, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &(socklen_t){sizeof(int)}),
+                0);
+    CHECK_EQUAL(accepting, 1);
+    int server = accept(value, NULL, NULL);
+    CHECK(server >= 0);
+    close(server);
+    close(client);
+    close(value);
+    close(listener);
+    pair_end(&pair);
 }

@@ -121,6 +121,26 @@ def initfsd(context):
         vm.check("ls initfs:///sbin", re.compile("initfsd"))
 
 
+@scenario("survival/unixd")
+def unixd(context):
+    """The names of sockets outlive who knows them: busybox's syslogd goes on being found by its logger."""
+    with boot(context) as vm:
+        vm.prompt()
+        vm.check("logger nobody; cat unix:///", "")
+        vm.send("syslogd -n -O -&\n")
+        vm.prompt()
+        vm.check("until cat unix:/// | grep log; do usleep 10000; done", re.compile(r"\d+ listens +/dev/log\n"), 60)
+        vm.send("logger -t tester hello there\n")
+        vm.expect(r"user\.notice tester: hello there", 60)
+        for number in range(1, 4):
+            vm.send(f"{kill('unixd')}; logger -t tester after death {number}\n")
+            vm.expect(rf"user\.notice tester: after death {number}", 60)
+        vm.send("kill $!; wait\n")
+        vm.expect(r"syslogd exiting", 60)
+        vm.check("echo alive", re.compile("alive"))
+        vm.check("while cat unix:/// | grep log; do usleep 10000; done; echo free", re.compile("free"), 60)
+
+
 @scenario("survival/initd")
 def initd(context):
     """The supervisor comes back and takes over what it had started: nothing is started twice, shells live on."""
