@@ -159,11 +159,10 @@ struct abi_map {
     3u /* PROT_* of the region at address | MAP_SHARED_ << 8, E_FAULT if none; length ignored */
 #define SPACE_OP_FIND 4u /* the lowest free range of length at or above address */
 #define SPACE_OP_HUGE 5u /* value: HUGE_*, for the private memory of the range from now on */
-
-/* Huge pages (2 MiB): where the memory beside them is in use and they are easily had, from the first touch, not. */
 #define SPACE_OP_SYNC \
     6u /* what was written through shared mappings of the range is on the medium (MEMORY_OP_SYNC) */
 
+/* Huge pages (2 MiB): where the memory beside them is in use and they are easily had, from the first touch, not. */
 #define HUGE_DEFAULT 0u
 #define HUGE_ALWAYS  1u
 #define HUGE_NEVER   2u

@@ -244,6 +244,7 @@ static void fuzzing_end(struct fuzzing *fuzzing)
     unshare(arena);
 }
 
+/* HANDLE_NONE: the others have all memory just now. */
 static handle_t fuzzer_start(struct fuzzing *fuzzing, int slot)
 {
     struct abi_fork fork = {
@@ -253,15 +254,20 @@ static handle_t fuzzer_start(struct fuzzing *fuzzing, int slot)
         .argument2 = (uintptr_t)&arena->slots[slot],
         .fs_base = own_fs_base(),
     };
-    handle_t process = (handle_t)MUST(sys_process_fork(fuzzing->model, &fork));
+    int64_t process = sys_process_fork(fuzzing->model, &fork);
 
+    if (process == -E_NO_MEMORY)
+        return HANDLE_NONE;
+    MUST(process);
     MUST(sys_thread_control(fork.thread, THREAD_RESUME, 0, NULL));
     MUST(sys_handle_close(fork.thread));
-    return process;
+    return (handle_t)process;
 }
 
 static void fuzzer_stop(handle_t process)
 {
+    if (process == HANDLE_NONE)
+        return;
     MUST(sys_process_kill(process, 0));
     signal_wait(process, SIGNAL_EXITED);
     MUST(sys_handle_close(process));
