@@ -60,12 +60,22 @@ static int wrong(struct ttys *ttys, int error, const char *problem)
     return error;
 }
 
-static struct strings *list_of(struct service_conf *common, const char *key)
+/* What is said of all terminals below. 1: it was that; 0: another key. */
+static int common_add(struct service_conf *common, char *const *words, int count)
 {
-    return strcmp(key, "use") == 0           ? &common->uses
-           : strcmp(key, "environment") == 0 ? &common->environment
-           : strcmp(key, "give") == 0        ? &common->gives
-                                             : NULL;
+    struct strings *list;
+    if (strcmp(words[0], "use") == 0)
+        list = &common->uses;
+    else if (strcmp(words[0], "environment") == 0)
+        list = &common->environment;
+    else if (strcmp(words[0], "give") == 0)
+        list = &common->gives;
+    else
+        return 0;
+    for (int i = 1; i < count; i++)
+        if (!strings_add(list, words[i]))
+            return -E_NO_MEMORY;
+    return 1;
 }
 
 int ttys_next(struct ttys *ttys, struct terminal_conf *terminal)
@@ -73,11 +83,10 @@ int ttys_next(struct ttys *ttys, struct terminal_conf *terminal)
     char *words[TTYS_WORDS];
     int count;
     while ((count = conf_next(&ttys->reader, words, TTYS_WORDS)) > 0) {
-        struct strings *list = list_of(&ttys->common, words[0]);
-        for (int i = 1; i < count && list; i++)
-            if (!strings_add(list, words[i]))
-                return wrong(ttys, -E_NO_MEMORY, "no memory");
-        if (list)
+        int common = common_add(&ttys->common, words, count);
+        if (common < 0)
+            return wrong(ttys, common, "no memory");
+        if (common)
             continue;
         if (strcmp(words[0], "terminal") != 0)
             return wrong(ttys, -E_BAD_FORMAT, "no such key");
