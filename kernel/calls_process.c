@@ -327,7 +327,7 @@ static void interrupt_one(struct process *process)
     struct thread *chosen = list_first(&process->threads, struct thread, sibling);
 
     list_for_each (struct thread, thread, &process->threads, sibling) {
-        if (thread->waiting & WAIT_INTERRUPTIBLE) {
+        if (__atomic_load_n(&thread->waiting, __ATOMIC_RELAXED) & WAIT_INTERRUPTIBLE) {
             chosen = thread;
             break;
         }
@@ -466,8 +466,9 @@ static int64_t get_frame(struct thread *thread, uaddr_t buffer)
     struct abi_frame frame;
 
     lock_acquire(&thread->lock);
-    bool there =
-        thread->state == THREAD_BLOCKED && (thread->work & WORK_SUSPEND) && !thread->on_cpu;
+    bool there = __atomic_load_n(&thread->state, __ATOMIC_RELAXED) == THREAD_BLOCKED &&
+                 thread_has_work(thread, WORK_SUSPEND) &&
+                 !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE);
     if (there)
         arch_thread_frame(thread, &frame);
     lock_release(&thread->lock);
@@ -489,13 +490,13 @@ int64_t sys_thread_control(struct object *object, uint32_t op, uint64_t value, u
             return -E_RANGE;
         if (value > process_current()->priority_limit)
             return -E_PERMISSION;
-        thread->own_priority = (uint32_t)value;
-        sched_set_priority(thread, (uint32_t)value, thread->weight);
+        __atomic_store_n(&thread->own_priority, (uint32_t)value, __ATOMIC_RELAXED);
+        sched_set_priority(thread, (uint32_t)value, thread_weight(thread));
         return 0;
     case THREAD_WEIGHT:
         if (value < 1 || value > 10000)
             return -E_RANGE;
-        sched_set_priority(thread, thread->priority, (uint32_t)value);
+        sched_set_priority(thread, thread_priority(thread), (uint32_t)value);
         return 0;
     case THREAD_AFFINITY:
         return set_affinity(thread, value);
@@ -518,7 +519,7 @@ int64_t sys_thread_control(struct object *object, uint32_t op, uint64_t value, u
     case THREAD_CPU_TIME:
         return (int64_t)sched_cpu_time(thread);
     case THREAD_GET_CPU:
-        return thread->cpu ? thread->cpu->index : 0;
+        return thread_cpu(thread) ? thread_cpu(thread)->index : 0;
     case THREAD_ID:
         return (int64_t)thread->object.id;
     default:

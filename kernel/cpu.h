@@ -17,6 +17,7 @@ struct cpu {
     bool online;
     struct thread *current;
     struct thread *idle;
+    struct thread *handed; /* runs when `current` leaves (sched.h) */
     uint32_t need_resched; /* set by anybody, tested on the way to user mode */
     uint32_t unread;       /* a word to write where nobody looks (ipc/short.c) */
     uint32_t sleeping;     /* in arch_idle: wants arch_cpu_kick after work is queued */

@@ -64,9 +64,9 @@ static void command_missing(struct command *command, const uaddr_t *window, uint
     command->missing_out = window == &command->request->out;
 }
 
-static bool caller_there(const struct command *command, uint32_t generation)
+static bool caller_waits(const struct command *command)
 {
-    return __atomic_load_n(&command->generation, __ATOMIC_RELAXED) == generation;
+    return !__atomic_load_n(&command->leaving, __ATOMIC_RELAXED);
 }
 
 static uint64_t piece_length(uint64_t wanted, uint64_t there)
@@ -81,7 +81,6 @@ static int copy_in(struct command *command, uint64_t offset, uaddr_t buffer, uin
                    uint64_t *done)
 {
     const struct request *request = command->request;
-    uint32_t generation = command->generation;
     int error = 0;
 
     *done = 0;
@@ -94,8 +93,7 @@ static int copy_in(struct command *command, uint64_t offset, uaddr_t buffer, uin
         *done = part;
     }
     offset = offset + *done - request->path_length;
-    while (*done < length && offset < request->in_length && !error &&
-           caller_there(command, generation)) {
+    while (*done < length && offset < request->in_length && !error && caller_waits(command)) {
         uint64_t piece = piece_length(length - *done, request->in_length - offset);
         uint64_t copied = 0;
 
@@ -113,12 +111,10 @@ static int copy_out(struct command *command, uint64_t offset, uaddr_t buffer, ui
                     uint64_t *done)
 {
     const struct request *request = command->request;
-    uint32_t generation = command->generation;
     int error = 0;
 
     *done = 0;
-    while (*done < length && offset < request->out_length && !error &&
-           caller_there(command, generation)) {
+    while (*done < length && offset < request->out_length && !error && caller_waits(command)) {
         uint64_t piece = piece_length(length - *done, request->out_length - offset);
         uint64_t copied = 0;
 
@@ -155,7 +151,7 @@ static void fill_message(struct abi_message *message, const struct command *comm
     message->path_length = request->path_length;
 }
 
-/* Port unlocked, the command is this server's. On error it goes back to the front of its queue. *short_form: in, whether
+/* Port unlocked, the command, of which the message is, is this server's. On error it goes back to the front of its queue. *short_form: in, whether
  * it may be; out, whether the message is in the registers. */
 static int deliver(struct port *port, struct command *command, struct abi_message *message,
                    const struct accept *where, bool *short_form)
@@ -163,11 +159,10 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
     struct thread *self = thread_current();
     struct request *request = command->request;
     uint64_t copied = 0, in_length = request->path_length + request->in_length;
-    uint32_t generation = command->generation;
+    uint32_t generation = (uint32_t)(message->token >> 32); /* the caller may have left */
     bool lost = false; /* handles that another thread of the service closed meanwhile */
     int error = 0;
 
-    fill_message(message, command);
     if (in_length && where->size)
         error = copy_in(command, 0, where->buffer, MIN(where->size, in_length), &copied);
     message->data_length = (uint32_t)copied;
@@ -213,11 +208,11 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         return error ? error : -E_CANCELLED;
     }
     if (!error) {
-        uint32_t priority = MAX(message->priority, self->own_priority);
+        uint32_t priority = MAX(message->priority, thread_own_priority(self));
 
         self->trace = message->trace;
-        if (unlikely(priority != self->priority))
-            sched_set_priority(self, priority, self->weight);
+        if (unlikely(priority != thread_priority(self)))
+            sched_set_priority(self, priority, thread_weight(self));
     }
     return error;
 }
@@ -283,14 +278,12 @@ static int sleep_idle(struct port *port, struct server *server, const struct acc
     }
     server->unseen = port->unseen = false; /* find_work found nothing */
     worker_enlist(self, port, server);
+    /* Before the wait is armed, as in wait_park: who ends it clears this. */
+    self->parked_call = where->deadline == UINT64_MAX ? where->frame : NULL;
     wait_prepare(WAIT_INTERRUPTIBLE);
     lock_release(&port->notify_lock);
     lock_release(&port->lock);
-    if (where->frame && where->deadline == UINT64_MAX)
-        self->parked_call = where->frame;
-    int woken = wait_block(where->deadline);
-    self->parked_call = NULL;
-    return woken;
+    return wait_block(where->deadline);
 }
 
 /* After the sleep: the command that was handed over, if any. Port unlocked; if there is one it is locked on return. */
@@ -320,6 +313,7 @@ static int take_command(struct port *port, struct command *command, const struct
     struct abi_message message = {0};
 
     command->state = COMMAND_ACCEPTED;
+    fill_message(&message, command);
     copy_begin(command);
     lock_release(&port->lock);
 
@@ -391,8 +385,8 @@ int64_t port_accept(struct port *port, const struct accept *where)
     if (!user_range_ok(where->message, sizeof(struct abi_message)) ||
         (where->size && !user_range_ok(where->buffer, where->size)))
         return -E_FAULT;
-    if (unlikely(self->priority != self->own_priority)) /* the last caller's */
-        sched_set_priority(self, self->own_priority, self->weight);
+    if (unlikely(thread_priority(self) != thread_own_priority(self))) /* the last caller's */
+        sched_set_priority(self, thread_own_priority(self), thread_weight(self));
     return accept_loop(port, server, where, false, 0);
 }
 

@@ -142,7 +142,7 @@ static void leave(struct command *command, struct port *port)
         command_unlink(command);
     command_retire(command, cpu_self());
     while (command->copying) {
-        command->leaving = true;
+        __atomic_store_n(&command->leaving, true, __ATOMIC_RELAXED);
         wait_prepare(WAIT_UNKILLABLE);
         lock_release(&port->lock);
         if (wait_block(UINT64_MAX)) { /* only the copy's end wakes it */
@@ -196,7 +196,7 @@ static int64_t send(struct command *command, struct request *request, struct por
     command->server = server;
     command->file = file;
     command->request = request;
-    command->priority = self->priority;
+    command->priority = thread_priority(self);
     command->trace = command_trace(self, command);
     cpu_self()->commands++;
     *deadline = patience(port, request->deadline, parked);
@@ -215,7 +215,7 @@ static int64_t send(struct command *command, struct request *request, struct por
 static int64_t withdraw(struct command *command, struct port *port, int reason)
 {
     if ((command->state == COMMAND_DELIVERED || command->state == COMMAND_ACCEPTED) &&
-        !(command->thread->work & WORK_KILL)) {
+        !thread_has_work(command->thread, WORK_KILL)) {
         list_append(&command->server->cancels, &command->cancel_link);
         command->server->unseen = true;
         port_wake_worker(port, command->server);
@@ -343,7 +343,7 @@ static int64_t settle(struct command *command, struct request *request, struct p
             if (error)
                 status = error;
         }
-        if (unlikely(self->work & WORK_KILL)) {
+        if (unlikely(thread_has_work(self, WORK_KILL))) {
             status = -E_INTERRUPTED;
             break;
         }

@@ -68,7 +68,7 @@ static struct worker *take_worker(struct port *port, struct server *server)
         if (server && worker->server != server)
             continue;
         chosen = worker;
-        if (worker_thread(worker)->cpu == cpu_self())
+        if (thread_cpu(worker_thread(worker)) == cpu_self())
             break;
     }
     if (chosen)
@@ -82,8 +82,8 @@ void worker_wake(struct worker *worker, struct command *command)
 
     worker->delivered = command;
     worker->generation = command->generation;
-    if (unlikely(command->priority > thread->priority))
-        sched_set_priority(thread, command->priority, thread->weight);
+    if (unlikely(command->priority > thread_priority(thread)))
+        sched_set_priority(thread, command->priority, thread_weight(thread));
     thread_wake(thread, 0, SCHED_HANDOFF);
 }
 

@@ -39,21 +39,23 @@ static inline struct leave leave_to(struct cpu *cpu, struct thread *self,
 /* Nothing of this CPU or the calling thread wants to be seen to before another thread runs. */
 static inline bool quiet(const struct cpu *cpu, const struct thread *self)
 {
-    return likely(!cpu->need_resched && !cpu->queue->next && !self->attention);
+    return likely(!__atomic_load_n(&cpu->need_resched, __ATOMIC_RELAXED) && !cpu->handed &&
+                  !__atomic_load_n(&self->attention, __ATOMIC_RELAXED));
 }
 
-/* The thread is ours if it waits in a short call, was on this CPU last and ranks as the caller does; its frame.
+/* The thread, last on this CPU, is ours if it is parked and ranks as the caller does; its frame. It parked before we found it, as
+ * an idle worker or with its command, and a parked thread stays where it is: so the CPU may be looked at without its lock.
  * RUNNING from here on, so that whoever has work for it interrupts this CPU. */
 static inline struct register_frame *claim(struct thread *thread, const struct thread *self,
                                            struct cpu *cpu)
 {
     lock_acquire(&thread->lock);
     struct register_frame *frame = thread->parked_call;
-    if (likely(frame && thread->cpu == cpu && thread->priority == self->priority &&
+    if (likely(frame && thread_priority(thread) == thread_priority(self) &&
                sched_allowed(thread, cpu))) {
         thread->parked_call = NULL;
         thread->waiting = 0;
-        thread->state = THREAD_RUNNING;
+        thread_set_state(thread, THREAD_RUNNING);
     } else {
         frame = NULL;
     }
@@ -67,7 +69,7 @@ static void unclaim(struct thread *thread, struct command *command)
 {
     if (command) {
         command->state = COMMAND_DELIVERED;
-        command->priority = thread->priority;
+        command->priority = thread_priority(thread);
         command->trace = command_trace(command->thread, command);
         thread->worker.delivered = command;
         thread->worker.generation = command->generation;
@@ -196,7 +198,7 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
     struct worker *worker = container_of(port->workers.next, struct worker, link);
 
     if (likely(&worker->link != &port->workers && worker->server == server &&
-               worker_thread(worker)->cpu == cpu)) {
+               thread_cpu(worker_thread(worker)) == cpu)) {
         thread = worker_thread(worker);
         list_unlink(&worker->link);
         command->port = port;
@@ -210,7 +212,7 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
         command->state = likely(*answer) ? COMMAND_ACCEPTED : COMMAND_DELIVERED;
         if (unlikely(!*answer)) {
             request_arguments(command, frame, file);
-            command->priority = self->priority;
+            command->priority = thread_priority(self);
             command->trace = command_trace(self, command);
             list_init(&worker->link); /* it will take itself off the list */
             worker_wake(worker, command);
@@ -294,9 +296,10 @@ struct leave relay_call(struct register_frame *frame)
     if (quiet(cpu, self))
         worker = send_short(cpu, self, command, file, frame, &answer);
     /* work: once more, behind the fence of the claim. */
-    if (likely(answer && !self->work && window_copy(worker, answer, request))) {
+    if (likely(answer && !thread_has_work(self, WORK_ANY) &&
+               window_copy(worker, answer, request))) {
         worker->trace = command_trace(self, command);
-        message_write(answer, frame, command, file, self->priority, worker->trace);
+        message_write(answer, frame, command, file, thread_priority(self), worker->trace);
         object_put(&file->port->object); /* the worker's hold: its call is over */
         return leave_to(cpu, self, frame, worker, answer);
     }
@@ -375,7 +378,8 @@ static inline struct register_frame *exchange(struct cpu *cpu, struct thread *se
     if (likely(*parked)) {
         worker_enlist(self, port, server);
         wait_park(self, frame, WAIT_INTERRUPTIBLE);
-        answer = claim(command->thread, self, cpu);
+        if (likely(thread_cpu(command->thread) == cpu))
+            answer = claim(command->thread, self, cpu);
     }
     lock_release(&port->notify_lock);
     return answer;
@@ -468,9 +472,9 @@ struct leave relay_return_accept(struct register_frame *frame)
     bool parked = false;
 
     if (quiet(cpu, self) && likely(frame->r14 == (uint64_t)DEADLINE_NEVER) &&
-        likely(self->priority == self->own_priority))
+        likely(thread_priority(self) == thread_own_priority(self)))
         answer = exchange(cpu, self, port, command, frame, &parked);
-    if (unlikely(!answer || self->work))
+    if (unlikely(!answer || thread_has_work(self, WORK_ANY)))
         return return_slowly(frame, port, command, begun.status, parked, answer != NULL);
 
     struct file *file = command->file;

@@ -263,7 +263,7 @@ static NOINLINE int64_t send_long(struct stream *end, uaddr_t data, uint64_t len
         error = send_piece(&call, UADDR(data.value + done), length - done, &piece);
         done += piece;
         arch_preempt_window();
-    } while (!error && done < length && !(thread_current()->work & WORK_KILL));
+    } while (!error && done < length && !thread_has_work(thread_current(), WORK_KILL));
     return done ? (int64_t)done : error;
 }
 

@@ -31,33 +31,43 @@ static void insert_fair(struct cpu_queue *queue, struct thread *thread)
     rb_insert(&queue->fair, &thread->queue_node, parent, place);
 }
 
+static void set_levels(struct cpu_queue *queue, uint32_t levels)
+{
+    __atomic_store_n(&queue->levels, levels, __ATOMIC_RELAXED);
+}
+
 void queue_insert(struct cpu_queue *queue, struct thread *thread)
 {
     ASSERT(!thread->queued);
     /* Release: whoever sees it queued sees where (sched_set_priority). */
     __atomic_store_n(&thread->queued, true, __ATOMIC_RELEASE);
-    queue->length++;
-    thread->level = __atomic_load_n(&thread->priority, __ATOMIC_RELAXED);
+    __atomic_store_n(&queue->length, queue->length + 1, __ATOMIC_RELAXED);
+    thread->level = thread_priority(thread);
     if (thread->level == PRIORITY_FAIR) {
         insert_fair(queue, thread);
         return;
     }
     list_append(&queue->realtime[thread->level - 1], &thread->queue_link);
-    queue->levels |= 1u << (thread->level - 1);
+    set_levels(queue, queue->levels | 1u << (thread->level - 1));
 }
 
-void queue_remove(struct cpu_queue *queue, struct thread *thread)
+static inline void take_out(struct cpu_queue *queue, struct thread *thread)
 {
     ASSERT(thread->queued);
     thread->queued = false;
-    queue->length--;
+    __atomic_store_n(&queue->length, queue->length - 1, __ATOMIC_RELAXED);
     if (thread->level == PRIORITY_FAIR) {
         rb_remove(&queue->fair, &thread->queue_node);
         return;
     }
     list_remove(&thread->queue_link);
     if (list_empty(&queue->realtime[thread->level - 1]))
-        queue->levels &= ~(1u << (thread->level - 1));
+        set_levels(queue, queue->levels & ~(1u << (thread->level - 1)));
+}
+
+void queue_remove(struct cpu_queue *queue, struct thread *thread)
+{
+    take_out(queue, thread);
 }
 
 struct thread *queue_pick(struct cpu_queue *queue)
@@ -74,7 +84,7 @@ struct thread *queue_pick(struct cpu_queue *queue)
             queue->virtual_floor = MAX(queue->virtual_floor, thread->virtual_time);
     }
     if (thread)
-        queue_remove(queue, thread);
+        take_out(queue, thread);
     return thread;
 }
 
@@ -82,7 +92,10 @@ static bool may_move(const struct thread *thread, uint32_t cpu)
 {
     if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
         return false;
-    return !thread->affinity || (cpu < 64 && (thread->affinity & BIT(cpu)));
+
+    uint64_t affinity = __atomic_load_n(&thread->affinity, __ATOMIC_RELAXED);
+
+    return !affinity || (cpu < 64 && (affinity & BIT(cpu)));
 }
 
 struct thread *queue_steal(struct cpu_queue *queue, uint32_t cpu)
@@ -113,7 +126,10 @@ bool queue_outranks(const struct thread *a, const struct thread *b)
 {
     if (!b->process) /* idle */
         return true;
-    if (a->priority != b->priority)
-        return a->priority > b->priority;
-    return a->priority == PRIORITY_FAIR && a->virtual_time + PREEMPT_MARGIN < b->virtual_time;
+
+    uint32_t first = thread_priority(a), second = thread_priority(b);
+
+    if (first != second)
+        return first > second;
+    return first == PRIORITY_FAIR && a->virtual_time + PREEMPT_MARGIN < b->virtual_time;
 }

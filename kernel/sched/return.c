@@ -26,19 +26,14 @@
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
 
-static bool has_work(const struct thread *self, uint32_t work)
-{
-    return __atomic_load_n(&self->work, __ATOMIC_ACQUIRE) & work;
-}
-
 void return_check(void)
 {
     struct thread *self = thread_current();
 
     for (;;) {
-        if (has_work(self, WORK_KILL))
+        if (thread_has_work(self, WORK_KILL))
             thread_exit(0);
-        if (has_work(self, WORK_SUSPEND)) {
+        if (thread_has_work(self, WORK_SUSPEND)) {
             process_end_unreachable(self->process);
             wait_parked();
         } else if (__atomic_load_n(&cpu_self()->need_resched, __ATOMIC_ACQUIRE)) {
@@ -114,7 +109,7 @@ void user_return(struct abi_frame *frame)
     struct thread *self = thread_current();
 
     return_check();
-    if (has_work(self, WORK_KICK)) {
+    if (thread_has_work(self, WORK_KICK)) {
         deliver_kick(self, frame);
         return_check();
     }

@@ -27,7 +27,7 @@ static bool cpu_is_idle(uint32_t index)
 /* Where a thread that became ready should run. */
 static struct cpu *place(struct thread *thread, unsigned flags)
 {
-    struct cpu *last = thread->cpu;
+    struct cpu *last = thread_cpu(thread);
 
     if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
         return last;
@@ -35,11 +35,14 @@ static struct cpu *place(struct thread *thread, unsigned flags)
         return cpu_self();
     if (last && sched_allowed(thread, last) && cpu_is_idle(last->index))
         return last;
-    for (uint32_t word = 0; word < ARRAY_SIZE(idle_mask); word++) {
+
+    uint64_t affinity = __atomic_load_n(&thread->affinity, __ATOMIC_RELAXED);
+
+    for (uint32_t word = 0; word * 64 < cpu_count; word++) {
         uint64_t idle = __atomic_load_n(&idle_mask[word], __ATOMIC_RELAXED);
 
-        if (thread->affinity)
-            idle &= word == 0 ? thread->affinity : 0;
+        if (affinity)
+            idle &= word == 0 ? affinity : 0;
         if (idle)
             return cpus[word * 64 + (uint32_t)__builtin_ctzll(idle)];
     }
@@ -60,11 +63,16 @@ static void advance_floor(struct cpu_queue *queue, const struct thread *running)
     struct thread *first = rb_entry(rb_first(&queue->fair), struct thread, queue_node);
     uint64_t least = queue->virtual_floor;
 
-    if (running->process && running->priority == PRIORITY_FAIR)
+    if (running->process && thread_priority(running) == PRIORITY_FAIR)
         least = running->virtual_time;
     if (first)
         least = MIN(least, first->virtual_time);
     queue->virtual_floor = MAX(queue->virtual_floor, least);
+}
+
+static void set_cpu(struct thread *thread, struct cpu *cpu)
+{
+    __atomic_store_n(&thread->cpu, cpu, __ATOMIC_RELAXED);
 }
 
 static void enqueue(struct thread *thread, unsigned flags)
@@ -77,17 +85,20 @@ static void enqueue(struct thread *thread, unsigned flags)
         sched_charge(cpu);
         advance_floor(cpu->queue, cpu->current);
     }
-    if (thread->cpu != cpu) /* virtual times of different queues do not compare */
+    if (thread_cpu(thread) != cpu) {
+        /* virtual times of different queues do not compare */
         thread->virtual_time = cpu->queue->virtual_floor;
-    thread->cpu = cpu;
+        set_cpu(thread, cpu);
+    }
     queue_insert(cpu->queue, thread);
     if (local)
         preempts = queue_outranks(thread, cpu->current);
     lock_release(&cpu->queue->lock);
 
     if (local) {
-        if (preempts && (!(flags & SCHED_SYNC) || thread->priority != cpu->current->priority))
-            cpu->need_resched = 1;
+        if (preempts &&
+            (!(flags & SCHED_SYNC) || thread_priority(thread) != thread_priority(cpu->current)))
+            sched_look(cpu);
         else if (preempts)
             timer_want(arch_clock() + SYNC_NS);
         else
@@ -112,15 +123,15 @@ void sched_ready(struct thread *thread, unsigned flags)
 {
     struct cpu *cpu = cpu_self();
 
-    thread->state = THREAD_READY;
-    if (flags && !cpu->queue->next && sched_allowed(thread, cpu) &&
+    thread_set_state(thread, THREAD_READY);
+    if (flags && !cpu->handed && sched_allowed(thread, cpu) &&
         !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE)) {
-        cpu->queue->next = thread;
+        cpu->handed = thread;
         /* Unless the caller blocks, it is queued at the return to user mode, or a little later. */
-        if ((flags & SCHED_SYNC) && thread->priority <= cpu->current->priority)
+        if ((flags & SCHED_SYNC) && thread_priority(thread) <= thread_priority(cpu->current))
             want_sync(cpu);
         else
-            cpu->need_resched = 1;
+            sched_look(cpu);
         return;
     }
     enqueue(thread, flags);
@@ -128,10 +139,10 @@ void sched_ready(struct thread *thread, unsigned flags)
 
 void sched_flush_handoff(void)
 {
-    struct thread *next = cpu_self()->queue->next;
+    struct thread *next = cpu_self()->handed;
 
     if (next) {
-        cpu_self()->queue->next = NULL;
+        cpu_self()->handed = NULL;
         enqueue(next, 0);
     }
 }
@@ -141,7 +152,7 @@ static struct thread *steal(struct cpu *cpu)
     for (uint32_t i = 1; i < cpu_count; i++) {
         struct cpu *victim = cpus[(cpu->index + i) % cpu_count];
 
-        if (!victim->online || !__atomic_load_n(&victim->queue->length, __ATOMIC_RELAXED))
+        if (!victim->online || !queue_length(victim->queue))
             continue;
         lock_acquire(&victim->queue->lock);
         struct thread *thread = queue_steal(victim->queue, cpu->index);
@@ -154,55 +165,67 @@ static struct thread *steal(struct cpu *cpu)
     return NULL;
 }
 
-static struct thread *choose(struct cpu *cpu)
+/* Who is next in this CPU's queue, with the leaving thread charged: a queue is in the order of virtual time, and the thread
+ * may stand in it by now, woken by another CPU since it blocked. stays: it is to be queued. NULL: nobody waits. */
+static struct thread *turn(struct cpu *cpu, struct thread *self, bool stays)
 {
     struct cpu_queue *queue = cpu->queue;
-    struct thread *next = queue->next;
+    struct thread *next = cpu->handed;
 
-    if (next) {
-        queue->next = NULL;
-        /* The slice goes with it, unless something of a higher level waits. */
-        if (likely(!queue->levels || next->priority > 31u - (uint32_t)__builtin_clz(queue->levels)))
-            return next;
-        lock_acquire(&queue->lock);
-        next->cpu = cpu; /* it was handed over, or stolen */
+    lock_acquire(&queue->lock);
+    if (unlikely(self->queued)) {
+        queue_remove(queue, self);
+        stays = true;
+    }
+    sched_charge(cpu);
+    if (stays)
+        queue_insert(queue, self);
+    if (!next) {
+        next = queue_pick(queue);
+    } else if (unlikely(queue->levels &&
+                        thread_priority(next) <= 31u - (uint32_t)__builtin_clz(queue->levels))) {
+        set_cpu(next, cpu); /* it was handed over, or stolen */
         queue_insert(queue, next);
         next = queue_pick(queue);
-        lock_release(&queue->lock);
+    }
+    lock_release(&queue->lock);
+    return next;
+}
+
+/* The slice goes with a CPU that is handed over. */
+static struct thread *choose(struct cpu *cpu, struct thread *self, bool stays)
+{
+    struct cpu_queue *queue = cpu->queue;
+    bool handed = cpu->handed != NULL;
+    struct thread *next = turn(cpu, self, stays);
+
+    cpu->handed = NULL;
+    if (handed)
         return next;
-    }
-    if (queue->length) {
-        lock_acquire(&queue->lock);
-        next = queue_pick(queue);
-        lock_release(&queue->lock);
-    }
     if (!next)
         next = steal(cpu);
     queue->slice_end = arch_clock() + SLICE_NS;
     return next ? next : cpu->idle;
 }
 
-void sched_switch(void)
+/* The caller leaves the CPU; stays: it is READY, and in its queue again. */
+static inline void leave(struct cpu *cpu, struct thread *self, bool stays)
 {
-    struct cpu *cpu = cpu_self();
-    struct thread *self = cpu->current;
-
     /* Before choosing: what is queued after the choice sets it again. */
     __atomic_store_n(&cpu->need_resched, 0, __ATOMIC_SEQ_CST);
 
-    struct thread *next = choose(cpu);
+    struct thread *next = choose(cpu, self, stays);
 
-    sched_charge(cpu);
-    if (cpu->queue->length)
+    if (queue_length(cpu->queue))
         timer_want(cpu->queue->slice_end);
     if (next == self) {
-        self->state = THREAD_RUNNING;
+        thread_set_state(self, THREAD_RUNNING);
         return;
     }
     if (unlikely(!sched_allowed(
             next, cpu))) /* its affinity changed while it left: it moves on before user mode */
-        cpu->need_resched = 1;
-    next->cpu = cpu;
+        sched_look(cpu);
+    set_cpu(next, cpu);
     next->on_cpu = 1;
     /* Sequentially consistent, and its work is read on the way to user mode: thread_post_work writes that and reads
      * this, so one of the two sees the other's. */
@@ -212,10 +235,17 @@ void sched_switch(void)
     arch_switch(self, next);
 }
 
+void sched_switch(void)
+{
+    struct cpu *cpu = cpu_self();
+
+    leave(cpu, cpu->current, false);
+}
+
 /* On the new thread's stack: the previous one is off its own. */
 void sched_switched(struct thread *previous)
 {
-    bool dead = previous->state == THREAD_DEAD;
+    bool dead = __atomic_load_n(&previous->state, __ATOMIC_RELAXED) == THREAD_DEAD;
 
     bool migrates = previous->migrating;
 
@@ -233,7 +263,7 @@ void sched_yield(void)
     struct cpu *cpu = cpu_self();
     struct thread *self = cpu->current;
 
-    if (!cpu->queue->length && !cpu->queue->next)
+    if (!queue_length(cpu->queue) && !cpu->handed)
         return;
     sched_flush_handoff();
     if (self == cpu->idle) {
@@ -241,29 +271,29 @@ void sched_yield(void)
         return;
     }
     lock_acquire(&cpu->queue->lock);
+    sched_charge(cpu);
     struct thread *last = rb_entry(rb_first(&cpu->queue->fair), struct thread, queue_node);
-    if (last && self->priority == PRIORITY_FAIR && self->virtual_time <= last->virtual_time)
+    if (last && thread_priority(self) == PRIORITY_FAIR && self->virtual_time <= last->virtual_time)
         self->virtual_time = last->virtual_time + 1;
-    self->state = THREAD_READY;
-    queue_insert(cpu->queue, self);
+    thread_set_state(self, THREAD_READY);
     lock_release(&cpu->queue->lock);
-    sched_switch();
+    leave(cpu, self, true);
 }
 
 /* The caller may no longer run here: it is queued elsewhere once it is off its stack. */
 static void migrate(struct thread *self)
 {
     self->migrating = true;
-    self->state = THREAD_READY;
+    thread_set_state(self, THREAD_READY);
     sched_switch();
 }
 
 /* Threads wait here while another CPU idles: wake it, and it takes one. */
 static void share(struct cpu_queue *queue)
 {
-    if (!queue->length)
+    if (!queue_length(queue))
         return;
-    for (uint32_t word = 0; word < ARRAY_SIZE(idle_mask); word++) {
+    for (uint32_t word = 0; word * 64 < cpu_count; word++) {
         uint64_t idle = __atomic_load_n(&idle_mask[word], __ATOMIC_RELAXED);
 
         if (idle) {
@@ -280,42 +310,41 @@ void sched_preempt(void)
     struct cpu_queue *queue = cpu->queue;
     struct thread *self = cpu->current;
 
-    cpu->need_resched = 0;
+    /* Before looking at the queue, as in sched_switch. */
+    __atomic_store_n(&cpu->need_resched, 0, __ATOMIC_SEQ_CST);
     sched_flush_handoff();
     if (unlikely(!sched_allowed(self, cpu))) {
         migrate(self);
         return;
     }
-    if (!queue->length)
+    if (!queue_length(queue))
         return;
 
-    bool slice_over = arch_clock() >= queue->slice_end, leave = slice_over;
+    bool slice_over = arch_clock() >= queue->slice_end, give_way = slice_over;
 
     sched_charge(cpu);
     lock_acquire(&queue->lock);
     if (!queue->length) { /* stolen meanwhile */
-        leave = false;
+        give_way = false;
     } else if (queue->levels) {
         uint32_t top = 32u - (uint32_t)__builtin_clz(queue->levels);
+        uint32_t own = thread_priority(self);
 
-        leave = top > self->priority || (leave && top == self->priority);
-    } else if (self->priority != PRIORITY_FAIR) {
-        leave = false;
+        give_way = top > own || (give_way && top == own);
+    } else if (thread_priority(self) != PRIORITY_FAIR) {
+        give_way = false;
     } else {
         struct thread *first = rb_entry(rb_first(&queue->fair), struct thread, queue_node);
 
-        leave = leave || queue_outranks(first, self);
+        give_way = give_way || queue_outranks(first, self);
         advance_floor(queue, self);
-    }
-    if (leave) {
-        self->state = THREAD_READY;
-        queue_insert(queue, self);
     }
     lock_release(&queue->lock);
     if (slice_over)
         share(queue);
-    if (leave) {
-        sched_switch();
+    if (give_way) {
+        thread_set_state(self, THREAD_READY);
+        leave(cpu, self, true);
         return;
     }
     if (slice_over) /* it outranks all that wait */
@@ -328,25 +357,31 @@ void sched_idle(void)
     struct cpu *cpu = cpu_self();
 
     for (;;) {
-        cpu->need_resched = 0;
+        __atomic_store_n(&cpu->need_resched, 0, __ATOMIC_RELAXED);
         __atomic_fetch_or(&idle_mask[cpu->index / 64], BIT(cpu->index % 64), __ATOMIC_SEQ_CST);
         /* Work queued before the bit was seen is found here; later work comes with a kick. */
-        bool work = cpu->queue->next || __atomic_load_n(&cpu->queue->length, __ATOMIC_SEQ_CST) ||
+        bool work = cpu->handed || __atomic_load_n(&cpu->queue->length, __ATOMIC_SEQ_CST) ||
                     __atomic_load_n(&cpu->need_resched, __ATOMIC_SEQ_CST);
         if (!work) {
             struct thread *stolen = steal(cpu);
 
             if (stolen) {
-                cpu->queue->next = stolen;
+                cpu->handed = stolen;
                 work = true;
             }
         }
         if (!work)
             arch_idle();
         __atomic_fetch_and(&idle_mask[cpu->index / 64], ~BIT(cpu->index % 64), __ATOMIC_SEQ_CST);
-        if (cpu->queue->next || cpu->queue->length)
+        if (cpu->handed || queue_length(cpu->queue))
             sched_switch();
     }
+}
+
+static void set_rank(struct thread *thread, uint32_t priority, uint32_t weight)
+{
+    __atomic_store_n(&thread->priority, priority, __ATOMIC_RELAXED);
+    __atomic_store_n(&thread->weight, weight, __ATOMIC_RELAXED);
 }
 
 /* Changes where a queued thread stands: out, change, in. */
@@ -356,27 +391,25 @@ void sched_set_priority(struct thread *thread, uint32_t priority, uint32_t weigh
         struct cpu *cpu = __atomic_load_n(&thread->cpu, __ATOMIC_ACQUIRE);
 
         if (!cpu) { /* never ran */
-            thread->priority = priority;
-            thread->weight = weight;
+            set_rank(thread, priority, weight);
             return;
         }
         lock_acquire(&cpu->queue->lock);
         /* In this order: whoever queues it elsewhere meanwhile writes them in the other. */
         bool queued = __atomic_load_n(&thread->queued, __ATOMIC_ACQUIRE);
 
-        if (__atomic_load_n(&thread->cpu, __ATOMIC_RELAXED) != cpu) { /* stolen meanwhile */
+        if (thread_cpu(thread) != cpu) { /* stolen meanwhile */
             lock_release(&cpu->queue->lock);
             continue;
         }
         if (queued)
             queue_remove(cpu->queue, thread);
-        thread->priority = priority;
-        thread->weight = weight;
+        set_rank(thread, priority, weight);
         if (queued)
             queue_insert(cpu->queue, thread);
         lock_release(&cpu->queue->lock);
         if (cpu == cpu_self())
-            cpu->need_resched = 1;
+            sched_look(cpu);
         return;
     }
 }
@@ -386,7 +419,7 @@ void sched_set_affinity(struct thread *thread, uint64_t mask)
 {
     __atomic_store_n(&thread->affinity, mask, __ATOMIC_RELAXED);
 
-    struct cpu *cpu = thread->cpu;
+    struct cpu *cpu = thread_cpu(thread);
 
     if (!cpu || sched_allowed(thread, cpu))
         return;
@@ -400,7 +433,7 @@ uint64_t sched_cpu_time(struct thread *thread)
     if (thread == thread_current())
         sched_charge(cpu_self());
 
-    uint64_t cycles = thread->cpu_time;
+    uint64_t cycles = __atomic_load_n(&thread->cpu_time, __ATOMIC_RELAXED);
 
     uint64_t hz = arch_cycles_hz();
 

@@ -12,7 +12,7 @@
  * threads wait for it. No tick: the timer is set only while
  * somebody waits for the CPU.
  *
- * Handing over (the relay's direct switch): sched_ready with SCHED_HANDOFF parks the thread in cpu->queue->next
+ * Handing over (the relay's direct switch): sched_ready with SCHED_HANDOFF parks the thread in cpu->handed
  * instead of a queue; when the caller then blocks, it runs at once on the rest of the caller's slice. If the
  * caller does not block after all, it is queued as usual at the caller's return to user mode; with SCHED_SYNC, which
  * streams use, after SYNC_NS.
@@ -32,13 +32,12 @@
 
 struct cpu_queue {
     struct lock lock;
-    uint32_t levels; /* bit p-1: realtime[p-1] is not empty */
+    uint32_t levels; /* bit p-1: realtime[p-1] is not empty; read without the lock, as length */
     struct list realtime[PRIORITY_MAX];
     struct rb_tree fair;    /* by virtual_time */
     uint64_t virtual_floor; /* virtual time of the fair class: new arrivals start here */
     uint32_t length;
     /* the CPU's own, no lock */
-    struct thread *next; /* handed the CPU */
     uint64_t slice_end;  /* arch_clock() */
     uint64_t sync_until; /* the timer fires by then, if it is set to anything sooner */
 };
@@ -64,16 +63,32 @@ uint64_t sched_cpu_time(struct thread *thread); /* ns */
 
 static inline bool sched_allowed(const struct thread *thread, const struct cpu *cpu)
 {
-    return !thread->affinity || (cpu->index < 64 && (thread->affinity & BIT(cpu->index)));
+    uint64_t affinity = __atomic_load_n(&thread->affinity, __ATOMIC_RELAXED);
+
+    return !affinity || (cpu->index < 64 && (affinity & BIT(cpu->index)));
+}
+
+/* Whether there is anything in a queue that is not locked: a hint, unless fences say more. */
+static inline uint32_t queue_length(const struct cpu_queue *queue)
+{
+    return __atomic_load_n(&queue->length, __ATOMIC_RELAXED);
+}
+
+/* The calling CPU is to look whom to run on its way to user mode. */
+static inline void sched_look(struct cpu *cpu)
+{
+    __atomic_store_n(&cpu->need_resched, 1, __ATOMIC_RELAXED);
 }
 
 static inline void queue_charge(struct thread *thread, uint64_t cycles)
 {
-    thread->cpu_time += cycles;
-    if (likely(thread->priority == PRIORITY_FAIR))
-        thread->virtual_time += likely(thread->weight == WEIGHT_USUAL)
-                                    ? cycles
-                                    : cycles * WEIGHT_USUAL / thread->weight;
+    __atomic_store_n(&thread->cpu_time, thread->cpu_time + cycles, __ATOMIC_RELAXED);
+    if (likely(thread_priority(thread) == PRIORITY_FAIR)) {
+        uint32_t weight = thread_weight(thread);
+
+        thread->virtual_time +=
+            likely(weight == WEIGHT_USUAL) ? cycles : cycles * WEIGHT_USUAL / weight;
+    }
 }
 
 /* Charge the CPU's time since it was last charged to who has it now: the threads that handed it to each other meanwhile

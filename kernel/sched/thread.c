@@ -21,7 +21,7 @@ static void thread_main(void)
     struct thread_start start = self->start;
 
     return_check();
-    self->process->ran = true;
+    __atomic_store_n(&self->process->ran, true, __ATOMIC_RELAXED);
     arch_enter_user(start.entry, start.stack, start.argument, start.argument2);
 }
 
@@ -110,7 +110,7 @@ void thread_exit(uint64_t clear)
     process_thread_gone(self);
     sched_flush_handoff();
     lock_acquire(&self->lock);
-    self->state = THREAD_DEAD;
+    thread_set_state(self, THREAD_DEAD);
     lock_release(&self->lock);
     sched_switch();
     panic("a dead thread ran");

@@ -28,6 +28,7 @@ enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, TH
 #define WORK_KILL    0x1u
 #define WORK_SUSPEND 0x2u
 #define WORK_KICK    0x4u
+#define WORK_ANY     (~0u)
 
 /* What becomes of a kick that lies in block->kick (thread->latched; see return.c). */
 enum latched_kick { LATCHED_NONE, LATCHED_KICK, LATCHED_TOLD };
@@ -116,6 +117,37 @@ static inline struct thread *thread_current(void)
 static inline struct process *process_current(void)
 {
     return thread_current()->process;
+}
+
+/* Other CPUs read and change these at any time, each by itself. */
+static inline uint32_t thread_priority(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->priority, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t thread_own_priority(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->own_priority, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t thread_weight(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->weight, __ATOMIC_RELAXED);
+}
+
+static inline struct cpu *thread_cpu(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->cpu, __ATOMIC_RELAXED);
+}
+
+static inline void thread_set_state(struct thread *thread, enum thread_state state)
+{
+    __atomic_store_n(&thread->state, state, __ATOMIC_RELAXED);
+}
+
+static inline bool thread_has_work(const struct thread *thread, uint32_t work)
+{
+    return __atomic_load_n(&thread->work, __ATOMIC_ACQUIRE) & work;
 }
 
 /* Whether what is allocated now may come from the reserve (vmm/frame.h): the kernel's own work, or a system process's. */

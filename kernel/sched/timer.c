@@ -63,7 +63,7 @@ void timer_interrupt(void)
     struct timer *timer;
 
     cpu->timer_programmed = UINT64_MAX;
-    cpu->need_resched = 1; /* a slice may be over */
+    sched_look(cpu); /* a slice may be over */
     lock_acquire(&cpu->timer_lock);
     while ((timer = rb_entry(rb_first(&cpu->timers), struct timer, node)) &&
            timer->deadline <= now) {
@@ -74,7 +74,7 @@ void timer_interrupt(void)
     uint64_t next = timer ? timer->deadline : UINT64_MAX;
     lock_release(&cpu->timer_lock);
 
-    if (cpu->queue->length)
+    if (queue_length(cpu->queue))
         next = MIN(next, MAX(cpu->queue->slice_end, now + SLICE_NS / 8));
     if (next != UINT64_MAX) {
         /* Threads get as much of the CPU as the interrupt took, however short the periods of their timers are. */

@@ -33,13 +33,19 @@ bool wait_abandon(void)
     return mine;
 }
 
+/* Acquire: what it set up before it armed the wait is there (wait_park). */
+static uint32_t waiting(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE);
+}
+
 static bool interrupted(const struct thread *thread)
 {
     uint32_t work = __atomic_load_n(&thread->work, __ATOMIC_SEQ_CST);
 
-    if ((work & WORK_KILL) && !(thread->waiting & WAIT_UNKILLABLE))
+    if ((work & WORK_KILL) && !(waiting(thread) & WAIT_UNKILLABLE))
         return true;
-    return (work & WORK_KICK) && (thread->waiting & WAIT_INTERRUPTIBLE);
+    return (work & WORK_KICK) && (waiting(thread) & WAIT_INTERRUPTIBLE);
 }
 
 int wait_block(uint64_t deadline)
@@ -55,12 +61,13 @@ int wait_block(uint64_t deadline)
         timer_start(&timer.timer, deadline);
     lock_acquire(&self->lock);
     if (self->waiting && (kicked || interrupted(self))) {
+        self->parked_call = NULL;
         self->waiting = 0;
         self->wait_result = -E_INTERRUPTED;
     }
     bool sleep = self->waiting != 0;
     if (sleep)
-        self->state = THREAD_BLOCKED;
+        thread_set_state(self, THREAD_BLOCKED);
     lock_release(&self->lock);
     if (sleep)
         sched_switch();
@@ -79,7 +86,7 @@ int wait_parked_call(void)
         self->parked_call = NULL;
         self->waiting = 0;
         self->wait_result = -E_INTERRUPTED;
-        self->state = THREAD_RUNNING;
+        thread_set_state(self, THREAD_RUNNING);
     }
     lock_release(&self->lock);
     if (!stay) /* if it was woken already, it is in this CPU's queue */
@@ -89,12 +96,12 @@ int wait_parked_call(void)
 
 static bool wake_locked(struct thread *thread, int result, unsigned sched_flags)
 {
-    if (!thread->waiting)
+    if (!waiting(thread))
         return false;
     thread->waiting = 0;
     thread->parked_call = NULL;
     thread->wait_result = result;
-    if (thread->state == THREAD_BLOCKED)
+    if (__atomic_load_n(&thread->state, __ATOMIC_RELAXED) == THREAD_BLOCKED)
         sched_ready(thread, sched_flags);
     return true;
 }
@@ -142,7 +149,9 @@ void thread_post_work(struct thread *thread, uint32_t work)
     lock_acquire(&thread->lock);
     if (interrupted(thread))
         wake_locked(thread, -E_INTERRUPTED, 0);
-    struct cpu *cpu = thread->state == THREAD_RUNNING ? thread->cpu : NULL;
+    /* As sched_switch has it: where it runs is known before that it does. */
+    bool runs = __atomic_load_n(&thread->state, __ATOMIC_SEQ_CST) == THREAD_RUNNING;
+    struct cpu *cpu = runs ? thread_cpu(thread) : NULL;
     lock_release(&thread->lock);
     if (cpu && cpu != cpu_self())
         arch_cpu_kick(cpu);

@@ -27,7 +27,7 @@ int wait_block(uint64_t deadline) MUST_CHECK;
 static inline void wait_park(struct thread *self, struct register_frame *frame, uint32_t flags)
 {
     self->parked_call = frame;
-    self->state = THREAD_BLOCKED;
+    thread_set_state(self, THREAD_BLOCKED);
     __atomic_store_n(&self->waiting, WAIT_ARMED | flags, __ATOMIC_RELEASE);
 }
 /* Sleeps the scheduler's way, unless work keeps it from that; the result of the wait. */
