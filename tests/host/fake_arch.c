@@ -19,11 +19,16 @@ static struct cpu fake_cpus[FAKE_CPUS];
 WEAK struct cpu *cpus[CPU_MAX];
 WEAK uint32_t cpu_count = FAKE_CPUS;
 WEAK struct boot_info boot_info;
-__thread struct cpu *fake_cpu = &fake_cpus[0];
+static __thread struct cpu *fake_cpu = &fake_cpus[0];
 char *fake_memory;
 uint64_t fake_clock, fake_flushes;
 bool fake_log;
 void (*fake_spin)(void);
+
+struct cpu *cpu_self(void)
+{
+    return fake_cpu;
+}
 
 void fake_cpu_enter(uint32_t index)
 {
@@ -52,7 +57,7 @@ void fake_init(void)
 void fake_ram(uint64_t base, uint64_t length)
 {
     if (base + length > FAKE_MEMORY_SIZE)
-        panic("fake_ram: beyond 1 TiB");
+        panic("fake_ram: beyond FAKE_MEMORY_SIZE");
     /* Whatever an earlier test left there: RAM is not zero after a boot. */
     madvise(fake_memory + base, length, MADV_DONTNEED);
     boot_info.ranges[boot_info.range_count++] = (struct boot_range){PADDR(base), length, BOOT_RAM};

@@ -2,6 +2,7 @@
  * -DARCH_INLINE='"tests/host/fake_arch.h"' (mk/test.mk).
  *
  *     // sources: tests/host/fake_arch.c ...             CPUs, clock, timers, log, panic; physical memory
+ *     // sources: ... tests/host/fake_cpus.c tests/host/fake_kernel.c      CPUs that run threads (fake_cpus.h)
  *     // sources: ... tests/host/fake_space.c            page tables, a TLB, user copies; needs kernel/vmm/frame.c
  *     fake_ram(ranges...), frame_init(&boot_info)        as much RAM as the test wants, anywhere below 1 TiB
  *     fake_cpu_enter(3)                                  this host thread is CPU 3 from now on
@@ -21,9 +22,10 @@
 #define FAKE_CPUS 8u
 
 struct cpu;
+struct fake_fiber;
 
 struct arch_thread {
-    int unused;
+    struct fake_fiber *fiber; /* fake_cpus.c */
 };
 
 struct register_frame {
@@ -38,16 +40,19 @@ struct arch_space {
 struct arch_cpu {
     uint64_t timer_deadline; /* of arch_timer_set */
     uint64_t kicks;          /* by arch_cpu_kick */
+    uint32_t kicked;         /* fake_cpus.c: an interrupt waits */
 };
 
-extern __thread struct cpu *fake_cpu;
-extern char *fake_memory; /* physical address 0 */
-#define FAKE_MEMORY_SIZE (UINT64_C(1) << 40)
+/* The host thread's; a function, since a thread of fake_cpus.c that was switched away from goes on in another host thread,
+ * and the compiler may keep the address of a thread-local variable. */
+struct cpu *cpu_self(void);
 
-static inline struct cpu *cpu_self(void)
-{
-    return fake_cpu;
-}
+extern char *fake_memory;        /* physical address 0 */
+#if defined(__SANITIZE_THREAD__) /* leaves no room for more */
+#define FAKE_MEMORY_SIZE (UINT64_C(1) << 36)
+#else
+#define FAKE_MEMORY_SIZE (UINT64_C(1) << 40)
+#endif
 
 static inline void fake_yield(void)
 {

@@ -1,0 +1,671 @@
+/* The relay's short form, each of its roads once: CPUs of fake_cpus.h with the clock standing still, every thread on a CPU of its
+ * test's choice, so that what happens is the same each time. Hand-overs are counted: a round trip on one CPU takes two, and no
+ * switch of the scheduler's. */
+// sources: kernel/ipc/short.c kernel/ipc/command.c kernel/ipc/accept.c kernel/ipc/port.c kernel/ipc/notify.c
+// sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c
+// sources: kernel/process.c kernel/syscall.c kernel/calls_handle.c
+// sources: kernel/sched/sched.c kernel/sched/queue.c kernel/sched/wait.c kernel/sched/timer.c kernel/sched/futex.c
+// sources: kernel/sched/thread.c kernel/sched/return.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c
+// sources: kernel/vmm/fail.c kernel/lock.c lib/base/rbtree.c
+// sources: tests/host/fake_arch.c tests/host/fake_cpus.c tests/host/fake_kernel.c
+// libs: pthread
+#include "kernel/handle.h"
+#include "kernel/ipc/command.h"
+#include "kernel/ipc/port.h"
+#include "kernel/sched/sched.h"
+#include "kernel/sched/wait.h"
+#include "tests/host/fake_user.h"
+#include "tests/host/test.h"
+
+#define MS       UINT64_C(1000000)
+#define HERE     0x1u /* CPU 0: the client's */
+#define THERE    0x2u
+#define COOKIE   77u
+#define OP_ONCE_ (OP_PROTOCOL + 0u)
+
+/* In programs: the run goes on, and the test fails afterwards. */
+#define EXPECT(got, want)                                                                      \
+    do {                                                                                       \
+        int64_t expect_got = (int64_t)(got), expect_want = (int64_t)(want);                    \
+        if (expect_got != expect_want)                                                         \
+            fake_fail("line %d: %s is %" PRId64 ", want %" PRId64, __LINE__, #got, expect_got, \
+                      expect_want);                                                            \
+    } while (0)
+
+/* --- The service: one worker, told by the client how to answer --------------------------------------------------- */
+
+static struct {
+    struct process *process; /* NULL: the root's own */
+    struct thread *thread;
+    int64_t port;
+    struct port *object;
+
+    /* how it answers */
+    int64_t status;
+    uint64_t data_length;
+    uint64_t patience;  /* of its accepts; 0: for ever */
+    bool by_structures; /* proto_return, proto_accept */
+    void (*before)(const struct abi_message *message);
+
+    /* what came */
+    struct abi_message last;
+    uint8_t buffer[64];
+    int64_t accepted; /* of it: 1 in registers, 0 in memory */
+    uint32_t commands, cancels, closes, notes, interrupted, timed_out;
+} service;
+
+static uint8_t service_data[64];
+
+static struct abi_return service_command(void)
+{
+    const struct abi_message *message = &service.last;
+    struct abi_return result = {.token = message->token};
+
+    service.commands++;
+    if (message->op == OP_OPEN) {
+        result.values[0] = COOKIE;
+        result.values[1] = HANDLE_FLAG_SEEKABLE;
+        return result;
+    }
+    if (service.before)
+        service.before(message);
+    result.status = service.status;
+    result.values[0] = message->args[0] + 1;
+    result.values[1] = message->args[1] + 1;
+    result.values[2] = message->args[2] + message->args[3];
+    result.data = USER(service_data);
+    result.data_length = service.data_length;
+    return result;
+}
+
+static struct abi_return service_took(int64_t accepted)
+{
+    const struct abi_return nothing = {0};
+
+    service.accepted = accepted;
+    service.interrupted += accepted == -E_INTERRUPTED;
+    service.timed_out += accepted == -E_TIMED_OUT;
+    if (accepted < 0)
+        return nothing;
+    switch (service.last.kind) {
+    case MESSAGE_COMMAND:
+        return service_command();
+    case MESSAGE_CANCEL:
+        service.cancels++;
+        break;
+    case MESSAGE_CLOSE:
+        service.closes++;
+        break;
+    default:
+        service.notes++;
+    }
+    return nothing;
+}
+
+static void worker(uint64_t port)
+{
+    struct abi_return result = {0};
+
+    for (;;) {
+        int64_t accepted, deadline = service.patience ? (int64_t)(arch_clock() + service.patience)
+                                                      : DEADLINE_NEVER;
+
+        if (service.by_structures) {
+            if (result.token)
+                user_complete((int64_t)port, &result);
+            accepted = user_accept((int64_t)port, &service.last, service.buffer,
+                                   sizeof(service.buffer), deadline);
+        } else {
+            accepted = user_return_accept((int64_t)port, &result, &service.last, service.buffer,
+                                          sizeof(service.buffer), deadline);
+        }
+        if (accepted == -E_CLOSED)
+            return;
+        result = service_took(accepted);
+    }
+}
+
+static void service_start(uint64_t cpu)
+{
+    handle_t handle;
+
+    service.process = user_process();
+    object_handle_get(&service.object->object);
+    if (handle_install(service.process->handles, &service.object->object, RIGHT_ALL, &handle))
+        abort();
+    service.thread = user_thread(service.process, worker, (uint64_t)handle, cpu);
+    user_sleep(MS); /* it waits in accept now */
+}
+
+static void service_end(void)
+{
+    process_end(service.process, 0);
+    user_sleep(MS);
+    object_put(&service.thread->object);
+    object_put(&service.process->object);
+}
+
+/* --- The client: the root itself ------------------------------------------------------------------------------------ */
+
+static int64_t file;
+static uint64_t values[3];
+static handle_t received;
+
+static int64_t call(uint32_t op, uint32_t flags, uint64_t first, uint64_t third, uint64_t fourth)
+{
+    uint64_t args[4] = {first, 20, third, fourth};
+
+    return user_file_call_short(file, op, flags, args, values, &received);
+}
+
+static uint32_t hand_overs_of(uint32_t op, uint32_t flags, uint64_t third, uint64_t fourth)
+{
+    uint32_t before = fake_hand_overs;
+
+    EXPECT(call(op, flags, 10, third, fourth), 0);
+    EXPECT(values[0], 11);
+    EXPECT(values[1], 21);
+    return fake_hand_overs - before;
+}
+
+static void (*scenario)(void);
+static uint64_t service_cpu;
+
+static void root(uint64_t unused)
+{
+    struct object *object;
+
+    (void)unused;
+    sched_set_affinity(thread_current(), HERE);
+    user_point();
+    memset(&service, 0, sizeof(service));
+    service.port = user_protocol();
+    if (handle_lookup(process_current()->handles, (handle_t)service.port, OBJECT_PORT, 0, &object,
+                      NULL))
+        abort();
+    service.object = container_of(object, struct port, object);
+    service_start(service_cpu);
+    file = user_open(OPEN_READ | OPEN_WRITE);
+    scenario();
+    user_close(file);
+    service_end();
+    object_put(object);
+}
+
+static void play(void (*client)(void), uint64_t cpu)
+{
+    fake_speed = 0;
+    scenario = client;
+    service_cpu = cpu;
+    fake_cpus_run(root, 0);
+    CHECK_STRING(fake_failure, "");
+    CHECK_EQUAL(command_count(), 0);
+    CHECK_EQUAL(handle_count_all(), 0);
+    CHECK_EQUAL(object_count(OBJECT_FILE) + object_count(OBJECT_PORT) +
+                    object_count(OBJECT_PROCESS) + object_count(OBJECT_NAMESPACE),
+                0);
+}
+
+/* What somebody else does while the client waits: after a while, in which everybody has come to rest. */
+static void (*deed)(struct thread *client);
+static struct thread *root_thread;
+
+static void other(uint64_t unused)
+{
+    (void)unused;
+    user_sleep(MS);
+    deed(root_thread);
+}
+
+static void meanwhile(void (*what)(struct thread *client))
+{
+    deed = what;
+    root_thread = thread_current();
+    object_put(&user_thread(process_current(), other, 0, THERE)->object);
+}
+
+/* --- Roads of a call ------------------------------------------------------------------------------------------------ */
+
+static void both_ways(void)
+{
+    uint32_t before = fake_hand_overs, switches = fake_switches;
+
+    EXPECT(call(OP_READ, 0, 10, 30, 40), 0);
+    EXPECT(fake_hand_overs - before, 2);
+    EXPECT(fake_switches, switches);
+    EXPECT(values[0], 11);
+    EXPECT(values[1], 21);
+    EXPECT(values[2], 70);
+    EXPECT(received, 0);
+    EXPECT(service.accepted, 1);
+    EXPECT(service.last.op, OP_READ);
+    EXPECT(service.last.cookie, COOKIE);
+    EXPECT(service.last.caller, process_current()->object.id);
+    EXPECT(service.last.trace != 0, true);
+    EXPECT(service.last.flags, 0);
+    for (int i = 0; i < 100; i++)
+        EXPECT(hand_overs_of(i % 2 ? OP_READ : OP_ONCE_, 0, 0, 0), 2);
+}
+
+TEST(a_round_trip_on_one_cpu_is_two_hand_overs)
+{
+    play(both_ways, HERE);
+}
+
+static void not_at_all(void)
+{
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 0);
+    EXPECT(hand_overs_of(OP_ONCE_, 0, 0, 0), 0);
+}
+
+TEST(a_service_on_another_cpu_is_woken)
+{
+    play(not_at_all, THERE);
+}
+
+static void of_higher_priority(void)
+{
+    sched_set_priority(thread_current(), 3, WEIGHT_USUAL);
+    not_at_all();
+    EXPECT(service.last.priority, 3);
+    sched_set_priority(thread_current(), PRIORITY_FAIR, WEIGHT_USUAL);
+    user_sleep(MS);
+    EXPECT(service.thread->priority, PRIORITY_FAIR);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(a_caller_of_higher_priority_takes_the_scheduler_s_road)
+{
+    play(of_higher_priority, HERE);
+}
+
+static void not_quiet(void)
+{
+    sched_look(cpu_self());
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 0);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(a_cpu_with_something_to_see_to_first)
+{
+    play(not_quiet, HERE);
+}
+
+static void nobody_idle(const struct abi_message *message)
+{
+    (void)message;
+    service.before = NULL;
+    user_sleep(MS);
+}
+
+static void call_behind(uint64_t unused)
+{
+    uint64_t args[4] = {1}, answers[3];
+
+    (void)unused;
+    EXPECT(user_file_call_short(file, OP_READ, 0, args, answers, NULL), 0);
+    EXPECT(answers[0], 2);
+}
+
+static void two_callers(void)
+{
+    service.before = nobody_idle;
+    object_put(&user_thread(process_current(), call_behind, 0, HERE)->object);
+    hand_overs_of(OP_READ, 0, 0, 0);
+    user_sleep(2 * MS);
+    EXPECT(service.commands, 3);
+}
+
+TEST(a_second_caller_queues)
+{
+    play(two_callers, HERE);
+}
+
+/* --- Windows --------------------------------------------------------------------------------------------------------- */
+
+static void windows(void)
+{
+    uint8_t bytes[100];
+
+    memset(bytes, 'x', sizeof(bytes));
+    EXPECT(hand_overs_of(OP_WRITE, COMMAND_IN, USER(bytes), 10), 2);
+    EXPECT(service.last.in_length, 10);
+    EXPECT(memcmp(service.buffer, bytes, 10), 0);
+    EXPECT(service.last.args[2], 0);
+    EXPECT(hand_overs_of(OP_WRITE, COMMAND_IN, USER(bytes), sizeof(bytes)), 2);
+    EXPECT(memcmp(service.buffer, bytes, sizeof(service.buffer)), 0);
+
+    memset(service_data, 'y', sizeof(service_data));
+    service.data_length = 5;
+    EXPECT(hand_overs_of(OP_READ, COMMAND_OUT, USER(bytes), 50), 2);
+    EXPECT(service.last.out_length, 50);
+    EXPECT(memcmp(bytes, "yyyyyx", 6), 0);
+    service.data_length = 60; /* more than there is room for */
+    EXPECT(hand_overs_of(OP_READ, COMMAND_OUT, USER(bytes), 50), 2);
+    EXPECT(bytes[49] == 'y' && bytes[50] == 'x', true);
+}
+
+TEST(windows_are_copied_on_the_way)
+{
+    play(windows, HERE);
+}
+
+/* It is claimed, the copy fails, and it is let go again. */
+static void absent_window(void)
+{
+    memset(fake_absent, 'z', sizeof(fake_absent));
+    EXPECT(hand_overs_of(OP_WRITE, COMMAND_IN, USER(fake_absent), 10), 1);
+    EXPECT(service.accepted, 1);
+    EXPECT(memcmp(service.buffer, "zzzzzzzzzz", 10), 0);
+    EXPECT(hand_overs_of(OP_WRITE, COMMAND_IN, USER(service_data), 10), 2);
+    EXPECT(call(OP_WRITE, COMMAND_IN, 10, USER(fake_bad), 10),
+           0); /* the service sees how much there was */
+    EXPECT(service.accepted, 0);
+    EXPECT(service.last.data_length, 0);
+    EXPECT(call(OP_WRITE, COMMAND_IN, 10, UINT64_MAX, 10), -E_FAULT);
+    service.data_length = 1;
+    EXPECT(call(OP_READ, COMMAND_OUT, 10, USER(fake_bad), 10), -E_FAULT);
+}
+
+TEST(a_window_that_is_not_there_is_the_worker_s_to_copy)
+{
+    play(absent_window, HERE);
+}
+
+/* --- Roads of a return ------------------------------------------------------------------------------------------------ */
+
+static void statuses(void)
+{
+    service.status = -E_NOT_FOUND;
+    EXPECT(call(OP_READ, 0, 10, 0, 0), -E_NOT_FOUND);
+    EXPECT(values[0], 11);
+    service.by_structures = true; /* from its next accept on */
+    EXPECT(call(OP_READ, 0, 10, 0, 0), -E_NOT_FOUND);
+    EXPECT(call(OP_READ, 0, 10, 0, 0), -E_NOT_FOUND);
+    EXPECT(values[0], 0);
+    service.by_structures = false;
+    service.status = 0;
+    EXPECT(call(OP_READ, 0, 10, 0, 0), 0);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(errors_come_back_on_every_road)
+{
+    play(statuses, HERE);
+}
+
+/* A status that is refused leaves the command with the service. */
+static void return_badly(const struct abi_message *message)
+{
+    const struct abi_return wrong = {.token = message->token, .status = 1},
+                            fault = {
+                                .token = message->token, .data = USER(fake_bad), .data_length = 8};
+    struct abi_message next;
+
+    EXPECT(user_return_accept(1, &wrong, &next, NULL, 0, DEADLINE_NEVER), -E_INVALID);
+    EXPECT(user_return_accept(1, &fault, &next, NULL, 0, DEADLINE_NEVER), -E_FAULT);
+    EXPECT(user_return_accept(2, &wrong, &next, NULL, 0, DEADLINE_NEVER), -E_BAD_HANDLE);
+}
+
+static void refused(void)
+{
+    service.before = return_badly;
+    EXPECT(call(OP_READ, COMMAND_OUT, 10, USER(service_data), 8), 0);
+    EXPECT(values[0], 11);
+}
+
+TEST(a_refused_return_can_be_made_again)
+{
+    play(refused, HERE);
+}
+
+static void accept_briefly(void)
+{
+    service.patience = 3 * MS;
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 1); /* it returns by the slow road, */
+    user_sleep(5 * MS);
+    EXPECT(service.timed_out, 1); /* ... and does not wait for ever */
+    service.patience = 0;
+    user_sleep(5 * MS);
+    hand_overs_of(OP_READ, 0, 0, 0);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(a_worker_with_a_deadline_is_not_parked)
+{
+    play(accept_briefly, HERE);
+}
+
+static void note(const struct abi_message *message)
+{
+    (void)message;
+    user_call(CALL_port_notify, 1, 4, 0, 0, 0);
+}
+
+static void notified(void)
+{
+    service.before = note;
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 1);
+    service.before = NULL;
+    user_sleep(MS);
+    EXPECT(service.notes, 1);
+    EXPECT(service.last.args[0], 4);
+    hand_overs_of(OP_READ, 0, 0, 0); /* it waits parked again from here on */
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(what_lies_at_the_port_comes_before_parking)
+{
+    play(notified, HERE);
+}
+
+/* --- Woken by others ------------------------------------------------------------------------------------------------- */
+
+static void hang(const struct abi_message *message)
+{
+    (void)message;
+    user_sleep(10 * MS);
+}
+
+static void kick(struct thread *client)
+{
+    thread_post_work(client, WORK_KICK);
+}
+
+static void kicked(void)
+{
+    service.before = hang;
+    meanwhile(kick);
+    EXPECT(call(OP_READ, 0, 10, 0, 0), 0); /* the answer came within the grace */
+    EXPECT(values[0], 11);
+    user_sleep(MS);
+    meanwhile(kick);
+    EXPECT(call(OP_READ, COMMAND_RESTARTABLE, 10, 0, 0), 0);
+    service.status = -E_CANCELLED;
+    meanwhile(kick);
+    EXPECT(call(OP_READ, 0, 10, 0, 0), -E_INTERRUPTED);
+}
+
+TEST(a_kicked_caller_waits_for_the_answer)
+{
+    play(kicked, HERE);
+}
+
+static void kick_worker(struct thread *client)
+{
+    (void)client;
+    thread_post_work(service.thread, WORK_KICK);
+}
+
+static void kicked_worker(void)
+{
+    hand_overs_of(OP_READ, 0, 0, 0);
+    meanwhile(kick_worker);
+    user_sleep(2 * MS);
+    EXPECT(service.interrupted, 1);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(a_kicked_worker_comes_back)
+{
+    play(kicked_worker, HERE);
+}
+
+static void suspend_worker(struct thread *client)
+{
+    (void)client;
+    thread_post_work(service.thread, WORK_SUSPEND);
+    user_sleep(MS);
+    thread_resume(service.thread);
+}
+
+static void suspended_worker(void)
+{
+    service.before = hang;
+    meanwhile(suspend_worker);
+    EXPECT(call(OP_READ, 0, 10, 0, 0), 0);
+    EXPECT(values[0], 11);
+}
+
+TEST(a_suspended_worker_returns_later)
+{
+    play(suspended_worker, HERE);
+}
+
+static void caller_to_be_killed(uint64_t unused)
+{
+    uint64_t args[4] = {0}, answers[3];
+
+    (void)unused;
+    user_file_call_short(file, OP_READ, 0, args, answers, NULL);
+    fake_fail("a killed caller came back");
+}
+
+static void killed(void)
+{
+    struct thread *caller;
+
+    service.before = hang;
+    caller = user_thread(process_current(), caller_to_be_killed, 0, HERE);
+    user_sleep(MS);
+    thread_kill(caller);
+    user_sleep(20 * MS);
+    EXPECT(service.commands, 2);
+    EXPECT(command_count(), 0);
+    object_put(&caller->object);
+    service.before = NULL;
+    hand_overs_of(OP_READ, 0, 0, 0);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(a_killed_caller_leaves_its_command)
+{
+    play(killed, HERE);
+}
+
+static void replace(struct thread *client)
+{
+    (void)client;
+    service_end();
+    service.before = NULL;
+    service_start(HERE);
+}
+
+static void replaced(void)
+{
+    service.before = hang;
+    meanwhile(replace);
+    EXPECT(call(OP_READ, 0, 10, 0, 0), 0);
+    EXPECT(values[0], 11);
+    EXPECT(service.commands, 4); /* open and the call, twice */
+    service.before = hang;
+    meanwhile(replace);
+    EXPECT(call(OP_ONCE_, 0, 10, 0, 0), -E_RESTARTED);
+    EXPECT(values[0], 0);
+    user_sleep(20 * MS); /* the new one is up */
+}
+
+TEST(a_service_dies_with_a_parked_caller)
+{
+    play(replaced, HERE);
+}
+
+/* --- What is refused, positions, handles ------------------------------------------------------------------------------ */
+
+static int64_t call_on(int64_t handle, uint32_t op)
+{
+    uint64_t args[4] = {0}, answers[3];
+
+    return user_file_call_short(handle, op, 0, args, answers, NULL);
+}
+
+static int64_t accept_on(int64_t handle)
+{
+    struct abi_message message;
+
+    return user_return_accept(handle, &(struct abi_return){0}, &message, NULL, 0, DEADLINE_NOW);
+}
+
+static void refusals(void)
+{
+    int64_t readable = user_open(OPEN_READ),
+            silent = user_call(CALL_handle_duplicate, (uint64_t)service.port, RIGHT_SEND, 0, 0, 0);
+
+    EXPECT(call_on(999, OP_READ), -E_BAD_HANDLE);
+    EXPECT(call_on(service.port, OP_READ), -E_WRONG_TYPE);
+    EXPECT(call_on(readable, OP_WRITE), -E_ACCESS);
+    EXPECT(call_on(readable, OP_OPEN), -E_INVALID);
+    EXPECT(call_on(readable, OP_PAGE_IN), -E_INVALID);
+    EXPECT(accept_on(999), -E_BAD_HANDLE);
+    EXPECT(accept_on(readable), -E_WRONG_TYPE);
+    EXPECT(accept_on(silent), -E_ACCESS);
+    EXPECT(accept_on(service.port), -E_AGAIN);
+    user_close(readable);
+    user_close(silent);
+}
+
+TEST(what_is_refused)
+{
+    play(refusals, HERE);
+}
+
+static void positions(void)
+{
+    /* The service answers position + 1: 0, 1, 3, 7 ... */
+    for (uint64_t position = 0, i = 0; i < 6; i++, position = 2 * position + 1) {
+        EXPECT(call(OP_READ, COMMAND_POSITION, 99, 0, 0), 0);
+        EXPECT(service.last.args[0], position);
+    }
+    EXPECT(user_call(CALL_file_seek, (uint64_t)file, 0, SEEK_CUR_, 0, 0), 63);
+}
+
+TEST(positions_move_on)
+{
+    play(positions, HERE);
+}
+
+static void return_handle(const struct abi_message *message)
+{
+    struct abi_return result = {.token = message->token, .values = {5}, .handle_count = 2};
+
+    for (int i = 0; i < 2; i++)
+        result.handles[i] =
+            (handle_t)user_call(CALL_proto_create, (uint64_t)HANDLE_SELF, 0, 0, 0, 0);
+    EXPECT(user_complete(1, &result), 0);
+}
+
+static void handle_back(void)
+{
+    service.before = return_handle;
+    EXPECT(call(OP_READ, 0, 10, 0, 0), 0); /* what its worker returns afterwards finds nothing */
+    EXPECT(values[0], 5);
+    EXPECT(received > 0, true);
+    user_close(received);
+    service.before = NULL;
+    hand_overs_of(OP_READ, 0, 0, 0);
+}
+
+TEST(one_handle_comes_back_and_the_rest_are_dropped)
+{
+    play(handle_back, HERE);
+}
