@@ -54,7 +54,7 @@ void queue_insert(struct cpu_queue *queue, struct thread *thread)
 static inline void take_out(struct cpu_queue *queue, struct thread *thread)
 {
     ASSERT(thread->queued);
-    thread->queued = false;
+    __atomic_store_n(&thread->queued, false, __ATOMIC_RELAXED);
     __atomic_store_n(&queue->length, queue->length - 1, __ATOMIC_RELAXED);
     if (thread->level == PRIORITY_FAIR) {
         rb_remove(&queue->fair, &thread->queue_node);

@@ -67,14 +67,14 @@ static struct abi_return service_command(void)
         result.values[1] = HANDLE_FLAG_SEEKABLE;
         return result;
     }
-    if (service.before)
-        service.before(message);
     result.status = service.status;
     result.values[0] = message->args[0] + 1;
     result.values[1] = message->args[1] + 1;
     result.values[2] = message->args[2] + message->args[3];
     result.data = USER(service_data);
     result.data_length = service.data_length;
+    if (service.before)
+        service.before(message);
     return result;
 }
 
@@ -319,6 +319,57 @@ static void two_callers(void)
 TEST(a_second_caller_queues)
 {
     play(two_callers, HERE);
+}
+
+static uint32_t let_go;
+
+static void keep_busy(uint64_t unused)
+{
+    (void)unused;
+    while (!__atomic_load_n(&let_go, __ATOMIC_RELAXED))
+        user_point();
+}
+
+/* The first worker has a command in its hands until the second one has got away. */
+static void let_second_go(const struct abi_message *message)
+{
+    uint32_t before = __atomic_load_n(&service.commands, __ATOMIC_RELAXED);
+
+    (void)message;
+    service.before = NULL;
+    __atomic_store_n(&let_go, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&service.commands, __ATOMIC_RELAXED) == before)
+        user_yield();
+}
+
+/* The second worker is taken off the list of idle ones here, and goes on there, after the list has changed. */
+static void moved_worker(void)
+{
+    struct thread *second = user_thread(service.process, worker, 1, HERE);
+    struct thread *busy = user_thread(process_current(), keep_busy, 0, THERE);
+
+    let_go = 0;
+    sched_set_priority(busy, 5, WEIGHT_USUAL);
+    while (!second->parked_call || !__atomic_load_n(&busy->on_cpu, __ATOMIC_RELAXED))
+        user_yield();
+    sched_set_affinity(second, THERE);
+    service.before = let_second_go;
+    object_put(&user_thread(process_current(), call_behind, 0, HERE)->object);
+    while (service.object->workers.next == &second->worker.link)
+        user_yield();
+    EXPECT(call(OP_READ, 0, 10, 0, 0), 0);
+    user_sleep(MS);
+    EXPECT(service.commands, 3);
+    for (int i = 0; i < 10; i++)
+        hand_overs_of(OP_READ, 0, 0, 0);
+    user_close(user_open(OPEN_READ));
+    object_put(&second->object);
+    object_put(&busy->object);
+}
+
+TEST(an_unclaimed_worker_is_off_the_list)
+{
+    play(moved_worker, HERE);
 }
 
 /* --- Windows --------------------------------------------------------------------------------------------------------- */
