@@ -155,7 +155,7 @@ def jobs(options, results):
     source = {"host": "tests/host", "fuzz": "tests/fuzz"}
     for kind, run, more in (("host", run_host, ()), ("fuzz", run_fuzz, (options.fuzz_seconds,))):
         for program in programs(os.path.join(out, kind)):
-            if os.path.exists(os.path.join(source[kind], os.path.basename(program) + ".c")):
+            if os.path.exists(os.path.join(source[kind], os.path.basename(program).removesuffix(".tsan") + ".c")):
                 yield f"{kind}/{os.path.basename(program)}", run, (program, results, *more)
     for model in sorted(name.removesuffix(".pml") for name in os.listdir("tests/model") if name.endswith(".pml")):
         yield f"model/{model}", run_model, (model, results, options.rounds > 1)

@@ -1,7 +1,6 @@
-/* Rings with threads of the host, under TSan: what goes in comes out, in order, whoever sleeps; and what a hostile other
+/* Rings with threads of the host: what goes in comes out, in order, whoever sleeps; and what a hostile other
  * side can do. Bells are a mutex and a condition. */
 // sources: lib/ring/ring.c
-// sanitize: thread
 // libs: pthread
 #include <pthread.h>
 #include <time.h>
