@@ -40,12 +40,11 @@
 struct fake_fiber {
     void *sp; /* while nobody runs it */
     struct thread *thread;
-    uint32_t running;        /* on a CPU: that is on one at most is the kernel's to see to */
+    uint32_t running;        /* on a CPU: on one at most, which is the kernel's to see to */
     struct fake_fiber *from; /* who ran on this CPU before */
-    uint32_t *
-        left; /* what syscall.S clears: on_cpu of the thread that handed the CPU over. NULL: arch_switch */
-    bool loaded;   /* by another thread that answered its short call: entry, not where it left */
-    jmp_buf entry; /* of the short call */
+    uint32_t *left;          /* struct leave's: the CPU was handed over. NULL: by arch_switch */
+    bool loaded;             /* its short call is answered: on with entry, not where it left */
+    jmp_buf entry;
     struct register_frame frame;
     void (*start)(void);
     uint64_t random;
@@ -60,11 +59,12 @@ void fake_switch(void **from_sp, void *to_sp);
 __asm__(".text\n"
         ".globl fake_switch\n"
         "fake_switch:\n"
-        "    pushq %rbp\n    pushq %rbx\n    pushq %r12\n    pushq %r13\n    pushq %r14\n    pushq "
-        "%r15\n"
+        "    pushq %rbp\n    pushq %rbx\n    pushq %r12\n"
+        "    pushq %r13\n    pushq %r14\n    pushq %r15\n"
         "    movq %rsp, (%rdi)\n"
         "    movq %rsi, %rsp\n"
-        "    popq %r15\n    popq %r14\n    popq %r13\n    popq %r12\n    popq %rbx\n    popq %rbp\n"
+        "    popq %r15\n    popq %r14\n    popq %r13\n"
+        "    popq %r12\n    popq %rbx\n    popq %rbp\n"
         "    ret\n");
 
 struct register_frame *fake_frame(const struct thread *thread)
@@ -251,6 +251,8 @@ void arch_spin_wait(void)
 {
     static __thread uint32_t spins;
 
+    if (fake_spin)
+        fake_spin();
     if (++spins % 256 == 0)
         fake_yield();
     else

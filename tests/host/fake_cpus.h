@@ -71,5 +71,6 @@ extern char fake_failure[256];
 
 /* Memory that no user copy can touch; and memory that has to be faulted in each time: copies under locks fail. */
 extern char fake_bad[4096], fake_absent[4096];
+extern void (*fake_missed)(void); /* when set: called as such a copy fails, with no locks held */
 
 struct register_frame *fake_frame(const struct thread *thread);

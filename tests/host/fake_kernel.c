@@ -18,6 +18,7 @@
 /* --- Memory: of the test's, for every process ------------------------------------------------------------------ */
 
 char fake_bad[4096], fake_absent[4096];
+void (*fake_missed)(void);
 
 static bool touches(uaddr_t address, uint64_t length, const char *area)
 {
@@ -139,9 +140,11 @@ WEAK int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_her
 {
     uint64_t done;
 
-    return touches(to, length, fake_absent) || touches(from_here, length, fake_absent)
-               ? -E_FAULT
-               : space_copy_to(other, to, from_here, length, &done);
+    if (!touches(to, length, fake_absent) && !touches(from_here, length, fake_absent))
+        return space_copy_to(other, to, from_here, length, &done);
+    if (fake_missed)
+        fake_missed();
+    return -E_FAULT;
 }
 
 WEAK bool pager_fetch_missed(void)

@@ -20,9 +20,9 @@
 #include "tests/host/test.h"
 
 #define MS        UINT64_C(1000000)
-#define COMMANDS  20000u               /* of a storm; */
+#define COMMANDS  20000u                /* of a storm; */
 #define STORM_NS  UINT64_C(60000000000) /* ... or as many as there are by then: 3 s of the host */
-#define OP_COUNT  OP_PROTOCOL            /* ONCE */
+#define OP_COUNT  OP_PROTOCOL           /* ONCE */
 #define INSTANCES 2u
 #define WORKERS   2u
 #define CLIENTS   3u /* processes */
@@ -126,6 +126,24 @@ static void dawdle(void)
         user_point();
 }
 
+static uint64_t recent; /* a token somebody has, or had */
+
+/* Copies from whatever command there is, while its worker returns it and its caller leaves. */
+static void meddler(uint64_t port)
+{
+    uint8_t bytes[WINDOW];
+
+    for (;;) {
+        uint64_t token = __atomic_load_n(&recent, __ATOMIC_RELAXED);
+        int64_t count = user_call(CALL_cmd_read, port, token, 0, USER(bytes), sizeof(bytes));
+
+        if (count < 0 && count != -E_CANCELLED)
+            fake_fail("cmd_read: %d", (int)count);
+        if (count < 0)
+            user_sleep(user_random() % 50000);
+    }
+}
+
 /* What a command's return is to say. */
 static void work(int64_t port, struct job *job, struct abi_return *result)
 {
@@ -142,6 +160,7 @@ static void work(int64_t port, struct job *job, struct abi_return *result)
     }
     if (message->file && message->cookie != mix(message->file))
         fake_fail("another file's cookie");
+    __atomic_store_n(&recent, message->token, __ATOMIC_RELAXED);
     if (message->op == OP_COUNT)
         __atomic_fetch_add(&carried_out[id], 1, __ATOMIC_RELAXED);
     if (message->data_length > message->path_length)
@@ -426,7 +445,7 @@ static void caller(uint64_t argument)
 
 struct instance {
     struct process *process;
-    struct thread *workers[WORKERS];
+    struct thread *workers[WORKERS], *meddler;
 };
 
 static struct client clients[CLIENTS];
@@ -443,6 +462,7 @@ static void instance_start(struct instance *instance)
         abort();
     for (uint32_t i = 0; i < WORKERS; i++)
         instance->workers[i] = user_thread(instance->process, worker, (uint64_t)handle, 0);
+    instance->meddler = user_thread(instance->process, meddler, (uint64_t)handle, 0);
 }
 
 static void client_start(struct client *client)
@@ -488,6 +508,7 @@ static void instance_end(struct instance *instance)
 {
     process_end(instance->process, 0);
     wait_for_end(instance->process);
+    object_put(&instance->meddler->object);
     threads_put(instance->process, instance->workers, WORKERS);
 }
 
@@ -570,7 +591,8 @@ static void root(uint64_t argument)
     __atomic_store_n(&storm_over, 1, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < CLIENTS; i++)
         client_end(&clients[i]);
-    for (uint32_t i = 0; i < 1000 && chaos == 0 && __atomic_load_n(&closed, __ATOMIC_RELAXED) < opened; i++)
+    /* Closings reach services that live. */
+    while (!chaos && __atomic_load_n(&closed, __ATOMIC_RELAXED) < opened && !fake_failed())
         user_sleep(MS);
     for (uint32_t i = 0; i < INSTANCES; i++)
         instance_end(&instances[i]);

@@ -14,6 +14,7 @@
 #include "kernel/ipc/port.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
+#include "kernel/syscall.h"
 #include "tests/host/fake_user.h"
 #include "tests/host/test.h"
 
@@ -423,6 +424,49 @@ TEST(a_window_that_is_not_there_is_the_worker_s_to_copy)
     play(absent_window, HERE);
 }
 
+/* A better thread becomes ready as the copy fails, and takes the first worker before the second one, which was let go again, has
+ * run. */
+static uint32_t better_word;
+
+static void better_caller(uint64_t unused)
+{
+    (void)unused;
+    user_call(CALL_futex_wait, USER(&better_word), 0, 0, (uint64_t)DEADLINE_NEVER, FUTEX_ANY);
+    call_behind(0);
+}
+
+static void wake_better(void)
+{
+    fake_missed = NULL;
+    __atomic_store_n(&better_word, 1, __ATOMIC_RELAXED);
+    sys_futex_wake(UADDR(USER(&better_word)), 1, 0, FUTEX_ANY);
+}
+
+static void two_let_go(void)
+{
+    struct thread *second = user_thread(service.process, worker, 1, HERE);
+    struct thread *better = user_thread(process_current(), better_caller, 0, HERE);
+
+    better_word = 0;
+    sched_set_priority(better, 9, WEIGHT_USUAL);
+    user_sleep(MS);
+    service.before = nobody_idle;
+    fake_missed = wake_better;
+    EXPECT(call(OP_WRITE, COMMAND_IN, 10, USER(fake_absent), 10), 0);
+    user_sleep(2 * MS);
+    EXPECT(service.commands, 3);
+    for (int i = 0; i < 10; i++)
+        hand_overs_of(OP_READ, 0, 0, 0);
+    user_close(user_open(OPEN_READ));
+    object_put(&second->object);
+    object_put(&better->object);
+}
+
+TEST(a_worker_that_is_let_go_is_off_the_list)
+{
+    play(two_let_go, HERE);
+}
+
 /* --- Roads of a return ------------------------------------------------------------------------------------------------ */
 
 static void statuses(void)
@@ -540,6 +584,93 @@ static void kicked(void)
 TEST(a_kicked_caller_waits_for_the_answer)
 {
     play(kicked, HERE);
+}
+
+static void cancelled(void)
+{
+    struct thread *second = user_thread(service.process, worker, 1, HERE);
+
+    user_sleep(MS);
+    service.before = hang;
+    meanwhile(kick);
+    EXPECT(call(OP_READ, 0, 10, 0, 0), 0);
+    EXPECT(service.cancels, 1); /* seen by the worker that was idle, not after the answer */
+    object_put(&second->object);
+}
+
+TEST(a_cancellation_wakes_an_idle_worker)
+{
+    play(cancelled, HERE);
+}
+
+/* A kick that comes when the caller, or the worker, has looked for work, and has not parked: it waits for the lock then. */
+static struct thread *to_kick;
+static uint32_t held, spinning;
+
+static void spin(void)
+{
+    if (cpu_self()->index == 0)
+        __atomic_store_n(&spinning, 1, __ATOMIC_RELAXED);
+}
+
+static void kick_at_lock(uint64_t unused)
+{
+    (void)unused;
+    lock_acquire(&service.object->notify_lock);
+    __atomic_store_n(&held, 1, __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&spinning, __ATOMIC_RELAXED))
+        fake_yield();
+    thread_post_work(to_kick, WORK_KICK);
+    lock_release(&service.object->notify_lock);
+}
+
+static void kick_behind(struct thread *thread)
+{
+    held = spinning = 0;
+    to_kick = thread;
+    fake_spin = spin;
+    object_put(&user_thread(process_current(), kick_at_lock, 0, THERE)->object);
+    while (!__atomic_load_n(&held, __ATOMIC_ACQUIRE))
+        fake_yield();
+}
+
+static void kicked_while_parking(void)
+{
+    uint32_t before = fake_hand_overs;
+
+    kick_behind(thread_current());
+    EXPECT(call(OP_READ, 0, 10, 0, 0), 0);
+    EXPECT(fake_hand_overs - before, 0);
+    hand_overs_of(OP_READ, 0, 0, 0);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(a_caller_kicked_while_it_parks)
+{
+    play(kicked_while_parking, HERE);
+    fake_spin = NULL;
+}
+
+static void kick_myself(const struct abi_message *message)
+{
+    (void)message;
+    service.before = NULL;
+    kick_behind(thread_current());
+}
+
+static void worker_kicked_while_parking(void)
+{
+    service.before = kick_myself;
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 1);
+    user_sleep(MS);
+    EXPECT(service.interrupted, 1);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(a_worker_kicked_while_it_parks)
+{
+    play(worker_kicked_while_parking, HERE);
+    fake_spin = NULL;
 }
 
 static void kick_worker(struct thread *client)
