@@ -32,15 +32,11 @@ struct irq_cpus {
     uint32_t first, count;
 };
 
-/* Flags of leaf page-table entries. */
-#define PAGE_USER    0x01u
-#define PAGE_WRITE   0x02u
-#define PAGE_EXECUTE 0x04u
-#define PAGE_OWNED   0x08u /* the entry owns its frame (PLAN: private page); software bit */
-#define PAGE_NOCACHE 0x10u
-#define PAGE_COMBINE 0x20u /* write combining */
-#define PAGE_GLOBAL  0x40u
-#define PAGE_HOT     0x80u /* owned, and was written to after a fork; software bit */
+/* Flags of leaf page-table entries, defined in ARCH_INLINE as the bits that the machine's entries have:
+ *     PAGE_USER, PAGE_WRITE, PAGE_EXECUTE, PAGE_GLOBAL
+ *     PAGE_NOCACHE, PAGE_COMBINE   not cached, write combining: to be passed on, not to be tested for
+ *     PAGE_OWNED                   software: the entry owns its frame (private page)
+ *     PAGE_HOT                     software: owned, and was written to after a fork */
 
 #ifndef ARCH_INLINE
 #define ARCH_INLINE "kernel/x86_64/inline.h"
@@ -80,9 +76,10 @@ void arch_cpus_start(void); /* every other CPU ends up in cpu_main() (kernel/mai
 int arch_space_init(struct arch_space *space) MUST_CHECK;
 /* No page is mapped any more in the user half; its tables are freed, too. */
 void arch_space_destroy(struct arch_space *space);
-/* The entry for address, which may be that of a huge page; with create, missing tables are made (NULL: no memory). Else
+/* Inline, in ARCH_INLINE:
+ *     pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
+ * The entry for address, which may be that of a huge page; with create, missing tables are made (NULL: no memory). Else
  * NULL if there is none. */
-pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create);
 /* The first entry in use (not 0) at or above *address and below end: moves *address there; NULL if none. */
 pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end);
 /* Where the entry of a huge page goes that starts at address. NULL: no memory, or there is a table for small pages. */
@@ -91,10 +88,10 @@ pte_t *arch_huge_entry(struct arch_space *space, uint64_t address);
  * of any one of them makes them forget it all. E_NO_MEMORY. */
 int arch_huge_split(struct arch_space *space, uint64_t address) MUST_CHECK;
 /* No entry of [low, high) is in use: take out the tables that lie wholly inside it and touch [start, end). They are
- * put on the list, with their frames' links; to be given to arch_tables_free after an arch_tlb_flush of any page of
+ * put on the chain, by their frames' links; to be given to arch_tables_free after an arch_tlb_flush of any page of
  * the space, which makes CPUs' walkers forget them. */
 void arch_tables_unhook(struct arch_space *space, uint64_t start, uint64_t end, uint64_t low,
-                        uint64_t high, struct list *unhooked);
+                        uint64_t high, struct list **unhooked);
 void arch_tables_free(struct list *unhooked);
 /* No CPU uses an old translation of the range (or of the whole space: end 0) when this returns. May be
  * called with the space's lock held. Only CPUs that run or cache the space are interrupted. */

@@ -29,21 +29,11 @@ struct copying {
 
 static int copy_region(struct space *child, const struct region *region)
 {
-    struct region *copy = region_new();
+    struct region *copy = region_new(region);
 
     if (!copy)
         return -E_NO_MEMORY;
-    copy->start = region->start;
-    copy->end = region->end;
-    copy->offset = region->offset;
-    copy->protection = region->protection;
-    copy->maximum = region->maximum;
-    copy->shared = region->shared;
-    copy->huge = region->huge;
-    copy->memory = region->memory;
-    if (copy->memory)
-        object_get(&copy->memory->object);
-    region_append(child, copy);
+    region_insert(child, copy, NULL);
     return 0;
 }
 
@@ -144,10 +134,8 @@ static int copy_locked(struct copying *copying)
 {
     int result = 0;
 
-    for (struct rb_node *node = rb_first(&copying->parent->regions); node && result == 0;
-         node = rb_next(node)) {
-        const struct region *region = container_of(node, struct region, node);
-
+    for (const struct region *region = region_first(copying->parent); region && result == 0;
+         region = region_next(region)) {
         result = copy_region(copying->child, region);
         if (result == 0)
             result = copy_entries(copying, region);
@@ -155,8 +143,8 @@ static int copy_locked(struct copying *copying)
     gather_flush(&copying->touched);
     if (result != 0)
         return result;
-    for (struct rb_node *node = rb_first(&copying->child->regions); node; node = rb_next(node))
-        region_link(container_of(node, struct region, node), false);
+    for (struct region *region = region_first(copying->child); region; region = region_next(region))
+        region_link(region, false);
     copying->child->next_free = copying->parent->next_free;
     copying->child->paged = copying->parent->paged;
     return 0;

@@ -4,27 +4,13 @@
 #include "kernel/cpu.h"
 #include "kernel/vmm/region.h"
 
-void gather_start(struct gather *gather, struct space *space)
-{
-    gather->space = space;
-    gather->start = UINT64_MAX;
-    gather->end = 0;
-    list_init(&gather->frames);
-    list_init(&gather->blocks);
-    list_init(&gather->regions);
-    list_init(&gather->tables);
-    gather->shared_count = 0;
-    gather->steps = 0;
-    gather->dead = gather->tables_met = false;
-}
-
 static void keep_frame(struct gather *gather, struct frame *frame)
 {
     gather->space->owned_pages--;
     if (gather->dead) {
         frame_put(frame);
     } else if (frame_owners(frame) == 1) {
-        list_append(&gather->frames, &frame->link);
+        chain_push(&gather->frames, &frame->link);
     } else {
         if (gather->shared_count == GATHER_SHARED)
             gather_flush(gather);
@@ -52,7 +38,7 @@ static void keep_block(struct gather *gather, struct frame *block)
     if (gather->dead) {
         frame_block_put(block, HUGE_ORDER);
     } else if (frame_block_alone(block)) {
-        list_append(&gather->blocks, &block->link);
+        chain_push(&gather->blocks, &block->link);
     } else {
         gather_flush(gather);
         frame_block_put(block, HUGE_ORDER);
@@ -72,6 +58,24 @@ static COLD void take_huge(struct gather *gather, uint64_t address, pte_t *entry
         keep_block(gather, frame_of(pte_paddr(old)));
 }
 
+/* All of the range lies in the table of `entry`, or in a huge page that is entry's. */
+static void unmap_in_table(struct gather *gather, uint64_t start, uint64_t end, pte_t *entry,
+                           unsigned what)
+{
+    pte_t *stop = entry + (end - start) / PAGE_SIZE;
+
+    gather->tables_met = true;
+    if (unlikely(pte_huge(*entry))) {
+        take_huge(gather, start, entry, what);
+        return;
+    }
+    for (pte_t *at = entry; (at = pte_scan(at, stop)) < stop; at++) {
+        take(gather, start + (uint64_t)(at - entry) * PAGE_SIZE, at, what);
+        if (++gather->steps % WALK_BATCH == 0)
+            arch_preempt_window();
+    }
+}
+
 void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what)
 {
     struct walk walk = WALK(&gather->space->arch, start, end);
@@ -79,20 +83,9 @@ void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned 
 
     if (start / TABLE_SPAN == (end - 1) / TABLE_SPAN) {
         entry = arch_pte(walk.space, start, false);
-        if (!entry)
-            return;
-        if (pte_huge(*entry)) {
-            gather->tables_met = true;
-            take_huge(gather, start, entry, what);
-            return;
-        }
-        if (end - start == PAGE_SIZE) {
-            gather->tables_met = true;
-            if (*entry)
-                take(gather, start, entry, what);
-            return;
-        }
-        walk_begin(&walk, entry);
+        if (entry)
+            unmap_in_table(gather, start, end, entry, what);
+        return;
     }
     gather->tables_met = true;
     while ((entry = walk_next(&walk)) != NULL) {
@@ -117,11 +110,13 @@ void gather_flush(struct gather *gather)
 
 void gather_finish(struct gather *gather)
 {
-    list_for_each (struct frame, frame, &gather->frames, link)
+    struct frame *frame;
+
+    while ((frame = chain_pop(&gather->frames, struct frame, link)) != NULL)
         frame_put(frame);
-    list_for_each (struct frame, block, &gather->blocks, link)
-        frame_block_put(block, HUGE_ORDER);
-    region_free_list(&gather->regions);
-    if (!list_empty(&gather->tables))
-        arch_tables_free(&gather->tables);
+    while ((frame = chain_pop(&gather->blocks, struct frame, link)) != NULL)
+        frame_block_put(frame, HUGE_ORDER);
+    region_free_chain(gather->regions);
+    if (gather->tables)
+        arch_tables_free(gather->tables);
 }

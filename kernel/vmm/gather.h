@@ -10,7 +10,7 @@
  *
  * A huge page in the range must be wholly in it (huge_split, huge.c).
  *
- * A frame whose only owner is this space is kept on a list through its own link, however many there are. One
+ * A frame whose only owner is this space is chained by its own link, however many there are. One
  * that is shared has its link in use elsewhere perhaps, so it waits in a small array; when that is full, a flush comes
  * early. All but gather_finish under the space's lock.
  */
@@ -28,17 +28,27 @@
 struct gather {
     struct space *space;
     uint64_t start, end; /* to be flushed; start >= end: nothing */
-    struct list frames;
-    struct list blocks;  /* of huge pages */
-    struct list regions; /* unmapped; freed by gather_finish */
-    struct list tables;  /* unhooked; freed by gather_finish */
+    /* Chains, for gather_finish: */
+    struct list *frames;
+    struct list *blocks;  /* of huge pages */
+    struct list *regions; /* unmapped */
+    struct list *tables;  /* unhooked */
     unsigned shared_count, steps;
     bool tables_met; /* there are page tables where entries were looked for */
     bool dead; /* no CPU uses the space any more: frames are put at once, nothing is flushed */
     struct frame *shared[GATHER_SHARED];
 };
 
-void gather_start(struct gather *gather, struct space *space);
+static inline void gather_start(struct gather *gather, struct space *space)
+{
+    gather->space = space;
+    gather->start = UINT64_MAX;
+    gather->end = 0;
+    gather->frames = gather->blocks = gather->regions = gather->tables = NULL;
+    gather->shared_count = gather->steps = 0;
+    gather->dead = gather->tables_met = false;
+}
+
 void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what);
 void gather_trim(struct gather *gather, uint64_t start, uint64_t end);
 void gather_flush(struct gather *gather);
@@ -70,14 +80,6 @@ struct walk {
     {                                                 \
         (space_), (start_), (end_), NULL, NULL, false \
     }
-
-/* Where the range lies in one table: entry is where it starts there. */
-static inline void walk_begin(struct walk *walk, pte_t *entry)
-{
-    walk->stop = entry + (walk->end - walk->address) / PAGE_SIZE;
-    walk->entry = entry - 1;
-    walk->address -= PAGE_SIZE;
-}
 
 static inline pte_t *walk_next(struct walk *walk)
 {

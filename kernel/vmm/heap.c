@@ -249,7 +249,7 @@ void *cache_alloc(struct cache *cache)
     } else {
         object = cache_fill(cache, magazine);
     }
-    if (object && !(cache->flags & CACHE_STABLE))
+    if (object && !(cache->flags & (CACHE_STABLE | CACHE_RAW)))
         memset(object, 0, cache->size);
     return object;
 }

@@ -9,7 +9,8 @@
  * frame allocator (one per cache is kept). A cache with CACHE_STABLE keeps its slabs for ever, and the memory of a
  * freed object is neither touched nor zeroed again: a stale pointer still points at an object of the same type,
  * with a generation the owner can count up (commands rely on it). Such an object is zeroed only the first time.
- * Set .flags = CACHE_STABLE before the first cache_alloc. Lock: RANK_HEAP.
+ * With CACHE_RAW objects are not zeroed: who allocates one sets all of it.
+ * Set .flags before the first cache_alloc. Lock: RANK_HEAP.
  */
 #pragma once
 
@@ -17,6 +18,7 @@
 #include "lib/base/list.h"
 
 #define CACHE_STABLE 0x1u
+#define CACHE_RAW    0x2u
 
 struct magazine;
 

@@ -4,14 +4,24 @@
 #include "kernel/panic.h"
 #include "kernel/vmm/heap.h"
 
-static struct cache region_cache = CACHE_INIT("region", sizeof(struct region), 64);
+static struct cache region_cache = {
+    .name = "region",
+    .size = sizeof(struct region),
+    .alignment = 64,
+    .flags = CACHE_RAW,
+    .lock = LOCK_INIT(RANK_HEAP, "region"),
+};
 
-struct region *region_new(void)
+struct region *region_new(const struct region *like)
 {
     struct region *region = cache_alloc(&region_cache);
 
-    if (region)
-        list_init(&region->mapping);
+    if (!region)
+        return NULL;
+    *region = *like;
+    list_init(&region->mapping);
+    if (region->memory)
+        object_get(&region->memory->object);
     return region;
 }
 
@@ -22,17 +32,17 @@ void region_free(struct region *region)
     cache_free(&region_cache, region);
 }
 
-void region_free_list(struct list *regions)
+void region_free_chain(struct list *regions)
 {
-    list_for_each (struct region, region, regions, mapping) {
-        list_remove(&region->mapping);
+    struct region *region;
+
+    while ((region = chain_pop(&regions, struct region, mapping)) != NULL)
         region_free(region);
-    }
 }
 
 /* --- Looking ----------------------------------------------------------------------------------------------- */
 
-struct region *region_above(struct space *space, uint64_t address)
+static struct region *search(struct space *space, uint64_t address)
 {
     struct rb_node *node = space->regions.root;
     struct region *best = NULL;
@@ -52,27 +62,20 @@ struct region *region_above(struct space *space, uint64_t address)
     return best;
 }
 
-struct region *region_find(struct space *space, uint64_t address)
+struct region *region_above(struct space *space, uint64_t address)
 {
-    struct region *region = space->recent;
+    struct region *recent = space->recent, *found;
 
-    if (likely(region && address >= region->start && address < region->end))
-        return region;
-    region = region_above(space, address);
-    if (!region || address < region->start)
-        return NULL;
-    space->recent = region;
-    return region;
-}
-
-struct region *region_next(const struct region *region)
-{
-    return rb_entry(rb_next(&region->node), struct region, node);
-}
-
-struct region *region_previous(const struct region *region)
-{
-    return rb_entry(rb_previous(&region->node), struct region, node);
+    if (likely(recent && address >= recent->start)) {
+        if (address < recent->end)
+            return recent;
+        found = region_next(recent);
+        if (!found || address < found->end)
+            return found;
+    }
+    found = search(space, address);
+    space->recent = found && address >= found->start ? found : region_below(space, found);
+    return found;
 }
 
 bool region_covers(struct space *space, uint64_t start, uint64_t end)
@@ -88,49 +91,24 @@ bool region_covers(struct space *space, uint64_t start, uint64_t end)
     return false;
 }
 
-unsigned region_page_flags(const struct region *region)
-{
-    return PAGE_USER | (region->protection & PROT_EXECUTE_ ? PAGE_EXECUTE : 0);
-}
-
 /* --- The tree and the list of the object --------------------------------------------------------------------- */
 
-void region_insert(struct space *space, struct region *region)
+void region_insert(struct space *space, struct region *region, struct region *above)
 {
-    struct rb_node **place = &space->regions.root, *parent = NULL;
+    struct region *below = region_below(space, above);
+    struct rb_node *parent = NULL, **place = &space->regions.root;
 
-    while (*place) {
-        parent = *place;
-        place = region->start < container_of(parent, struct region, node)->start ? &parent->left
-                                                                                 : &parent->right;
+    /* Of two neighbours in a tree one has room on the other's side. */
+    if (below && !below->node.right) {
+        parent = &below->node;
+        place = &parent->right;
+    } else if (above) {
+        parent = &above->node;
+        place = &parent->left;
     }
     region->space = space;
     rb_insert(&space->regions, &region->node, parent, place);
-    space->region_count++;
-}
-
-void region_insert_below(struct space *space, struct region *region, struct region *above)
-{
-    struct rb_node *below = above ? rb_previous(&above->node) : rb_last(&space->regions);
-
-    region->space = space;
-    /* Of two neighbours in a tree one has room on the other's side. */
-    if (!below)
-        rb_insert(&space->regions, &region->node, above ? &above->node : NULL,
-                  above ? &above->node.left : &space->regions.root);
-    else if (!below->right)
-        rb_insert(&space->regions, &region->node, below, &below->right);
-    else
-        rb_insert(&space->regions, &region->node, &above->node, &above->node.left);
-    space->region_count++;
-}
-
-void region_append(struct space *space, struct region *region)
-{
-    struct rb_node *last = space->recent ? &space->recent->node : NULL;
-
-    region->space = space;
-    rb_insert(&space->regions, &region->node, last, last ? &last->right : &space->regions.root);
+    list_insert_before(above ? &above->order : &space->order, &region->order);
     space->region_count++;
     space->recent = region;
 }
@@ -138,8 +116,9 @@ void region_append(struct space *space, struct region *region)
 void region_remove(struct space *space, struct region *region)
 {
     if (space->recent == region)
-        space->recent = NULL;
+        space->recent = region_previous(region);
     rb_remove(&space->regions, &region->node);
+    list_unlink(&region->order);
     space->region_count--;
 }
 
@@ -186,21 +165,13 @@ int region_split(struct space *space, uint64_t address)
     if (!low || low->start == address)
         return 0;
 
-    struct region *high = region_new();
+    struct region *high = region_new(low);
 
     if (!high)
         return -E_NO_MEMORY;
     high->start = address;
-    high->end = low->end;
-    high->offset = low->memory ? low->offset + (address - low->start) : 0;
-    high->protection = low->protection;
-    high->maximum = low->maximum;
-    high->shared = low->shared;
-    high->huge = low->huge;
-    high->memory = low->memory;
-    high->space = space;
     if (high->memory) {
-        object_get(&high->memory->object);
+        high->offset += address - low->start;
         lock_acquire(&high->memory->lock);
         low->end = address;
         list_append(&high->memory->regions, &high->mapping);
@@ -208,7 +179,7 @@ int region_split(struct space *space, uint64_t address)
     } else {
         low->end = address;
     }
-    region_insert(space, high);
+    region_insert(space, high, region_next(low));
     return 0;
 }
 
@@ -220,7 +191,7 @@ bool region_joins(const struct region *low, const struct region *high)
            (!low->memory || low->offset + (low->end - low->start) == high->offset);
 }
 
-static void join(struct space *space, struct region *low, struct region *high, struct list *unused)
+static void join(struct space *space, struct region *low, struct region *high, struct list **unused)
 {
     region_remove(space, high);
     if (low->memory) {
@@ -233,21 +204,20 @@ static void join(struct space *space, struct region *low, struct region *high, s
     } else {
         low->end = high->end;
     }
-    list_append(unused, &high->mapping);
+    chain_push(unused, &high->mapping);
 }
 
 struct region *region_add(struct space *space, struct region *region, struct region *above,
-                          struct list *unused)
+                          struct list **unused)
 {
-    struct region *below =
-        above ? region_previous(above) : rb_entry(rb_last(&space->regions), struct region, node);
+    struct region *below = region_below(space, above);
 
     if (below && region_joins(below, region)) {
         region_place(below, below->start, region->end, below->offset);
-        list_append(unused, &region->mapping);
+        chain_push(unused, &region->mapping);
         region = below;
     } else {
-        region_insert_below(space, region, above);
+        region_insert(space, region, above);
         region_link(region, true);
     }
     if (above && region_joins(region, above))
@@ -255,7 +225,7 @@ struct region *region_add(struct space *space, struct region *region, struct reg
     return region;
 }
 
-void region_merge(struct space *space, uint64_t start, uint64_t end, struct list *unused)
+void region_merge(struct space *space, uint64_t start, uint64_t end, struct list **unused)
 {
     struct region *low = region_above(space, start > 0 ? start - 1 : 0);
 

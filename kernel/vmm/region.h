@@ -8,25 +8,57 @@
 
 #include "kernel/vmm/space.h"
 
-/* Zeroed and linked nowhere; NULL: no memory. */
-struct region *region_new(void);
+/* With the extent, protection and memory of `like`, and one more reference to that; linked nowhere. NULL: no memory. */
+struct region *region_new(const struct region *like);
 /* Not in the tree or on any list any more. The reference to memory is put: no locks held. */
 void region_free(struct region *region);
-void region_free_list(struct list *regions); /* linked by mapping; no locks held */
+void region_free_chain(struct list *regions); /* chained by mapping; no locks held */
 
-struct region *region_find(struct space *space,
-                           uint64_t address); /* the one with address in it, or NULL */
-struct region *region_above(struct space *space,
-                            uint64_t address); /* the first that ends above address */
-struct region *region_next(const struct region *region);
-struct region *region_previous(const struct region *region);
+/* The first that ends above address, or NULL. */
+struct region *region_above(struct space *space, uint64_t address);
 
-void region_insert(struct space *space, struct region *region); /* into the tree */
-/* Without a search: its place is right below `above`, the first region that ends above it (NULL: none does). */
-void region_insert_below(struct space *space, struct region *region, struct region *above);
-void region_append(
-    struct space *space,
-    struct region *region); /* known to be the highest, and `recent` the one before */
+/* The one with address in it, or NULL. */
+static inline struct region *region_find(struct space *space, uint64_t address)
+{
+    struct region *region = space->recent;
+
+    if (likely(region && address >= region->start && address < region->end))
+        return region;
+    region = region_above(space, address);
+    if (!region || address < region->start)
+        return NULL;
+    space->recent = region;
+    return region;
+}
+
+static inline struct region *region_first(const struct space *space)
+{
+    return list_first(&space->order, struct region, order);
+}
+
+/* The regions beside one; NULL: it is the highest, the lowest. */
+static inline struct region *region_next(const struct region *region)
+{
+    struct list *link = region->order.next;
+
+    return link == &region->space->order ? NULL : container_of(link, struct region, order);
+}
+
+static inline struct region *region_previous(const struct region *region)
+{
+    struct list *link = region->order.previous;
+
+    return link == &region->space->order ? NULL : container_of(link, struct region, order);
+}
+
+/* The highest one that is below that place; above: as of region_above. */
+static inline struct region *region_below(const struct space *space, const struct region *above)
+{
+    return above ? region_previous(above) : list_last(&space->order, struct region, order);
+}
+
+/* Into the tree, right below `above`, the first region that ends above it (NULL: none does). */
+void region_insert(struct space *space, struct region *region, struct region *above);
 void region_remove(struct space *space, struct region *region);
 void region_link(struct region *region, bool fresh); /* to memory->regions, if there is memory */
 void region_unlink(struct region *region);
@@ -35,17 +67,20 @@ void region_place(struct region *region, uint64_t start, uint64_t end, uint64_t 
 /* Make address a border, if it lies in a region. E_NO_MEMORY. */
 int region_split(struct space *space, uint64_t address) MUST_CHECK;
 /* A new region, without entries, to its place in the tree and on its memory's list, or joined with its neighbours: which one
- * it is part of now. What is not needed any more goes to unused. */
+ * it is part of now. What is not needed any more goes to the chain. */
 struct region *region_add(struct space *space, struct region *region, struct region *above,
-                          struct list *unused);
+                          struct list **unused);
 /* Join what can be one region at each border in [start, end]. */
-void region_merge(struct space *space, uint64_t start, uint64_t end, struct list *unused);
+void region_merge(struct space *space, uint64_t start, uint64_t end, struct list **unused);
 bool region_joins(const struct region *low, const struct region *high);
 
 /* No hole in [start, end)? */
 bool region_covers(struct space *space, uint64_t start, uint64_t end);
 /* PAGE_* of an entry of the region, without PAGE_WRITE and PAGE_OWNED. */
-unsigned region_page_flags(const struct region *region);
+static inline unsigned region_page_flags(const struct region *region)
+{
+    return PAGE_USER | (region->protection & PROT_EXECUTE_ ? PAGE_EXECUTE : 0);
+}
 
 static inline uint64_t region_index(const struct region *region, uint64_t address)
 {

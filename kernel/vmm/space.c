@@ -27,6 +27,7 @@ int space_new(struct space **result)
         return -E_NO_MEMORY;
     }
     space->references = 1;
+    list_init(&space->order);
     space->next_free = SPACE_AUTO_START;
     lock_init(&space->lock, RANK_SPACE, "space");
     *result = space;
@@ -61,7 +62,7 @@ static void take_regions(struct gather *gather, struct region *region, uint64_t 
         gather_unmap(gather, region->start, region->end, GATHER_ALL);
         region_remove(space, region);
         region_unlink(region);
-        list_append(&gather->regions, &region->mapping);
+        chain_push(&gather->regions, &region->mapping);
         region = next;
     }
 }
@@ -73,7 +74,7 @@ static void unmap_everything(struct space *space, bool dead)
     gather_start(&gather, space);
     gather.dead = dead;
     lock_acquire(&space->lock);
-    take_regions(&gather, region_above(space, 0), SPACE_END);
+    take_regions(&gather, region_first(space), SPACE_END);
     gather_flush(&gather);
     lock_release(&space->lock);
     gather_finish(&gather);
@@ -125,7 +126,7 @@ static int check_amount(uint64_t length, uint32_t protection)
     return protection & PROT_WRITE_ && length / PAGE_SIZE > frame_count_total() ? -E_NO_MEMORY : 0;
 }
 
-static int make_borders(struct space *space, uint64_t start, uint64_t end, struct list *unused)
+static int make_borders(struct space *space, uint64_t start, uint64_t end, struct list **unused)
 {
     if (huge_split_borders(space, start, end) == 0 && region_split(space, start) == 0 &&
         region_split(space, end) == 0)
@@ -292,17 +293,16 @@ int space_map_region(struct space *space, const struct map_request *request, uin
     if (result != 0)
         return result;
 
-    struct region *region = region_new();
+    struct region *region = region_new(&(struct region){
+        .offset = request->offset,
+        .protection = request->protection,
+        .maximum = request->maximum,
+        .shared = request->flags & MAP_SHARED_,
+        .memory = request->memory,
+    });
 
     if (!region)
         return -E_NO_MEMORY;
-    region->protection = request->protection;
-    region->maximum = request->maximum;
-    region->shared = request->flags & MAP_SHARED_;
-    region->memory = request->memory;
-    region->offset = request->offset;
-    if (region->memory)
-        object_get(&region->memory->object);
 
     struct gather gather;
     uint64_t start, populated = 0;
@@ -543,7 +543,7 @@ static void move_regions(struct space *space, uint64_t start, uint64_t end, uint
 
         region_remove(space, region);
         region_place(region, region->start - start + to, region->end - start + to, region->offset);
-        region_insert(space, region);
+        region_insert(space, region, region_above(space, region->start));
         region = next;
     }
 }

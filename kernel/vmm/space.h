@@ -21,6 +21,7 @@
 
 struct region {
     struct rb_node node; /* in space->regions, by start */
+    struct list order;   /* in space->order: where its neighbours are at hand */
     struct space *space; /* NULL: not a region but a cursor on memory->regions (mapping.c) */
     uint64_t start,
         end; /* page-aligned; with memory: changed under its lock too, so read under either */
@@ -45,7 +46,8 @@ struct space {
     struct arch_space arch;
     bool system; /* pages may come from the reserve (frame.h) */
     struct rb_tree regions;
-    struct region *recent; /* found last; NULL when it went */
+    struct list order;     /* the same regions, from the lowest on */
+    struct region *recent; /* found last, or put in last; or NULL: where the next search begins */
     uint64_t next_free;    /* where the search for a free range starts */
     uint64_t owned_pages;  /* private pages, for process_info and quotas */
     uint64_t region_count;

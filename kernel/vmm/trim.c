@@ -17,8 +17,7 @@ static void unhook(struct gather *gather, uint64_t start, uint64_t end)
 {
     struct space *space = gather->space;
     struct region *above = region_above(space, start);
-    struct region *below =
-        above ? region_previous(above) : rb_entry(rb_last(&space->regions), struct region, node);
+    struct region *below = region_below(space, above);
     uint64_t low = below ? below->end : 0;
 
     for (;;) {
@@ -56,6 +55,6 @@ void gather_trim(struct gather *gather, uint64_t start, uint64_t end)
         unhook(gather, trims[i].start, trims[i].end);
     space->trim_count = 0;
     space->trim_tables = 0;
-    if (!list_empty(&gather->tables)) /* walkers forget all tables with any page (arch.h) */
+    if (gather->tables) /* walkers forget all tables with any page (arch.h) */
         gather_touch(gather, ALIGN_DOWN(start, (uint64_t)PAGE_SIZE));
 }

@@ -15,7 +15,7 @@
 #include "lib/base/string.h"
 
 struct cpu_features cpu_features;
-uint64_t pte_no_execute = BIT(10); /* until NX is known to exist: a bit the CPU ignores */
+uint64_t pte_no_execute = PTE_SOFT_NX; /* until NX is known to exist */
 
 static struct cpu boot_cpu;
 struct cpu *cpus[CPU_MAX] = {&boot_cpu};

@@ -185,11 +185,22 @@ static inline uint64_t arch_cycles(void)
 #define PTE_GLOBAL   BIT(8)
 #define PTE_OWNED    BIT(9)  /* software: PAGE_OWNED */
 #define PTE_HOT      BIT(10) /* software: PAGE_HOT */
+#define PTE_SOFT_NX  BIT(11) /* software: pte_no_execute of a CPU without NX */
 #define PTE_NX       BIT(63)
 #define PTE_ADDRESS  UINT64_C(0x000ffffffffff000)
 
-extern uint64_t
-    pte_no_execute; /* PTE_NX; on a CPU without it a software bit that only pte_flags reads */
+extern uint64_t pte_no_execute; /* PTE_NX, or PTE_SOFT_NX, which only pte_flags reads */
+
+/* The flags are bits of an entry; but execution is what an entry forbids. */
+#define PAGE_USER     ((unsigned)PTE_USER)
+#define PAGE_WRITE    ((unsigned)PTE_WRITE)
+#define PAGE_OWNED    ((unsigned)PTE_OWNED)
+#define PAGE_HOT      ((unsigned)PTE_HOT)
+#define PAGE_GLOBAL   ((unsigned)PTE_GLOBAL)
+#define PAGE_NOCACHE  ((unsigned)(PTE_PCD | PTE_PWT))
+#define PAGE_COMBINE  ((unsigned)PTE_PWT)
+#define PAGE_IN_ENTRY (PAGE_USER | PAGE_WRITE | PAGE_OWNED | PAGE_HOT | PAGE_GLOBAL | PAGE_NOCACHE)
+#define PAGE_EXECUTE  0x1000u /* in no entry */
 
 static inline bool pte_present(pte_t pte)
 {
@@ -261,25 +272,8 @@ static inline pte_t pte_move(pte_t pte, paddr_t address)
 
 static inline pte_t pte_make(paddr_t address, unsigned flags)
 {
-    pte_t pte = address.value | PTE_PRESENT;
-
-    if (flags & PAGE_USER)
-        pte |= PTE_USER;
-    if (flags & PAGE_WRITE)
-        pte |= PTE_WRITE;
-    if (!(flags & 0x04u)) /* PAGE_EXECUTE */
-        pte |= pte_no_execute;
-    if (flags & PAGE_OWNED)
-        pte |= PTE_OWNED;
-    if (flags & PAGE_HOT)
-        pte |= PTE_HOT;
-    if (flags & PAGE_NOCACHE)
-        pte |= PTE_PWT | PTE_PCD;
-    if (flags & PAGE_COMBINE)
-        pte |= PTE_PWT;
-    if (flags & PAGE_GLOBAL)
-        pte |= PTE_GLOBAL;
-    return pte;
+    return address.value | PTE_PRESENT | (flags & PAGE_IN_ENTRY) |
+           (flags & PAGE_EXECUTE ? 0 : pte_no_execute);
 }
 
 /* In an entry of a PD. In one of a PT this bit would choose a memory type, and is never set. */
@@ -295,23 +289,17 @@ static inline bool pte_huge(pte_t pte)
 
 static inline unsigned pte_flags(pte_t pte)
 {
-    unsigned flags = 0;
+    return (unsigned)(pte & PAGE_IN_ENTRY) | (pte & pte_no_execute ? 0 : PAGE_EXECUTE);
+}
 
-    if (pte & PTE_USER)
-        flags |= PAGE_USER;
-    if (pte & PTE_WRITE)
-        flags |= PAGE_WRITE;
-    if (!(pte & pte_no_execute))
-        flags |= PAGE_EXECUTE;
-    if (pte & PTE_OWNED)
-        flags |= PAGE_OWNED;
-    if (pte & PTE_HOT)
-        flags |= PAGE_HOT;
-    if (pte & PTE_PCD)
-        flags |= PAGE_NOCACHE;
-    else if (pte & PTE_PWT)
-        flags |= PAGE_COMBINE;
-    if (pte & PTE_GLOBAL)
-        flags |= PAGE_GLOBAL;
-    return flags;
+/* --- Page tables (paging.c) ---------------------------------------------------------------------------- */
+
+pte_t *arch_pte_search(struct arch_space *space, uint64_t address, bool create);
+
+/* Most often it is in the table that was looked up last. */
+static inline pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
+{
+    if (likely((address ^ space->recent) < (uint64_t)PAGE_SIZE << TABLE_BITS))
+        return space->recent_table + (address / PAGE_SIZE & ((1u << TABLE_BITS) - 1));
+    return arch_pte_search(space, address, create);
 }

@@ -322,7 +322,7 @@ static bool table_empty(pte_t entry)
 }
 
 /* The table that the entry points to is empty. */
-static void unhook_table(struct arch_space *space, pte_t *entry, struct list *unhooked)
+static void unhook_table(struct arch_space *space, pte_t *entry, struct list **unhooked)
 {
     struct frame *frame = frame_of(pte_paddr(*entry));
 
@@ -330,20 +330,17 @@ static void unhook_table(struct arch_space *space, pte_t *entry, struct list *un
     *entry = 0;
     space->recent = UINT64_MAX;
     space->table_count--;
-    list_remove(&frame->link);
-    list_append(unhooked, &frame->link);
+    list_unlink(&frame->link);
+    chain_push(unhooked, &frame->link);
 }
 
 void arch_tables_free(struct list *unhooked)
 {
     struct cpu *cpu = cpu_self();
+    struct frame *frame;
 
-    while (!list_empty(unhooked)) {
-        struct frame *frame = container_of(unhooked->next, struct frame, link);
-
-        list_remove(&frame->link);
+    while ((frame = chain_pop(&unhooked, struct frame, link)) != NULL)
         pool_give(cpu, &cpu->arch.tables, frame);
-    }
 }
 
 int arch_space_init(struct arch_space *space)
@@ -371,17 +368,17 @@ int arch_space_init(struct arch_space *space)
 void arch_space_destroy(struct arch_space *space)
 {
     struct cpu *cpu = cpu_self();
-    struct list unhooked = LIST_INIT(unhooked);
+    struct list *unhooked = NULL;
 
     tlb_forget(space);
     arch_tables_unhook(space, 0, USER_LIMIT + PAGE_SIZE, 0, USER_LIMIT + PAGE_SIZE, &unhooked);
     ASSERT(list_empty(&space->tables));
-    arch_tables_free(&unhooked);
+    arch_tables_free(unhooked);
     pool_give(cpu, &cpu->arch.roots, frame_of(space->root));
     space->root = PADDR(0);
 }
 
-static pte_t *look_up(struct arch_space *space, uint64_t address, bool create)
+pte_t *arch_pte_search(struct arch_space *space, uint64_t address, bool create)
 {
     pte_t *entry = (pte_t *)direct_map(space->root) + entry_index(address, LEVEL_PML4);
 
@@ -397,13 +394,6 @@ static pte_t *look_up(struct arch_space *space, uint64_t address, bool create)
     space->recent = ALIGN_DOWN(address, LARGE_PAGE);
     space->recent_table = entry - entry_index(address, 0);
     return entry;
-}
-
-pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create)
-{
-    if (likely(ALIGN_DOWN(address, LARGE_PAGE) == space->recent))
-        return space->recent_table + entry_index(address, 0);
-    return look_up(space, address, create);
 }
 
 pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
@@ -433,7 +423,7 @@ pte_t *arch_pte_next(struct arch_space *space, uint64_t *address, uint64_t end)
 
 /* Those of one level by their addresses. One above the lowest level may still lead to empty ones elsewhere. */
 static void unhook_by_address(struct arch_space *space, uint64_t from, uint64_t to, unsigned level,
-                              struct list *unhooked)
+                              struct list **unhooked)
 {
     uint64_t span = level_size(level + 1);
 
@@ -447,7 +437,7 @@ static void unhook_by_address(struct arch_space *space, uint64_t from, uint64_t 
 
 /* All of [low, high), from the last one made: the ones that hang on others come first. */
 static void unhook_by_list(struct arch_space *space, uint64_t low, uint64_t high,
-                           struct list *unhooked)
+                           struct list **unhooked)
 {
     struct list *link = space->tables.previous;
 
@@ -463,7 +453,7 @@ static void unhook_by_list(struct arch_space *space, uint64_t low, uint64_t high
 }
 
 void arch_tables_unhook(struct arch_space *space, uint64_t start, uint64_t end, uint64_t low,
-                        uint64_t high, struct list *unhooked)
+                        uint64_t high, struct list **unhooked)
 {
     if ((end - start) / LARGE_PAGE > space->table_count) {
         unhook_by_list(space, low, high, unhooked);

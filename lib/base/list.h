@@ -6,6 +6,10 @@
  *     item = list_first(&queue, struct item, link);              -- NULL when empty
  *
  * A link that is in no list points at itself (list_init, list_remove), so list_linked tells.
+ *
+ * What is only collected and then taken apart can be a chain instead, by the same links; an empty one is NULL:
+ *     chain_push(&chain, &item->link);
+ *     while ((item = chain_pop(&chain, struct item, link)) != NULL) ...
  */
 #pragma once
 
@@ -80,6 +84,12 @@ static inline void list_splice(struct list *to, struct list *from)
     list_init(from);
 }
 
+static inline void chain_push(struct list **chain, struct list *link)
+{
+    link->next = *chain;
+    *chain = link;
+}
+
 #define list_first(list, type, member) \
     (list_empty(list) ? NULL : container_of((list)->next, type, member))
 #define list_last(list, type, member) \
@@ -90,3 +100,12 @@ static inline void list_splice(struct list *to, struct list *from)
               *item##_next = container_of(item->member.next, type, member); \
          &item->member != (list);                                           \
          item = item##_next, item##_next = container_of(item->member.next, type, member))
+
+/* NULL when it is empty. */
+#define chain_pop(chain, type, member)                          \
+    ({                                                          \
+        struct list *link_ = *(chain);                          \
+        if (link_)                                              \
+            *(chain) = link_->next;                             \
+        link_ ? container_of(link_, type, member) : (type *)NULL; \
+    })

@@ -85,8 +85,17 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
     return start.value <= limit && length <= limit - start.value;
 }
 
-/* Flags in the low bits as they are in arch.h, present above them. */
+/* Flags in the low bits, present above them. */
 typedef uint64_t pte_t;
+
+#define PAGE_USER    0x01u
+#define PAGE_WRITE   0x02u
+#define PAGE_EXECUTE 0x04u
+#define PAGE_OWNED   0x08u
+#define PAGE_NOCACHE 0x10u
+#define PAGE_COMBINE 0x20u
+#define PAGE_GLOBAL  0x40u
+#define PAGE_HOT     0x80u
 
 /* Small tables, and so small huge pages: 8 pages each. */
 #define TABLE_BITS 3u
@@ -154,17 +163,17 @@ static inline pte_t pte_clean(pte_t pte)
 
 static inline pte_t pte_protect(pte_t pte)
 {
-    return pte & ~(pte_t)0x02u; /* PAGE_WRITE */
+    return pte & ~(pte_t)PAGE_WRITE;
 }
 
 static inline bool pte_owned(pte_t pte)
 {
-    return pte & 0x08u;
+    return pte & PAGE_OWNED;
 }
 
 static inline bool pte_writable(pte_t pte)
 {
-    return pte & 0x02u;
+    return pte & PAGE_WRITE;
 }
 
 static inline bool pte_dirty(pte_t pte)
@@ -177,6 +186,8 @@ static inline bool pte_accessed(pte_t pte)
     (void)pte;
     return true;
 }
+
+pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create);
 
 /* --- For tests ----------------------------------------------------------------------------------------- */
 

@@ -179,7 +179,7 @@ static bool table_empty(const uint64_t *table)
 }
 
 static void unhook(uint64_t *table, unsigned level, uint64_t base, const uint64_t touch[2],
-                   const uint64_t inside[2], struct list *unhooked)
+                   const uint64_t inside[2], struct list **unhooked)
 {
     for (unsigned i = 0; level > 0 && i < ENTRIES; i++) {
         uint64_t at = base + i * span(level), end = at + span(level);
@@ -193,13 +193,13 @@ static void unhook(uint64_t *table, unsigned level, uint64_t base, const uint64_
             continue;
         if (!table_empty(direct_map(PADDR(table[i]))))
             panic("arch_tables_unhook: a page is mapped above 0x%lx", at);
-        list_append(unhooked, &frame_of(PADDR(table[i]))->link);
+        chain_push(unhooked, &frame_of(PADDR(table[i]))->link);
         table[i] = 0;
     }
 }
 
 void arch_tables_unhook(struct arch_space *space, uint64_t start, uint64_t end, uint64_t low,
-                        uint64_t high, struct list *unhooked)
+                        uint64_t high, struct list **unhooked)
 {
     /* The fake walker caches no tables, but it may be on its way through them. */
     pthread_mutex_lock(&tlb_lock);
@@ -210,10 +210,10 @@ void arch_tables_unhook(struct arch_space *space, uint64_t start, uint64_t end, 
 
 void arch_tables_free(struct list *unhooked)
 {
-    list_for_each (struct frame, frame, unhooked, link) {
-        list_remove(&frame->link);
+    struct frame *frame;
+
+    while ((frame = chain_pop(&unhooked, struct frame, link)) != NULL)
         frame_put(frame);
-    }
 }
 
 static unsigned count_tables(uint64_t *table, unsigned level)
