@@ -220,17 +220,17 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
 /* --- Spaces ----------------------------------------------------------------------------------------------- */
 
 /* To be given back with space_done. The caller's own stays while it is in here. */
-static int space_of(struct object *object, struct space **space)
+static inline int space_of(struct object *object, struct space **space)
 {
     struct process *process = container_of(object, struct process, object);
 
-    *space = process == process_current() ? process->space : process_space_get(process);
+    *space = likely(process == process_current()) ? process->space : process_space_get(process);
     return *space ? 0 : -E_NO_PROCESS;
 }
 
-static void space_done(struct object *object, struct space *space)
+static inline void space_done(struct object *object, struct space *space)
 {
-    if (container_of(object, struct process, object) != process_current())
+    if (unlikely(container_of(object, struct process, object) != process_current()))
         space_put(space);
 }
 
@@ -246,10 +246,8 @@ int map_into(struct space *space, struct handle_table *handles, const struct abi
 {
     struct object *memory = NULL;
     uint32_t rights = RIGHT_READ | RIGHT_WRITE | RIGHT_EXECUTE;
-    bool shared = map->flags & MAP_SHARED_;
 
-    if (map->protection & ~(PROT_READ_ | PROT_WRITE_ | PROT_EXECUTE_) || map->reserved ||
-        map->flags & ~(MAP_SHARED_ | MAP_FIXED_ | MAP_NOREPLACE_ | MAP_POPULATE_))
+    if (map->reserved)
         return -E_INVALID;
     if (map->memory != HANDLE_NONE) {
         int error =
@@ -257,8 +255,6 @@ int map_into(struct space *space, struct handle_table *handles, const struct abi
 
         if (error)
             return error;
-    } else if (shared) {
-        return -E_INVALID; /* shared anonymous memory is a memory object */
     }
 
     struct map_request request = {
@@ -267,12 +263,12 @@ int map_into(struct space *space, struct handle_table *handles, const struct abi
         .offset = map->offset,
         .memory = memory ? memory_of(memory) : NULL,
         .protection = map->protection,
-        .maximum = rights_protection(rights, shared),
+        .maximum = rights_protection(rights, map->flags & MAP_SHARED_),
         .flags = map->flags,
     };
     int error = space_map_region(space, &request, address);
 
-    if (memory)
+    if (error && memory)
         object_put(memory);
     return error;
 }

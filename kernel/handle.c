@@ -135,7 +135,7 @@ int handle_lookup(struct handle_table *table, handle_t handle, enum object_type 
 
     if (unlikely(!entry)) {
         error = -E_BAD_HANDLE;
-    } else if (unlikely(type != OBJECT_ANY && entry->object->type != type)) {
+    } else if (unlikely(entry->object->type != type && type != OBJECT_ANY)) {
         error = -E_WRONG_TYPE;
     } else if (unlikely((entry->rights & rights) != rights)) {
         error = -E_ACCESS;

@@ -50,6 +50,8 @@ static void map(struct process *process, struct memory *memory, uint64_t address
         .flags = MAP_FIXED_,
     };
 
+    if (memory)
+        object_get(&memory->object);
     check(space_map_region(process->space, &request, &address), "its image");
 }
 

@@ -239,12 +239,10 @@ static int borrow_physical(struct fault *fault, const struct region *region, pte
     return 0;
 }
 
-/* Whether an entry for the object's page may let it be written to. The object's lock is held. */
-static bool borrow_writable(const struct region *region, uint64_t index, const struct frame *frame)
+/* Whether an entry for the object's page may let it be written to, if the region does. The object's lock is held. */
+static inline bool may_write(const struct memory *memory, uint64_t index, const struct frame *frame)
 {
-    const struct memory *memory = region->memory;
-
-    return region->shared && region->protection & PROT_WRITE_ && frame_owners(frame) == 1 &&
+    return frame_owners(frame) == 1 &&
            (!memory->pager || page_tree_marked(&memory->tree, index, PAGE_DIRTY));
 }
 
@@ -252,58 +250,51 @@ static bool borrow_writable(const struct region *region, uint64_t index, const s
 static void borrow_around(struct fault *fault, const struct region *region, uint64_t index,
                           struct frame **slot, pte_t *entry)
 {
+    bool writable = region->shared && region->protection & PROT_WRITE_;
     unsigned flags = region_page_flags(region);
     pte_t read = pte_make(PADDR(0), flags), write = pte_make(PADDR(0), flags | PAGE_WRITE);
     int64_t low, high;
 
     window(fault, region, index, &low, &high);
-    for (int64_t i = low; i < high; i++)
-        if (slot[i] && entry[i] == 0)
-            entry[i] = pte_move(
-                borrow_writable(region, (uint64_t)((int64_t)index + i), slot[i]) ? write : read,
-                frame_paddr(slot[i]));
-}
+    for (int64_t i = low; i < high; i++) {
+        if (!slot[i] || entry[i] != 0)
+            continue;
 
-/* Pages of the object up to a border of its tree or of a page table; how many. The object's lock is held. */
-static uint64_t borrow_run(const struct region *region, uint64_t address, uint64_t end)
-{
-    uint64_t index = region_index(region, address), done;
-    uint64_t count = MIN(PAGE_TREE_WAYS - index % PAGE_TREE_WAYS,
-                         TABLE_PAGES - address / PAGE_SIZE % TABLE_PAGES);
-    bool write = region->protection & PROT_WRITE_;
-    pte_t pattern = pte_make(PADDR(0), region_page_flags(region) | (write ? PAGE_WRITE : 0));
-    struct frame **slot = page_tree_find(&region->memory->tree, index);
-    pte_t *entry = slot ? arch_pte(&region->space->arch, address, true) : NULL;
+        bool now = writable && may_write(region->memory, (uint64_t)((int64_t)index + i), slot[i]);
 
-    if (!entry)
-        return 0;
-    count = MIN(count, (end - address) / PAGE_SIZE);
-    for (done = 0; done < count; done++) {
-        if (!slot[done] || (write && !borrow_writable(region, index + done, slot[done])))
-            break;
-        if (entry[done] == 0)
-            entry[done] = pte_move(pattern, frame_paddr(slot[done]));
+        entry[i] = pte_move(now ? write : read, frame_paddr(slot[i]));
     }
-    return done;
 }
 
 uint64_t fault_populate(const struct region *region, uint64_t start, uint64_t end)
 {
     struct memory *memory = region->memory;
+    bool write = region->protection & PROT_WRITE_;
+    struct frame **slot = NULL;
+    pte_t *entry = NULL, pattern;
+    uint64_t at = start, index = region_index(region, start);
 
-    if (!memory || memory->flags & MEMORY_IS_PHYSICAL || region->protection == 0)
+    if (!memory || memory->flags & MEMORY_IS_PHYSICAL || region->protection == 0 ||
+        (write && !region->shared))
         return start;
+    pattern = pte_make(PADDR(0), region_page_flags(region) | (write ? PAGE_WRITE : 0));
     lock_acquire(&memory->lock);
-    while (start < end && region_index(region, start) < memory->pages) {
-        uint64_t done = borrow_run(region, start, end);
-
-        start += done * PAGE_SIZE;
-        if (done == 0)
+    for (; at < end; at += PAGE_SIZE, index++, slot++, entry++) {
+        if (!slot || index % PAGE_TREE_WAYS == 0)
+            slot = page_tree_find(&memory->tree, index);
+        if (!slot || !*slot || (write && !may_write(memory, index, *slot)))
             break;
-        arch_preempt_window();
+        if (!entry || at % TABLE_SPAN == 0)
+            entry = arch_pte(&region->space->arch, at, true);
+        if (!entry)
+            break;
+        if (*entry == 0)
+            *entry = pte_move(pattern, frame_paddr(*slot));
+        if (index % PAGE_TREE_WAYS == PAGE_TREE_WAYS - 1)
+            arch_preempt_window();
     }
     lock_release(&memory->lock);
-    return start;
+    return at;
 }
 
 static int fill_from_object(struct fault *fault, const struct region *region, pte_t *entry)

@@ -29,7 +29,7 @@ struct copying {
 
 static int copy_region(struct space *child, const struct region *region)
 {
-    struct region *copy = region_new(region);
+    struct region *copy = region_copy(region);
 
     if (!copy)
         return -E_NO_MEMORY;

@@ -213,11 +213,6 @@ int frame_alloc(unsigned flags, struct frame **result)
     return 0;
 }
 
-void frame_get(struct frame *frame)
-{
-    __atomic_fetch_add(&frame->owners, 1, __ATOMIC_RELAXED);
-}
-
 void frame_put(struct frame *frame)
 {
     /* Who sees 1 is the only owner: no one else is left to change it. */
@@ -232,11 +227,6 @@ void frame_put(struct frame *frame)
     cache_push(cache, frame);
     if (unlikely(cache->count > CACHE_LIMIT))
         cache_drain(cache);
-}
-
-uint32_t frame_owners(const struct frame *frame)
-{
-    return __atomic_load_n(&frame->owners, __ATOMIC_ACQUIRE);
 }
 
 int frame_alloc_order(unsigned order, unsigned flags, struct frame **result)

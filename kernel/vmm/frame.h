@@ -67,9 +67,18 @@ paddr_t frame_early(void);
 paddr_t frame_low(void);
 
 int frame_alloc(unsigned flags, struct frame **frame) MUST_CHECK;
-void frame_get(struct frame *frame);
 void frame_put(struct frame *frame);
-uint32_t frame_owners(const struct frame *frame);
+
+static inline void frame_get(struct frame *frame)
+{
+    __atomic_fetch_add(&frame->owners, 1, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t frame_owners(const struct frame *frame)
+{
+    return __atomic_load_n(&frame->owners, __ATOMIC_ACQUIRE);
+}
+
 int frame_alloc_order(unsigned order, unsigned flags, struct frame **frame) MUST_CHECK;
 void frame_free_order(struct frame *frame, unsigned order);
 void frame_split(struct frame *frame, unsigned order);

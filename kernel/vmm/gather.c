@@ -4,6 +4,8 @@
 #include "kernel/cpu.h"
 #include "kernel/vmm/region.h"
 
+#define SCANNED 8u /* pages of which each entry is looked at: fewer instructions than the walk */
+
 static void keep_frame(struct gather *gather, struct frame *frame)
 {
     gather->space->owned_pages--;
@@ -18,17 +20,18 @@ static void keep_frame(struct gather *gather, struct frame *frame)
     }
 }
 
-static inline void take(struct gather *gather, uint64_t address, pte_t *entry, unsigned what)
+/* Whether the page was of the kind, and is out of the table now. */
+static inline bool take(struct gather *gather, pte_t *entry, unsigned what)
 {
     pte_t old = *entry;
     bool owned = pte_owned(old);
 
     if (!(what & (owned ? GATHER_OWNED : GATHER_BORROWED)))
-        return;
+        return false;
     *entry = 0;
-    gather_touch(gather, address);
     if (owned)
         keep_frame(gather, frame_of(pte_paddr(old)));
+    return true;
 }
 
 /* Of a huge page. */
@@ -58,19 +61,36 @@ static COLD void take_huge(struct gather *gather, uint64_t address, pte_t *entry
         keep_block(gather, frame_of(pte_paddr(old)));
 }
 
-/* All of the range lies in the table of `entry`, or in a huge page that is entry's. */
+static void unmap_tables(struct gather *gather, uint64_t start, uint64_t end, unsigned what)
+{
+    struct walk walk = WALK(&gather->space->arch, start, end);
+    pte_t *entry;
+
+    gather->tables_met = true;
+    while ((entry = walk_next(&walk)) != NULL) {
+        if (unlikely(walk.huge))
+            take_huge(gather, walk.address, entry, what);
+        else if (take(gather, entry, what))
+            gather_touch(gather, walk.address);
+        if (++gather->steps % WALK_BATCH == 0)
+            arch_preempt_window();
+    }
+}
+
+/* The range lies in one table, entry is of its first page; or is that of a huge page. */
 static void unmap_in_table(struct gather *gather, uint64_t start, uint64_t end, pte_t *entry,
                            unsigned what)
 {
-    pte_t *stop = entry + (end - start) / PAGE_SIZE;
-
     gather->tables_met = true;
     if (unlikely(pte_huge(*entry))) {
         take_huge(gather, start, entry, what);
         return;
     }
-    for (pte_t *at = entry; (at = pte_scan(at, stop)) < stop; at++) {
-        take(gather, start + (uint64_t)(at - entry) * PAGE_SIZE, at, what);
+    for (uint64_t at = start; at < end; at += PAGE_SIZE, entry++) {
+        if (!*entry)
+            continue;
+        if (take(gather, entry, what))
+            gather_touch(gather, at);
         if (++gather->steps % WALK_BATCH == 0)
             arch_preempt_window();
     }
@@ -78,24 +98,17 @@ static void unmap_in_table(struct gather *gather, uint64_t start, uint64_t end, 
 
 void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what)
 {
-    struct walk walk = WALK(&gather->space->arch, start, end);
     pte_t *entry;
 
-    if (start / TABLE_SPAN == (end - 1) / TABLE_SPAN) {
-        entry = arch_pte(walk.space, start, false);
-        if (entry)
-            unmap_in_table(gather, start, end, entry, what);
+    /* Most ranges are of a few pages. */
+    if (unlikely(end - start > SCANNED * PAGE_SIZE ||
+                 start / TABLE_SPAN != (end - 1) / TABLE_SPAN)) {
+        unmap_tables(gather, start, end, what);
         return;
     }
-    gather->tables_met = true;
-    while ((entry = walk_next(&walk)) != NULL) {
-        if (unlikely(walk.huge))
-            take_huge(gather, walk.address, entry, what);
-        else
-            take(gather, walk.address, entry, what);
-        if (++gather->steps % WALK_BATCH == 0)
-            arch_preempt_window();
-    }
+    entry = arch_pte(&gather->space->arch, start, false);
+    if (entry)
+        unmap_in_table(gather, start, end, entry, what);
 }
 
 void gather_flush(struct gather *gather)
@@ -108,15 +121,15 @@ void gather_flush(struct gather *gather)
         frame_put(gather->shared[--gather->shared_count]);
 }
 
-void gather_finish(struct gather *gather)
+void gather_free(struct gather *gather)
 {
     struct frame *frame;
 
+    region_free_chain(gather->regions);
     while ((frame = chain_pop(&gather->frames, struct frame, link)) != NULL)
         frame_put(frame);
     while ((frame = chain_pop(&gather->blocks, struct frame, link)) != NULL)
         frame_block_put(frame, HUGE_ORDER);
-    region_free_chain(gather->regions);
     if (gather->tables)
         arch_tables_free(gather->tables);
 }

@@ -52,7 +52,13 @@ static inline void gather_start(struct gather *gather, struct space *space)
 void gather_unmap(struct gather *gather, uint64_t start, uint64_t end, unsigned what);
 void gather_trim(struct gather *gather, uint64_t start, uint64_t end);
 void gather_flush(struct gather *gather);
-void gather_finish(struct gather *gather);
+void gather_free(struct gather *gather); /* gather_finish's: there is something */
+
+static inline void gather_finish(struct gather *gather)
+{
+    if (gather->regions || gather->frames || gather->blocks || gather->tables)
+        gather_free(gather);
+}
 
 /* An entry loses something other CPUs may have cached. */
 static inline void gather_touch_range(struct gather *gather, uint64_t address, uint64_t size)

@@ -80,11 +80,12 @@ static void *slab_object(const struct cache *cache, struct slab *slab, unsigned 
     return (char *)slab + cache->first + index * cache->stride;
 }
 
-static struct slab *slab_of(const void *object)
+/* Blocks of frames lie at multiples of their size. */
+static struct slab *slab_of(const struct cache *cache, const void *object)
 {
-    struct frame *frame = frame_of(direct_map_paddr(object));
+    uint64_t address = direct_map_paddr(object).value;
 
-    return frame ? frame->user : NULL;
+    return direct_map(PADDR(ALIGN_DOWN(address, (uint64_t)PAGE_SIZE << cache->order)));
 }
 
 /* Called without the lock. */
@@ -110,29 +111,34 @@ static struct slab *slab_new(struct cache *cache)
     return slab;
 }
 
-static void *slab_take(struct cache *cache)
+/* Up to count objects of the slabs there are; how many. */
+static unsigned slabs_take(struct cache *cache, void **objects, unsigned count)
 {
-    struct slab *slab = list_first(&cache->partial, struct slab, link);
+    unsigned taken = 0;
+    struct slab *slab;
 
-    if (!slab)
-        return NULL;
-    if (slab->free == cache->per_slab)
-        cache->empty--;
+    while (taken < count && (slab = list_first(&cache->partial, struct slab, link)) != NULL) {
+        if (slab->free == cache->per_slab)
+            cache->empty--;
+        while (taken < count && slab->free > 0) {
+            unsigned index = slab->first_free;
 
-    unsigned index = slab->first_free;
-
-    slab->first_free = slab->next[index];
-    if (--slab->free == 0)
-        list_remove(&slab->link);
-    return slab_object(cache, slab, index);
+            slab->first_free = slab->next[index];
+            slab->free--;
+            objects[taken++] = slab_object(cache, slab, index);
+        }
+        if (slab->free == 0)
+            list_remove(&slab->link);
+    }
+    return taken;
 }
 
 /* Returns the slab if it is to be given back: the caller does so once the lock is released. */
 static struct slab *slab_give(struct cache *cache, void *object)
 {
-    struct slab *slab = slab_of(object);
+    struct slab *slab = slab_of(cache, object);
 
-    ASSERT(slab && slab->cache == cache);
+    ASSERT(slab->cache == cache);
 
     size_t offset = (size_t)((char *)object - (char *)slab) - cache->first;
     unsigned index = (unsigned)(offset / cache->stride);
@@ -203,14 +209,15 @@ static COLD void cache_start(struct cache *cache)
         frame_put(frame);
 }
 
-/* One object past the magazine, and a batch into it. */
+/* The magazine, if there is one, is empty: a batch into it, and one object more. */
 static COLD void *cache_fill(struct cache *cache, struct magazine *magazine)
 {
+    void *alone, **objects = magazine ? magazine->objects : &alone;
+    unsigned wanted = magazine ? MAGAZINE_BATCH + 1 : 1, got;
+
     lock_acquire(&cache->lock);
-
-    void *object = slab_take(cache);
-
-    if (!object) {
+    got = slabs_take(cache, objects, wanted);
+    if (got == 0) {
         lock_release(&cache->lock);
 
         struct slab *slab = slab_new(cache);
@@ -222,13 +229,13 @@ static COLD void *cache_fill(struct cache *cache, struct magazine *magazine)
         list_append(&cache->partial, &slab->link);
         cache->slabs++;
         cache->empty++;
-        object = slab_take(cache);
+        got = slabs_take(cache, objects, wanted);
     }
-    for (void *more; magazine && magazine->count < MAGAZINE_BATCH && (more = slab_take(cache));)
-        magazine->objects[magazine->count++] = more;
     cache->balance++;
     lock_release(&cache->lock);
-    return object;
+    if (magazine)
+        magazine->count = got - 1;
+    return objects[got - 1];
 }
 
 void *cache_alloc(struct cache *cache)
@@ -277,9 +284,9 @@ void cache_free(struct cache *cache, void *object)
     struct magazine *magazine = magazine_here(cache);
 
 #if DEBUG
-    struct slab *slab = slab_of(object);
+    struct slab *slab = slab_of(cache, object);
 
-    ASSERT(slab && slab->cache == cache);
+    ASSERT(slab->cache == cache);
 #endif
     if (likely(magazine && magazine->count < MAGAZINE_SIZE)) {
         magazine->objects[magazine->count++] = object;

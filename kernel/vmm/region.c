@@ -12,14 +12,29 @@ static struct cache region_cache = {
     .lock = LOCK_INIT(RANK_HEAP, "region"),
 };
 
-struct region *region_new(const struct region *like)
+struct region *region_new(void)
 {
     struct region *region = cache_alloc(&region_cache);
 
+    if (region)
+        list_init(&region->mapping);
+    return region;
+}
+
+struct region *region_copy(const struct region *like)
+{
+    struct region *region = region_new();
+
     if (!region)
         return NULL;
-    *region = *like;
-    list_init(&region->mapping);
+    region->start = like->start;
+    region->end = like->end;
+    region->offset = like->offset;
+    region->protection = like->protection;
+    region->maximum = like->maximum;
+    region->shared = like->shared;
+    region->huge = like->huge;
+    region->memory = like->memory;
     if (region->memory)
         object_get(&region->memory->object);
     return region;
@@ -30,14 +45,6 @@ void region_free(struct region *region)
     if (region->memory)
         object_put(&region->memory->object);
     cache_free(&region_cache, region);
-}
-
-void region_free_chain(struct list *regions)
-{
-    struct region *region;
-
-    while ((region = chain_pop(&regions, struct region, mapping)) != NULL)
-        region_free(region);
 }
 
 /* --- Looking ----------------------------------------------------------------------------------------------- */
@@ -93,9 +100,9 @@ bool region_covers(struct space *space, uint64_t start, uint64_t end)
 
 /* --- The tree and the list of the object --------------------------------------------------------------------- */
 
-void region_insert(struct space *space, struct region *region, struct region *above)
+static inline void insert_between(struct space *space, struct region *region, struct region *below,
+                                  struct region *above)
 {
-    struct region *below = region_below(space, above);
     struct rb_node *parent = NULL, **place = &space->regions.root;
 
     /* Of two neighbours in a tree one has room on the other's side. */
@@ -113,6 +120,11 @@ void region_insert(struct space *space, struct region *region, struct region *ab
     space->recent = region;
 }
 
+void region_insert(struct space *space, struct region *region, struct region *above)
+{
+    insert_between(space, region, region_below(space, above), above);
+}
+
 void region_remove(struct space *space, struct region *region)
 {
     if (space->recent == region)
@@ -120,29 +132,6 @@ void region_remove(struct space *space, struct region *region)
     rb_remove(&space->regions, &region->node);
     list_unlink(&region->order);
     space->region_count--;
-}
-
-void region_link(struct region *region, bool fresh)
-{
-    struct memory *memory = region->memory;
-
-    if (!memory)
-        return;
-    lock_acquire(&memory->lock);
-    if (fresh)
-        list_prepend(&memory->regions, &region->mapping);
-    else
-        list_append(&memory->regions, &region->mapping);
-    lock_release(&memory->lock);
-}
-
-void region_unlink(struct region *region)
-{
-    if (!region->memory)
-        return;
-    lock_acquire(&region->memory->lock);
-    list_remove(&region->mapping);
-    lock_release(&region->memory->lock);
 }
 
 void region_place(struct region *region, uint64_t start, uint64_t end, uint64_t offset)
@@ -165,7 +154,7 @@ int region_split(struct space *space, uint64_t address)
     if (!low || low->start == address)
         return 0;
 
-    struct region *high = region_new(low);
+    struct region *high = region_copy(low);
 
     if (!high)
         return -E_NO_MEMORY;
@@ -183,12 +172,12 @@ int region_split(struct space *space, uint64_t address)
     return 0;
 }
 
-bool region_joins(const struct region *low, const struct region *high)
+static inline bool joins(const struct region *low, const struct region *high)
 {
     return low->end == high->start && low->memory == high->memory &&
+           (!low->memory || low->offset + (low->end - low->start) == high->offset) &&
            low->protection == high->protection && low->maximum == high->maximum &&
-           low->huge == high->huge && low->shared == high->shared &&
-           (!low->memory || low->offset + (low->end - low->start) == high->offset);
+           low->huge == high->huge && low->shared == high->shared;
 }
 
 static void join(struct space *space, struct region *low, struct region *high, struct list **unused)
@@ -212,15 +201,15 @@ struct region *region_add(struct space *space, struct region *region, struct reg
 {
     struct region *below = region_below(space, above);
 
-    if (below && region_joins(below, region)) {
+    if (below && joins(below, region)) {
         region_place(below, below->start, region->end, below->offset);
         chain_push(unused, &region->mapping);
         region = below;
     } else {
-        region_insert(space, region, above);
+        insert_between(space, region, below, above);
         region_link(region, true);
     }
-    if (above && region_joins(region, above))
+    if (above && joins(region, above))
         join(space, region, above, unused);
     return region;
 }
@@ -232,7 +221,7 @@ void region_merge(struct space *space, uint64_t start, uint64_t end, struct list
     while (low && low->end <= end) {
         struct region *high = region_next(low);
 
-        if (high && region_joins(low, high))
+        if (high && joins(low, high))
             join(space, low, high, unused);
         else
             low = high;

@@ -8,11 +8,20 @@
 
 #include "kernel/vmm/space.h"
 
-/* With the extent, protection and memory of `like`, and one more reference to that; linked nowhere. NULL: no memory. */
-struct region *region_new(const struct region *like);
-/* Not in the tree or on any list any more. The reference to memory is put: no locks held. */
+/* Linked nowhere, and nothing of it is set but that. NULL: no memory. */
+struct region *region_new(void);
+/* With the extent, the protection and the memory of `like`. */
+struct region *region_copy(const struct region *like);
+/* Not in the tree or on any list any more. The reference to memory, if any, is put: no locks held. */
 void region_free(struct region *region);
-void region_free_chain(struct list *regions); /* chained by mapping; no locks held */
+
+static inline void region_free_chain(struct list *regions) /* by mapping */
+{
+    struct region *region;
+
+    while ((region = chain_pop(&regions, struct region, mapping)) != NULL)
+        region_free(region);
+}
 
 /* The first that ends above address, or NULL. */
 struct region *region_above(struct space *space, uint64_t address);
@@ -60,8 +69,28 @@ static inline struct region *region_below(const struct space *space, const struc
 /* Into the tree, right below `above`, the first region that ends above it (NULL: none does). */
 void region_insert(struct space *space, struct region *region, struct region *above);
 void region_remove(struct space *space, struct region *region);
-void region_link(struct region *region, bool fresh); /* to memory->regions, if there is memory */
-void region_unlink(struct region *region);
+
+/* To memory->regions, if there is memory. */
+static inline void region_link(struct region *region, bool fresh)
+{
+    struct memory *memory = region->memory;
+
+    if (!memory)
+        return;
+    lock_acquire(&memory->lock);
+    list_insert_before(fresh ? memory->regions.next : &memory->regions, &region->mapping);
+    lock_release(&memory->lock);
+}
+
+static inline void region_unlink(struct region *region)
+{
+    if (!region->memory)
+        return;
+    lock_acquire(&region->memory->lock);
+    list_unlink(&region->mapping);
+    lock_release(&region->memory->lock);
+}
+
 void region_place(struct region *region, uint64_t start, uint64_t end, uint64_t offset);
 
 /* Make address a border, if it lies in a region. E_NO_MEMORY. */
@@ -72,7 +101,6 @@ struct region *region_add(struct space *space, struct region *region, struct reg
                           struct list **unused);
 /* Join what can be one region at each border in [start, end]. */
 void region_merge(struct space *space, uint64_t start, uint64_t end, struct list **unused);
-bool region_joins(const struct region *low, const struct region *high);
 
 /* No hole in [start, end)? */
 bool region_covers(struct space *space, uint64_t start, uint64_t end);

@@ -51,18 +51,21 @@ bool space_try_get(struct space *space)
     return true;
 }
 
+static inline void take_region(struct gather *gather, struct region *region)
+{
+    gather_unmap(gather, region->start, region->end, GATHER_ALL);
+    region_remove(gather->space, region);
+    region_unlink(region);
+    chain_push(&gather->regions, &region->mapping);
+}
+
 /* Unmap whole regions, from this one on. */
 static void take_regions(struct gather *gather, struct region *region, uint64_t end)
 {
-    struct space *space = gather->space;
-
     while (region && region->start < end) {
         struct region *next = region_next(region);
 
-        gather_unmap(gather, region->start, region->end, GATHER_ALL);
-        region_remove(space, region);
-        region_unlink(region);
-        chain_push(&gather->regions, &region->mapping);
+        take_region(gather, region);
         region = next;
     }
 }
@@ -99,7 +102,7 @@ void space_put(struct space *space)
 /* --- What the operations share --------------------------------------------------------------------------------- */
 
 /* *end: of the range, its length rounded up. */
-static int check_range(uint64_t start, uint64_t length, uint64_t *end)
+static inline int check_range(uint64_t start, uint64_t length, uint64_t *end)
 {
     if (!IS_ALIGNED(start, (uint64_t)PAGE_SIZE) || length == 0)
         return -E_INVALID;
@@ -135,31 +138,21 @@ static int make_borders(struct space *space, uint64_t start, uint64_t end, struc
     return -E_NO_MEMORY;
 }
 
-/* Is region the only one in the range, and wholly? */
-static bool only_one(const struct region *region, uint64_t start, uint64_t end)
-{
-    if (region->start < start || region->end > end)
-        return false;
-    if (region->end == end)
-        return true;
-    region = region_next(region);
-    return !region || region->start >= end;
-}
-
 static int unmap_locked(struct space *space, uint64_t start, uint64_t end, struct gather *gather)
 {
     struct region *region = region_above(space, start);
 
     if (!region || region->start >= end)
         return 0;
-    if (!only_one(region, start, end)) {
+    if (likely(region->start == start && region->end == end)) { /* as it was mapped */
+        take_region(gather, region);
+    } else {
         int result = make_borders(space, start, end, &gather->regions);
 
         if (result != 0)
             return result;
-        region = region_above(space, start);
+        take_regions(gather, region_above(space, start), end);
     }
-    take_regions(gather, region, end);
     gather_trim(gather, start, end);
     gather_flush(gather);
     if (end == space->next_free && start >= SPACE_AUTO_START)
@@ -236,7 +229,8 @@ static int check_request(const struct map_request *request)
     return request->flags & MAP_SHARED_ ? 0 : check_amount(request->length, request->protection);
 }
 
-/* The free range that the request names. *above: the first region behind it. */
+/* The free range that the request names. *above: the first region behind it. What was there is gathered, if anything was: then
+ * gather->space is set. */
 static int make_room(struct space *space, const struct map_request *request, uint64_t length,
                      uint64_t *start, struct region **above, struct gather *gather)
 {
@@ -248,6 +242,7 @@ static int make_room(struct space *space, const struct map_request *request, uin
         return 0;
     if (request->flags & MAP_NOREPLACE_)
         return -E_EXISTS;
+    gather_start(gather, space);
 
     int result = unmap_locked(space, *start, *start + length, gather);
 
@@ -255,32 +250,28 @@ static int make_room(struct space *space, const struct map_request *request, uin
     return result;
 }
 
-/* *populated: how far the pages that are there could be put in at once. */
-static int map_locked(struct space *space, const struct map_request *request, struct region *region,
-                      struct gather *gather, uint64_t *address, uint64_t *populated)
+static struct region *new_region(const struct map_request *request)
 {
-    uint64_t length = ALIGN_UP(request->length, (uint64_t)PAGE_SIZE);
-    struct region *above;
-    int result = make_room(space, request, length, address, &above, gather);
+    struct region *region = region_new();
 
-    if (result != 0)
-        return result;
-    region->start = *address;
-    region->end = *address + length;
-    space->paged |= region->memory && region->memory->pager;
-    region = region_add(space, region, above, &gather->regions);
-    if (request->flags & MAP_POPULATE_)
-        *populated = fault_populate(region, *address, *address + length);
-    return 0;
+    if (!region)
+        return NULL;
+    region->offset = request->offset;
+    region->protection = request->protection;
+    region->maximum = request->maximum;
+    region->shared = request->flags & MAP_SHARED_;
+    region->huge = HUGE_DEFAULT;
+    region->memory = request->memory;
+    return region;
 }
 
-static void populate(struct space *space, uint64_t start, uint64_t end, uint32_t protection)
+/* By faults, as the program would. */
+static COLD void populate(struct space *space, uint64_t start, uint64_t end, uint32_t protection)
 {
-    if (protection == 0)
-        return;
-    for (uint64_t at = start; at < end; at += PAGE_SIZE) {
-        if (space_fault(space, at, FAULT_POPULATE | (protection & PROT_WRITE_ ? FAULT_WRITE : 0)) !=
-            0)
+    unsigned access = FAULT_POPULATE | (protection & PROT_WRITE_ ? FAULT_WRITE : 0);
+
+    for (uint64_t at = start; at < end && protection; at += PAGE_SIZE) {
+        if (space_fault(space, at, access) != 0)
             return;
         arch_preempt_window();
     }
@@ -293,32 +284,36 @@ int space_map_region(struct space *space, const struct map_request *request, uin
     if (result != 0)
         return result;
 
-    struct region *region = region_new(&(struct region){
-        .offset = request->offset,
-        .protection = request->protection,
-        .maximum = request->maximum,
-        .shared = request->flags & MAP_SHARED_,
-        .memory = request->memory,
-    });
+    struct region *region = new_region(request), *above;
+    uint64_t start, length = ALIGN_UP(request->length, (uint64_t)PAGE_SIZE), there = UINT64_MAX;
+    struct gather replaced;
+    struct list *unused = NULL;
 
     if (!region)
         return -E_NO_MEMORY;
-
-    struct gather gather;
-    uint64_t start, populated = 0;
-
-    gather_start(&gather, space);
+    replaced.space = NULL; /* not started */
     lock_acquire(&space->lock);
-    result = map_locked(space, request, region, &gather, &start, &populated);
+    result = make_room(space, request, length, &start, &above, &replaced);
+    if (likely(result == 0)) {
+        region->start = start;
+        region->end = start + length;
+        if (request->memory && request->memory->pager)
+            space->paged = true;
+        region = region_add(space, region, above, &unused);
+        if (request->flags & MAP_POPULATE_)
+            there = fault_populate(region, start, start + length);
+    } else {
+        region->memory = NULL; /* the reference stays the caller's */
+        chain_push(&unused, &region->mapping);
+    }
     lock_release(&space->lock);
-    if (result != 0)
-        region_free(region);
-    gather_finish(&gather);
+    region_free_chain(unused);
+    if (unlikely(replaced.space))
+        gather_finish(&replaced);
     if (result != 0)
         return result;
-    if (request->flags & MAP_POPULATE_)
-        populate(space, populated, ALIGN_UP(start + request->length, (uint64_t)PAGE_SIZE),
-                 request->protection);
+    if (there < start + length)
+        populate(space, there, start + length, request->protection);
     *address = start;
     return 0;
 }

@@ -68,10 +68,11 @@ struct space {
 
 struct map_request {
     uint64_t address, length, offset;
-    struct memory *memory; /* or NULL; the region takes a reference of its own */
-    uint32_t protection;   /* PROT_* */
-    uint32_t maximum;      /* PROT_*: may later be protected to this (W^X apart) */
-    uint32_t flags;        /* MAP_* */
+    struct memory
+        *memory; /* or NULL; the caller's reference becomes the region's, if all goes well */
+    uint32_t protection; /* PROT_* */
+    uint32_t maximum;    /* PROT_*: may later be protected to this (W^X apart) */
+    uint32_t flags;      /* MAP_* */
 };
 
 int space_new(struct space **space) MUST_CHECK;

@@ -33,10 +33,22 @@ static void unhook(struct gather *gather, uint64_t start, uint64_t end)
     }
 }
 
-void gather_trim(struct gather *gather, uint64_t start, uint64_t end)
+static COLD void look(struct gather *gather)
 {
     struct space *space = gather->space;
     struct trim *trims = space->trims;
+
+    for (unsigned i = 0; i < space->trim_count; i++)
+        unhook(gather, trims[i].start, trims[i].end);
+    if (gather->tables) /* walkers forget all tables with any page (arch.h) */
+        gather_touch(gather, trims[space->trim_count - 1].start);
+    space->trim_count = 0;
+    space->trim_tables = 0;
+}
+
+void gather_trim(struct gather *gather, uint64_t start, uint64_t end)
+{
+    struct space *space = gather->space;
     bool whole =
         gather->steps >= TABLE_PAGES; /* worth it, and what comes next may be a huge page */
 
@@ -44,17 +56,11 @@ void gather_trim(struct gather *gather, uint64_t start, uint64_t end)
         return;
     start = ALIGN_DOWN(start, TABLE_SPAN);
     end = ALIGN_UP(end, TABLE_SPAN);
-    for (unsigned i = 0; i < space->trim_count && !whole; i++)
-        if (start >= trims[i].start && end <= trims[i].end)
+    for (struct trim *trim = space->trims + space->trim_count; trim-- > space->trims && !whole;)
+        if (start >= trim->start && end <= trim->end)
             return;
-    trims[space->trim_count++] = (struct trim){start, end};
+    space->trims[space->trim_count++] = (struct trim){start, end};
     space->trim_tables += (end - start) / TABLE_SPAN;
-    if (space->trim_count < TRIM_RANGES && space->trim_tables <= TRIM_TABLES && !whole)
-        return;
-    for (unsigned i = 0; i < space->trim_count; i++)
-        unhook(gather, trims[i].start, trims[i].end);
-    space->trim_count = 0;
-    space->trim_tables = 0;
-    if (gather->tables) /* walkers forget all tables with any page (arch.h) */
-        gather_touch(gather, ALIGN_DOWN(start, (uint64_t)PAGE_SIZE));
+    if (space->trim_count == TRIM_RANGES || space->trim_tables > TRIM_TABLES || whole)
+        look(gather);
 }

@@ -40,12 +40,12 @@ static void flush_all(void)
     }
 }
 
-static bool few_pages(uint64_t start, uint64_t end)
+static inline bool few_pages(uint64_t start, uint64_t end)
 {
     return end && end - start <= PAGES_ONE_BY_ONE * PAGE_SIZE;
 }
 
-static void flush_pages(uint64_t start, uint64_t end)
+static inline void flush_pages(uint64_t start, uint64_t end)
 {
     for (uint64_t address = start; address < end; address += PAGE_SIZE)
         tlb_invalidate_page(address);
@@ -60,20 +60,24 @@ static void leave(struct cpu *cpu)
     __atomic_fetch_and(&space->cpus[cpu->index / 64], ~mask_bit(cpu->index), __ATOMIC_RELEASE);
 }
 
-/* flushes: the count that the flush to be done made. The space is in CR3. */
-static void flush_space(struct cpu *cpu, struct arch_space *space, uint64_t start, uint64_t end,
-                        uint64_t flushes)
+static void flush_whole_space(struct cpu *cpu, struct arch_space *space)
 {
-    bool in_step = !cpu_features.pcid || pcid_step(&cpu->arch.pcids, space->id, flushes);
-
-    if (in_step && few_pages(start, end)) {
-        flush_pages(start, end);
-        return;
-    }
     if (cpu_features.pcid)
         pcid_in_step(&cpu->arch.pcids, space->id,
                      __atomic_load_n(&space->flushes, __ATOMIC_SEQ_CST));
     cr3_write(cr3_read()); /* bit 63 reads as 0: not "no flush" */
+}
+
+/* flushes: the count that the flush to be done made. The space is in CR3. */
+static inline void flush_space(struct cpu *cpu, struct arch_space *space, uint64_t start,
+                               uint64_t end, uint64_t flushes)
+{
+    bool in_step = !cpu_features.pcid || pcid_step(&cpu->arch.pcids, space->id, flushes);
+
+    if (likely(in_step && few_pages(start, end)))
+        flush_pages(start, end);
+    else
+        flush_whole_space(cpu, space);
 }
 
 uint64_t tlb_tagged_cr3(struct cpu *cpu, struct arch_space *space)
@@ -172,18 +176,18 @@ static void ask(struct cpu *cpu, const uint64_t mask[CPU_WORDS], struct shootdow
         arch_spin_wait();
 }
 
-static bool loaded_elsewhere(const struct cpu *cpu, const struct arch_space *space)
+static inline bool loaded_elsewhere(struct cpu *cpu, struct arch_space *space)
 {
-    for (uint32_t word = 0; word * 64 < cpu_count; word++) {
-        uint64_t mask = __atomic_load_n(&space->cpus[word], __ATOMIC_SEQ_CST);
+    uint64_t others = __atomic_load_n(tlb_mask(cpu, space), __ATOMIC_SEQ_CST);
 
-        if (mask & ~(word == cpu->index / 64 ? mask_bit(cpu->index) : 0))
-            return true;
-    }
-    return false;
+    others &= ~cpu->arch.space_bit;
+    for (uint32_t word = 0; unlikely(cpu_count > 64) && word * 64 < cpu_count; word++)
+        if (&space->cpus[word] != tlb_mask(cpu, space))
+            others |= __atomic_load_n(&space->cpus[word], __ATOMIC_SEQ_CST);
+    return others;
 }
 
-static void ask_others(struct cpu *cpu, const struct shootdown *request)
+static COLD void ask_others(struct cpu *cpu, const struct shootdown *request)
 {
     uint64_t mask[CPU_WORDS];
 
@@ -193,15 +197,21 @@ static void ask_others(struct cpu *cpu, const struct shootdown *request)
     ask(cpu, mask, *request);
 }
 
+static COLD void flush_elsewhere(struct cpu *cpu, struct arch_space *space, uint64_t start,
+                                 uint64_t end, uint64_t flushes)
+{
+    ask_others(cpu, &(struct shootdown){space, start, end, flushes, false, 0});
+}
+
 void arch_tlb_flush(struct arch_space *space, uint64_t start, uint64_t end)
 {
     struct cpu *cpu = cpu_self();
     uint64_t flushes = __atomic_add_fetch(&space->flushes, 1, __ATOMIC_SEQ_CST);
 
-    if (cpu->arch.space == space)
+    if (likely(cpu->arch.space == space))
         flush_space(cpu, space, start, end, flushes);
     if (unlikely(loaded_elsewhere(cpu, space)))
-        ask_others(cpu, &(struct shootdown){space, start, end, flushes, false, 0});
+        flush_elsewhere(cpu, space, start, end, flushes);
 }
 
 void tlb_forget(struct arch_space *space)

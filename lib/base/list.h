@@ -102,10 +102,10 @@ static inline void chain_push(struct list **chain, struct list *link)
          item = item##_next, item##_next = container_of(item->member.next, type, member))
 
 /* NULL when it is empty. */
-#define chain_pop(chain, type, member)                          \
-    ({                                                          \
-        struct list *link_ = *(chain);                          \
-        if (link_)                                              \
-            *(chain) = link_->next;                             \
+#define chain_pop(chain, type, member)                            \
+    ({                                                            \
+        struct list *link_ = *(chain);                            \
+        if (link_)                                                \
+            *(chain) = link_->next;                               \
         link_ ? container_of(link_, type, member) : (type *)NULL; \
     })

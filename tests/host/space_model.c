@@ -198,7 +198,13 @@ static void op_map(unsigned s)
         request.flags |= MAP_NOREPLACE_;
     arm();
 
+    if (request.memory)
+        object_get(&request.memory->object);
+
     int result = space_map_region(spaces[s].space, &request, &address);
+
+    if (result != 0 && request.memory)
+        object_put(&request.memory->object);
 
     if (request.flags & MAP_NOREPLACE_ && taken) {
         fail_set(0);

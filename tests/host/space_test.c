@@ -36,6 +36,19 @@ static void end(void)
     CHECK_EQUAL(fake_frames(), frames);
 }
 
+/* The test keeps its reference to the object. */
+static int map_request(struct space *in, const struct map_request *request, uint64_t *address)
+{
+    if (request->memory)
+        object_get(&request->memory->object);
+
+    int result = space_map_region(in, request, address);
+
+    if (result != 0 && request->memory)
+        object_put(&request->memory->object);
+    return result;
+}
+
 static int map(uint64_t *address, uint64_t length, unsigned protection, unsigned flags,
                struct memory *memory, uint64_t offset)
 {
@@ -47,7 +60,7 @@ static int map(uint64_t *address, uint64_t length, unsigned protection, unsigned
                                   .maximum = 7,
                                   .flags = flags};
 
-    return space_map_region(space, &request, address);
+    return map_request(space, &request, address);
 }
 
 static bool get(uint64_t address, uint64_t *value)
@@ -557,11 +570,11 @@ static void work_in(struct space *mine, uint64_t *seed, uint32_t worker)
                                   .maximum = 7,
                                   .flags = MAP_FIXED_ | MAP_SHARED_};
 
-    if (space_map_region(mine, &request, &address) != 0)
+    if (map_request(mine, &request, &address) != 0)
         return;
     request.address = p;
     request.flags = MAP_FIXED_;
-    if (space_map_region(mine, &request, &address) != 0)
+    if (map_request(mine, &request, &address) != 0)
         return;
     for (unsigned i = 0; i < 300; i++) {
         unsigned page = (unsigned)(test_random(seed) % SHARED_PAGES);
@@ -589,7 +602,7 @@ static void work_in(struct space *mine, uint64_t *seed, uint32_t worker)
             request.address = p + page * PAGE_SIZE;
             request.offset = page * PAGE_SIZE;
             request.length = PAGE_SIZE;
-            (void)!space_map_region(mine, &request, &address);
+            (void)!map_request(mine, &request, &address);
             break;
         case 6:
             if (space_move(mine, s, length, q) == 0 && space_move(mine, q, length, s) != 0)
