@@ -63,10 +63,13 @@ void arch_cpus_start(void); /* every other CPU ends up in cpu_main() (kernel/mai
  *     pte_t pte_make(paddr_t, unsigned flags), bool pte_dirty(pte_t), bool pte_accessed(pte_t)
  *     bool pte_owned(pte_t), bool pte_writable(pte_t): PAGE_OWNED, PAGE_WRITE
  *     pte_t pte_touch(pte_t)       the same, accessed and dirty; pte_clean: not dirty
+ *     pte_t pte_replacing(pte_t)   the same, accessed: for one that takes the place of a present one and is not flushed,
+ *                                  as that may have been accessed at the last moment
  *     pte_t pte_move(pte_t, paddr_t)   the same for another page
  *     pte_t pte_protect(pte_t)     the same without PAGE_WRITE
  *     pte_t *pte_scan(pte_t *from, const pte_t *to)   the first of them in use; to: none
  *     pte_t pte_hide(pte_t)        the same entry, but absent for the CPU: for pages without any access
+ *     pte_t pte_clear(pte_t *)     make it unused; what it was. If that was not accessed, no CPU has cached it
  *     pte_t pte_make_huge(paddr_t, unsigned flags), bool pte_huge(pte_t)
  * An unused entry is 0; a hidden one is not 0 and not present, and pte_paddr and pte_flags still work on it.
  * Entries are read and written under the space's lock; the CPU sets accessed and dirty. Those of one TABLE_SPAN

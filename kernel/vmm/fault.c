@@ -127,7 +127,7 @@ static int write_shared(struct fault *fault, const struct region *region, pte_t 
     bool ready = slot && *slot && frame_owners(*slot) == 1;
 
     if (ready) {
-        *entry = pte_make(frame_paddr(*slot), pte_flags(old) | PAGE_WRITE);
+        *entry = pte_replacing(pte_make(frame_paddr(*slot), pte_flags(old) | PAGE_WRITE));
         if (memory->pager)
             page_tree_mark(&memory->tree, index, PAGE_DIRTY);
     }
@@ -146,7 +146,7 @@ static COLD int write_huge(struct fault *fault, const struct region *region, pte
     int result;
 
     if (!pte_owned(*entry) || frame_block_alone(frame_of(block))) {
-        *entry = pte_make_huge(block, pte_flags(*entry) | PAGE_WRITE);
+        *entry = pte_replacing(pte_make_huge(block, pte_flags(*entry) | PAGE_WRITE));
         return 0;
     }
     result = huge_split(fault->space, fault->address);
@@ -170,7 +170,7 @@ static int resolve_present(struct fault *fault, const struct region *region, pte
     if (flags & PAGE_OWNED)
         return write_owned(fault, region, entry);
     if (region->shared && region->memory->flags & MEMORY_IS_PHYSICAL) {
-        *entry = pte_make(pte_paddr(*entry), flags | PAGE_WRITE);
+        *entry = pte_replacing(pte_make(pte_paddr(*entry), flags | PAGE_WRITE));
         return 0;
     }
     if (region->shared)

@@ -90,9 +90,10 @@ static COLD int copy_huge(struct copying *copying, uint64_t address, pte_t *entr
     if (!copy)
         return -E_NO_MEMORY;
     if (pte_owned(*entry)) {
-        if (pte_writable(*entry))
+        if (pte_writable(*entry)) {
             gather_touch_range(&copying->touched, address, TABLE_SPAN);
-        *entry = pte_protect(*entry);
+            *entry = pte_protect(*entry);
+        }
         frame_block_get(frame_of(pte_paddr(*entry)), HUGE_ORDER);
         copying->child->owned_pages += TABLE_PAGES;
     }

@@ -20,18 +20,19 @@ static void keep_frame(struct gather *gather, struct frame *frame)
     }
 }
 
-/* Whether the page was of the kind, and is out of the table now. */
-static inline bool take(struct gather *gather, pte_t *entry, unsigned what)
+static inline void take(struct gather *gather, uint64_t address, pte_t *entry, unsigned what)
 {
-    pte_t old = *entry;
-    bool owned = pte_owned(old);
+    bool owned = pte_owned(*entry);
 
     if (!(what & (owned ? GATHER_OWNED : GATHER_BORROWED)))
-        return false;
-    *entry = 0;
+        return;
+
+    pte_t old = pte_clear(entry);
+
+    if (pte_accessed(old))
+        gather_touch(gather, address);
     if (owned)
         keep_frame(gather, frame_of(pte_paddr(old)));
-    return true;
 }
 
 /* Of a huge page. */
@@ -54,9 +55,10 @@ static COLD void take_huge(struct gather *gather, uint64_t address, pte_t *entry
 
     if (!(what & (pte_owned(old) ? GATHER_OWNED : GATHER_BORROWED)))
         return;
-    *entry = 0;
+    old = pte_clear(entry);
     cpu_self()->huge_pages--;
-    gather_touch_range(gather, address, TABLE_SPAN);
+    if (pte_accessed(old))
+        gather_touch_range(gather, address, TABLE_SPAN);
     if (pte_owned(old))
         keep_block(gather, frame_of(pte_paddr(old)));
 }
@@ -70,8 +72,8 @@ static void unmap_tables(struct gather *gather, uint64_t start, uint64_t end, un
     while ((entry = walk_next(&walk)) != NULL) {
         if (unlikely(walk.huge))
             take_huge(gather, walk.address, entry, what);
-        else if (take(gather, entry, what))
-            gather_touch(gather, walk.address);
+        else
+            take(gather, walk.address, entry, what);
         if (++gather->steps % WALK_BATCH == 0)
             arch_preempt_window();
     }
@@ -89,8 +91,7 @@ static void unmap_in_table(struct gather *gather, uint64_t start, uint64_t end, 
     for (uint64_t at = start; at < end; at += PAGE_SIZE, entry++) {
         if (!*entry)
             continue;
-        if (take(gather, entry, what))
-            gather_touch(gather, at);
+        take(gather, at, entry, what);
         if (++gather->steps % WALK_BATCH == 0)
             arch_preempt_window();
     }

@@ -8,7 +8,8 @@
  *     (release the space's lock)
  *     gather_finish(&gather)                               frames are put
  *
- * A huge page in the range must be wholly in it (huge_split, huge.c).
+ * A huge page in the range must be wholly in it (huge_split, huge.c). What no CPU has accessed, fault-around and
+ * MAP_POPULATE having put it there in vain, is in no TLB either (SDM volume 3, 4.10.2.3), so it is not flushed.
  *
  * A frame whose only owner is this space is chained by its own link, however many there are. One
  * that is shared has its link in use elsewhere perhaps, so it waits in a small array; when that is full, a flush comes

@@ -9,7 +9,7 @@
  * frame allocator (one per cache is kept). A cache with CACHE_STABLE keeps its slabs for ever, and the memory of a
  * freed object is neither touched nor zeroed again: a stale pointer still points at an object of the same type,
  * with a generation the owner can count up (commands rely on it). Such an object is zeroed only the first time.
- * With CACHE_RAW objects are not zeroed: who allocates one sets all of it.
+ * With CACHE_RAW an object is zeros only the first time, then what was left in it.
  * Set .flags before the first cache_alloc. Lock: RANK_HEAP.
  */
 #pragma once

@@ -377,8 +377,8 @@ int space_discard(struct space *space, uint64_t start, uint64_t length)
 
 /* --- Protection ------------------------------------------------------------------------------------------------- */
 
-/* What becomes of an entry when its region's protection changes. */
-/* Never to no access at all: such pages are split before. */
+/* What becomes of an entry when its region's protection changes. Of a huge page: never to no access at all, such pages
+ * are split before. */
 static pte_t protected_huge(const struct region *region, pte_t old)
 {
     unsigned flags = pte_flags(old) & (PAGE_OWNED | PAGE_NOCACHE | PAGE_COMBINE);
@@ -388,7 +388,7 @@ static pte_t protected_huge(const struct region *region, pte_t old)
         write = frame_block_alone(frame_of(pte_paddr(old)));
     if (write && region->protection & PROT_WRITE_)
         flags |= PAGE_WRITE;
-    return pte_make_huge(pte_paddr(old), flags | region_page_flags(region));
+    return pte_replacing(pte_make_huge(pte_paddr(old), flags | region_page_flags(region)));
 }
 
 static pte_t protected_entry(const struct region *region, pte_t old)
@@ -403,7 +403,7 @@ static pte_t protected_entry(const struct region *region, pte_t old)
         write = frame_owners(frame_of(pte_paddr(old))) == 1;
     if (write && region->protection & PROT_WRITE_)
         flags |= PAGE_WRITE;
-    return pte_make(pte_paddr(old), flags | region_page_flags(region));
+    return pte_replacing(pte_make(pte_paddr(old), flags | region_page_flags(region)));
 }
 
 static void protect_entries(struct gather *gather, const struct region *region)

@@ -213,10 +213,39 @@ static inline pte_t pte_hide(pte_t pte)
     return pte & ~PTE_PRESENT;
 }
 
-/* The first entry in use of [entry, end); end: none. */
+static inline bool pte_accessed(pte_t pte)
+{
+    return pte & PTE_ACCESSED;
+}
+
+/* Unused from now on; what it was. Until a CPU sets the accessed bit of an entry it caches nothing of it; so that may
+ * not happen unseen between reading and writing. */
+static inline pte_t pte_clear(pte_t *entry)
+{
+    pte_t old = *entry;
+
+    if (likely(pte_accessed(old)))
+        *entry = 0;
+    else
+        old = __atomic_exchange_n(entry, 0, __ATOMIC_RELAXED);
+    return old;
+}
+
+/* Are four entries in a row unused? */
+static inline bool pte_none(const pte_t *entry)
+{
+    return !(entry[0] | entry[1] | entry[2] | entry[3]);
+}
+
+/* The first entry in use of [entry, end); end: none. Most tables are nearly full, or nearly empty. */
 static inline pte_t *pte_scan(pte_t *entry, const pte_t *end)
 {
-    while (entry + 4 <= end && !(entry[0] | entry[1] | entry[2] | entry[3]))
+    if (entry < end && *entry)
+        return entry;
+    while (entry + 16 <= end &&
+           pte_none(entry) & pte_none(entry + 4) & pte_none(entry + 8) & pte_none(entry + 12))
+        entry += 16;
+    while (entry + 4 <= end && pte_none(entry))
         entry += 4;
     while (entry < end && !*entry)
         entry++;
@@ -227,6 +256,11 @@ static inline pte_t *pte_scan(pte_t *entry, const pte_t *end)
 static inline pte_t pte_touch(pte_t pte)
 {
     return pte | PTE_ACCESSED | PTE_DIRTY;
+}
+
+static inline pte_t pte_replacing(pte_t pte)
+{
+    return pte | PTE_ACCESSED;
 }
 
 static inline pte_t pte_clean(pte_t pte)
@@ -252,11 +286,6 @@ static inline bool pte_writable(pte_t pte)
 static inline bool pte_dirty(pte_t pte)
 {
     return pte & PTE_DIRTY;
-}
-
-static inline bool pte_accessed(pte_t pte)
-{
-    return pte & PTE_ACCESSED;
 }
 
 static inline paddr_t pte_paddr(pte_t pte)

@@ -309,7 +309,7 @@ int arch_huge_split(struct arch_space *space, uint64_t address)
         return -E_NO_MEMORY;
     small = frame_data(table);
     for (uint64_t i = 0; i < ENTRIES; i++)
-        small[i] = (old & ~PTE_LARGE) + i * PAGE_SIZE;
+        small[i] = pte_replacing(old & ~PTE_LARGE) + i * PAGE_SIZE;
     __atomic_store_n(entry, table_entry(table), __ATOMIC_RELEASE);
     return 0;
 }

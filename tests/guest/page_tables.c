@@ -150,15 +150,15 @@ static uint64_t interrupts(void)
     return system_info().shootdown_interrupts;
 }
 
-/* A helper that keeps another CPU in user mode; this thread stays where it is. */
-static struct helper *spin_elsewhere(struct helper *(*start)(void (*)(void *), void *),
-                                     struct spinner *spinner)
+/* A helper that keeps another CPU in user mode; this thread stays where it is, on CPU 0. */
+static struct helper *spin_on(struct helper *(*start)(void (*)(void *), void *),
+                              struct spinner *spinner, unsigned cpu)
 {
     MUST(sys_thread_control(HANDLE_SELF, THREAD_AFFINITY, 1, NULL));
 
     struct helper *helper = start(spin, spinner);
 
-    MUST(sys_thread_control(helper->thread, THREAD_AFFINITY, 2, NULL));
+    MUST(sys_thread_control(helper->thread, THREAD_AFFINITY, UINT64_C(1) << cpu, NULL));
     while (!__atomic_load_n(&spinner->spins, __ATOMIC_SEQ_CST))
         sleep_for(MILLISECOND);
     /* An idle CPU keeps the space it ran last, and gives it up when it is asked the first time. */
@@ -166,6 +166,12 @@ static struct helper *spin_elsewhere(struct helper *(*start)(void (*)(void *), v
     touch(AREA, 1, PAGE_SIZE);
     unmap_at(AREA, PAGE_SIZE);
     return helper;
+}
+
+static struct helper *spin_elsewhere(struct helper *(*start)(void (*)(void *), void *),
+                                     struct spinner *spinner)
+{
+    return spin_on(start, spinner, 1);
 }
 
 static void stop_spinning(struct helper *helper, struct spinner *spinner)
@@ -197,6 +203,74 @@ TEST(a_change_is_one_interrupt)
     unmap_at(AREA, 32 * MIB);
     CHECK_EQUAL(interrupts(), before + 17);
     stop_spinning(helper, &spinner);
+}
+
+/* Nothing was ever mapped there; or it was, by MAP_POPULATE, and nobody has accessed it. */
+TEST(what_nobody_has_seen_interrupts_nobody)
+{
+    if (system_info().cpus < 2)
+        return;
+
+    struct spinner spinner = {0};
+    struct helper *helper = spin_elsewhere(helper_thread, &spinner);
+    handle_t memory = (handle_t)MUST(sys_memory_create(MIB, 0));
+    struct abi_map map = {
+        .address = AREA,
+        .length = MIB,
+        .memory = memory,
+        .protection = PROT_READ_ | PROT_WRITE_,
+        .flags = MAP_FIXED_ | MAP_SHARED_ | MAP_POPULATE_,
+    };
+
+    MUST(sys_memory_op(memory, MEMORY_OP_COMMIT, 0, MIB, NULL));
+    map_at(AREA, 64 * MIB); /* tables that wait to be looked at go now, which is a flush */
+    unmap_at(AREA, 64 * MIB);
+
+    uint64_t before = interrupts();
+
+    map_at(AREA, MIB);
+    MUST(sys_space_protect(HANDLE_SELF, AREA, MIB / 2, PROT_READ_));
+    MUST(sys_space_op(HANDLE_SELF, SPACE_OP_DISCARD, AREA, MIB, 0));
+    MUST(sys_space_op(HANDLE_SELF, SPACE_OP_MOVE, AREA, MIB, AREA + GIB));
+    unmap_at(AREA + GIB, MIB);
+    MUST(sys_space_map(HANDLE_SELF, &map));
+    unmap_at(AREA, MIB);
+    CHECK_EQUAL(interrupts(), before);
+    MUST(sys_space_map(HANDLE_SELF, &map));
+    touch(AREA, 1, PAGE_SIZE);
+    unmap_at(AREA, MIB);
+    CHECK_EQUAL(interrupts(), before + 1);
+    MUST(sys_handle_close(memory));
+    stop_spinning(helper, &spinner);
+}
+
+/* Two CPUs run threads of this process, one another process. */
+TEST(each_cpu_that_runs_the_space_is_interrupted_once)
+{
+    if (system_info().cpus < 4)
+        return;
+
+    struct spinner spinners[2] = {{0}}, *other = shared(sizeof(*other));
+    struct helper *helpers_[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        helpers_[i] = spin_on(helper_thread, &spinners[i], i + 1);
+
+    struct helper *stranger = spin_on(helper_process, other, 3);
+    uint64_t before = interrupts();
+
+    map_at(AREA, MIB);
+    touch(AREA, MIB, PAGE_SIZE);
+    MUST(sys_space_protect(HANDLE_SELF, AREA, MIB, PROT_READ_));
+    CHECK_EQUAL(interrupts(), before + 2);
+    MUST(sys_space_op(HANDLE_SELF, SPACE_OP_DISCARD, AREA, MIB, 0));
+    CHECK_EQUAL(interrupts(), before + 4);
+    unmap_at(AREA, MIB);
+    CHECK_EQUAL(interrupts(), before + 4);
+    stop_spinning(stranger, other);
+    for (unsigned i = 0; i < 2; i++)
+        stop_spinning(helpers_[i], &spinners[i]);
+    unshare(other);
 }
 
 /* Of 256 shared pages; and for the few of its own that this thread writes to meanwhile, each of which is copied. Frames that

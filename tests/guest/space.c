@@ -176,6 +176,34 @@ TEST(populate)
     CHECK_EQUAL(process_info(HANDLE_SELF).pages, before);
 }
 
+/* Reading a page brings those of its group of 16 that the object has, read-only where the mapping is private. Other
+ * processes may fault meanwhile, but not as often as this one would. */
+#define OBJECT_PAGES 256u
+
+TEST(fault_around)
+{
+    handle_t memory = (handle_t)MUST(sys_memory_create(OBJECT_PAGES * PAGE_SIZE, 0));
+
+    MUST(sys_memory_op(memory, MEMORY_OP_COMMIT, 0, OBJECT_PAGES * PAGE_SIZE, NULL));
+    for (unsigned flags = 0; flags <= MAP_SHARED_; flags += MAP_SHARED_) {
+        uint8_t *bytes = (uint8_t *)MUST(
+            map_at(AREA, OBJECT_PAGES, PROT_READ_ | PROT_WRITE_, MAP_FIXED_ | flags, memory, 0));
+        uint64_t before = system_info().page_faults;
+
+        for (unsigned page = 0; page < OBJECT_PAGES; page++)
+            CHECK_EQUAL(*(volatile uint8_t *)(bytes + page * PAGE_SIZE), 0);
+        CHECK(system_info().page_faults - before < OBJECT_PAGES / 2);
+        bytes[PAGE_SIZE] = 1;
+        MUST(unmap(bytes, OBJECT_PAGES));
+
+        uint8_t seen;
+
+        MUST(sys_memory_op(memory, MEMORY_OP_READ, PAGE_SIZE, 1, &seen));
+        CHECK_EQUAL(seen, flags ? 1 : 0);
+    }
+    handle_drop(memory);
+}
+
 TEST(unmapping)
 {
     uint8_t *bytes = map_anonymous(AREA, 5, PROT_READ_ | PROT_WRITE_);

@@ -100,9 +100,10 @@ typedef uint64_t pte_t;
 /* Small tables, and so small huge pages: 8 pages each. */
 #define TABLE_BITS 3u
 
-#define FAKE_PRESENT 0x100u
-#define FAKE_HUGE    0x400u /* in a table of the second level: a huge page */
-#define FAKE_DIRTY   0x200u /* by pte_touch, and by every write */
+#define FAKE_PRESENT  0x100u
+#define FAKE_HUGE     0x400u /* in a table of the second level: a huge page */
+#define FAKE_DIRTY    0x200u /* by pte_touch, and by every write */
+#define FAKE_ACCESSED 0x800u /* by pte_touch, and before the TLB has the translation */
 
 static inline bool pte_present(pte_t pte)
 {
@@ -153,7 +154,12 @@ static inline pte_t *pte_scan(pte_t *entry, const pte_t *end)
 
 static inline pte_t pte_touch(pte_t pte)
 {
-    return pte | FAKE_DIRTY;
+    return pte | FAKE_DIRTY | FAKE_ACCESSED;
+}
+
+static inline pte_t pte_replacing(pte_t pte)
+{
+    return pte | FAKE_ACCESSED;
 }
 
 static inline pte_t pte_clean(pte_t pte)
@@ -183,8 +189,12 @@ static inline bool pte_dirty(pte_t pte)
 
 static inline bool pte_accessed(pte_t pte)
 {
-    (void)pte;
-    return true;
+    return pte & FAKE_ACCESSED;
+}
+
+static inline pte_t pte_clear(pte_t *entry)
+{
+    return __atomic_exchange_n(entry, 0, __ATOMIC_SEQ_CST);
 }
 
 pte_t *arch_pte(struct arch_space *space, uint64_t address, bool create);

@@ -141,7 +141,7 @@ int arch_huge_split(struct arch_space *space, uint64_t address)
     if (!table_new(&fresh))
         return -E_NO_MEMORY;
     for (unsigned i = 0; i < ENTRIES; i++)
-        ((pte_t *)direct_map(fresh))[i] = (old & ~(pte_t)FAKE_HUGE) + i * PAGE_SIZE;
+        ((pte_t *)direct_map(fresh))[i] = pte_replacing(old & ~(pte_t)FAKE_HUGE) + i * PAGE_SIZE;
     *entry = fresh.value;
     return 0;
 }
@@ -276,15 +276,13 @@ static char *translate(struct arch_space *space, uint64_t page, unsigned access)
         return NULL;
     }
 
-    pte_t old = *pte;
+    pte_t old = *pte, used = old | FAKE_ACCESSED | (access & FAULT_WRITE ? FAKE_DIRTY : 0);
 
-    if (access & FAULT_WRITE && !__atomic_compare_exchange_n(pte, &old, old | FAKE_DIRTY, false,
-                                                             __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    if (!allowed(old, access) ||
+        !__atomic_compare_exchange_n(pte, &old, used, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         return NULL; /* the kernel was faster: as after a fault */
-    if (access & FAULT_WRITE)
-        old |= FAKE_DIRTY;
-    *entry = (struct tlb_entry){space->id, page, old};
-    return bytes_at(old, page);
+    *entry = (struct tlb_entry){space->id, page, used};
+    return bytes_at(used, page);
 }
 
 static int copy(uaddr_t user, void *kernel, size_t length, unsigned access, bool resolve)

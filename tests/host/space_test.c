@@ -200,6 +200,50 @@ TEST(fault_around)
     end();
 }
 
+/* What fault-around maps may never be accessed: then no TLB has it. */
+TEST(what_nobody_accessed_is_not_flushed)
+{
+    struct memory *memory;
+    uint64_t a = 0;
+
+    begin();
+    CHECK_EQUAL(memory_new(TABLE_PAGES * PAGE_SIZE, 0, &memory), 0);
+    CHECK_EQUAL(memory_commit(memory, 0, TABLE_PAGES * PAGE_SIZE), 0);
+    CHECK_EQUAL(map(&a, TABLE_PAGES * PAGE_SIZE, PROT_READ_, 0, memory, 0), 0);
+    CHECK_EQUAL(peek(a), 0);
+
+    uint64_t before = fake_flushes;
+
+    CHECK_EQUAL(space_unmap_range(space, a + PAGE_SIZE, (TABLE_PAGES - 1) * PAGE_SIZE), 0);
+    CHECK_EQUAL(fake_flushes, before);
+    CHECK_EQUAL(space_unmap_range(space, a, PAGE_SIZE), 0);
+    CHECK_EQUAL(fake_flushes, before + 1);
+    object_put(&memory->object);
+    end();
+}
+
+/* Rights that are given flush nothing, so a TLB may still have what the page was before. */
+TEST(what_was_accessed_before_it_changed_is_flushed)
+{
+    struct memory *memory;
+    uint64_t a = 0, value;
+
+    begin();
+    CHECK_EQUAL(memory_new(PAGE_SIZE, 0, &memory), 0);
+    CHECK_EQUAL(map(&a, PAGE_SIZE, PROT_READ_, MAP_SHARED_, memory, 0), 0);
+    CHECK_EQUAL(peek(a), 0);
+
+    uint64_t before = fake_flushes;
+
+    CHECK_EQUAL(space_protect_range(space, a, PAGE_SIZE, RW), 0);
+    CHECK_EQUAL(fake_flushes, before);
+    CHECK_EQUAL(space_unmap_range(space, a, PAGE_SIZE), 0);
+    CHECK_EQUAL(fake_flushes, before + 1);
+    CHECK(!get(a, &value));
+    object_put(&memory->object);
+    end();
+}
+
 TEST(fork_copies_on_write_with_one_flush)
 {
     uint64_t a = 0;
