@@ -175,11 +175,15 @@ WEAK void personality_enter(struct thread *thread, struct abi_frame *frame, uint
     abort();
 }
 
-WEAK int64_t stream_flags(struct object *object, uint32_t mask, uint32_t value)
-{
-    (void)object, (void)mask, (void)value;
-    abort();
-}
+#define NO_FLAGS_OF(name)                                                   \
+    WEAK int64_t name(struct object *object, uint32_t mask, uint32_t value) \
+    {                                                                       \
+        (void)object, (void)mask, (void)value;                              \
+        abort();                                                            \
+    }
+NO_FLAGS_OF(stream_flags)
+NO_FLAGS_OF(listener_flags)
+NO_FLAGS_OF(timer_object_flags)
 
 #define NO_SUCH_OBJECT(name)              \
     WEAK void name(struct object *object) \
@@ -192,6 +196,8 @@ NO_SUCH_OBJECT(stream_closed)
 NO_SUCH_OBJECT(stream_destroy)
 NO_SUCH_OBJECT(listener_closed)
 NO_SUCH_OBJECT(listener_destroy)
+NO_SUCH_OBJECT(timer_object_closed)
+NO_SUCH_OBJECT(timer_object_destroy)
 NO_SUCH_OBJECT(resource_destroy)
 NO_SUCH_OBJECT(irq_closed)
 NO_SUCH_OBJECT(irq_destroy)
