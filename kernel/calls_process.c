@@ -1,5 +1,6 @@
 /* System calls on processes and threads. */
 #include "abi/errors.h"
+#include "kernel/circle.h"
 #include "kernel/ipc/command.h"
 #include "kernel/ipc/port.h"
 #include "kernel/keeper.h"
@@ -71,6 +72,7 @@ int64_t sys_process_create(struct object *object, uaddr_t argument)
         if (!space)
             return -E_NO_PROCESS;
     }
+    circle_search();
     error = process_new(space, NULL, container_of(object, struct namespace, object), &process);
     if (space)
         space_put(space);
@@ -81,7 +83,13 @@ int64_t sys_process_create(struct object *object, uaddr_t argument)
     if (create.space_of == HANDLE_NONE)
         process->space->system = process->system;
     process_set_name(process, name, create.name_length);
-    return handle_return(&process->object, PROCESS_RIGHTS);
+    object_get(&process->object);
+
+    int64_t handle = handle_return(&process->object, PROCESS_RIGHTS);
+
+    circle_watch(process); /* now that it has a handle */
+    object_put(&process->object);
+    return handle;
 }
 
 static bool personality_ok(const struct abi_personality *personality)
@@ -147,7 +155,9 @@ static int start_thread(struct process *process, uint64_t block, const struct th
     if (error)
         return error;
     (*result)->block = block;
-    if (suspended)
+    if (!suspended)
+        circle_unwatch(process);
+    else
         thread_post_work(*result, WORK_SUSPEND); /* its process may be killing it already */
     thread_start(*result, start);
     return 0;
@@ -240,6 +250,7 @@ int64_t sys_process_fork(struct object *object, uaddr_t argument)
     if (fork.flags & ~(uint64_t)FORK_SHARE_SPACE ||
         !start_ok(fork.entry, fork.stack, fork.fs_base, fork.gs_base, fork.block))
         return -E_INVALID;
+    circle_search();
     error = process_copy(parent, fork.flags & FORK_SHARE_SPACE, &child);
     if (error)
         return error;
@@ -273,7 +284,9 @@ int64_t sys_process_fork(struct object *object, uaddr_t argument)
         (void)!handle_remove(process_current()->handles, (handle_t)thread_handle);
     if (error && handle > 0)
         (void)!handle_remove(process_current()->handles, (handle_t)handle);
-    object_handle_put(&child->object); /* ends it if it got none */
+    object_release_open(&child->object); /* ends it if it got none */
+    circle_watch(child);
+    object_put(&child->object);
     return error ? error : handle;
 }
 
@@ -379,6 +392,10 @@ int64_t sys_process_control(struct object *object, uint32_t op, uint64_t value)
         error = -E_INVALID;
     }
     lock_release(&process->lock);
+    if (op == PROCESS_SUSPEND)
+        circle_watch(process);
+    else if (op == PROCESS_RESUME)
+        circle_unwatch(process);
     return error;
 }
 
@@ -502,9 +519,12 @@ int64_t sys_thread_control(struct object *object, uint32_t op, uint64_t value, u
         return set_affinity(thread, value);
     case THREAD_SUSPEND:
         thread_post_work(thread, WORK_SUSPEND);
+        if (process_suspended(thread->process))
+            circle_watch(thread->process);
         return 0;
     case THREAD_RESUME:
         thread_resume(thread);
+        circle_unwatch(thread->process);
         return 0;
     case THREAD_INTERRUPT:
         thread_post_work(thread, WORK_KICK);

@@ -53,6 +53,7 @@ static struct transfer entry_clear(struct handle_table *table, struct handle_ent
 {
     struct transfer taken = {entry->object, entry->rights};
 
+    object_handle_moved(entry->object);
     entry->object = NULL;
     entry->generation = (entry->generation + 1u) & GENERATION_MASK;
     entry->next_free = table->free;
@@ -75,6 +76,7 @@ static int install_locked(struct handle_table *table, struct object *object, uin
 
     entry->object = object;
     entry->rights = rights;
+    object_handle_moved(object);
     *handle = (handle_t)((uint32_t)entry->generation << HANDLE_INDEX_BITS | (index + 1));
     return 0;
 }
@@ -322,6 +324,25 @@ int handle_table_clone(struct handle_table *from, struct handle_table **to)
     __atomic_fetch_add(&handles_alive, copy->count, __ATOMIC_RELAXED);
     *to = copy;
     return 0;
+}
+
+bool handle_table_held(struct handle_table *table, uint64_t *position, object_visitor *visit)
+{
+    lock_acquire(&table->lock);
+
+    uint64_t end = MIN(*position + HANDLE_CHUNK, (uint64_t)table->used);
+
+    for (; *position < end; (*position)++) {
+        struct object *object = handle_entry_at(table, (uint32_t)*position)->object;
+
+        if (object)
+            visit(object);
+    }
+
+    bool over = *position >= table->used;
+
+    lock_release(&table->lock);
+    return over;
 }
 
 void handle_table_clear(struct handle_table *table)

@@ -67,6 +67,8 @@ int handle_table_new(struct handle_table **table) MUST_CHECK;
 void handle_table_clear(struct handle_table *table); /* closes every handle */
 void handle_table_free(struct handle_table *table);
 int handle_table_clone(struct handle_table *from, struct handle_table **to) MUST_CHECK;
+/* As object_held. */
+bool handle_table_held(struct handle_table *table, uint64_t *position, object_visitor *visit);
 /* Every handle that names `from` names `to` from now on. */
 void handle_table_replace(struct handle_table *table, struct object *from, struct object *to);
 

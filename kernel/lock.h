@@ -11,6 +11,7 @@
 
 enum lock_rank {
     RANK_NONE = 0,
+    RANK_CIRCLES,   /* the search for circles of objects (circle.c) */
     RANK_PROCESS,   /* a process's threads and state */
     RANK_HANDLES,   /* a handle table */
     RANK_NAMESPACE, /* a namespace's entries */

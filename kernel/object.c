@@ -14,20 +14,21 @@ struct object_type_entry {
     const char *name;
     void (*closed)(struct object *object); /* the last handle is gone; may be NULL */
     void (*destroy)(struct object *object);
+    bool (*held)(struct object *object, uint64_t *position, object_visitor *visit); /* or NULL */
 };
 
 static const struct object_type_entry object_types[] = {
     [OBJECT_MEMORY] = {"memory", NULL, memory_destroy},
-    [OBJECT_PROCESS] = {"process", process_closed, process_destroy},
-    [OBJECT_THREAD] = {"thread", thread_closed, thread_destroy},
-    [OBJECT_PORT] = {"port", port_closed, port_destroy},
+    [OBJECT_PROCESS] = {"process", process_closed, process_destroy, process_held},
+    [OBJECT_THREAD] = {"thread", thread_closed, thread_destroy, thread_held},
+    [OBJECT_PORT] = {"port", port_closed, port_destroy, port_held},
     [OBJECT_FILE] = {"file", file_closed, file_destroy},
-    [OBJECT_NAMESPACE] = {"namespace", NULL, namespace_destroy},
-    [OBJECT_STREAM] = {"stream", stream_closed, stream_destroy},
+    [OBJECT_NAMESPACE] = {"namespace", NULL, namespace_destroy, namespace_held},
+    [OBJECT_STREAM] = {"stream", stream_closed, stream_destroy, stream_held},
     [OBJECT_TIMER] = {"timer", timer_object_closed, timer_object_destroy},
     [OBJECT_RESOURCE] = {"resource", NULL, resource_destroy},
     [OBJECT_IRQ] = {"irq", irq_closed, irq_destroy},
-    [OBJECT_LISTENER] = {"listener", listener_closed, listener_destroy},
+    [OBJECT_LISTENER] = {"listener", listener_closed, listener_destroy, listener_held},
 };
 
 static uint64_t alive[ARRAY_SIZE(object_types)];
@@ -43,6 +44,7 @@ void object_init(struct object *object, enum object_type type)
     object->type = (uint8_t)type;
     object->references = 1;
     object->handles = 0;
+    object->look = 0;
     object->signals = 0;
     object->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
     lock_init(&object->lock, RANK_BINDING, object_types[type].name);
@@ -67,6 +69,16 @@ void object_destroy(struct object *object)
         object_types[object->type].destroy(object);
     }
     dying[cpu].busy = false;
+}
+
+bool object_holds(const struct object *object)
+{
+    return object_types[object->type].held != NULL;
+}
+
+bool object_held(struct object *object, uint64_t *position, object_visitor *visit)
+{
+    return object_types[object->type].held(object, position, visit);
 }
 
 bool object_hold_open(struct object *object)

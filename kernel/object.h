@@ -6,7 +6,8 @@
  *     object_show(&object, signals)                  the same for what its type changes under a lock of its own
  *
  * Each object type has an entry in object_types[] (object.c): name, destroy, and `closed`, called when the last
- * *handle* (not reference) goes away: files then send their closing, ports their service's end.
+ * *handle* (not reference) goes away: files then send their closing, ports their service's end; and `held`, which goes
+ * through the handles it holds.
  * Lock: RANK_BINDING for signals, waiters and bindings; reference counts are atomic.
  */
 #pragma once
@@ -17,13 +18,18 @@
 
 struct object {
     uint8_t type; /* enum object_type */
+    uint8_t look; /* circle.c */
     uint32_t references;
-    uint32_t handles;          /* in tables and in flight: at 0 the type's `closed` runs */
-    uint64_t id;               /* unique for the life of the system */
-    struct lock lock;          /* RANK_BINDING: signals, watchers */
-    uint32_t signals;          /* SIGNAL_* */
-    struct list watchers;      /* struct watcher: waiting threads and port bindings */
-    struct object *next_dying; /* object.c */
+    uint32_t handles;     /* in tables and in flight: at 0 the type's `closed` runs */
+    uint32_t inside;      /* circle.c */
+    uint64_t id;          /* unique for the life of the system */
+    struct lock lock;     /* RANK_BINDING: signals, watchers */
+    uint32_t signals;     /* SIGNAL_* */
+    struct list watchers; /* struct watcher: waiting threads and port bindings */
+    union {
+        struct object *next_dying; /* object.c */
+        struct list passing;       /* circle.c, with a reference */
+    };
 };
 
 /* Somebody who wants to know. `fire` runs under the object's lock. */
@@ -61,6 +67,23 @@ static inline void object_show(struct object *object, uint32_t signals)
 /* Queues the watcher, `object` set. What it shows now of what is wanted: it has not been told of that. */
 uint32_t object_watch_locked(struct watcher *watcher) MUST_CHECK;
 
+/* Shows the visitor a piece of the objects of which it holds handles, from *position on, which is 0 at first; true: there are
+ * no more. The visitor is called with locks held and only looks. */
+typedef void object_visitor(struct object *held);
+bool object_held(struct object *object, uint64_t *position, object_visitor *visit);
+bool object_holds(const struct object *object); /* handles, that is its type does */
+
+/* circle.c is told of each handle that is made, moved or goes, while it has anything to look for. */
+extern uint32_t circles_watched;
+void object_touched(struct object *object);
+void object_given_up(struct object *object); /* after it went */
+
+static inline void object_handle_moved(struct object *object)
+{
+    if (unlikely(__atomic_load_n(&circles_watched, __ATOMIC_RELAXED)))
+        object_touched(object);
+}
+
 static inline void object_get(struct object *object)
 {
     __atomic_fetch_add(&object->references, 1, __ATOMIC_RELAXED);
@@ -79,17 +102,39 @@ static inline void object_put(struct object *object)
 /* The same interest for the length of a call, by somebody with a reference: `closed` waits for its end. False if it
  * has run already. */
 bool object_hold_open(struct object *object) MUST_CHECK;
+static inline bool object_release_leaf(struct object *object)
+{
+    bool last = __atomic_fetch_sub(&object->handles, 1, __ATOMIC_SEQ_CST) == 1;
+
+    if (unlikely(last))
+        object_last_handle(object);
+    return last;
+}
 static inline void object_release_open(struct object *object)
 {
-    if (unlikely(__atomic_fetch_sub(&object->handles, 1, __ATOMIC_ACQ_REL) == 1))
-        object_last_handle(object);
+    if (!object_release_leaf(object) &&
+        unlikely(__atomic_load_n(&circles_watched, __ATOMIC_RELAXED)))
+        object_given_up(object);
 }
 
 /* A handle's worth of interest in the object: handle tables and messages in flight. Includes a reference. */
-static inline void object_handle_get(struct object *object)
+static inline void object_handle_get_leaf(struct object *object)
 {
     object_get(object);
-    __atomic_fetch_add(&object->handles, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&object->handles, 1, __ATOMIC_SEQ_CST);
+}
+
+static inline void object_handle_get(struct object *object)
+{
+    object_handle_get_leaf(object);
+    object_handle_moved(object);
+}
+
+/* The same for what holds no handles, and is therefore in no circle: files. */
+static inline void object_handle_put_leaf(struct object *object)
+{
+    object_release_leaf(object);
+    object_put(object);
 }
 
 static inline void object_handle_put(struct object *object)

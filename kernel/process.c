@@ -2,7 +2,9 @@
 #include "kernel/process.h"
 
 #include "abi/errors.h"
+#include "kernel/circle.h"
 #include "kernel/handle.h"
+#include "kernel/ipc/command.h"
 #include "kernel/ipc/port.h"
 #include "kernel/keeper.h"
 #include "kernel/panic.h"
@@ -37,6 +39,7 @@ int process_new(struct space *space, struct handle_table *handles, struct namesp
     lock_init(&process->lock, RANK_PROCESS, "process");
     list_init(&process->threads);
     list_init(&process->servers);
+    list_init(&process->stopped_link);
     process->start_time = arch_clock();
     process->handles = handles;
     if (!handles) {
@@ -190,6 +193,7 @@ int process_copy(struct process *parent, bool share, struct process **child)
  * for the CPU that still runs in it: the caller puts it. */
 static struct space *give_up(struct process *process)
 {
+    circle_unwatch(process);
     port_process_gone(process);
     handle_table_clear(process->handles);
     lock_acquire(&process->lock);
@@ -246,8 +250,13 @@ void process_thread_gone(struct thread *thread)
     if (last)
         process->state = PROCESS_ENDING;
     lock_release(&process->lock);
-    if (!last)
+    if (!last) {
+        if (unlikely(process_suspended(process))) {
+            circle_watch(process);
+            circle_suspect();
+        }
         return;
+    }
     thread->leaving = give_up(process);
     keeper_process_gone(process);
 }
@@ -277,6 +286,73 @@ void process_end_unreachable(struct process *process)
     lock_release(&process->lock);
     if (end)
         process_end(process, 0);
+}
+
+static bool all_threads(struct process *process, bool (*are)(const struct thread *thread))
+{
+    lock_acquire(&process->lock);
+
+    bool all = process->state == PROCESS_ALIVE;
+
+    list_for_each (struct thread, thread, &process->threads, sibling) {
+        all = all && are(thread);
+        if (!all)
+            break;
+    }
+    lock_release(&process->lock);
+    return all;
+}
+
+static bool is_suspended(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->work, __ATOMIC_SEQ_CST) & WORK_SUSPEND;
+}
+
+static bool is_stopped(const struct thread *thread)
+{
+    return is_suspended(thread) &&
+           (thread->parked ||
+            __atomic_load_n(&thread->state, __ATOMIC_SEQ_CST) == THREAD_BLOCKED);
+}
+
+bool process_suspended(struct process *process)
+{
+    return all_threads(process, is_suspended);
+}
+
+bool process_stopped(struct process *process)
+{
+    return all_threads(process, is_stopped);
+}
+
+/* The handles that threads hold which sleep while they send them. Process locked. */
+static void sending_held(struct process *process, object_visitor *visit)
+{
+    list_for_each (struct thread, thread, &process->threads, sibling) {
+        lock_acquire(&thread->lock);
+        const struct request *request = thread->state == THREAD_BLOCKED ? thread->sending : NULL;
+        for (uint32_t i = 0; request && i < request->send_count; i++) {
+            struct object *object = __atomic_load_n(&request->send[i].object, __ATOMIC_RELAXED);
+
+            if (object)
+                visit(object);
+        }
+        lock_release(&thread->lock);
+    }
+}
+
+bool process_held(struct object *object, uint64_t *position, object_visitor *visit)
+{
+    struct process *process = container_of(object, struct process, object);
+
+    if (!handle_table_held(process->handles, position, visit))
+        return false;
+    lock_acquire(&process->lock);
+    if (process->names)
+        visit(&process->names->object);
+    sending_held(process, visit);
+    lock_release(&process->lock);
+    return true;
 }
 
 void process_closed(struct object *object)

@@ -5,8 +5,8 @@
  *
  * ALIVE --process_end--> ENDING --last thread gone--> EXITED (SIGNAL_EXITED). A process without threads is ended at
  * once. The object lives on, for its status, while handles name
- * it. A process that nobody can bring to run any more (no handle to it or to a thread of it anywhere, and each of its
- * threads, if it has any, suspended) is ended: whoever forked it may have died before it was resumed.
+ * it. A process that nobody can bring to run any more (no handle to it or to a thread of it anywhere but with others of the
+ * kind, and each of its threads, if it has any, suspended) is ended: whoever forked it may have died before it was resumed.
  * Lock: process->lock (RANK_PROCESS): threads, state, name, personality.
  */
 #pragma once
@@ -27,6 +27,7 @@ struct process {
     struct handle_table *handles;
     struct namespace *names; /* NULL once exited */
     struct list threads;     /* struct thread.sibling */
+    struct list stopped_link; /* circle.c */
     struct list
         servers; /* struct server.process_link (ipc/port.h): the ports it accepts on; process->lock */
     uint32_t thread_count;
@@ -60,5 +61,9 @@ int process_own_names(struct process *process, struct namespace **names) MUST_CH
 void process_end(struct process *process, uint32_t status);
 /* The last handle to it or to a thread is gone, or a thread is about to be parked. */
 void process_end_unreachable(struct process *process);
+/* Each of its threads, if it has any, is suspended; it is not ending. */
+bool process_suspended(struct process *process);
+/* ... and each is parked already, or sleeps in the call it was in. */
+bool process_stopped(struct process *process);
 void process_thread_gone(struct thread *thread); /* called by thread_exit, on the dying thread */
 void process_thread_reaped(struct process *process, bool last);

@@ -352,7 +352,10 @@ static int64_t settle(struct command *command, struct request *request, struct p
         command->completion = completion;
         status = try_once(command, request, port, file);
     }
-    transfer_drop(request->send, request->send_count); /* what no service took */
+    if (unlikely(request->send_count)) {
+        self->sending = NULL;
+        transfer_drop(request->send, request->send_count); /* what no service took */
+    }
     if (status)
         transfer_drop(completion->receive, completion->receive_count);
     command->request = &command->own_request;

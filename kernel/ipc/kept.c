@@ -8,8 +8,8 @@
  * Only holders of the port with RIGHT_ACCEPT come to it: its services and their supervisor. A kept object counts as held
  * by a handle. When the port's last handle is gone nobody can come to serve any more, and what it keeps goes.
  * A port that keeps ports is kept by none, and what holds handles itself is not kept: namespaces, and the ends of streams
- * and listeners that receive; those that only send or connect are. So no
- * circle of kept handles lives for ever, and no chain of them ends on one kernel stack.
+ * and listeners that receive; those that only send or connect are. So there are no circles of kept handles but through
+ * processes (circle.c), and no chain of them ends on one kernel stack.
  * Locks: port->lock; role_lock, a leaf, for what a port is once and for all, PORT_KEEPER or PORT_KEPT.
  */
 #include "abi/errors.h"
@@ -17,6 +17,7 @@
 #include "kernel/ipc/port.h"
 #include "kernel/ipc/stream_listen.h"
 #include "kernel/syscall.h"
+#include "kernel/types.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/vmm/pager.h"
 
@@ -154,6 +155,25 @@ void port_drop_kept(struct port *port)
         if (node)
             kept_free(container_of(node, struct kept, node));
     } while (node);
+}
+
+#define HELD_PIECE 128u
+
+/* By key: what is kept or let go of meanwhile moves no other. */
+bool port_held(struct object *object, uint64_t *position, object_visitor *visit)
+{
+    struct port *port = port_of(object);
+    struct kept *kept;
+
+    lock_acquire(&port->lock);
+    kept = find_from(port, *position);
+    for (uint32_t i = 0; i < HELD_PIECE && kept; i++) {
+        visit(kept->what.object);
+        *position = kept->key + 1;
+        kept = *position ? find_from(port, *position) : NULL;
+    }
+    lock_release(&port->lock);
+    return !kept;
 }
 
 /* --- Calls ------------------------------------------------------------------------------------------------ */

@@ -83,7 +83,7 @@ static void unclaim(struct thread *thread, struct command *command)
 
 /* --- Calling ------------------------------------------------------------------------------------------- */
 
-/* The open file a handle names; it stays open until object_handle_put. */
+/* The open file a handle names; it stays open until object_handle_put_leaf. */
 static inline int file_find_open(struct handle_table *table, handle_t handle, uint32_t rights,
                                  struct file **file)
 {
@@ -100,7 +100,7 @@ static inline int file_find_open(struct handle_table *table, handle_t handle, ui
         error = -E_ACCESS;
     } else {
         *file = container_of(entry->object, struct file, object);
-        object_handle_get(entry->object);
+        object_handle_get_leaf(entry->object);
     }
     lock_release(&table->lock);
     return error;
@@ -157,7 +157,7 @@ static inline void call_finish(struct register_frame *frame, struct command *com
     frame->r9 = 0;
     if (unlikely(command->positioned))
         file_position_done(file, &command->own_request, status, first, second);
-    object_handle_put(&file->object);
+    object_handle_put_leaf(&file->object);
 }
 
 /* After the slow road. */
@@ -285,7 +285,7 @@ struct leave relay_call(struct register_frame *frame)
     if (unlikely(command->positioned))
         error = file_hold(file);
     if (unlikely(error)) {
-        object_handle_put(&file->object);
+        object_handle_put_leaf(&file->object);
         return leave_self(frame, error);
     }
 

@@ -193,6 +193,12 @@ void stream_closed(struct object *object)
     cargo_free_all(&dropped);
 }
 
+bool stream_held(struct object *object, uint64_t *position, object_visitor *visit)
+{
+    (void)position;
+    return vessel_held(&stream_of(object)->vessel, visit);
+}
+
 void stream_destroy(struct object *object)
 {
     struct stream_pair *pair = stream_of(object)->pair;

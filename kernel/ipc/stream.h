@@ -33,7 +33,7 @@
 
 /* What can hold cargo: an end (what it is to receive), a listener's accepting end (connections). Lock: cargo_lock. */
 struct vessel {
-    struct list cargo; /* struct cargo.vessel_link: those with vessels among their handles */
+    struct list cargo; /* struct cargo.vessel_link: those with handles of what holds handles */
     struct list search_link;
     uint64_t searched;
 };
@@ -137,6 +137,8 @@ void ring_free(struct channel *channel, uint32_t first);
 
 void vessel_init(struct vessel *vessel);
 struct cargo *cargo_new(uint32_t count) MUST_CHECK; /* NULL: no memory */
+/* As object_held: what lies in it. NULL: nothing. */
+bool vessel_held(struct vessel *vessel, object_visitor *visit);
 /* Moves the current process's handles into cargo that is to lie in `to`. They stay where they are if it fails: E_LOOP if
  * `to` can be reached from one of them, or what lies in them is too much to look through. */
 int cargo_load(struct cargo *cargo, const handle_t *handles, uint32_t count,

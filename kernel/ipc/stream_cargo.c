@@ -9,11 +9,13 @@
  * So there is none: a send is refused with E_LOOP if the receiving end of its channel can be reached from a handle that
  * is sent, by way of what lies in it, in what lies in that, and so on. The handles lie in their vessel from then on,
  * checked and put there under one lock, cargo_lock. The search is bounded (SEARCH_MAX vessels): what is more entangled is
- * refused as well. Other objects hold no handles that lie still: commands carry theirs only while their callers wait.
+ * refused as well. Ports that are kept are ordered in a way of their own (kept.c), and circles through processes are found
+ * when nobody reaches them any more (circle.c).
  *
  * Lock: cargo_lock (RANK_CARGO) for vessels, and for the transfers of cargo that lies in one.
  */
 #include "abi/errors.h"
+#include "kernel/circle.h"
 #include "kernel/ipc/stream.h"
 #include "kernel/ipc/stream_listen.h"
 #include "kernel/vmm/heap.h"
@@ -40,12 +42,26 @@ static struct vessel *vessel_of(struct object *object)
     return NULL;
 }
 
-static bool has_vessels(const struct cargo *cargo)
+/* Handles of what holds handles: vessels, and what circle.c looks at. */
+static bool has_holders(const struct cargo *cargo)
 {
     for (uint32_t i = 0; i < cargo->count; i++)
-        if (vessel_of(cargo->transfers[i].object))
+        if (object_holds(cargo->transfers[i].object))
             return true;
     return false;
+}
+
+bool vessel_held(struct vessel *vessel, object_visitor *visit)
+{
+    if (!vessel)
+        return true;
+    lock_acquire(&cargo_lock);
+    list_for_each (struct cargo, cargo, &vessel->cargo, vessel_link)
+        for (uint32_t i = 0; i < cargo->count; i++)
+            if (cargo->transfers[i].object)
+                visit(cargo->transfers[i].object);
+    lock_release(&cargo_lock);
+    return true;
 }
 
 /* The vessels among its handles that this search has not seen go to the end of the list; how many. */
@@ -111,7 +127,7 @@ static int admit(uint32_t count, void *context)
     int error = 0;
 
     cargo->count = count;
-    if (!has_vessels(cargo))
+    if (!has_holders(cargo))
         return 0;
     lock_acquire(&cargo_lock);
     if (reaches(cargo, loading->to))
@@ -128,8 +144,12 @@ int cargo_load(struct cargo *cargo, const handle_t *handles, uint32_t count, str
 {
     struct loading loading = {cargo, to};
 
-    return transfer_take_if(process_current()->handles, handles, count, cargo->transfers, admit,
-                            &loading);
+    int error = transfer_take_if(process_current()->handles, handles, count, cargo->transfers,
+                                 admit, &loading);
+
+    if (!error && list_linked(&cargo->vessel_link))
+        circle_suspect(); /* the other end may be theirs alone */
+    return error;
 }
 
 void cargo_load_new(struct cargo *cargo, struct object *object, uint32_t rights, struct vessel *to)

@@ -285,6 +285,12 @@ void listener_closed(struct object *object)
     cargo_free_all(&dropped);
 }
 
+bool listener_held(struct object *object, uint64_t *position, object_visitor *visit)
+{
+    (void)position;
+    return vessel_held(listener_vessel(object), visit);
+}
+
 void listener_destroy(struct object *object)
 {
     struct listener *listener = end_of(object)->listener;

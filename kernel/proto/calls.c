@@ -131,8 +131,13 @@ static int request_make(struct request *request, const struct abi_command *comma
         .send_count = command->send_count,
     };
     memcpy(request->args, command->args, sizeof(request->args));
-    return transfer_take(process_current()->handles, command->send, command->send_count,
-                         request->send);
+
+    int error = transfer_take(process_current()->handles, command->send, command->send_count,
+                              request->send);
+
+    if (!error && command->send_count)
+        thread_current()->sending = request;
+    return error;
 }
 
 /* The completion into the caller's structure; its handles into its table. */
@@ -212,6 +217,7 @@ static int64_t file_call(struct object *object, uaddr_t argument)
     if (positioned) {
         status = file_hold(file);
         if (status) {
+            thread_current()->sending = NULL;
             transfer_drop(request.send, request.send_count);
             return status;
         }

@@ -125,6 +125,18 @@ void namespace_destroy(struct object *object)
     cache_free(&namespace_cache, names);
 }
 
+bool namespace_held(struct object *object, uint64_t *position, object_visitor *visit)
+{
+    struct namespace *names = container_of(object, struct namespace, object);
+
+    (void)position; /* as many as namespace_resolve looks at */
+    lock_acquire(&names->lock);
+    list_for_each (struct namespace_entry, entry, &names->entries, link)
+        visit(&entry->port->object);
+    lock_release(&names->lock);
+    return true;
+}
+
 /* scheme://rest; anything else is fs's. */
 static void split(const char *uri, size_t length, size_t *scheme, size_t *rest)
 {

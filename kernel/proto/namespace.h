@@ -28,12 +28,15 @@ struct namespace
 static inline void namespace_use(struct namespace *names)
 {
     object_get(&names->object);
-    __atomic_fetch_add(&names->processes, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&names->processes, 1, __ATOMIC_SEQ_CST);
+    object_handle_moved(&names->object);
 }
 
 static inline void namespace_leave(struct namespace *names)
 {
-    __atomic_fetch_sub(&names->processes, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&names->processes, 1, __ATOMIC_SEQ_CST);
+    if (unlikely(__atomic_load_n(&circles_watched, __ATOMIC_RELAXED)))
+        object_given_up(&names->object);
     object_put(&names->object);
 }
 

@@ -21,6 +21,7 @@
  */
 #include "kernel/sched/return.h"
 
+#include "kernel/circle.h"
 #include "kernel/exception.h"
 #include "kernel/process.h"
 #include "kernel/sched/sched.h"
@@ -35,6 +36,7 @@ void return_check(void)
             thread_exit(0);
         if (thread_has_work(self, WORK_SUSPEND)) {
             process_end_unreachable(self->process);
+            circle_watch(self->process);
             wait_parked();
         } else if (__atomic_load_n(&cpu_self()->need_resched, __ATOMIC_ACQUIRE)) {
             sched_preempt();

@@ -2,6 +2,7 @@
 #include "kernel/sched/sched.h"
 
 #include "abi/errors.h"
+#include "kernel/circle.h"
 #include "kernel/panic.h"
 #include "kernel/sched/timer.h"
 #include "kernel/vmm/heap.h"
@@ -288,11 +289,8 @@ static void migrate(struct thread *self)
     sched_switch();
 }
 
-/* Threads wait here while another CPU idles: wake it, and it takes one. */
-static void share(struct cpu_queue *queue)
+void sched_rouse(void)
 {
-    if (!queue_length(queue))
-        return;
     for (uint32_t word = 0; word * 64 < cpu_count; word++) {
         uint64_t idle = __atomic_load_n(&idle_mask[word], __ATOMIC_RELAXED);
 
@@ -301,6 +299,13 @@ static void share(struct cpu_queue *queue)
             return;
         }
     }
+}
+
+/* Threads wait here while another CPU idles: wake it, and it takes one. */
+static void share(struct cpu_queue *queue)
+{
+    if (queue_length(queue))
+        sched_rouse();
 }
 
 /* need_resched was set: give way if somebody outranks the caller or its slice is over. */
@@ -370,7 +375,9 @@ void sched_idle(void)
                 work = true;
             }
         }
-        if (!work)
+        if (!work && circle_step())
+            arch_preempt_window();
+        else if (!work)
             arch_idle();
         __atomic_fetch_and(&idle_mask[cpu->index / 64], ~BIT(cpu->index % 64), __ATOMIC_SEQ_CST);
         if (cpu->handed || queue_length(cpu->queue))

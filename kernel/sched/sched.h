@@ -57,6 +57,7 @@ void sched_yield(void);
 void sched_preempt(void);
 NORETURN void sched_idle(void);
 void sched_flush_handoff(void);
+void sched_rouse(void); /* wakes an idle CPU, if there is one, to look for something to do */
 void sched_set_priority(struct thread *thread, uint32_t priority, uint32_t weight);
 void sched_set_affinity(struct thread *thread, uint64_t mask);
 uint64_t sched_cpu_time(struct thread *thread); /* ns */

@@ -143,6 +143,17 @@ void thread_closed(struct object *object)
         process_end_unreachable(thread->process);
 }
 
+/* No handle, but as good as one: whoever holds the thread can let the process run. */
+bool thread_held(struct object *object, uint64_t *position, object_visitor *visit)
+{
+    struct thread *thread = container_of(object, struct thread, object);
+
+    (void)position;
+    if (thread->process)
+        visit(&thread->process->object);
+    return true;
+}
+
 void thread_destroy(struct object *object)
 {
     struct thread *thread = container_of(object, struct thread, object);

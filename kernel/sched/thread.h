@@ -38,6 +38,7 @@ enum latched_kick { LATCHED_NONE, LATCHED_KICK, LATCHED_TOLD };
 #define WEIGHT_USUAL  1024u
 
 struct command;
+struct request;
 struct register_frame;
 
 /* How a thread enters user mode. */
@@ -89,6 +90,7 @@ struct thread {
 
     uint32_t call_rights;    /* of the handle the system call under way names */
     struct command *command; /* what it calls with: one, made with the thread */
+    const struct request *sending; /* whose handles it holds while it calls; NULL: none */
     struct worker worker;    /* what it accepts with */
     uint64_t trace;          /* of the command it accepted last: what it sends on carries it too */
     struct space *leaving;   /* its dead process's space, put once it is off it */

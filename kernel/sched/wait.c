@@ -2,6 +2,7 @@
 #include "kernel/sched/wait.h"
 
 #include "abi/errors.h"
+#include "kernel/circle.h"
 #include "kernel/panic.h"
 #include "kernel/sched/return.h"
 #include "kernel/sched/sched.h"
@@ -125,6 +126,7 @@ void wait_parked(void)
     lock_release(&self->lock);
     if (!self->parked)
         return;
+    circle_suspect(); /* it may have been the last that could run */
     if (wait_block(UINT64_MAX)) { /* killed: the caller looks */
     }
     lock_acquire(&self->lock);

@@ -336,13 +336,9 @@ static void program_test(const char *program)
     report(program, "leaks", why);
 }
 
-/* By name; the fuzzer last: what its programs leave in the kernel (docs/testing.md, known faults) is in nobody's counters. */
 static int in_order(const void *a, const void *b)
 {
-    const char *first = *(char *const *)a, *second = *(char *const *)b;
-    int last = (strncmp(first, "fuzz_", 5) == 0) - (strncmp(second, "fuzz_", 5) == 0);
-
-    return last ? last : strcmp(first, second);
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* Whether it runs without being named: a program belongs to one of the two ways to run. */

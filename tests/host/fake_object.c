@@ -3,6 +3,17 @@
 #include "kernel/types.h"
 
 static uint64_t alive;
+uint32_t circles_watched; /* never anything to look for */
+
+void object_touched(struct object *object)
+{
+    (void)object;
+}
+
+void object_given_up(struct object *object)
+{
+    (void)object;
+}
 
 void object_init(struct object *object, enum object_type type)
 {
