@@ -367,8 +367,10 @@ enum message_kind {
     MESSAGE_COMMAND = 1, /* return it with its token */
     MESSAGE_NOTIFY =
         2, /* a bound source: cookie is the key, args[0] its signals; or port_notify: cookie 0 */
-    MESSAGE_CANCEL = 3, /* the caller of token wants it back: return it now, with what was done */
-    MESSAGE_CLOSE = 4,  /* the last handle of file is gone; cookie is the service's again */
+    /* The caller of token wants it back: return it now, with what was done. A caller that was killed has left already, so
+     * that this return is E_CANCELLED. */
+    MESSAGE_CANCEL = 3,
+    MESSAGE_CLOSE = 4, /* the last handle of file is gone; cookie is the service's again */
 };
 
 struct abi_message {

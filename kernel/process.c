@@ -215,6 +215,36 @@ static void announce(struct process *process)
     object_signal(&process->object, SIGNAL_EXITED, 0);
 }
 
+#define KILL_PIECE 32u
+
+/* Whoever is killed goes behind those that are not; none joins a process that ends. True: all are killed. */
+static bool kill_some_locked(struct process *process)
+{
+    for (uint32_t i = 0; i < KILL_PIECE; i++) {
+        struct thread *thread = list_first(&process->threads, struct thread, sibling);
+
+        if (!thread || __atomic_load_n(&thread->work, __ATOMIC_RELAXED) & WORK_KILL)
+            return true;
+        thread_kill(thread);
+        list_remove(&thread->sibling);
+        list_append(&process->threads, &thread->sibling);
+    }
+    return false;
+}
+
+/* In pieces: interrupts and who waits for the lock come in between. */
+static void kill_threads(struct process *process)
+{
+    bool all;
+
+    do {
+        lock_acquire(&process->lock);
+        all = kill_some_locked(process);
+        lock_release(&process->lock);
+        arch_preempt_window();
+    } while (!all);
+}
+
 void process_end(struct process *process, uint32_t status)
 {
     lock_acquire(&process->lock);
@@ -225,11 +255,11 @@ void process_end(struct process *process, uint32_t status)
     process->state = PROCESS_ENDING;
     process->status = status;
     bool empty = process->thread_count == 0;
-    list_for_each (struct thread, thread, &process->threads, sibling)
-        thread_kill(thread);
     lock_release(&process->lock);
-    if (!empty)
+    if (!empty) {
+        kill_threads(process);
         return;
+    }
 
     struct space *space = give_up(process);
 
@@ -311,8 +341,7 @@ static bool is_suspended(const struct thread *thread)
 static bool is_stopped(const struct thread *thread)
 {
     return is_suspended(thread) &&
-           (thread->parked ||
-            __atomic_load_n(&thread->state, __ATOMIC_SEQ_CST) == THREAD_BLOCKED);
+           (thread->parked || __atomic_load_n(&thread->state, __ATOMIC_SEQ_CST) == THREAD_BLOCKED);
 }
 
 bool process_suspended(struct process *process)

@@ -189,6 +189,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
 
     lock_acquire(&port->lock);
     bool there = copy_end(command, generation);
+    if (there)
+        command->delivering = false;
     if (lost && there) {
         command_complete(command, -E_RESTARTED, 0);
     } else if (!error && *short_form && there) {
@@ -224,11 +226,13 @@ static bool find_work(struct port *port, struct server *server, struct abi_messa
     struct command *cancel = list_first(&server->cancels, struct command, cancel_link);
 
     if (unlikely(cancel)) {
-        list_remove(&cancel->cancel_link);
+        bool abandoned = cancel->state == COMMAND_ABANDONED;
+
         message->kind = MESSAGE_CANCEL;
-        message->token = command_token(cancel);
-        message->op = cancel->request->op;
-        message->cookie = command_cookie(cancel);
+        message->token = abandoned ? cancel->abandoned.token : command_token(cancel);
+        message->op = abandoned ? cancel->abandoned.op : cancel->request->op;
+        message->cookie = abandoned ? cancel->abandoned.cookie : command_cookie(cancel);
+        command_cancelled(cancel);
         return true;
     }
 
@@ -313,6 +317,7 @@ static int take_command(struct port *port, struct command *command, const struct
     struct abi_message message = {0};
 
     command->state = COMMAND_ACCEPTED;
+    command->delivering = true;
     fill_message(&message, command);
     copy_begin(command);
     lock_release(&port->lock);

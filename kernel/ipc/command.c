@@ -85,6 +85,7 @@ struct command *command_new(struct thread *thread, const struct process *process
     lock_release(&slots_lock);
     if (command) {
         command->thread = thread;
+        command->owners = 1;
         list_init(&command->link);
         list_init(&command->cancel_link);
         command->space = process->space;
@@ -96,14 +97,16 @@ struct command *command_new(struct thread *thread, const struct process *process
     return command;
 }
 
-void command_free(struct command *command)
+void command_put(struct command *command)
 {
-    ASSERT(command->state == COMMAND_IDLE);
     lock_acquire(&slots_lock);
-    command->thread = NULL;
-    command->next_free = slots_free;
-    slots_free = command->slot;
-    slots_spare++;
+    if (--command->owners == 0) {
+        ASSERT(command->state == COMMAND_IDLE);
+        command->thread = NULL;
+        command->next_free = slots_free;
+        slots_free = command->slot;
+        slots_spare++;
+    }
     lock_release(&slots_lock);
 }
 
@@ -127,6 +130,15 @@ void command_unlink(struct command *command)
     list_remove(&command->cancel_link);
 }
 
+void command_cancelled(struct command *command)
+{
+    list_remove(&command->cancel_link);
+    if (command->state == COMMAND_ABANDONED) {
+        command->state = COMMAND_IDLE;
+        command_put(command);
+    }
+}
+
 void command_complete(struct command *command, int64_t status, unsigned sched_flags)
 {
     command_unlink(command);
@@ -135,9 +147,34 @@ void command_complete(struct command *command, int64_t status, unsigned sched_fl
     thread_wake(command->thread, 0, sched_flags);
 }
 
+/* The service has what a killed caller leaves behind: the cancellation. NULL: it has not. */
+static struct server *leaves_behind(struct command *command)
+{
+    if (command->state != COMMAND_ACCEPTED || !(command->thread->work & WORK_KILL))
+        return NULL;
+    command->abandoned.token = command_token(command);
+    command->abandoned.cookie = command_cookie(command);
+    command->abandoned.op = command->request->op;
+    return command->server;
+}
+
+/* Unless it found out meanwhile. Port locked. */
+static void abandon(struct command *command, struct port *port, struct server *server)
+{
+    command->state = COMMAND_ABANDONED;
+    lock_acquire(&slots_lock);
+    command->owners++;
+    lock_release(&slots_lock);
+    list_append(&server->cancels, &command->cancel_link);
+    server->unseen = true;
+    port_wake_worker(port, server);
+}
+
 /* The caller leaves: tokens of this try are void, and copies under way end first. */
 static void leave(struct command *command, struct port *port)
 {
+    struct server *server = leaves_behind(command);
+
     if (command->state != COMMAND_DONE)
         command_unlink(command);
     command_retire(command, cpu_self());
@@ -150,6 +187,9 @@ static void leave(struct command *command, struct port *port)
         lock_acquire(&port->lock);
     }
     command->leaving = false;
+    if (unlikely(server) && !command->delivering && server_there(port, server))
+        abandon(command, port, server);
+    command->delivering = false;
 }
 
 /* --- Sending ---------------------------------------------------------------------------------------------- */
@@ -180,6 +220,8 @@ static int64_t send(struct command *command, struct request *request, struct por
     struct thread *self = command->thread;
     struct server *server = NULL;
 
+    if (unlikely(self->work & WORK_KILL)) /* its command may still be with the last one's service */
+        return -E_INTERRUPTED;
     lock_acquire(&port->lock);
     if (unlikely(port->closed)) {
         lock_release(&port->lock);

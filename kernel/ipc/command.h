@@ -9,6 +9,10 @@
  *       |                  v                                   v           | deadline, kick: cancellation, then grace
  *       +------------------+-----------------------------------+-----------+ killed, grace over: abandoned
  *
+ * A killed caller leaves at once, and its service hears of that if it has the command in its hands: the command of a dead
+ * thread is the cancellation. It stays on server->cancels, ABANDONED, until that is accepted or the server is gone,
+ * and belongs to the thread as well until that is gone (`owners`); a surviving thread needs its command for the next call.
+ *
  * Each command completes exactly once: whoever moves it to DONE under the port's lock completes it.
  * While `copying` is set a service is copying to or from the caller's memory, and the caller waits for that
  * (bounded by the copy) before it leaves.
@@ -30,7 +34,8 @@ enum command_state {
     COMMAND_QUEUED,
     COMMAND_DELIVERED, /* a worker was woken with it */
     COMMAND_ACCEPTED,  /* ... and has it in its hands: proto_accept answered with it */
-    COMMAND_DONE
+    COMMAND_DONE,
+    COMMAND_ABANDONED /* the killed caller has left, its service has yet to hear of it */
 };
 
 /* What is asked. The caller's; the same for every try. */
@@ -62,6 +67,12 @@ struct command {
         *server;      /* DELIVERED, ACCEPTED: who has it; QUEUED: whose queue, NULL: the port's */
     struct list link; /* queue, or server->accepted */
     struct list cancel_link;
+    uint32_t owners; /* the thread, and server->cancels if ABANDONED; slots_lock */
+    struct {
+        uint64_t token, cookie;
+        uint32_t op;
+    } abandoned;         /* what the cancellation says */
+    bool delivering;     /* a worker accepts it just now, and may yet not get it */
     bool leaving;        /* the caller waits for copying to become 0 */
     uint32_t copying;    /* services' copies under way */
     struct space *space; /* the caller's windows are in; its process's, for ever */
@@ -91,7 +102,7 @@ static inline bool op_of_kernel(uint32_t op)
 #define STATUS_FETCH (-1001)
 
 struct command *command_new(struct thread *thread, const struct process *process) MUST_CHECK;
-void command_free(struct command *command);
+void command_put(struct command *command); /* the thread's, or the list's */
 
 /* Send and wait until it completed. file: what it concerns, NULL for path calls; if no server has it open it is opened
  * again first. The request's handles are the callee's from here on. Returns 0 or the error; after 0 the completion's
@@ -116,6 +127,8 @@ int64_t command_resume(struct command *command, int woken);
 void command_complete(struct command *command, int64_t status, unsigned sched_flags);
 /* port locked: out of its queue, or its server's hands. */
 void command_unlink(struct command *command);
+/* port locked: the cancellation is off its server's list. */
+void command_cancelled(struct command *command);
 bool command_replayable(const struct command *command);
 uint64_t command_spare_bytes(void); /* of threads that are gone, for threads to come */
 uint64_t command_count(void);       /* sent and not completed */

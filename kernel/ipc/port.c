@@ -126,6 +126,14 @@ bool port_served(const struct port *port)
     return !list_empty(&port->servers);
 }
 
+bool server_there(const struct port *port, const struct server *server)
+{
+    list_for_each (struct server, other, &port->servers, port_link)
+        if (other == server)
+            return true;
+    return false;
+}
+
 static struct server *server_find(struct port *port, const struct process *process)
 {
     list_for_each (struct server, server, &port->servers, port_link)
@@ -194,6 +202,8 @@ static void server_drain(struct port *port, struct server *server)
         command_complete(command, command_replayable(command) ? STATUS_RESEND : -E_RESTARTED, 0);
     while ((command = command_queue_first(&server->queue)))
         command_complete(command, STATUS_RESEND, 0);
+    while ((command = list_first(&server->cancels, struct command, cancel_link)))
+        command_cancelled(command);
     for (struct rb_node *node = rb_first(&port->files); node; node = rb_next(node)) {
         struct file *file = container_of(node, struct file, port_node);
 

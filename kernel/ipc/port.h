@@ -91,7 +91,8 @@ void port_wake_worker_locked(struct port *port, struct server *server);
 void port_wake_worker(struct port *port, struct server *server);
 /* The process's server of the port, made if there is none. */
 int server_get(struct port *port, struct process *process, struct server **server) MUST_CHECK;
-bool port_served(const struct port *port); /* port locked */
+bool port_served(const struct port *port);                               /* port locked */
+bool server_there(const struct port *port, const struct server *server); /* port locked */
 
 /* Does the process accept on it? */
 bool port_serves(struct port *port, const struct process *process);

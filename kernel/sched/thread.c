@@ -107,6 +107,7 @@ void thread_exit(uint64_t clear)
         if (user_copy_out(UADDR(clear), &zero, sizeof(zero)) == 0)
             futex_wake_all(UADDR(clear));
     }
+    arch_preempt_window(); /* the next one to run may be about to end as well, and so on */
     process_thread_gone(self);
     sched_flush_handoff();
     lock_acquire(&self->lock);
@@ -159,7 +160,7 @@ void thread_destroy(struct object *object)
     struct thread *thread = container_of(object, struct thread, object);
 
     if (thread->command)
-        command_free(thread->command);
+        command_put(thread->command);
     arch_thread_destroy(thread);
     if (thread->stack_top)
         arch_stack_free(thread->stack_top);

@@ -233,6 +233,102 @@ TEST(deadline_and_a_deaf_service)
     protocol_end(&protocol);
 }
 
+static void hold_on(void *argument)
+{
+    call_it(argument);
+}
+
+/* It has left, and the service can let go of what it kept for it. */
+TEST(a_killed_caller_is_told)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct helper *client = helper_process(hold_on, &caller);
+    struct abi_message message = accept_op(protocol.port, TEST_ECHO), cancel;
+
+    helper_kill(client);
+    cancel = accept_kind(protocol.port, MESSAGE_CANCEL);
+    CHECK_EQUAL(cancel.token, message.token);
+    CHECK_EQUAL(cancel.op, TEST_ECHO);
+    CHECK_EQUAL(cancel.cookie, message.cookie);
+    CHECK_ERROR(return_status(protocol.port, message.token, 0, 0), CANCELLED);
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN);
+    protocol_end(&protocol);
+}
+
+/* Nobody has it yet: there is nobody to be told. */
+TEST(killed_in_the_queue)
+{
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    struct helper *client = helper_process(hold_on, &caller);
+    struct abi_message message;
+
+    signal_wait(protocol.port, SIGNAL_READABLE);
+    helper_kill(client);
+    CHECK_ERROR(sys_proto_accept(protocol.port, &message, NULL, 0, DEADLINE_NOW), AGAIN);
+    protocol_end(&protocol);
+}
+
+/* Each of many is told, once, though other callers take over their commands' numbers meanwhile. */
+TEST(many_killed_callers)
+{
+    enum { CALLERS = 20, WAVES = 3 };
+    struct protocol protocol = protocol_new();
+    struct caller caller = caller_new(&protocol, TEST_ECHO);
+    uint64_t tokens[CALLERS * WAVES];
+
+    for (int wave = 0; wave < WAVES; wave++) {
+        struct helper *clients[CALLERS];
+
+        for (int i = 0; i < CALLERS; i++)
+            clients[i] = helper_process(hold_on, &caller);
+        for (int i = 0; i < CALLERS; i++)
+            tokens[wave * CALLERS + i] = accept_op(protocol.port, TEST_ECHO).token;
+        for (int i = 0; i < CALLERS; i++)
+            helper_kill(clients[i]);
+        for (int told = 0; told < CALLERS; told++) {
+            uint64_t token = accept_kind(protocol.port, MESSAGE_CANCEL).token;
+            int found = 0;
+
+            for (int i = 0; i < CALLERS; i++)
+                if (tokens[wave * CALLERS + i] == token)
+                    found++, tokens[wave * CALLERS + i] = 0;
+            CHECK_EQUAL(found, 1);
+        }
+    }
+    protocol_end(&protocol);
+}
+
+struct accepting {
+    struct protocol protocol;
+    uint32_t *accepted;
+};
+
+static void accept_one(void *argument)
+{
+    const struct accepting *accepting = argument;
+
+    accept_op(accepting->protocol.port, TEST_ECHO);
+    word_set(accepting->accepted, 1);
+    sleep_for(PATIENCE);
+}
+
+/* The service does not come to hear of it before it ends as well. */
+TEST(a_killed_caller_of_a_killed_service)
+{
+    struct accepting accepting = {protocol_new(), shared(sizeof(uint32_t))};
+    struct helper *server = helper_process(accept_one, &accepting);
+    struct caller caller = caller_new(&accepting.protocol, TEST_ECHO);
+    struct helper *client = helper_process(hold_on, &caller);
+
+    word_wait(accepting.accepted, 1);
+    helper_kill(client);
+    helper_kill(server);
+    unshare(accepting.accepted);
+    protocol_end(&accepting.protocol);
+}
+
 TEST(interrupted_in_the_queue)
 {
     struct protocol protocol = protocol_new();

@@ -73,6 +73,86 @@ TEST(create_errors)
     CHECK_ERROR(sys_thread_create(HANDLE_SELF, &thread), INVALID);
 }
 
+/* --- Killing many ----------------------------------------------------------------------------------------------- */
+
+#define CROWD 600u
+
+struct crowd {
+    handle_t victim;
+    uint32_t ready, between, stop;
+};
+
+static void sleep_long(void *argument)
+{
+    uint32_t never = 0;
+
+    word_add(argument, 1);
+    for (;;)
+        sys_ignore(sys_futex_wait(&never, 0, 0, DEADLINE_NEVER, FUTEX_ANY));
+}
+
+static void be_crowd(void *argument)
+{
+    struct crowd *crowd = argument;
+    struct abi_thread thread = {.entry = (uintptr_t)sleep_long,
+                                .argument = (uintptr_t)&crowd->ready};
+
+    for (uint32_t i = 0; i < CROWD;
+         i++) { /* as many as it gets; they need no more than a few words of stack each */
+        thread.stack = (uintptr_t)pages_map(1) + PAGE_SIZE - 8;
+        int64_t handle = sys_thread_create(HANDLE_SELF, &thread);
+        if (handle < 0)
+            break;
+        handle_drop((handle_t)handle);
+    }
+    sleep_long(&crowd->ready);
+}
+
+/* Woken by each timer interrupt, above everybody else: how often some of the crowd were dead and some not. */
+static void watch_crowd(void *argument)
+{
+    struct crowd *crowd = argument;
+    uint32_t all = process_info(crowd->victim).threads;
+
+    while (!word_get(&crowd->stop)) {
+        uint32_t left = process_info(crowd->victim).threads;
+
+        if (left && left < all)
+            __atomic_fetch_add(&crowd->between, 1, __ATOMIC_SEQ_CST);
+        sleep_for(MILLISECOND / 10);
+    }
+}
+
+/* Interrupts, and those they wake, come through while many threads die. On one CPU: it is that of the watcher. */
+TEST(others_run_while_many_are_killed)
+{
+    struct crowd *crowd = shared(sizeof(*crowd));
+
+    for (int round = 0; round < 20 && !crowd->between; round++) {
+        crowd->ready = crowd->stop = 0;
+        struct helper *victim = helper_process_suspended(be_crowd, crowd);
+        crowd->victim = victim->process;
+        struct helper *watcher = helper_thread_suspended(watch_crowd, crowd);
+
+        MUST(control(victim->thread, THREAD_AFFINITY,
+                     1)); /* of the first thread: the others start where they are made */
+        helper_resume(victim);
+        while (word_get(&crowd->ready) < process_info(victim->process).threads ||
+               !word_get(&crowd->ready))
+            sleep_for(MILLISECOND);
+        MUST(control(watcher->thread, THREAD_PRIORITY, 20));
+        MUST(control(watcher->thread, THREAD_AFFINITY, 1));
+        helper_resume(watcher);
+        sleep_for(MILLISECOND);
+        MUST(sys_process_kill(victim->process, 0));
+        helper_status(victim);
+        word_set(&crowd->stop, 1);
+        helper_join(watcher);
+    }
+    CHECK(crowd->between > 0);
+    unshare(crowd);
+}
+
 TEST(many_threads)
 {
     enum { COUNT = 64 };

@@ -9,7 +9,7 @@
  *
  * Shown: each try of a command is completed at most once, and never by a token of another try; each call has one outcome;
  * no call waits for ever, whatever the service does; an operation that may not be done twice is not done twice;
- * nothing is left on a list.
+ * nothing is left on a list; a service is told that a killed caller has left if it has the command, and only then.
  */
 #ifndef CALLERS
 #define CALLERS 1 /* 2 at most; `make soak` has 2 */
@@ -30,6 +30,9 @@ typedef command {
     byte server;      /* the life that has it */
     bool once;        /* OP_ONCE */
     bool cancelling;  /* on server->cancels */
+    bool delivering;  /* ACCEPTED, but the worker may yet find its caller gone */
+    bool abandoned;   /* on server->cancels, and its caller has left: the slot waits until the list lets go of it */
+    byte got;         /* ghost: the generation that a service got last */
     bool waiting;     /* the caller's thread may be woken */
     byte try;         /* ghost: which try this is */
     byte completions; /* ghost: of this try */
@@ -95,6 +98,7 @@ proctype caller(byte i) {
             commands[i].carried_out = 0
         }
         outcome = RESEND;
+        !commands[i].abandoned; /* another thread's call by now: the slot is free */
         do
         :: outcome != RESEND -> break
         :: else ->
@@ -132,8 +136,15 @@ leaving:
                     outcome = (reason == NONE -> CANCELLED : reason)
                 :: else -> outcome = commands[i].status
                 fi;
-                commands[i].state = IDLE;
                 commands[i].cancelling = false;
+                if
+                :: reason == KILLED && commands[i].state == ACCEPTED && !commands[i].delivering ->
+                    assert(commands[i].got == commands[i].generation);
+                    commands[i].abandoned = true
+                :: else
+                fi;
+                commands[i].delivering = false;
+                commands[i].state = IDLE;
                 commands[i].generation++;
                 assert(outcome != NONE);
                 if
@@ -160,6 +171,16 @@ proctype service(byte me) {
     :: atomic { /* proto_accept: cancellations, then the queue, else idle */
             skip; /* or the `else` below would be the choice's */
             if
+            :: commands[0].abandoned && commands[0].server == me -> commands[0].abandoned = false;
+                if
+                :: held == 0 -> goto returning /* what is in vain now */
+                :: else
+                fi
+            :: commands[1].abandoned && commands[1].server == me -> commands[1].abandoned = false;
+                if
+                :: held == 1 -> goto returning
+                :: else
+                fi
             :: commands[0].cancelling && commands[0].server == me -> commands[0].cancelling = false;
                 if
                 :: held == 0 -> goto returning /* it gives back what it holds */
@@ -188,7 +209,8 @@ proctype service(byte me) {
         }
         if
         :: delivered != NOBODY
-        :: idle && (commands[0].cancelling || commands[1].cancelling) -> atomic { idle = false }; goto next
+        :: idle && (commands[0].cancelling || commands[1].cancelling ||
+                    commands[0].abandoned || commands[1].abandoned) -> atomic { idle = false }; goto next
         :: finished == CALLERS -> goto dead
         :: goto dead /* killed as it sleeps */
         fi;
@@ -200,6 +222,7 @@ proctype service(byte me) {
             :: commands[i].generation == delivered_generation && commands[i].state == DELIVERED &&
                commands[i].server == me ->
                 commands[i].state = ACCEPTED;
+                commands[i].delivering = true;
                 token = commands[i].generation;
                 try = commands[i].try
             :: else -> i = NOBODY /* its caller left before we ran */
@@ -213,6 +236,8 @@ proctype service(byte me) {
         atomic {
             if
             :: commands[i].generation == token && commands[i].state == ACCEPTED && commands[i].server == me ->
+                commands[i].delivering = false;
+                commands[i].got = token;
                 held = i
             :: else -> goto next
             fi
@@ -265,8 +290,10 @@ dead:
                 :: commands[i].once -> complete(i, RESTARTED)
                 :: else -> complete(i, RESEND)
                 fi
+            :: commands[i].server == me && commands[i].abandoned -> commands[i].abandoned = false
             :: else
             fi;
+            commands[i].delivering = false;
             i++
         od;
         delivered = NOBODY;
@@ -306,5 +333,6 @@ active proctype supervisor() {
     }
     finished == CALLERS;
     assert(commands[0].state == IDLE && commands[1].state == IDLE);
-    assert(!commands[0].cancelling && !commands[1].cancelling)
+    assert(!commands[0].cancelling && !commands[1].cancelling);
+    assert(!commands[0].abandoned && !commands[1].abandoned)
 }
