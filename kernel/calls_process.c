@@ -1,8 +1,7 @@
 /* System calls on processes and threads. */
 #include "abi/errors.h"
 #include "kernel/circle.h"
-#include "kernel/ipc/command.h"
-#include "kernel/ipc/port.h"
+#include "kernel/ipc/inherit.h"
 #include "kernel/keeper.h"
 #include "kernel/map.h"
 #include "kernel/proto/namespace.h"
@@ -507,8 +506,7 @@ int64_t sys_thread_control(struct object *object, uint32_t op, uint64_t value, u
             return -E_RANGE;
         if (value > process_current()->priority_limit)
             return -E_PERMISSION;
-        __atomic_store_n(&thread->own_priority, (uint32_t)value, __ATOMIC_RELAXED);
-        sched_set_priority(thread, (uint32_t)value, thread_weight(thread));
+        inherit_set_own(thread, (uint32_t)value);
         return 0;
     case THREAD_WEIGHT:
         if (value < 1 || value > 10000)

@@ -12,6 +12,7 @@
 enum lock_rank {
     RANK_NONE = 0,
     RANK_CIRCLES,   /* the search for circles of objects (circle.c) */
+    RANK_INHERIT,   /* priorities that change along a chain of calls */
     RANK_PROCESS,   /* a process's threads and state */
     RANK_HANDLES,   /* a handle table */
     RANK_NAMESPACE, /* a namespace's entries */

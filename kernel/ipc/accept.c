@@ -8,6 +8,7 @@
 #include "abi/errors.h"
 #include "abi/ops.h"
 #include "kernel/handle.h"
+#include "kernel/ipc/inherit.h"
 #include "kernel/ipc/port.h"
 #include "kernel/ipc/short.h"
 #include "kernel/proto/file.h"
@@ -141,7 +142,7 @@ static void fill_message(struct abi_message *message, const struct command *comm
     message->file = command->file ? command->file->object.id : 0;
     memcpy(message->args, request->args, sizeof(message->args));
     message->deadline =
-        request->deadline == UINT64_MAX ? DEADLINE_NEVER : (int64_t)request->deadline;
+        command->deadline == UINT64_MAX ? DEADLINE_NEVER : (int64_t)command->deadline;
     message->flags = request->flags;
     message->priority = command->priority;
     message->caller = command->caller;
@@ -175,7 +176,7 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         message->handle_count = error ? 0 : request->send_count;
     }
     *short_form = *short_form && !request->path && !request->send_count &&
-                  request->deadline == UINT64_MAX && copied == MIN(where->size, in_length) &&
+                  command->deadline == UINT64_MAX && copied == MIN(where->size, in_length) &&
                   (in_length | request->out_length) <= UINT32_MAX;
     if (!error && !*short_form) {
         error = user_copy_out(where->message, message, sizeof(*message));
@@ -203,18 +204,13 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
             command->server = NULL;
         port_queue_command(port, command, true);
     }
+    if (!error && there && !lost)
+        inherit_begin(command->server, command);
     lock_release(&port->lock);
     if (!there) {
         for (uint32_t i = 0; i < message->handle_count && !error; i++)
             (void)!handle_remove(self->process->handles, message->handles[i]);
         return error ? error : -E_CANCELLED;
-    }
-    if (!error) {
-        uint32_t priority = MAX(message->priority, thread_own_priority(self));
-
-        self->trace = message->trace;
-        if (unlikely(priority != thread_priority(self)))
-            sched_set_priority(self, priority, thread_weight(self));
     }
     return error;
 }
@@ -281,6 +277,7 @@ static int sleep_idle(struct port *port, struct server *server, const struct acc
         return 0;
     }
     server->unseen = port->unseen = false; /* find_work found nothing */
+    inherit_idle(self);
     worker_enlist(self, port, server);
     /* Before the wait is armed, as in wait_park: who ends it clears this. */
     self->parked_call = where->deadline == UINT64_MAX ? where->frame : NULL;
@@ -321,7 +318,7 @@ static int take_command(struct port *port, struct command *command, const struct
     fill_message(&message, command);
     copy_begin(command);
     lock_release(&port->lock);
-
+    inherit_settle(port);
     return deliver(port, command, &message, where, short_form);
 }
 
@@ -329,7 +326,7 @@ static int64_t accept_loop(struct port *port, struct server *server, const struc
                            bool slept, int woken)
 {
     for (;;) {
-        struct abi_message message = {0};
+        struct abi_message message;
         struct command *command = NULL;
         struct binding *finished = NULL;
         struct file *closed = NULL;
@@ -349,6 +346,7 @@ static int64_t accept_loop(struct port *port, struct server *server, const struc
                 lock_release(&port->lock);
                 return -E_CLOSED;
             }
+            message = (struct abi_message){0};
             if (!find_work(port, server, &message, &command, &closed, &finished)) {
                 if (where->deadline == 0) {
                     lock_release(&port->lock);
@@ -390,8 +388,9 @@ int64_t port_accept(struct port *port, const struct accept *where)
     if (!user_range_ok(where->message, sizeof(struct abi_message)) ||
         (where->size && !user_range_ok(where->buffer, where->size)))
         return -E_FAULT;
-    if (unlikely(thread_priority(self) != thread_own_priority(self))) /* the last caller's */
-        sched_set_priority(self, thread_own_priority(self), thread_weight(self));
+    inherit_end(self);
+    self->worker.port = port;
+    self->worker.server = server;
     return accept_loop(port, server, where, false, 0);
 }
 
@@ -504,9 +503,15 @@ int64_t sys_proto_return(struct object *object, uaddr_t from)
 
     if (!error)
         error = return_begin(port, &result, transfers, &status, &command);
-    if (!error)
-        return_end(port, command, &result, transfers, status, 0);
-    return error;
+    if (error)
+        return error;
+
+    bool last = command->trace == thread_current()->trace;
+
+    return_end(port, command, &result, transfers, status, 0);
+    if (last)
+        inherit_end(thread_current());
+    return 0;
 }
 
 /* --- Pieces of the windows ----------------------------------------------------------------------------------- */

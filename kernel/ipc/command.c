@@ -9,6 +9,7 @@
 
 #include "abi/errors.h"
 #include "abi/ops.h"
+#include "kernel/ipc/inherit.h"
 #include "kernel/panic.h"
 #include "kernel/proto/file.h"
 #include "kernel/sched/wait.h"
@@ -150,7 +151,7 @@ void command_complete(struct command *command, int64_t status, unsigned sched_fl
 /* The service has what a killed caller leaves behind: the cancellation. NULL: it has not. */
 static struct server *leaves_behind(struct command *command)
 {
-    if (command->state != COMMAND_ACCEPTED || !(command->thread->work & WORK_KILL))
+    if (command->state != COMMAND_ACCEPTED || !thread_has_work(command->thread, WORK_KILL))
         return NULL;
     command->abandoned.token = command_token(command);
     command->abandoned.cookie = command_cookie(command);
@@ -213,6 +214,16 @@ static uint32_t wait_flags(const struct request *request)
     return request->flags & COMMAND_RESTARTABLE ? 0 : WAIT_INTERRUPTIBLE;
 }
 
+/* A command lasts no longer than what its caller works on. Pages are not a service's to do without. */
+static uint64_t limited(const struct thread *self, const struct request *request)
+{
+    bool page = request->op == OP_PAGE_IN || request->op == OP_PAGE_OUT;
+
+    if (likely(self->limit >= request->deadline || page))
+        return request->deadline;
+    return self->limit;
+}
+
 /* 0: it is on its way, to be waited for until *deadline. */
 static int64_t send(struct command *command, struct request *request, struct port *port,
                     struct file *file, uint64_t *deadline, bool *parked)
@@ -220,7 +231,8 @@ static int64_t send(struct command *command, struct request *request, struct por
     struct thread *self = command->thread;
     struct server *server = NULL;
 
-    if (unlikely(self->work & WORK_KILL)) /* its command may still be with the last one's service */
+    if (unlikely(thread_has_work(
+            self, WORK_KILL))) /* its command may still be with the last one's service */
         return -E_INTERRUPTED;
     lock_acquire(&port->lock);
     if (unlikely(port->closed)) {
@@ -239,9 +251,10 @@ static int64_t send(struct command *command, struct request *request, struct por
     command->file = file;
     command->request = request;
     command->priority = thread_priority(self);
+    command->deadline = limited(self, request);
     command->trace = command_trace(self, command);
     cpu_self()->commands++;
-    *deadline = patience(port, request->deadline, parked);
+    *deadline = patience(port, command->deadline, parked);
 
     wait_prepare(wait_flags(request));
     if (!port_deliver(port, server, command)) {
@@ -250,6 +263,10 @@ static int64_t send(struct command *command, struct request *request, struct por
             object_signal(&port->object, SIGNAL_READABLE, 0);
     }
     lock_release(&port->lock);
+    inherit_settle(port);
+    /* The fence of inherit.c: port_deliver locks. */
+    if (unlikely(thread_priority(self) != __atomic_load_n(&command->priority, __ATOMIC_RELAXED)))
+        inherit_follow(self);
     return 0;
 }
 
@@ -273,27 +290,57 @@ static int64_t withdraw(struct command *command, struct port *port, int reason)
     return command->status == -E_CANCELLED ? reason : command->status;
 }
 
+/* Whose workers go on with a command that they were lent a priority for; referred to. NULL: nobody's. Port locked. */
+static struct process *in_vain(const struct command *command, uint64_t *trace)
+{
+    if (likely(command->state == COMMAND_DONE || command->state == COMMAND_QUEUED ||
+               thread_priority(command->thread) == PRIORITY_FAIR))
+        return NULL;
+    *trace = command_trace(command->thread, command);
+    object_get(&command->server->process->object);
+    return command->server->process;
+}
+
+/* The caller does not wait any longer, though nothing was returned yet. Port locked; unlocked on return. */
+static __attribute__((noinline)) int64_t give_up(struct command *command, struct port *port,
+                                                 int woken, bool parked)
+{
+    uint64_t trace = 0;
+
+    if (woken == -E_TIMED_OUT && parked && port_served(port) && command->state != COMMAND_DONE) {
+        /* A new instance came meanwhile: on with the caller's own deadline. */
+        parked = false;
+        wait_prepare(wait_flags(command->request));
+        lock_release(&port->lock);
+        woken = wait_block(command->deadline);
+        lock_acquire(&port->lock);
+    }
+    int64_t status =
+        command->state == COMMAND_DONE
+            ? command->status
+            : withdraw(command, port, woken == -E_TIMED_OUT && parked ? -E_SERVICE_DOWN : woken);
+    struct process *process = in_vain(command, &trace);
+
+    leave(command, port);
+    lock_release(&port->lock);
+    inherit_settle(port);
+    if (process) {
+        inherit_left(process, trace, command);
+        object_put(&process->object);
+    }
+    return status;
+}
+
 /* woken: the result of the wait. parked: it was for a port that nobody served. */
 static int64_t conclude(struct command *command, struct port *port, int woken, bool parked)
 {
-    struct request *request = command->request;
-    int64_t status;
-
     lock_acquire(&port->lock);
-    if (unlikely(woken == -E_TIMED_OUT && parked && port_served(port) &&
-                 command->state != COMMAND_DONE)) {
-        /* A new instance came meanwhile: on with the caller's own deadline. */
-        parked = false;
-        wait_prepare(wait_flags(request));
-        lock_release(&port->lock);
-        woken = wait_block(request->deadline);
-        lock_acquire(&port->lock);
-    }
-    if (likely(command->state == COMMAND_DONE))
-        status = command->status;
-    else
-        status = withdraw(command, port, woken == -E_TIMED_OUT && parked ? -E_SERVICE_DOWN : woken);
-    leave(command, port);
+    if (unlikely(command->state != COMMAND_DONE || command->copying))
+        return give_up(command, port, woken, parked);
+
+    int64_t status = command->status;
+
+    command_retire(command, cpu_self());
     lock_release(&port->lock);
     return status;
 }

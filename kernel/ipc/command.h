@@ -78,7 +78,8 @@ struct command {
     struct space *space; /* the caller's windows are in; its process's, for ever */
     struct file *file;   /* open file, or for OP_OPEN the one being made; NULL: path call */
     uint64_t caller;     /* process id */
-    uint32_t priority;
+    uint32_t priority;   /* its caller's at all times (inherit.c) */
+    uint64_t deadline;   /* the request's, or that of what its caller works on if that is sooner */
     uint64_t trace;
     struct request *request; /* own_request, or during command_call on the caller's stack */
     int64_t status;

@@ -2,6 +2,7 @@
 #include "kernel/ipc/port.h"
 
 #include "abi/errors.h"
+#include "kernel/ipc/inherit.h"
 #include "kernel/panic.h"
 #include "kernel/proto/file.h"
 #include "kernel/sched/sched.h"
@@ -33,6 +34,8 @@ void port_queue_command(struct port *port, struct command *command, bool front)
         list_append(level, &command->link);
     queue->levels |= 1u << command->priority;
     queue->length++;
+    if (unlikely(command->priority != PRIORITY_FAIR))
+        port->repress = true;
     if (server)
         server->unseen = true;
     else
@@ -42,6 +45,8 @@ void port_queue_command(struct port *port, struct command *command, bool front)
 void command_queue_remove(struct command_queue *queue, struct command *command)
 {
     list_remove(&command->link);
+    if (unlikely(command->priority != PRIORITY_FAIR))
+        command->port->repress = true;
     if (list_empty(&queue->commands[command->priority]))
         queue->levels &= ~(1u << command->priority);
     queue->length--;
@@ -82,8 +87,7 @@ void worker_wake(struct worker *worker, struct command *command)
 
     worker->delivered = command;
     worker->generation = command->generation;
-    if (unlikely(command->priority > thread_priority(thread)))
-        sched_set_priority(thread, command->priority, thread_weight(thread));
+    inherit_wake(thread, command->priority);
     thread_wake(thread, 0, SCHED_HANDOFF);
 }
 
@@ -232,6 +236,7 @@ static void server_gone(struct server *server)
         object_signal(&port->object, 0, SIGNAL_WRITABLE | SIGNAL_READABLE);
     }
     lock_release(&port->lock);
+    inherit_settle(port);
 
     list_for_each (struct file, file, &closings, close_link) {
         list_remove(&file->close_link);

@@ -42,8 +42,9 @@ struct port {
     uint32_t kept_count;
     enum port_role role; /* role_lock (kept.c) */
     bool closed;         /* no handle can serve it any more */
-    bool unseen; /* set with everything that a worker of any server may have to see to: commands in
+    bool unseen;  /* set with everything that a worker of any server may have to see to: commands in
                               `queue`, notifications, `closed`; cleared by a worker that finds nothing (both locks) */
+    bool repress; /* the queues' highest priority may have changed: inherit_settle */
     uint64_t served_until; /* when its last server died; 0: never had one or has one */
 
     struct lock notify_lock;
@@ -62,6 +63,7 @@ struct server {
     struct list accepted; /* commands it has and has not returned */
     struct list cancels;  /* of those: cancellations it has not seen */
     struct list closings; /* files */
+    uint32_t pressed;     /* the priority its workers have for what waits (inherit.c); port->lock */
     bool unseen;          /* as the port's, for what is this server's alone; port->lock */
 };
 

@@ -70,6 +70,7 @@ static void unclaim(struct thread *thread, struct command *command)
     if (command) {
         command->state = COMMAND_DELIVERED;
         command->priority = thread_priority(thread);
+        command->deadline = UINT64_MAX;
         command->trace = command_trace(command->thread, command);
         thread->worker.delivered = command;
         thread->worker.generation = command->generation;
@@ -210,9 +211,11 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
                   command->own_request.flags & COMMAND_RESTARTABLE ? 0 : WAIT_INTERRUPTIBLE);
         *answer = claim(thread, self, cpu);
         command->state = likely(*answer) ? COMMAND_ACCEPTED : COMMAND_DELIVERED;
+        thread->trace = command_trace(self, command); /* with the port locked: inherit.c finds it */
         if (unlikely(!*answer)) {
             request_arguments(command, frame, file);
             command->priority = thread_priority(self);
+            command->deadline = UINT64_MAX;
             command->trace = command_trace(self, command);
             list_init(&worker->link); /* it will take itself off the list */
             worker_wake(worker, command);
@@ -298,7 +301,6 @@ struct leave relay_call(struct register_frame *frame)
     /* work: once more, behind the fence of the claim. */
     if (likely(answer && !thread_has_work(self, WORK_ANY) &&
                window_copy(worker, answer, request))) {
-        worker->trace = command_trace(self, command);
         message_write(answer, frame, command, file, thread_priority(self), worker->trace);
         object_put(&file->port->object); /* the worker's hold: its call is over */
         return leave_to(cpu, self, frame, worker, answer);
@@ -471,8 +473,7 @@ struct leave relay_return_accept(struct register_frame *frame)
     struct register_frame *answer = NULL;
     bool parked = false;
 
-    if (quiet(cpu, self) && likely(frame->r14 == (uint64_t)DEADLINE_NEVER) &&
-        likely(thread_priority(self) == thread_own_priority(self)))
+    if (quiet(cpu, self) && likely(frame->r14 == (uint64_t)DEADLINE_NEVER))
         answer = exchange(cpu, self, port, command, frame, &parked);
     if (unlikely(!answer || thread_has_work(self, WORK_ANY)))
         return return_slowly(frame, port, command, begun.status, parked, answer != NULL);

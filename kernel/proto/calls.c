@@ -237,7 +237,7 @@ int64_t sys_file_call(struct object *object, uaddr_t argument)
 
     int64_t status = file_call(object, argument);
 
-    object_release_open(object);
+    object_release_leaf(object);
     return status;
 }
 

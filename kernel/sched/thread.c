@@ -36,6 +36,8 @@ static struct thread *thread_make(void)
     list_init(&thread->sibling);
     list_init(&thread->queue_link);
     list_init(&thread->worker.link);
+    list_init(&thread->ripple_link);
+    thread->limit = UINT64_MAX;
     thread->weight = WEIGHT_USUAL;
     return thread;
 }

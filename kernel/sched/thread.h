@@ -56,10 +56,11 @@ struct thread {
     uint64_t block; /* user address of struct abi_block; 0: no personality */
     union {
         struct {
-            uint32_t work;             /* WORK_*, atomic */
-            enum latched_kick latched; /* the thread's own */
+            uint32_t work;     /* WORK_*, atomic */
+            uint16_t latched;  /* enum latched_kick; the thread's own */
+            uint16_t borrowed; /* priority or limit are not its own (ipc/inherit.c) */
         };
-        uint64_t attention; /* either */
+        uint64_t attention; /* any of them */
     };
 
     struct lock lock; /* RANK_THREAD */
@@ -77,6 +78,7 @@ struct thread {
     /* Scheduling: the queue's lock */
     uint32_t priority; /* effective: own or inherited through a command */
     uint32_t own_priority;
+    uint32_t served, pressed; /* ipc/inherit.c, thread->lock */
     uint32_t weight;
     uint64_t virtual_time; /* fair class */
     uint64_t slice_end;
@@ -88,11 +90,13 @@ struct thread {
         level; /* the priority it was queued with: its own may change while it is between queues */
     bool migrating; /* leaves a CPU it may no longer use: sched_switched queues it elsewhere */
 
-    uint32_t call_rights;    /* of the handle the system call under way names */
-    struct command *command; /* what it calls with: one, made with the thread */
+    uint32_t call_rights;          /* of the handle the system call under way names */
+    struct command *command;       /* what it calls with: one, made with the thread */
     const struct request *sending; /* whose handles it holds while it calls; NULL: none */
-    struct worker worker;    /* what it accepts with */
+    struct worker worker;          /* what it accepts with */
     uint64_t trace;          /* of the command it accepted last: what it sends on carries it too */
+    uint64_t limit;          /* its deadline: none of its own commands waits longer (inherit.c) */
+    struct list ripple_link; /* inherit.c */
     struct space *leaving;   /* its dead process's space, put once it is off it */
     bool paging_forbidden;   /* it must not wait for pagers now (vmm/pager.h) */
     uint32_t fault_cause;    /* E_*: why the last fault was not resolved */

@@ -126,7 +126,7 @@ void wait_parked(void)
     lock_release(&self->lock);
     if (!self->parked)
         return;
-    circle_suspect(); /* it may have been the last that could run */
+    circle_suspect();             /* it may have been the last that could run */
     if (wait_block(UINT64_MAX)) { /* killed: the caller looks */
     }
     lock_acquire(&self->lock);

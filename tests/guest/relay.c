@@ -424,6 +424,7 @@ TEST(callers_killed_after_acceptance)
     CHECK(now() - start < SECOND);
     CHECK_ERROR(sys_cmd_write(forked->protocol.port, message.token, 0, "x", 1), CANCELLED);
     CHECK_ERROR(return_status(forked->protocol.port, message.token, 0, 0), CANCELLED);
+    CHECK_EQUAL(accept_kind(forked->protocol.port, MESSAGE_CANCEL).token, message.token);
     protocol_end(&forked->protocol);
     unshare(forked);
 }
@@ -456,6 +457,7 @@ TEST(callers_killed_while_copied_to)
         }
         helper_status(client);
         handle_drop(process);
+        CHECK_EQUAL(accept_kind(forked->protocol.port, MESSAGE_CANCEL).token, message.token);
     }
     protocol_end(&forked->protocol);
     unshare(forked);

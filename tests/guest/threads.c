@@ -82,7 +82,7 @@ struct crowd {
     uint32_t ready, between, stop;
 };
 
-static void sleep_long(void *argument)
+static void be_one_of_many(void *argument)
 {
     uint32_t never = 0;
 
@@ -94,7 +94,7 @@ static void sleep_long(void *argument)
 static void be_crowd(void *argument)
 {
     struct crowd *crowd = argument;
-    struct abi_thread thread = {.entry = (uintptr_t)sleep_long,
+    struct abi_thread thread = {.entry = (uintptr_t)be_one_of_many,
                                 .argument = (uintptr_t)&crowd->ready};
 
     for (uint32_t i = 0; i < CROWD;
@@ -105,7 +105,7 @@ static void be_crowd(void *argument)
             break;
         handle_drop((handle_t)handle);
     }
-    sleep_long(&crowd->ready);
+    be_one_of_many(&crowd->ready);
 }
 
 /* Woken by each timer interrupt, above everybody else: how often some of the crowd were dead and some not. */
@@ -131,7 +131,7 @@ TEST(others_run_while_many_are_killed)
     for (int round = 0; round < 20 && !crowd->between; round++) {
         crowd->ready = crowd->stop = 0;
         struct helper *victim = helper_process_suspended(be_crowd, crowd);
-        crowd->victim = victim->process;
+        crowd->victim = duplicate(victim->process, RIGHT_ALL);
         struct helper *watcher = helper_thread_suspended(watch_crowd, crowd);
 
         MUST(control(victim->thread, THREAD_AFFINITY,
@@ -148,6 +148,7 @@ TEST(others_run_while_many_are_killed)
         helper_status(victim);
         word_set(&crowd->stop, 1);
         helper_join(watcher);
+        handle_drop(crowd->victim);
     }
     CHECK(crowd->between > 0);
     unshare(crowd);

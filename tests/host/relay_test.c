@@ -1,7 +1,7 @@
 /* The relay with threads of the host: each is a CPU with one kernel thread on it, sched_switch is a semaphore. Calls,
  * closings, cancellations, services that die; and a storm of all that in which each command must complete exactly once.
  * The clock runs SPEED times as fast as the host's, so that grace times pass soon. */
-// sources: kernel/ipc/command.c kernel/ipc/accept.c kernel/ipc/port.c kernel/ipc/notify.c
+// sources: kernel/ipc/command.c kernel/ipc/accept.c kernel/ipc/port.c kernel/ipc/notify.c kernel/ipc/inherit.c
 // sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c
 // sources: kernel/sched/wait.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c
 // sources: kernel/lock.c lib/base/rbtree.c tests/host/fake_arch.c
@@ -264,6 +264,7 @@ static void process_begin(struct process *process)
     object_init(&process->object, OBJECT_PROCESS);
     lock_init(&process->lock, RANK_PROCESS, "process");
     list_init(&process->servers);
+    list_init(&process->threads);
     process->names = names;
     process->space = &space;
     if (handle_table_new(&process->handles))
@@ -296,6 +297,8 @@ static void host_begin(struct host *host, uint32_t cpu, struct process *process)
     host->thread.process = process;
     host->thread.state = THREAD_RUNNING;
     host->thread.weight = WEIGHT_USUAL;
+    host->thread.limit = UINT64_MAX;
+    list_init(&host->thread.ripple_link);
     host->thread.cpu = cpus[cpu];
     host->thread.command = command_new(&host->thread, process);
 }
@@ -323,7 +326,7 @@ static struct host *host_start(uint32_t cpu, struct process *process, void (*run
 static void host_join(struct host *host)
 {
     pthread_join(host->id, NULL);
-    command_free(host->thread.command);
+    command_put(host->thread.command);
 }
 
 /* What user_return sees to. True: killed. */
@@ -367,7 +370,7 @@ static void end(struct port *port)
     process_finish(&client);
     object_put(&names->object);
     object_put(&port->object);
-    command_free(hosts[0].thread.command);
+    command_put(hosts[0].thread.command);
     CHECK_EQUAL(files - object_count(OBJECT_FILE), files);
     CHECK_EQUAL(ports - object_count(OBJECT_PORT), ports);
     CHECK_EQUAL(command_count(), 0);
