@@ -25,8 +25,8 @@ struct process {
     struct lock lock;
     struct space *space; /* NULL once exited */
     struct handle_table *handles;
-    struct namespace *names; /* NULL once exited */
-    struct list threads;     /* struct thread.sibling */
+    struct namespace *names;  /* NULL once exited */
+    struct list threads;      /* struct thread.sibling */
     struct list stopped_link; /* circle.c */
     struct list
         servers; /* struct server.process_link (ipc/port.h): the ports it accepts on; process->lock */

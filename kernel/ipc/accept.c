@@ -259,8 +259,6 @@ static bool find_work(struct port *port, struct server *server, struct abi_messa
     next->server = server;
     list_append(&server->accepted, &next->link);
     *command = next;
-    if (!port->queue.length && !server->queue.length && (port->object.signals & SIGNAL_READABLE))
-        object_signal(&port->object, 0, SIGNAL_READABLE);
     return true;
 }
 

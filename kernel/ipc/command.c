@@ -257,11 +257,8 @@ static int64_t send(struct command *command, struct request *request, struct por
     *deadline = patience(port, command->deadline, parked);
 
     wait_prepare(wait_flags(request));
-    if (!port_deliver(port, server, command)) {
+    if (!port_deliver(port, server, command))
         port_queue_command(port, command, false);
-        if (!(port->object.signals & SIGNAL_READABLE))
-            object_signal(&port->object, SIGNAL_READABLE, 0);
-    }
     lock_release(&port->lock);
     inherit_settle(port);
     /* The fence of inherit.c: port_deliver locks. */

@@ -34,6 +34,8 @@ void port_queue_command(struct port *port, struct command *command, bool front)
         list_append(level, &command->link);
     queue->levels |= 1u << command->priority;
     queue->length++;
+    if (port->queued++ == 0)
+        object_signal(&port->object, SIGNAL_READABLE, 0);
     if (unlikely(command->priority != PRIORITY_FAIR))
         port->repress = true;
     if (server)
@@ -44,9 +46,13 @@ void port_queue_command(struct port *port, struct command *command, bool front)
 
 void command_queue_remove(struct command_queue *queue, struct command *command)
 {
+    struct port *port = command->port;
+
     list_remove(&command->link);
+    if (--port->queued == 0)
+        object_signal(&port->object, 0, SIGNAL_READABLE);
     if (unlikely(command->priority != PRIORITY_FAIR))
-        command->port->repress = true;
+        port->repress = true;
     if (list_empty(&queue->commands[command->priority]))
         queue->levels &= ~(1u << command->priority);
     queue->length--;
@@ -233,7 +239,7 @@ static void server_gone(struct server *server)
         /* They come back at once and wait for the next instance, but no longer than the grace. */
         while ((command = command_queue_first(&port->queue)))
             command_complete(command, STATUS_RESEND, 0);
-        object_signal(&port->object, 0, SIGNAL_WRITABLE | SIGNAL_READABLE);
+        object_signal(&port->object, 0, SIGNAL_WRITABLE);
     }
     lock_release(&port->lock);
     inherit_settle(port);

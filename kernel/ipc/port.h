@@ -36,6 +36,7 @@ struct port {
     struct object object;
     struct lock lock;
     struct command_queue queue;
+    uint32_t queued; /* commands there and in the queues of all its servers: SIGNAL_READABLE */
     struct list servers;
     struct rb_tree files; /* struct file.port_node, by id */
     struct rb_tree kept;  /* struct kept, by key (kept.c) */

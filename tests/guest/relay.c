@@ -628,6 +628,82 @@ TEST(several_processes)
     unshare(load);
 }
 
+struct second {
+    struct protocol protocol;
+    uint32_t opened, go;
+};
+
+static void open_and_echo(void *argument)
+{
+    struct second *second = argument;
+
+    serve_open(second->protocol.port, 2);
+    word_set(&second->opened, 1);
+    word_wait(&second->go, 1);
+    struct abi_message message = accept_op(second->protocol.port, TEST_ECHO);
+    MUST(return_status(second->protocol.port, message.token, 0, 2));
+}
+
+struct file_caller {
+    handle_t file;
+    int64_t result;
+};
+
+static void call_file(void *argument)
+{
+    struct file_caller *caller = argument;
+
+    caller->result = call_op(caller->file, TEST_ECHO);
+}
+
+static void open_file(void *argument)
+{
+    struct second *second = argument;
+
+    handle_drop(open_uri(&second->protocol, "test://own", OPEN_READ));
+}
+
+/* A port is readable as long as a command waits for any of its servers, and no longer. */
+TEST(readable_with_two_servers)
+{
+    struct second *second = shared(sizeof(*second));
+
+    second->protocol = protocol_new();
+    struct helper *server = helper_process(open_and_echo, second), *own, *callers[2];
+    struct file_caller theirs = {.file = open_uri(&second->protocol, "test://", OPEN_READ)};
+    struct caller any = caller_new(&second->protocol, TEST_ECHO);
+
+    word_wait(&second->opened, 1);
+    CHECK_EQUAL(signals_now(second->protocol.port, SIGNAL_READABLE), 0);
+    own = helper_thread(open_file, second); /* makes this process the other server */
+    serve_open(second->protocol.port, 1);
+    helper_join(own);
+    accept_kind(second->protocol.port, MESSAGE_CLOSE);
+
+    callers[0] = helper_thread(call_file, &theirs); /* waits for the helper alone */
+    callers[1] = helper_thread(call_it, &any);
+    while (system_info().commands != 2)
+        sleep_for(MILLISECOND);
+    struct abi_message message = accept_op(second->protocol.port, TEST_ECHO);
+    CHECK_EQUAL(signals_now(second->protocol.port, SIGNAL_READABLE), SIGNAL_READABLE);
+    MUST(return_status(second->protocol.port, message.token, 0, 0));
+    helper_join(callers[1]);
+    word_set(&second->go, 1);
+    helper_join(callers[0]);
+    CHECK_EQUAL(theirs.result, 0);
+    CHECK_EQUAL(signals_now(second->protocol.port, SIGNAL_READABLE), 0);
+    helper_join(server);
+
+    callers[1] = helper_thread(call_it, &any); /* withdrawn */
+    signal_wait(second->protocol.port, SIGNAL_READABLE);
+    MUST(sys_thread_control(callers[1]->thread, THREAD_INTERRUPT, 0, NULL));
+    helper_join(callers[1]);
+    CHECK_EQUAL(signals_now(second->protocol.port, SIGNAL_READABLE), 0);
+    handle_drop(theirs.file);
+    protocol_end(&second->protocol);
+    unshare(second);
+}
+
 /* Several threads of one process accept on one port. */
 static void worker(void *argument)
 {
