@@ -18,16 +18,16 @@ struct object_type_entry {
 };
 
 static const struct object_type_entry object_types[] = {
-    [OBJECT_MEMORY] = {"memory", NULL, memory_destroy},
+    [OBJECT_MEMORY] = {"memory", NULL, memory_destroy, NULL},
     [OBJECT_PROCESS] = {"process", process_closed, process_destroy, process_held},
     [OBJECT_THREAD] = {"thread", thread_closed, thread_destroy, thread_held},
     [OBJECT_PORT] = {"port", port_closed, port_destroy, port_held},
-    [OBJECT_FILE] = {"file", file_closed, file_destroy},
+    [OBJECT_FILE] = {"file", file_closed, file_destroy, NULL},
     [OBJECT_NAMESPACE] = {"namespace", NULL, namespace_destroy, namespace_held},
     [OBJECT_STREAM] = {"stream", stream_closed, stream_destroy, stream_held},
-    [OBJECT_TIMER] = {"timer", timer_object_closed, timer_object_destroy},
-    [OBJECT_RESOURCE] = {"resource", NULL, resource_destroy},
-    [OBJECT_IRQ] = {"irq", irq_closed, irq_destroy},
+    [OBJECT_TIMER] = {"timer", timer_object_closed, timer_object_destroy, NULL},
+    [OBJECT_RESOURCE] = {"resource", NULL, resource_destroy, NULL},
+    [OBJECT_IRQ] = {"irq", irq_closed, irq_destroy, NULL},
     [OBJECT_LISTENER] = {"listener", listener_closed, listener_destroy, listener_held},
 };
 
