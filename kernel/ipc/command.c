@@ -39,7 +39,7 @@ static struct cache command_cache = {
 /* --- Slots: the numbers in tokens -------------------------------------------------------------------------
  * Lock: slots_lock, a leaf. */
 
-static struct lock slots_lock = LOCK_INIT(RANK_PROCESS, "command slots");
+static struct lock slots_lock = LOCK_INIT(RANK_NOTIFY, "command slots");
 static struct command nobody, *first_chunk[SLOT_CHUNK] = {&nobody};
 struct command **command_slots[SLOT_CHUNKS] = {first_chunk};
 uint32_t command_slots_used = 1;
