@@ -202,6 +202,16 @@ NO_SUCH_OBJECT(resource_destroy)
 NO_SUCH_OBJECT(irq_closed)
 NO_SUCH_OBJECT(irq_destroy)
 
+#define HOLDS_NOTHING(name)                                                          \
+    WEAK bool name(struct object *object, uint64_t *position, object_visitor *visit) \
+    {                                                                                \
+        (void)object, (void)position, (void)visit;                                   \
+        abort();                                                                     \
+    }
+HOLDS_NOTHING(port_held)
+HOLDS_NOTHING(stream_held)
+HOLDS_NOTHING(listener_held)
+
 /* Every call that nothing else defines. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #define ABSENT(name, ...)                \
