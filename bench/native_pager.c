@@ -22,18 +22,19 @@ static handle_t must(int64_t handle, const char *what)
 /* One page a question, though more may be asked for: shared out of `source`, which has them all; the answer says where. */
 static void serve(void)
 {
-    struct abi_return result = {.values = {0, PAGE_SIZE}};
+    struct short_return completed = {.values = {0, PAGE_SIZE}};
     struct abi_message message;
 
     for (;;) {
-        int64_t status = sys_proto_return_accept(port, result.token ? &result : NULL, &message,
-                                                 NULL, 0, DEADLINE_NEVER);
+        struct short_message got = sys_proto_return_accept_short(port, completed, &message, NULL, 0,
+                                                                 DEADLINE_NEVER);
 
-        result.token = 0;
-        if (status || message.kind != MESSAGE_COMMAND)
-            continue;
-        result.token = message.token;
-        result.values[0] = message.args[0];
+        completed.token = got.result > 0 ? got.token : 0;
+        if (unlikely(got.result == 0 && message.kind == MESSAGE_COMMAND)) {
+            completed.token = message.token;
+            got.args[0] = message.args[0];
+        }
+        completed.values[0] = got.args[0];
     }
 }
 

@@ -122,10 +122,14 @@ void arch_thread_copy_fpu(struct thread *to, struct thread *from);
  * Returns when somebody switches back. The previous thread is handed to sched_switched(previous) on the new
  * stack. Interrupts off. */
 void arch_switch(struct thread *from, struct thread *to);
-/* Inline, in ARCH_HAND_OVER (kernel/ipc/short.c only):
+/* Inline, in ARCH_HAND_OVER (kernel/ipc/short.c and hand_over.c only):
  *     void arch_hand_over(struct cpu *cpu, struct thread *from, struct register_frame *frame, struct thread *to)
  * The same as arch_switch for a thread parked in a short call: from continues in relay_resume when somebody switches
- * back to it; to returns to user mode by whoever loads its frame. Stays on from's stack. cpu: cpu_self(). */
+ * back to it; to returns to user mode by whoever loads its frame. Stays on from's stack. cpu: cpu_self().
+ *     void arch_hand_over_stack(struct cpu *cpu, struct thread *from, struct thread *to, struct register_frame *frame)
+ * To a thread that is parked in a short call, from anywhere in the kernel: returns when somebody switches back.
+ *     NORETURN void arch_resume_stack(struct thread *to, uint32_t *left)
+ * The stack of a thread that was left so (or by arch_switch), behind arch_hand_over; *left is cleared once it is in use. */
 #ifndef ARCH_HAND_OVER
 #define ARCH_HAND_OVER "kernel/x86_64/hand_over.h"
 #endif

@@ -9,6 +9,7 @@
 
 #include "abi/errors.h"
 #include "abi/ops.h"
+#include "kernel/ipc/hand_over.h"
 #include "kernel/ipc/inherit.h"
 #include "kernel/panic.h"
 #include "kernel/proto/file.h"
@@ -413,6 +414,20 @@ static int64_t prepare_again(const struct command *command, const struct request
     return file && request->op != OP_OPEN ? file_reopen(file, request->deadline) : 0;
 }
 
+static int64_t settled(struct command *command, struct request *request,
+                       struct completion *completion, int64_t status)
+{
+    if (unlikely(request->send_count)) {
+        command->thread->sending = NULL;
+        transfer_drop(request->send, request->send_count); /* what no service took */
+    }
+    if (unlikely(status))
+        transfer_drop(completion->receive, completion->receive_count);
+    command->request = &command->own_request;
+    command->completion = &command->own_completion;
+    return status;
+}
+
 /* As long as the command is to be sent again: send it again. */
 static int64_t settle(struct command *command, struct request *request, struct port *port,
                       struct file *file, struct completion *completion, int64_t status)
@@ -438,19 +453,32 @@ static int64_t settle(struct command *command, struct request *request, struct p
         command->completion = completion;
         status = try_once(command, request, port, file);
     }
-    if (unlikely(request->send_count)) {
-        self->sending = NULL;
-        transfer_drop(request->send, request->send_count); /* what no service took */
-    }
-    if (status)
-        transfer_drop(completion->receive, completion->receive_count);
-    command->request = &command->own_request;
-    command->completion = &command->own_completion;
-    return status;
+    return settled(command, request, completion, status);
 }
 
 int64_t command_call(struct request *request, struct port *port, struct file *file,
                      struct completion *completion)
+{
+    struct command *command = thread_current()->command;
+    int64_t status = command_window_prepare(request);
+    int woken;
+
+    completion->receive_count = 0;
+    command->completion = completion;
+    if (unlikely(status))
+        return settle(command, request, port, file, completion, status);
+    if (hand_over_command(command, request, port, file, wait_flags(request), &woken)) {
+        status = conclude(command, port, woken, false);
+        if (likely(status > STATUS_RESEND && !thread_has_work(command->thread, WORK_KILL)))
+            return settled(command, request, completion, status);
+    } else {
+        status = try_once(command, request, port, file);
+    }
+    return settle(command, request, port, file, completion, status);
+}
+
+int64_t command_call_queued(struct request *request, struct port *port, struct file *file,
+                            struct completion *completion)
 {
     struct command *command = thread_current()->command;
     int64_t status = command_window_prepare(request);

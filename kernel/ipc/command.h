@@ -51,6 +51,15 @@ struct request {
     struct transfer send[COMMAND_HANDLES];
 };
 
+/* Nothing but an operation and arguments. */
+static inline void request_empty(struct request *request)
+{
+    request->deadline = UINT64_MAX;
+    request->in_length = request->out_length = 0;
+    request->path = NULL;
+    request->path_length = request->send_count = 0;
+}
+
 struct completion {
     uint64_t values[3];
     struct transfer receive[COMMAND_HANDLES];
@@ -110,6 +119,9 @@ void command_put(struct command *command); /* the thread's, or the list's */
  * handles are the caller's to install or drop. */
 int64_t command_call(struct request *request, struct port *port, struct file *file,
                      struct completion *completion);
+/* The same for one who knows that no worker waits on this CPU. */
+int64_t command_call_queued(struct request *request, struct port *port, struct file *file,
+                            struct completion *completion);
 
 /* A request that must not be carried out twice is sent with its windows there: pages that pagers supply are fetched
  * before. 0 or E_INTERRUPTED. No locks held. */
@@ -117,14 +129,25 @@ int command_window_fetch(const struct request *request) MUST_CHECK;
 
 static inline int command_window_prepare(const struct request *request)
 {
-    return unlikely(thread_current()->process->space->paged) ? command_window_fetch(request) : 0;
+    return unlikely(thread_current()->process->space->paged) &&
+                   (request->in_length | request->out_length)
+               ? command_window_fetch(request)
+               : 0;
 }
 
 /* The rest of a short call (short.c) whose caller was switched away from with its command sent, and woken with
  * this result of its wait. */
 int64_t command_resume(struct command *command, int woken);
 
-/* port locked: move to DONE and wake the caller. */
+/* port locked: an accepted command moves to DONE; and of any state, with its caller woken. */
+static inline void command_done(struct command *command, int64_t status)
+{
+    list_unlink(&command->link);
+    if (unlikely(list_linked(&command->cancel_link)))
+        list_remove(&command->cancel_link);
+    command->status = status;
+    command->state = COMMAND_DONE;
+}
 void command_complete(struct command *command, int64_t status, unsigned sched_flags);
 /* port locked: out of its queue, or its server's hands. */
 void command_unlink(struct command *command);

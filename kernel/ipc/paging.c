@@ -34,17 +34,17 @@ int pager_ask(const struct pager *pager, uint32_t op, uint64_t offset, uint64_t 
 {
     struct thread *self = thread_current();
     struct completion completion;
-    struct request request = {
-        .op = op,
-        .flags = how & PAGE_KICKABLE ? 0 : COMMAND_RESTARTABLE,
-        .args = {offset, length,
-                 op != OP_PAGE_IN       ? 0
-                 : how & PAGE_FOR_WRITE ? PROT_READ_ | PROT_WRITE_
-                                        : PROT_READ_,
-                 pager->key},
-        .deadline = UINT64_MAX,
-    };
+    struct request request;
 
+    request.op = op;
+    request.flags = how & PAGE_KICKABLE ? 0 : COMMAND_RESTARTABLE;
+    request.args[0] = offset;
+    request.args[1] = length;
+    request.args[2] = op != OP_PAGE_IN       ? 0
+                      : how & PAGE_FOR_WRITE ? PROT_READ_ | PROT_WRITE_
+                                             : PROT_READ_;
+    request.args[3] = pager->key;
+    request_empty(&request);
     if (self->command->state != COMMAND_IDLE)
         return -E_DEADLOCK;
 

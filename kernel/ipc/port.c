@@ -154,6 +154,9 @@ static struct server *server_find(struct port *port, const struct process *proce
 
 bool port_serves(struct port *port, const struct process *process)
 {
+    if (list_empty(
+            &process->servers)) /* as nearly every process: it may be about to, as after our look */
+        return false;
     lock_acquire(&port->lock);
 
     bool serves = server_find(port, process) != NULL;

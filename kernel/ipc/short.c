@@ -4,6 +4,7 @@
 #include "abi/errors.h"
 #include "abi/ops.h"
 #include "kernel/handle.h"
+#include "kernel/ipc/hand_over.h"
 #include "kernel/proto/file.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
@@ -34,52 +35,6 @@ static inline struct leave leave_to(struct cpu *cpu, struct thread *self,
     cpu->context_switches++;
     arch_hand_over(cpu, self, frame, next);
     return (struct leave){answer, &self->on_cpu};
-}
-
-/* Nothing of this CPU or the calling thread wants to be seen to before another thread runs. */
-static inline bool quiet(const struct cpu *cpu, const struct thread *self)
-{
-    return likely(!__atomic_load_n(&cpu->need_resched, __ATOMIC_RELAXED) && !cpu->handed &&
-                  !__atomic_load_n(&self->attention, __ATOMIC_RELAXED));
-}
-
-/* The thread, last on this CPU, is ours if it is parked and ranks as the caller does; its frame. It parked before we found it, as
- * an idle worker or with its command, and a parked thread stays where it is: so the CPU may be looked at without its lock.
- * RUNNING from here on, so that whoever has work for it interrupts this CPU. */
-static inline struct register_frame *claim(struct thread *thread, const struct thread *self,
-                                           struct cpu *cpu)
-{
-    lock_acquire(&thread->lock);
-    struct register_frame *frame = thread->parked_call;
-    if (likely(frame && thread_priority(thread) == thread_priority(self) &&
-               sched_allowed(thread, cpu))) {
-        thread->parked_call = NULL;
-        thread->waiting = 0;
-        thread_set_state(thread, THREAD_RUNNING);
-    } else {
-        frame = NULL;
-    }
-    lock_release(&thread->lock);
-    return frame;
-}
-
-/* Claimed, but it is to take its slow road after all: as if woken; a worker with the command that is its own now, NULL
- * for a caller. */
-static void unclaim(struct thread *thread, struct command *command)
-{
-    if (command) {
-        command->state = COMMAND_DELIVERED;
-        command->priority = thread_priority(thread);
-        command->deadline = UINT64_MAX;
-        command->trace = command_trace(command->thread, command);
-        thread->worker.delivered = command;
-        thread->worker.generation = command->generation;
-        list_init(&thread->worker.link); /* it will take itself off the list */
-    }
-    lock_acquire(&thread->lock);
-    thread->wait_result = 0;
-    sched_ready(thread, SCHED_HANDOFF);
-    lock_release(&thread->lock);
 }
 
 /* --- Calling ------------------------------------------------------------------------------------------- */
@@ -240,9 +195,9 @@ static inline bool window_copy(struct thread *worker, const struct register_fram
 static __attribute__((noinline)) struct leave
 call_slowly(struct register_frame *frame, struct command *command, struct file *file, bool sent)
 {
-    int64_t status =
-        sent ? command_resume(command, wait_parked_call())
-             : command_call(&command->own_request, file->port, file, &command->own_completion);
+    int64_t status = sent ? command_resume(command, wait_parked_call())
+                          : command_call_queued(&command->own_request, file->port, file,
+                                                &command->own_completion);
 
     return call_answer(frame, command, file, status);
 }
@@ -408,6 +363,8 @@ static __attribute__((noinline)) struct leave return_slowly(struct register_fram
     struct abi_return result = result_read(frame);
     struct thread *client = command->thread;
 
+    if (parked && !claimed && hand_over_answer(port, command, frame, &result, status))
+        return accept_slowly(frame, port, true);
     return_end(port, command, &result, NULL, status, parked ? 0 : SCHED_HANDOFF);
     if (claimed)
         unclaim(client, NULL);

@@ -78,11 +78,14 @@ int64_t port_accept(struct port *port, const struct accept *where);
 int64_t port_accept_resume(struct port *port, const struct accept *where, int woken);
 
 /* Finds the command of result->token and moves its data and handles. After 0 the port is locked, and return_end
- * completes the command and unlocks. *status: what the caller gets. */
+ * completes the command, wakes its caller and unlocks; return_complete leaves the caller, claimed, to whoever calls it.
+ * *status: what the caller gets. */
 int64_t return_begin(struct port *port, const struct abi_return *result, struct transfer *transfers,
                      int64_t *status, struct command **command);
 void return_end(struct port *port, struct command *command, const struct abi_return *result,
                 const struct transfer *transfers, int64_t status, unsigned sched_flags);
+void return_complete(struct port *port, struct command *command, const struct abi_return *result,
+                     const struct transfer *transfers, int64_t status);
 
 /* notify_lock held. */
 static inline bool notifications_wait(const struct port *port)

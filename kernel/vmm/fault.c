@@ -252,12 +252,13 @@ static void borrow_around(struct fault *fault, const struct region *region, uint
 {
     bool writable = region->shared && region->protection & PROT_WRITE_;
     unsigned flags = region_page_flags(region);
-    pte_t read = pte_make(PADDR(0), flags), write = pte_make(PADDR(0), flags | PAGE_WRITE);
+    pte_t read = pte_make(PADDR(0), flags);
+    pte_t write = writable ? pte_make(PADDR(0), flags | PAGE_WRITE) : read;
     int64_t low, high;
 
     window(fault, region, index, &low, &high);
     for (int64_t i = low; i < high; i++) {
-        if (!slot[i] || entry[i] != 0)
+        if (likely(entry[i] != 0) || !slot[i])
             continue;
 
         bool now = writable && may_write(region->memory, (uint64_t)((int64_t)index + i), slot[i]);

@@ -105,12 +105,12 @@ static void transit_insert(struct pager *pager, struct transit *transit)
     rb_insert(&pager->transits, &transit->node, parent, place);
 }
 
-/* Where a question that begins at index may end: the absent pages of its group, up to what others have asked for. */
+/* Where a question that begins at index may end: the absent pages of its group, up to what others have asked for. slots:
+ * the group's from index on, which lie together; or NULL. */
 static uint64_t question_end(const struct memory *memory, uint64_t index,
-                             const struct transit *above)
+                             struct frame *const *slots, const struct transit *above)
 {
     uint64_t end = MIN(ALIGN_DOWN(index, (uint64_t)AROUND) + AROUND, memory->pages), at = index;
-    struct frame **slots = page_tree_find(&memory->tree, index); /* those of a group lie together */
 
     if (above)
         end = MIN(end, above->first);
@@ -197,7 +197,10 @@ int pager_fetch(struct memory *memory, uint64_t index, unsigned how)
     if (pager_serves(pager))
         return -E_DEADLOCK;
     lock_acquire(&memory->lock);
-    if (index >= memory->pages || page_at(memory, index)) {
+
+    struct frame **slots = page_tree_find(&memory->tree, index);
+
+    if (index >= memory->pages || (slots && *slots)) {
         lock_release(&memory->lock);
         return 0;
     }
@@ -207,7 +210,7 @@ int pager_fetch(struct memory *memory, uint64_t index, unsigned how)
     if (above && above->first <= index)
         return wait_for_page(memory, above, index, how);
 
-    struct transit transit = {.first = index, .end = question_end(memory, index, above)};
+    struct transit transit = {.first = index, .end = question_end(memory, index, slots, above)};
     uint64_t supplied = pager->supplied;
 
     list_init(&transit.waiters);

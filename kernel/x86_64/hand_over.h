@@ -46,10 +46,8 @@ static inline void switch_rare(struct cpu *cpu, struct thread *from, struct proc
         ports_switch(cpu, process);
 }
 
-/* Both are user threads, from is in its own space, and below its frame syscall.S has put what switch_stacks wants to find
- * there. */
-static inline void arch_hand_over(struct cpu *cpu, struct thread *from,
-                                  struct register_frame *frame, struct thread *to)
+/* Both are user threads, from is in its own space. */
+static inline void switch_user(struct cpu *cpu, struct thread *from, struct thread *to)
 {
     struct arch_space *space = &to->process->space->arch;
 
@@ -58,5 +56,24 @@ static inline void arch_hand_over(struct cpu *cpu, struct thread *from,
     if (likely(cpu->arch.space != space))
         tlb_exchange(cpu, &from->process->space->arch, space);
     switch_entry_stack(cpu, to);
+}
+
+/* Below from's frame syscall.S has put what switch_stacks wants to find there. */
+static inline void arch_hand_over(struct cpu *cpu, struct thread *from,
+                                  struct register_frame *frame, struct thread *to)
+{
+    switch_user(cpu, from, to);
     from->arch.rsp = (uint64_t)frame - SWITCH_FRAME;
+}
+
+static inline void arch_hand_over_stack(struct cpu *cpu, struct thread *from, struct thread *to,
+                                        struct register_frame *frame)
+{
+    switch_user(cpu, from, to);
+    leave_stack(&from->arch.rsp, frame, &from->on_cpu);
+}
+
+static inline NORETURN void arch_resume_stack(struct thread *to, uint32_t *left)
+{
+    resume_stack(to->arch.rsp, left);
 }

@@ -63,6 +63,10 @@ void tlb_flush_kernel(uint64_t start, uint64_t end); /* on every CPU; end 0: eve
 
 /* --- thread.c, switch.S --- */
 void switch_stacks(uint64_t *from_rsp, uint64_t to_rsp, struct thread *from);
+/* Saves as switch_stacks does, and leaves to user mode with the frame of a short call; resume_stack goes to such a stack
+ * from one that nothing is to be kept of. Both clear *left then. */
+void leave_stack(uint64_t *from_rsp, struct register_frame *frame, uint32_t *left);
+NORETURN void resume_stack(uint64_t to_rsp, uint32_t *left);
 void thread_begin(void); /* where a new thread's first switch returns to */
 NORETURN void trap_enter_user(struct abi_frame *frame); /* trap.S */
 

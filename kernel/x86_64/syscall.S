@@ -134,6 +134,7 @@ not_listed:
 short_leave:
     movq %rax, %rsp
     movl $0, (%rdx)
+    .globl short_checked
 short_checked:
     movq %gs:CPU_CURRENT, %rcx
     movl %gs:CPU_NEED_RESCHED, %r11d

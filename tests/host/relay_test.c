@@ -13,6 +13,7 @@
 #include "abi/errors.h"
 #include "abi/ops.h"
 #include "kernel/boot.h"
+#include "kernel/ipc/hand_over.h"
 #include "kernel/ipc/port.h"
 #include "kernel/proto/file.h"
 #include "kernel/proto/namespace.h"
@@ -74,6 +75,14 @@ int space_fault(struct space *space, uint64_t address, unsigned access)
 {
     (void)space, (void)address, (void)access;
     return 0;
+}
+
+/* No CPU has two threads. */
+bool hand_over_command(struct command *command, struct request *request, struct port *port,
+                       struct file *file, uint32_t wait_flags, int *woken)
+{
+    (void)command, (void)request, (void)port, (void)file, (void)wait_flags, (void)woken;
+    return false;
 }
 
 /* Nothing is kept here: kernel/ipc/kept.c wants memory objects. */
