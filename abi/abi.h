@@ -252,6 +252,9 @@ struct abi_process_info {
 #define PROCESS_RESUME    3u
 #define PROCESS_NAMESPACE \
     4u /* value: a namespace of the caller's, which is the process's from now on */
+#define PROCESS_EXCEPTIONS \
+    5u /* value: a port (RIGHT_ACCEPT) that is told of CPU exceptions of its threads from now on (OP_EXCEPTION), before its
+        * personality; HANDLE_NONE: none. RIGHT_MAP too: who is told can read and write its memory */
 
 #define EXIT_EXCEPTION \
     0x80000000u /* status: ended by CPU exception (low byte: vector) nobody handled */

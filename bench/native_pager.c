@@ -26,8 +26,8 @@ static void serve(void)
     struct abi_message message;
 
     for (;;) {
-        struct short_message got = sys_proto_return_accept_short(port, completed, &message, NULL, 0,
-                                                                 DEADLINE_NEVER);
+        struct short_message got =
+            sys_proto_return_accept_short(port, completed, &message, NULL, 0, DEADLINE_NEVER);
 
         completed.token = got.result > 0 ? got.token : 0;
         if (unlikely(got.result == 0 && message.kind == MESSAGE_COMMAND)) {

@@ -144,6 +144,8 @@ void arch_set_gs(struct thread *thread, uint64_t base);
 /* The user registers of a thread that is in the kernel; false if it entered by system call and so has only
  * rip, rsp, rflags (the rest is then zero). */
 bool arch_thread_frame(struct thread *thread, struct abi_frame *frame);
+/* A trap frame with what a program may choose of other registers: all but the segments and some flags. */
+void arch_frame_change(struct abi_frame *frame, const struct abi_frame *registers);
 /* Make the calling thread's return to user mode go to rip with rsp and rdi; other registers are kept. */
 void arch_user_redirect(uint64_t rip, uint64_t rsp, uint64_t rdi);
 

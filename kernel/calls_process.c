@@ -2,6 +2,9 @@
 #include "abi/errors.h"
 #include "kernel/circle.h"
 #include "kernel/ipc/inherit.h"
+#include "kernel/exception.h"
+#include "kernel/ipc/command.h"
+#include "kernel/ipc/port.h"
 #include "kernel/keeper.h"
 #include "kernel/map.h"
 #include "kernel/proto/namespace.h"
@@ -365,6 +368,28 @@ static int set_namespace(struct process *process, uint64_t handle)
     return error;
 }
 
+/* Whoever may do all this to the process already: thread_control and space_map take the same rights. */
+static int set_exceptions(struct process *process, int64_t handle)
+{
+    struct object *port;
+
+    if (!(thread_current()->call_rights & RIGHT_MAP))
+        return -E_ACCESS;
+    if (handle == HANDLE_NONE)
+        return exception_set_handler(process, NULL);
+    if (handle < 0 || handle > INT32_MAX)
+        return -E_BAD_HANDLE;
+
+    int error = handle_lookup(process_current()->handles, (handle_t)handle, OBJECT_PORT,
+                              RIGHT_ACCEPT, &port, NULL);
+
+    if (error)
+        return error;
+    error = exception_set_handler(process, container_of(port, struct port, object));
+    object_put(port);
+    return error;
+}
+
 int64_t sys_process_control(struct object *object, uint32_t op, uint64_t value)
 {
     struct process *process = process_of(object);
@@ -372,6 +397,8 @@ int64_t sys_process_control(struct object *object, uint32_t op, uint64_t value)
 
     if (op == PROCESS_NAMESPACE)
         return set_namespace(process, value);
+    if (op == PROCESS_EXCEPTIONS)
+        return set_exceptions(process, (int64_t)value);
     if (value)
         return -E_INVALID;
     lock_acquire(&process->lock);

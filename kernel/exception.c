@@ -1,5 +1,5 @@
-/* CPU exceptions of user threads: to the personality if there is one, else the end of the process, whose
- * status tells whoever holds its handle. */
+/* CPU exceptions of user threads: to whoever has asked to be told of the process's (ipc/exceptions.c), else to the
+ * personality if there is one, else the end of the process, whose status tells whoever holds its handle. */
 #include "kernel/exception.h"
 
 #include "kernel/log.h"
@@ -97,12 +97,24 @@ static void deliver(struct thread *self, struct abi_frame *frame)
         unhandled(self->process, frame);
 }
 
+/* The personality's own exceptions, which it expects: of program memory that it copies. */
+static bool recovers(const struct thread *self, const struct abi_frame *frame)
+{
+    const struct abi_personality *personality = &self->process->personality;
+
+    return self->block && personality->nested_entry && personality_text(personality, frame->rip);
+}
+
 void exception_user(struct abi_frame *frame)
 {
     struct thread *self = thread_current();
 
-    if (frame->vector == VECTOR_PAGE_FAULT)
-        frame->cause = self->fault_cause;
+    uint32_t cause = frame->vector == VECTOR_PAGE_FAULT ? self->fault_cause : 0;
+
+    if (unlikely(self->process->exceptions) && !recovers(self, frame) &&
+        exception_tell(self, frame, cause))
+        return;
+    frame->cause = cause;
     deliver(self, frame);
     frame->cause = 0; /* on the kernel stack the word says that this is no system call */
 }

@@ -199,11 +199,15 @@ static struct space *give_up(struct process *process)
     lock_acquire(&process->lock);
     struct space *space = process->space;
     struct namespace *names = process->names;
+    struct port *exceptions = process->exceptions;
     process->space = NULL;
     process->names = NULL;
+    process->exceptions = NULL;
     lock_release(&process->lock);
     /* Whoever waits for this process may be reached by these names: together they would stay for ever. */
     namespace_leave(names);
+    if (exceptions)
+        object_put(&exceptions->object);
     if (space)
         space_leave(space);
     return space;

@@ -16,6 +16,7 @@
 
 struct handle_table;
 struct namespace;
+struct port;
 struct space;
 
 enum process_state { PROCESS_ALIVE, PROCESS_ENDING, PROCESS_DONE };
@@ -40,6 +41,7 @@ struct process {
     uint64_t cpu_time; /* of threads that ended */
     uint64_t start_time;
     struct abi_personality personality;
+    struct port *exceptions; /* told of them (ipc/exceptions.c): a reference; NULL once exited */
     void *arch_ports;        /* I/O permission bitmap, arch */
     uint64_t fail_countdown; /* fail.h */
     char name[PROCESS_NAME_MAX + 1];

@@ -77,11 +77,38 @@ static uint64_t piece_length(uint64_t wanted, uint64_t there)
     return MIN(length, (uint64_t)COPY_PIECE);
 }
 
+/* Of an exception: the registers lie in front of the thread's memory, whose first page is nobody's. */
+static int copy_registers(const struct request *request, uint64_t offset, uaddr_t buffer,
+                          uint64_t length, bool in, uint64_t *done)
+{
+    char *registers = (char *)request->registers + offset;
+    struct abi_frame copy; /* all that is written, or nothing */
+    int error;
+
+    if (offset >= sizeof(copy))
+        return 0;
+    length = MIN(length, sizeof(copy) - offset);
+    error = in ? user_copy_out(buffer, registers, length) : user_copy_in(&copy, buffer, length);
+    if (error)
+        return error;
+    if (!in)
+        memcpy(registers, &copy, length);
+    *done = length;
+    return 0;
+}
+
+/* Where a window ends. */
+static uint64_t copy_window(const struct request *request, uint64_t length)
+{
+    return unlikely(request->registers) ? SPACE_END : length;
+}
+
 /* From the in bytes: the path first, then the in window. */
 static int copy_in(struct command *command, uint64_t offset, uaddr_t buffer, uint64_t length,
                    uint64_t *done)
 {
     const struct request *request = command->request;
+    uint64_t end = copy_window(request, request->in_length);
     int error = 0;
 
     *done = 0;
@@ -94,8 +121,10 @@ static int copy_in(struct command *command, uint64_t offset, uaddr_t buffer, uin
         *done = part;
     }
     offset = offset + *done - request->path_length;
-    while (*done < length && offset < request->in_length && !error && caller_waits(command)) {
-        uint64_t piece = piece_length(length - *done, request->in_length - offset);
+    if (unlikely(request->registers && offset < PAGE_SIZE))
+        return copy_registers(request, offset, buffer, length, true, done);
+    while (*done < length && offset < end && !error && caller_waits(command)) {
+        uint64_t piece = piece_length(length - *done, end - offset);
         uint64_t copied = 0;
 
         error = space_copy_from(command->space, UADDR(request->in.value + offset),
@@ -112,11 +141,14 @@ static int copy_out(struct command *command, uint64_t offset, uaddr_t buffer, ui
                     uint64_t *done)
 {
     const struct request *request = command->request;
+    uint64_t end = copy_window(request, request->out_length);
     int error = 0;
 
     *done = 0;
-    while (*done < length && offset < request->out_length && !error && caller_waits(command)) {
-        uint64_t piece = piece_length(length - *done, request->out_length - offset);
+    if (unlikely(request->registers && offset < PAGE_SIZE))
+        return copy_registers(request, offset, buffer, length, false, done);
+    while (*done < length && offset < end && !error && caller_waits(command)) {
+        uint64_t piece = piece_length(length - *done, end - offset);
         uint64_t copied = 0;
 
         error = space_copy_to(command->space, UADDR(request->out.value + offset),

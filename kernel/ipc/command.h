@@ -48,6 +48,7 @@ struct request {
     const char *path; /* kernel memory; NULL: none */
     uint32_t path_length;
     uint32_t send_count;
+    struct abi_frame *registers; /* OP_EXCEPTION: what is lent in front of the memory; else NULL */
     struct transfer send[COMMAND_HANDLES];
 };
 
@@ -57,6 +58,7 @@ static inline void request_empty(struct request *request)
     request->deadline = UINT64_MAX;
     request->in_length = request->out_length = 0;
     request->path = NULL;
+    request->registers = NULL;
     request->path_length = request->send_count = 0;
 }
 
@@ -103,7 +105,7 @@ struct command {
 /* Operations that only the kernel itself sends. */
 static inline bool op_of_kernel(uint32_t op)
 {
-    return op == OP_OPEN || op == OP_PAGE_IN || op == OP_PAGE_OUT;
+    return op == OP_OPEN || op == OP_PAGE_IN || op == OP_PAGE_OUT || op == OP_EXCEPTION;
 }
 
 /* Internal status: the service died; the command may be sent again. Never leaves the kernel. */

@@ -83,8 +83,13 @@ static bool windows_ready(const struct thread *worker, const struct register_fra
 {
     uint64_t length = MIN(request->in_length, frame->r13);
 
-    return !length || space_copy_to_nofault(worker->process->space, UADDR(frame->r12), request->in,
-                                            length) == 0;
+    if (!length)
+        return true;
+    if (request->registers)
+        return space_write_nofault(worker->process->space, UADDR(frame->r12), request->registers,
+                                   length) == 0;
+    return space_copy_to_nofault(worker->process->space, UADDR(frame->r12), request->in, length) ==
+           0;
 }
 
 bool hand_over_command(struct command *command, struct request *request, struct port *port,

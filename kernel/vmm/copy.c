@@ -139,6 +139,19 @@ int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here, ui
     return run(&window, length, &done);
 }
 
+int space_write_nofault(struct space *other, uaddr_t to, const void *from, uint64_t length)
+{
+    struct window window = {.other = other,
+                            .other_at = to.value,
+                            .write = true,
+                            .kernel = (char *)(uintptr_t)from,
+                            .move = move_to_kernel,
+                            .nofault = true};
+    uint64_t done;
+
+    return run(&window, length, &done);
+}
+
 int space_read(struct space *other, uaddr_t from, void *to, uint64_t length)
 {
     struct window window = {

@@ -126,6 +126,8 @@ int space_copy_to(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t l
 /* All of it, or -E_FAULT where a page is missing on either side; blocks for nothing. */
 int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here,
                           uint64_t length) MUST_CHECK;
+int space_write_nofault(struct space *other, uaddr_t to, const void *from,
+                        uint64_t length) MUST_CHECK;
 /* Kernel buffer versions, for paths and small structures. */
 int space_read(struct space *other, uaddr_t from, void *to, uint64_t length) MUST_CHECK;
 int space_write(struct space *other, uaddr_t to, const void *from, uint64_t length) MUST_CHECK;

@@ -139,12 +139,17 @@ void arch_resume_user(const struct abi_frame *registers)
 {
     struct abi_frame *frame = trap_frame(thread_current()), copy = *registers;
 
-    copy.cs = SELECTOR_USER_CODE;
-    copy.ss = SELECTOR_USER_DATA;
-    copy.rflags = (copy.rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF;
-    copy.vector = copy.error = copy.address = copy.cause = 0;
-    *frame = copy;
+    arch_frame_change(frame, &copy);
     trap_enter_user(frame);
+}
+
+void arch_frame_change(struct abi_frame *frame, const struct abi_frame *registers)
+{
+    *frame = *registers;
+    frame->cs = SELECTOR_USER_CODE;
+    frame->ss = SELECTOR_USER_DATA;
+    frame->rflags = (frame->rflags & RFLAGS_USER) | RFLAGS_FIXED | RFLAGS_IF;
+    frame->vector = frame->error = frame->address = frame->cause = 0;
 }
 
 bool arch_thread_frame(struct thread *thread, struct abi_frame *frame)

@@ -698,7 +698,7 @@ static const struct {
     {NUMBER_process_kill, "gives back"},
     {NUMBER_process_info, "reads"},
     {NUMBER_process_rename, "the process has the room"},
-    {NUMBER_process_control, "flags of its threads"},
+    {NUMBER_process_control, "flags of its threads; a word of its own"},
     {NUMBER_thread_exit, "gives back"},
     {NUMBER_thread_control, "words of the thread's"},
     {NUMBER_thread_resume, "registers"},

@@ -551,6 +551,10 @@ static inline uint64_t fuzz_argument(struct fuzzer *fuzzer, const struct fuzz_ca
                                         fuzz_chance(fuzzer, 4) ? OBJECT_STREAM : OBJECT_MEMORY);
     if (strcmp(argument->type, "handle_t") == 0)
         return fuzz_handle(fuzzer, fuzz_chance(fuzzer, 2) ? OBJECT_PORT : OBJECT_ANY);
+    if (strcmp(call->name, "process_control") == 0 && strcmp(argument->name, "value") == 0)
+        return fuzz_chance(fuzzer, 2)
+                   ? 0
+                   : fuzz_handle(fuzzer, fuzz_chance(fuzzer, 2) ? OBJECT_PORT : OBJECT_NAMESPACE);
     if (strcmp(argument->name, "deadline") == 0)
         return fuzz_deadline(fuzzer);
     if (strcmp(argument->name, "token") == 0)

@@ -3,6 +3,7 @@
  *
  * The blob's data page says what happened. Its layout: 0: what the program stores, 0x1000: stacks; the block at BLOB_BLOCK.
  */
+#include "abi/ops.h"
 #include "tests/guest/blob.h"
 
 #define CODE(name) (BLOB_TEXT + (uint64_t)(blob_##name##_at - blob_personality))
@@ -236,6 +237,46 @@ TEST(exceptions_in_the_personality)
     CHECK_EQUAL(frame->address, 0);
     CHECK(frame->rip > CODE(text) && frame->rip < CODE(text_end));
     CHECK_EQUAL(blob_end(&made), 2); /* it came back to the program */
+}
+
+/* Who is told of the process's exceptions (PROCESS_EXCEPTIONS) comes first; what it passes on is the personality's. */
+TEST(exceptions_passed_on)
+{
+    handle_t port = (handle_t)MUST(sys_proto_create(HANDLE_SELF, NULL, 0));
+    struct blob_process made = start(FAULT, true);
+    struct abi_return result = {.status = -E_NOT_SUPPORTED};
+    struct abi_message message;
+
+    words_of(&made)[6] = 0x1234000;
+    MUST(sys_process_control(made.process, PROCESS_EXCEPTIONS, (uint64_t)port));
+    resume(&made);
+    MUST(sys_proto_accept(port, &message, NULL, 0, after(PATIENCE)));
+    CHECK_EQUAL(message.op, OP_EXCEPTION);
+    CHECK_EQUAL(message.args[1], 0x1234000);
+    CHECK_EQUAL(where(&made), NOWHERE);
+    result.token = message.token;
+    MUST(sys_proto_return(port, &result));
+    signal_wait(made.process, SIGNAL_EXITED);
+    CHECK_EQUAL(where(&made), EXCEPTION);
+    CHECK_EQUAL(block_of(&made)->frame.vector, 14);
+    CHECK_EQUAL(block_of(&made)->frame.cause, E_FAULT);
+    CHECK_EQUAL(block_of(&made)->frame.rip, message.args[2]);
+    CHECK_EQUAL(blob_end(&made), 6);
+    handle_drop(port);
+}
+
+/* Those inside the personality are nobody else's. */
+TEST(exceptions_in_the_personality_are_its_own)
+{
+    handle_t port = (handle_t)MUST(sys_proto_create(HANDLE_SELF, NULL, 0));
+    struct blob_process made = start(INNER_FAULT, true);
+
+    MUST(sys_process_control(made.process, PROCESS_EXCEPTIONS, (uint64_t)port));
+    resume(&made);
+    signal_wait(made.process, SIGNAL_EXITED);
+    CHECK_EQUAL(where(&made), NESTED);
+    CHECK_EQUAL(blob_end(&made), 2);
+    handle_drop(port);
 }
 
 TEST(kicks_in_the_program)
