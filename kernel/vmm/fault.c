@@ -427,7 +427,10 @@ static void supply_block(struct fault *fault)
 static int supply(struct fault *fault, int want)
 {
     if (want == WANT_PAGE) {
-        int result = memory_supply(fault->memory, fault->index, fault->how);
+        struct memory *memory = fault->memory;
+        bool absent = memory->pager && !(fault->how & PAGE_FOR_WRITE); /* or was, a moment ago */
+        int result = absent ? pager_fetch(memory, fault->index, fault->how)
+                            : memory_supply(memory, fault->index, fault->how);
 
         object_put(&fault->memory->object);
         return result;

@@ -6,15 +6,6 @@
 
 #define HEIGHT_MAX 6u
 
-struct page_node {
-    union {
-        struct page_node *nodes[PAGE_TREE_WAYS];
-        struct frame *frames[PAGE_TREE_WAYS];
-    };
-    uint64_t marks[PAGE_MARKS]; /* of the slots, or of what lies below them */
-    unsigned used;              /* slots that are not NULL */
-};
-
 static struct cache node_cache = CACHE_INIT("page-node", sizeof(struct page_node), 8);
 
 static unsigned way(uint64_t index, unsigned level)
@@ -27,7 +18,7 @@ static bool too_high(const struct page_tree *tree, uint64_t index)
     return index >> (PAGE_TREE_BITS * tree->height) != 0;
 }
 
-struct frame **page_tree_find(const struct page_tree *tree, uint64_t index)
+struct frame **page_tree_find_deep(const struct page_tree *tree, uint64_t index)
 {
     struct page_node *node = tree->root;
 

@@ -22,14 +22,30 @@
 
 enum page_mark { PAGE_DIRTY, PAGE_WRITING, PAGE_MARKS }; /* pager.h says what they mean */
 
-struct page_node;
+struct page_node {
+    union {
+        struct page_node *nodes[PAGE_TREE_WAYS];
+        struct frame *frames[PAGE_TREE_WAYS];
+    };
+    uint64_t marks[PAGE_MARKS]; /* of the slots, or of what lies below them */
+    unsigned used;              /* slots that are not NULL */
+};
 
 struct page_tree {
     struct page_node *root;
     unsigned height; /* 1: the root holds frames */
 };
 
-struct frame **page_tree_find(const struct page_tree *tree, uint64_t index);
+struct frame **page_tree_find_deep(const struct page_tree *tree, uint64_t index);
+
+/* The slot of a page, and behind it those up to the next multiple of PAGE_TREE_WAYS; NULL: none of them is used. */
+static inline struct frame **page_tree_find(const struct page_tree *tree, uint64_t index)
+{
+    if (tree->height == 1 && index < PAGE_TREE_WAYS) /* most objects are small */
+        return &tree->root->frames[index];
+    return page_tree_find_deep(tree, index);
+}
+
 /* The first frame at or above *index and below end: moves *index there; NULL if none. */
 struct frame *page_tree_next(const struct page_tree *tree, uint64_t *index, uint64_t end);
 int page_tree_insert(struct page_tree *tree, uint64_t index, struct frame *frame) MUST_CHECK;
