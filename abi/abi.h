@@ -428,6 +428,7 @@ struct abi_return {
  *     r15                                     message                       args[3]
  *     rax                      0 or -E_*                                    MESSAGE_COMMAND | priority << 8
  *
+ * A notification by port_notify may come in registers, too: rax = MESSAGE_NOTIFY, r10 the bits, the others 0.
  * With COMMAND_IN or COMMAND_OUT r8 and r9 are the window, else args[2] and args[3]. A completion with more than one
  * handle loses the others. proto_return_accept answers rax = 0 when what it accepted does not fit: *message is
  * written then; and -E_* when it accepted nothing. A status or data that is refused (E_INVALID, E_FAULT) leaves the

@@ -190,9 +190,10 @@ static handle_t other_port = HANDLE_NONE;
 static int notification_await(handle_t from)
 {
     struct abi_message message;
+    struct short_message got = sys_proto_return_accept_short(from, (struct short_return){0},
+                                                             &message, NULL, 0, DEADLINE_NEVER);
 
-    return sys_proto_accept(from, &message, NULL, 0, DEADLINE_NEVER) == 0 &&
-           message.kind == MESSAGE_NOTIFY;
+    return got.result == MESSAGE_NOTIFY || (got.result == 0 && message.kind == MESSAGE_NOTIFY);
 }
 
 static void notify_back(void)

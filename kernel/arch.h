@@ -126,6 +126,8 @@ void arch_switch(struct thread *from, struct thread *to);
  *     void arch_hand_over(struct cpu *cpu, struct thread *from, struct register_frame *frame, struct thread *to)
  * The same as arch_switch for a thread parked in a short call: from continues in relay_resume when somebody switches
  * back to it; to returns to user mode by whoever loads its frame. Stays on from's stack. cpu: cpu_self().
+ *     void arch_park(struct thread *thread, struct register_frame *frame)
+ * A parked thread that went to sleep deeper on its stack continues in relay_resume, too.
  *     void arch_hand_over_stack(struct cpu *cpu, struct thread *from, struct thread *to, struct register_frame *frame)
  * To a thread that is parked in a short call, from anywhere in the kernel: returns when somebody switches back.
  *     NORETURN void arch_resume_stack(struct thread *to, uint32_t *left)

@@ -508,34 +508,11 @@ int64_t return_begin(struct port *port, const struct abi_return *result, struct 
     return error;
 }
 
-/* Port locked. */
-static inline void return_fill(struct command *command, const struct abi_return *result,
-                               const struct transfer *transfers, int64_t status)
-{
-    struct completion *completion = command->completion;
-
-    for (uint32_t i = 0; i < ARRAY_SIZE(completion->values); i++)
-        completion->values[i] = result->values[i];
-    for (uint32_t i = 0; i < result->handle_count; i++)
-        completion->receive[i] = transfers[i];
-    completion->receive_count = result->handle_count;
-    if (command->request->op == OP_OPEN && command->file && !status && !result->handle_count)
-        file_opened(command->file, command->server, result->values);
-}
-
 void return_end(struct port *port, struct command *command, const struct abi_return *result,
                 const struct transfer *transfers, int64_t status, unsigned sched_flags)
 {
     return_fill(command, result, transfers, status);
     command_complete(command, status, sched_flags);
-    lock_release(&port->lock);
-}
-
-void return_complete(struct port *port, struct command *command, const struct abi_return *result,
-                     const struct transfer *transfers, int64_t status)
-{
-    return_fill(command, result, transfers, status);
-    command_done(command, status);
     lock_release(&port->lock);
 }
 

@@ -128,6 +128,34 @@ bool hand_over_command(struct command *command, struct request *request, struct 
     return true;
 }
 
+bool hand_over_notification(struct port *port, uint64_t bits)
+{
+    const struct cpu *cpu = cpu_self();
+    struct worker *worker = list_first(&port->workers, struct worker, link);
+    struct thread *thread = worker ? worker_thread(worker) : NULL;
+
+    if (!thread || thread->cpu != cpu)
+        return false;
+    lock_acquire(&thread->lock);
+
+    struct register_frame *frame = thread->parked_call;
+    bool mine = frame && sched_allowed(thread, cpu);
+
+    if (likely(mine)) {
+        list_unlink(&worker->link);
+        thread->parked_call = NULL;
+        thread->waiting = 0;
+        short_notification(frame, bits);
+        thread->answered = frame;
+        arch_park(thread, frame);
+        sched_ready(thread, SCHED_SYNC);
+    }
+    lock_release(&thread->lock);
+    if (likely(mine))
+        object_put(&port->object);
+    return mine;
+}
+
 /* As claim, for a thread that waits in the kernel. */
 static bool claim_waiting(struct thread *thread, const struct thread *self, const struct cpu *cpu)
 {
@@ -151,7 +179,9 @@ bool hand_over_answer(struct port *port, struct command *command, struct registe
 
     if (!claim_waiting(client, self, cpu))
         return false;
-    return_complete(port, command, result, NULL, status);
+    return_fill(command, result, NULL, status);
+    command_done(command, status);
+    lock_release(&port->lock);
     if (unlikely(thread_has_work(self, WORK_ANY))) { /* once more, behind the fence of the claim */
         unclaim(client, NULL);
         return true;

@@ -1,6 +1,7 @@
 /* The CPU straight from a caller to its worker and back: no scheduler, no queue.
  *
  *     hand_over_command(command, ...)     the caller of any command to a worker that is parked on this CPU
+ *     hand_over_notification(port, bits)  who notifies, to a parked worker: it has accepted, and runs when the caller waits
  *     hand_over_answer(command, ...)      that worker, parked again, to a caller that waits in the kernel
  *
  * short.h has the road on which both sides are in a short call, with nothing on their kernel stacks. Here the caller may
@@ -56,6 +57,23 @@ void unclaim(struct thread *thread, struct command *command);
  * nothing was done. True: it was sent; *woken is the result of the caller's wait. No locks held. */
 bool hand_over_command(struct command *command, struct request *request, struct port *port,
                        struct file *file, uint32_t wait_flags, int *woken);
+
+/* An idle worker that is parked on this CPU accepts the bits (port_notify) on the spot, in its registers, and is READY:
+ * it goes on at once if it outranks the caller, else when the caller waits (SCHED_SYNC). False: there is none, nothing was done.
+ * notify_lock held; puts the worker's reference to the port, of which the caller has one. */
+bool hand_over_notification(struct port *port, uint64_t bits);
+/* Whom the CPU was handed by that, if nobody comes before it; its frame is ->answered. The caller, parked, leaves to it. */
+static inline struct thread *answered_next(struct cpu *cpu)
+{
+    struct thread *next = cpu->queue->next;
+
+    if (unlikely(!next || !next->answered || cpu->queue->levels))
+        return NULL;
+    cpu->queue->next = NULL;
+    /* As in sched_switch: its work is read on the way to user mode. */
+    __atomic_store_n(&next->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
+    return next;
+}
 
 /* A parked worker's answer to a caller that waits in the kernel: the command completes, and the CPU goes to its caller. Returns
  * false if that is not to be claimed: nothing was done. True: it completed and its port is unlocked, but the worker has

@@ -8,6 +8,7 @@
  */
 #include "abi/errors.h"
 #include "kernel/handle.h"
+#include "kernel/ipc/hand_over.h"
 #include "kernel/ipc/port.h"
 #include "kernel/syscall.h"
 #include "kernel/vmm/heap.h"
@@ -188,11 +189,14 @@ int64_t sys_port_notify(struct object *object, uint64_t bits)
 {
     struct port *port = container_of(object, struct port, object);
 
+    if (!bits)
+        return 0;
     lock_acquire(&port->notify_lock);
-    port->soft_bits |= bits;
-    port->unseen = true;
-    if (bits)
+    if (!hand_over_notification(port, bits)) {
+        port->soft_bits |= bits;
+        port->unseen = true;
         port_wake_worker_locked(port, NULL);
+    }
     lock_release(&port->notify_lock);
     return 0;
 }

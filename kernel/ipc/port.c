@@ -144,14 +144,6 @@ bool server_there(const struct port *port, const struct server *server)
     return false;
 }
 
-static struct server *server_find(struct port *port, const struct process *process)
-{
-    list_for_each (struct server, server, &port->servers, port_link)
-        if (server->process == process)
-            return server;
-    return NULL;
-}
-
 bool port_serves(struct port *port, const struct process *process)
 {
     if (list_empty(
@@ -159,7 +151,7 @@ bool port_serves(struct port *port, const struct process *process)
         return false;
     lock_acquire(&port->lock);
 
-    bool serves = server_find(port, process) != NULL;
+    bool serves = server_of(port, process) != NULL;
 
     lock_release(&port->lock);
     return serves;
@@ -168,7 +160,7 @@ bool port_serves(struct port *port, const struct process *process)
 int server_get(struct port *port, struct process *process, struct server **result)
 {
     lock_acquire(&port->lock);
-    *result = server_find(port, process);
+    *result = server_of(port, process);
     lock_release(&port->lock);
     if (likely(*result))
         return 0;
@@ -188,7 +180,7 @@ int server_get(struct port *port, struct process *process, struct server **resul
     lock_acquire(&process->lock);
     lock_acquire(&port->lock);
     bool closed = port->closed;
-    *result = server_find(port, process); /* another thread of the process may have come first */
+    *result = server_of(port, process); /* another thread of the process may have come first */
     if (!*result && !closed) {
         *result = server;
         list_append(&port->servers, &server->port_link);

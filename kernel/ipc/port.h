@@ -97,6 +97,15 @@ int server_get(struct port *port, struct process *process, struct server **serve
 bool port_served(const struct port *port);                               /* port locked */
 bool server_there(const struct port *port, const struct server *server); /* port locked */
 
+/* Port locked. NULL: it has not accepted yet. */
+static inline struct server *server_of(const struct port *port, const struct process *process)
+{
+    list_for_each (struct server, server, &port->servers, port_link)
+        if (likely(server->process == process))
+            return server;
+    return NULL;
+}
+
 /* Does the process accept on it? */
 bool port_serves(struct port *port, const struct process *process);
 

@@ -191,14 +191,21 @@ static inline bool window_copy(struct thread *worker, const struct register_fram
                                                     request->in, length) == 0;
 }
 
-/* No worker idle here, or one that must see to the command by itself. */
-static __attribute__((noinline)) struct leave
-call_slowly(struct register_frame *frame, struct command *command, struct file *file, bool sent)
+/* No worker idle here, or one that must see to the command by itself; claimed: it is to be told so. */
+static __attribute__((noinline)) struct leave call_slowly(struct register_frame *frame,
+                                                          struct command *command,
+                                                          struct file *file, struct thread *worker,
+                                                          bool claimed)
 {
-    int64_t status = sent ? command_resume(command, wait_parked_call())
-                          : command_call_queued(&command->own_request, file->port, file,
-                                                &command->own_completion);
+    int64_t status;
 
+    if (!worker || claimed)
+        request_arguments(command, frame, file);
+    if (claimed)
+        unclaim(worker, command);
+    status = worker ? command_resume(command, wait_parked_call())
+                    : command_call_queued(&command->own_request, file->port, file,
+                                          &command->own_completion);
     return call_answer(frame, command, file, status);
 }
 
@@ -260,11 +267,7 @@ struct leave relay_call(struct register_frame *frame)
         object_put(&file->port->object); /* the worker's hold: its call is over */
         return leave_to(cpu, self, frame, worker, answer);
     }
-    if (!worker || answer)
-        request_arguments(command, frame, file);
-    if (answer)
-        unclaim(worker, command);
-    return call_slowly(frame, command, file, worker != NULL);
+    return call_slowly(frame, command, file, worker, answer != NULL);
 }
 
 /* --- Returning and accepting --------------------------------------------------------------------------- */
@@ -342,6 +345,45 @@ static inline struct register_frame *exchange(struct cpu *cpu, struct thread *se
     return answer;
 }
 
+/* Nothing is returned: the worker parks if nothing waits for it, and leaves to whom it has notified. */
+static __attribute__((noinline)) struct leave accept_alone(struct register_frame *frame,
+                                                           struct thread *self, struct port *port)
+{
+    struct cpu *cpu = cpu_self();
+
+    if (unlikely(cpu->need_resched || self->attention || frame->r14 != (uint64_t)DEADLINE_NEVER ||
+                 self->priority != self->own_priority))
+        return accept_slowly(frame, port, false);
+    lock_acquire(&port->lock);
+
+    struct server *server = server_of(port, self->process);
+    bool parked = false;
+
+    if (likely(server)) {
+        lock_acquire(&port->notify_lock);
+        parked = likely(!(server->unseen | port->unseen));
+        if (likely(parked)) {
+            worker_enlist(self, port, server);
+            wait_park(self, frame, WAIT_INTERRUPTIBLE);
+        }
+        lock_release(&port->notify_lock);
+    }
+    lock_release(&port->lock);
+    if (unlikely(
+            !parked ||
+            self->work)) /* once more, behind the fence of the release; wait_parked_call looks, too */
+        return accept_slowly(frame, port, parked);
+
+    struct thread *next = answered_next(cpu);
+
+    if (unlikely(!next))
+        return accept_slowly(frame, port, true);
+    struct register_frame *answer = next->answered;
+
+    next->answered = NULL;
+    return leave_to(cpu, self, frame, next, answer);
+}
+
 /* What registers say of a return. */
 static struct abi_return result_read(const struct register_frame *frame)
 {
@@ -413,7 +455,7 @@ struct leave relay_return_accept(struct register_frame *frame)
     if (unlikely(error))
         return leave_self(frame, error);
     if (unlikely(!frame->rsi))
-        return accept_slowly(frame, port, false);
+        return accept_alone(frame, self, port);
 
     struct begun begun = command_begin(frame, self, port);
     struct command *command = begun.command;
@@ -453,6 +495,10 @@ struct leave relay_resume(struct register_frame *frame)
     struct thread *self = thread_current();
     struct command *command = self->command;
 
+    if (self->answered) {
+        self->answered = NULL;
+        return leave_answered(frame);
+    }
     if ((uint32_t)frame->rax == SYSCALL_BASE + SYSCALL_FILE_CALL_SHORT) {
         struct file *file = command->file;
 

@@ -63,6 +63,15 @@ static inline void short_message(struct register_frame *frame, const struct comm
     frame->r13 = command->trace;
 }
 
+/* port_notify's bits likewise. */
+static inline void short_notification(struct register_frame *frame, uint64_t bits)
+{
+    frame->rax = MESSAGE_NOTIFY;
+    frame->r10 = bits;
+    frame->rdi = frame->rsi = frame->rdx = frame->r8 = frame->r9 = frame->rbx = 0;
+    frame->r12 = frame->r13 = frame->r14 = frame->r15 = 0;
+}
+
 /* --- accept.c, for both forms --- */
 
 struct accept {
@@ -78,14 +87,25 @@ int64_t port_accept(struct port *port, const struct accept *where);
 int64_t port_accept_resume(struct port *port, const struct accept *where, int woken);
 
 /* Finds the command of result->token and moves its data and handles. After 0 the port is locked, and return_end
- * completes the command, wakes its caller and unlocks; return_complete leaves the caller, claimed, to whoever calls it.
- * *status: what the caller gets. */
+ * completes the command and unlocks. *status: what the caller gets. */
 int64_t return_begin(struct port *port, const struct abi_return *result, struct transfer *transfers,
                      int64_t *status, struct command **command);
 void return_end(struct port *port, struct command *command, const struct abi_return *result,
                 const struct transfer *transfers, int64_t status, unsigned sched_flags);
-void return_complete(struct port *port, struct command *command, const struct abi_return *result,
-                     const struct transfer *transfers, int64_t status);
+/* The completion. Port locked. */
+static inline void return_fill(struct command *command, const struct abi_return *result,
+                               const struct transfer *transfers, int64_t status)
+{
+    struct completion *completion = command->completion;
+
+    for (uint32_t i = 0; i < ARRAY_SIZE(completion->values); i++)
+        completion->values[i] = result->values[i];
+    for (uint32_t i = 0; i < result->handle_count; i++)
+        completion->receive[i] = transfers[i];
+    completion->receive_count = result->handle_count;
+    if (command->request->op == OP_OPEN && command->file && !status && !result->handle_count)
+        file_opened(command->file, command->server, result->values);
+}
 
 /* notify_lock held. */
 static inline bool notifications_wait(const struct port *port)

@@ -72,6 +72,8 @@ struct thread {
     /* Waits in a short call with nothing on its kernel stack but this: whoever ends the wait may also answer the call
      * there and switch to its return to user mode (ipc/short.h). */
     struct register_frame *parked_call;
+    /* READY to leave with it: its call has been answered there, and has nothing more to do (ipc/hand_over.h). */
+    struct register_frame *answered;
     struct cpu *cpu;   /* where it ran last */
     uint64_t affinity; /* mask of the first 64 CPUs; 0: all */
 

@@ -58,12 +58,18 @@ static inline void switch_user(struct cpu *cpu, struct thread *from, struct thre
     switch_entry_stack(cpu, to);
 }
 
-/* Below from's frame syscall.S has put what switch_stacks wants to find there. */
+/* The thread, which does not run, continues in relay_resume, whatever else is on its stack: below the frame of a short call
+ * syscall.S has put what switch_stacks wants to find there. */
+static inline void arch_park(struct thread *thread, struct register_frame *frame)
+{
+    thread->arch.rsp = (uint64_t)frame - SWITCH_FRAME;
+}
+
 static inline void arch_hand_over(struct cpu *cpu, struct thread *from,
                                   struct register_frame *frame, struct thread *to)
 {
     switch_user(cpu, from, to);
-    from->arch.rsp = (uint64_t)frame - SWITCH_FRAME;
+    arch_park(from, frame);
 }
 
 static inline void arch_hand_over_stack(struct cpu *cpu, struct thread *from, struct thread *to,

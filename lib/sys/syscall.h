@@ -182,7 +182,7 @@ static inline MUST_CHECK int64_t sys_file_call_short(handle_t file, uint32_t op,
 /* What a short command brings to its service. */
 struct short_message {
     int64_t
-        result; /* > 0: MESSAGE_COMMAND | priority << 8; 0: nothing below, struct abi_message; or -E_* */
+        result; /* MESSAGE_COMMAND | priority << 8; MESSAGE_NOTIFY: args[0]; 0: nothing below, struct abi_message; -E_* */
     uint64_t token, cookie;
     uint64_t op_flags; /* op | flags << 32 */
     uint64_t args[4];

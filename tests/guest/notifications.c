@@ -94,6 +94,227 @@ TEST(no_notification_is_lost)
     handle_drop(port);
 }
 
+/* --- In registers: who waits parked accepts where it is, and runs when it may ------------------------------------- */
+
+struct listening {
+    handle_t port;
+    uint32_t waits, notices; /* words: it is about to wait; how many came */
+    uint64_t bits;
+};
+
+static void listen_for_bits(void *argument)
+{
+    struct listening *listening = argument;
+
+    for (;;) {
+        struct abi_message message = {0};
+
+        word_set(&listening->waits, 1);
+        struct short_message got = sys_proto_return_accept_short(
+            listening->port, (struct short_return){0}, &message, NULL, 0, DEADLINE_NEVER);
+
+        if (got.result == -E_INTERRUPTED)
+            continue;
+        if (got.result == MESSAGE_NOTIFY) {
+            CHECK_EQUAL(got.token | got.cookie | got.op_flags | got.args[1] | got.args[2] |
+                            got.args[3] | got.caller | got.file | got.lengths | got.trace,
+                        0);
+            message.args[0] = got.args[0];
+        } else {
+            MUST(got.result);
+            CHECK_EQUAL(message.kind, MESSAGE_NOTIFY);
+        }
+        __atomic_fetch_or(&listening->bits, message.args[0], __ATOMIC_SEQ_CST);
+        word_add(&listening->notices, 1);
+        if (message.args[0] & STOP)
+            return;
+    }
+}
+
+static struct listening *listening_new(void)
+{
+    struct listening *listening = shared(sizeof(*listening));
+
+    listening->port = port_new();
+    return listening;
+}
+
+static void listening_end(struct listening *listening)
+{
+    handle_drop(listening->port);
+    unshare(listening);
+}
+
+/* Both on one CPU: who is notified does not run beside who notifies. */
+static void stay_together(handle_t thread)
+{
+    MUST(sys_thread_control(thread, THREAD_AFFINITY, 1, NULL));
+}
+
+static struct helper *listen_here(struct listening *listening)
+{
+    struct helper *helper = helper_process_suspended(listen_for_bits, listening);
+
+    stay_together(helper->thread);
+    stay_together(HANDLE_SELF);
+    helper_resume(helper);
+    word_wait(&listening->waits, 1);
+    sleep_for(5 * MILLISECOND); /* as a rule it is parked now */
+    return helper;
+}
+
+static void go_anywhere(void)
+{
+    MUST(sys_thread_control(HANDLE_SELF, THREAD_AFFINITY, 0, NULL));
+}
+
+TEST(notified_in_registers)
+{
+    struct listening *listening = listening_new();
+    struct helper *helper = listen_here(listening);
+
+    for (uint32_t i = 0; i < 100; i++) {
+        MUST(sys_port_notify(listening->port, UINT64_C(1) << (i % 60)));
+        word_wait(&listening->notices, i + 1);
+    }
+    MUST(sys_port_notify(listening->port, 1));
+    MUST(sys_port_notify(listening->port, 2)); /* the first may be in its registers already */
+    MUST(sys_port_notify(listening->port, STOP));
+    helper_join(helper);
+    CHECK_EQUAL(listening->bits, STOP | ((UINT64_C(1) << 60) - 1));
+    go_anywhere();
+    listening_end(listening);
+}
+
+/* Who notifies and does not wait gives way all the same, a little later. */
+TEST(notified_by_one_who_goes_on)
+{
+    struct listening *listening = listening_new();
+    struct helper *helper = listen_here(listening);
+    int64_t deadline = after(PATIENCE);
+
+    MUST(sys_port_notify(listening->port, STOP));
+    while (!word_get(&listening->notices))
+        CHECK(now() < deadline);
+    helper_join(helper);
+    go_anywhere();
+    listening_end(listening);
+}
+
+/* Who outranks the one that notifies runs before that goes on. */
+TEST(notified_above)
+{
+    struct listening *listening = listening_new();
+    struct helper *helper = listen_here(listening);
+
+    MUST(sys_thread_control(helper->thread, THREAD_PRIORITY, 3, NULL));
+    MUST(sys_port_notify(listening->port, 1)); /* it waits anew with its own priority */
+    word_wait(&listening->notices, 1);
+    sleep_for(5 * MILLISECOND);
+    for (uint32_t i = 1; i < 50; i++) {
+        MUST(sys_port_notify(listening->port, 1));
+        CHECK_EQUAL(word_get(&listening->notices), i + 1);
+    }
+    MUST(sys_port_notify(listening->port, STOP));
+    helper_join(helper);
+    go_anywhere();
+    listening_end(listening);
+}
+
+/* Who is notified by somebody above it waits its turn. */
+TEST(notified_below)
+{
+    struct listening *listening = listening_new();
+    struct helper *helper = listen_here(listening);
+    int64_t until;
+
+    MUST(sys_thread_control(HANDLE_SELF, THREAD_PRIORITY, 3, NULL));
+    MUST(sys_port_notify(listening->port, STOP));
+    for (until = after(20 * MILLISECOND); now() < until;)
+        CHECK_EQUAL(word_get(&listening->notices), 0);
+    MUST(sys_thread_control(HANDLE_SELF, THREAD_PRIORITY, 0, NULL));
+    helper_join(helper);
+    go_anywhere();
+    listening_end(listening);
+}
+
+/* With the notification in its registers and before it ran: killed, kicked, suspended. */
+TEST(notified_and_killed)
+{
+    for (int i = 0; i < 5; i++) {
+        struct listening *listening = listening_new();
+        struct helper *helper = listen_here(listening);
+
+        MUST(sys_port_notify(listening->port, 1));
+        MUST(sys_process_kill(helper->process, 7));
+        CHECK_EQUAL(helper_status(helper), 7);
+        go_anywhere();
+        listening_end(listening);
+    }
+}
+
+TEST(notified_and_kicked)
+{
+    struct listening *listening = listening_new();
+    struct helper *helper = listen_here(listening);
+
+    for (uint32_t i = 0; i < 20; i++) {
+        MUST(sys_port_notify(listening->port, 1));
+        MUST(sys_thread_control(helper->thread, THREAD_INTERRUPT, 0, NULL));
+        word_wait(&listening->notices, i + 1);
+    }
+    MUST(sys_port_notify(listening->port, 1));
+    MUST(sys_process_control(helper->process, PROCESS_SUSPEND, 0));
+    MUST(sys_port_notify(listening->port, STOP));
+    MUST(sys_process_control(helper->process, PROCESS_RESUME, 0));
+    helper_join(helper);
+    CHECK_EQUAL(listening->bits, STOP | 1);
+    go_anywhere();
+    listening_end(listening);
+}
+
+/* Two that notify each other: the CPU goes to and fro. */
+static void notify_back(void *argument)
+{
+    struct listening *listening = argument; /* two of them: mine, the other's */
+    struct abi_message message;
+
+    for (;;) {
+        struct short_message got = sys_proto_return_accept_short(
+            listening[0].port, (struct short_return){0}, &message, NULL, 0, DEADLINE_NEVER);
+        uint64_t bits = got.result == MESSAGE_NOTIFY ? got.args[0] : message.args[0];
+
+        CHECK(got.result >= 0);
+        MUST(sys_port_notify(listening[1].port, bits));
+        if (bits & STOP)
+            return;
+    }
+}
+
+TEST(to_and_fro)
+{
+    struct listening *listening = shared(2 * sizeof(*listening));
+    struct abi_message message;
+
+    listening[0].port = port_new();
+    listening[1].port = port_new();
+    struct helper *helper = helper_process(notify_back, listening);
+    for (uint64_t i = 1; i <= 1000; i++) {
+        uint64_t bits = i == 1000 ? STOP : i;
+
+        MUST(sys_port_notify(listening[0].port, bits));
+        struct short_message got = sys_proto_return_accept_short(
+            listening[1].port, (struct short_return){0}, &message, NULL, 0, DEADLINE_NEVER);
+
+        CHECK(got.result >= 0);
+        CHECK_EQUAL(got.result == MESSAGE_NOTIFY ? got.args[0] : message.args[0], bits);
+    }
+    helper_join(helper);
+    handle_drop(listening[0].port);
+    handle_drop(listening[1].port);
+    unshare(listening);
+}
+
 /* --- port_bind ------------------------------------------------------------------------------------------------- */
 
 TEST(bound_sources)

@@ -85,6 +85,12 @@ bool hand_over_command(struct command *command, struct request *request, struct 
     return false;
 }
 
+bool hand_over_notification(struct port *port, uint64_t bits)
+{
+    (void)port, (void)bits;
+    return false;
+}
+
 /* Nothing is kept here: kernel/ipc/kept.c wants memory objects. */
 void port_drop_kept(struct port *port)
 {
