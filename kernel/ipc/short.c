@@ -352,8 +352,10 @@ static __attribute__((noinline)) struct leave accept_alone(struct register_frame
     struct cpu *cpu = cpu_self();
 
     if (unlikely(cpu->need_resched || self->attention || frame->r14 != (uint64_t)DEADLINE_NEVER ||
-                 self->priority != self->own_priority))
-        return accept_slowly(frame, port, false);
+                 self->priority != self->own_priority ||
+                 !user_range_ok(UADDR(frame->r15), sizeof(struct abi_message)) ||
+                 !user_range_ok(UADDR(frame->r12), frame->r13)))
+        return accept_slowly(frame, port, false); /* which says what is wrong */
     lock_acquire(&port->lock);
 
     struct server *server = server_of(port, self->process);
@@ -369,10 +371,12 @@ static __attribute__((noinline)) struct leave accept_alone(struct register_frame
         lock_release(&port->notify_lock);
     }
     lock_release(&port->lock);
-    if (unlikely(
-            !parked ||
-            self->work)) /* once more, behind the fence of the release; wait_parked_call looks, too */
-        return accept_slowly(frame, port, parked);
+    if (unlikely(!parked))
+        return accept_slowly(frame, port, false);
+    /* Work: once more, now that whoever brings it sees us wait. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(self->work))
+        return accept_slowly(frame, port, true);
 
     struct thread *next = answered_next(cpu);
 
