@@ -76,7 +76,7 @@ bool exception_tell(struct thread *self, struct abi_frame *frame, uint32_t cause
 
     object_put(&port->object);
     if (unlikely(status))
-        return self->work & WORK_KILL;
+        return thread_has_work(self, WORK_KILL);
     if (unlikely(completion.receive_count))
         transfer_drop(completion.receive, completion.receive_count);
     if (completion.values[0])

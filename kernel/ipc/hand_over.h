@@ -65,11 +65,12 @@ bool hand_over_notification(struct port *port, uint64_t bits);
 /* Whom the CPU was handed by that, if nobody comes before it; its frame is ->answered. The caller, parked, leaves to it. */
 static inline struct thread *answered_next(struct cpu *cpu)
 {
-    struct thread *next = cpu->queue->next;
+    struct thread *next = cpu->handed;
 
-    if (unlikely(!next || !next->answered || cpu->queue->levels))
+    if (unlikely(!next || !next->answered ||
+                 __atomic_load_n(&cpu->queue->levels, __ATOMIC_RELAXED)))
         return NULL;
-    cpu->queue->next = NULL;
+    cpu->handed = NULL;
     /* As in sched_switch: its work is read on the way to user mode. */
     __atomic_store_n(&next->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
     return next;

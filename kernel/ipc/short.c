@@ -351,8 +351,10 @@ static __attribute__((noinline)) struct leave accept_alone(struct register_frame
 {
     struct cpu *cpu = cpu_self();
 
-    if (unlikely(cpu->need_resched || self->attention || frame->r14 != (uint64_t)DEADLINE_NEVER ||
-                 self->priority != self->own_priority ||
+    if (unlikely(__atomic_load_n(&cpu->need_resched, __ATOMIC_RELAXED) ||
+                 __atomic_load_n(&self->attention, __ATOMIC_RELAXED) ||
+                 frame->r14 != (uint64_t)DEADLINE_NEVER ||
+                 thread_priority(self) != thread_own_priority(self) ||
                  !user_range_ok(UADDR(frame->r15), sizeof(struct abi_message)) ||
                  !user_range_ok(UADDR(frame->r12), frame->r13)))
         return accept_slowly(frame, port, false); /* which says what is wrong */
@@ -375,7 +377,7 @@ static __attribute__((noinline)) struct leave accept_alone(struct register_frame
         return accept_slowly(frame, port, false);
     /* Work: once more, now that whoever brings it sees us wait. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (unlikely(self->work))
+    if (unlikely(thread_has_work(self, WORK_ANY)))
         return accept_slowly(frame, port, true);
 
     struct thread *next = answered_next(cpu);

@@ -3,7 +3,7 @@
  * program; that a thread runs on one CPU at a time it checks, too. */
 // sources: kernel/sched/sched.c kernel/sched/queue.c kernel/sched/wait.c kernel/sched/timer.c kernel/sched/futex.c
 // sources: kernel/sched/thread.c kernel/sched/return.c kernel/process.c kernel/syscall.c kernel/calls_handle.c kernel/circle.c
-// sources: kernel/ipc/inherit.c
+// sources: kernel/ipc/inherit.c kernel/ipc/hand_over.c
 // sources: kernel/ipc/short.c kernel/ipc/command.c kernel/ipc/accept.c kernel/ipc/port.c kernel/ipc/notify.c
 // sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c
 // sources: kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c kernel/lock.c lib/base/rbtree.c
