@@ -35,6 +35,8 @@
 #define STACK_SIZE 0x40000u
 #define NEVER      UINT64_MAX
 
+enum { ENTRY_CALL, ENTRY_LOADED, ENTRY_RESUMED };
+
 /* --- Stacks -------------------------------------------------------------------------------------------------- */
 
 struct fake_fiber {
@@ -44,7 +46,8 @@ struct fake_fiber {
     struct fake_fiber *from; /* who ran on this CPU before */
     uint32_t *left;          /* struct leave's: the CPU was handed over. NULL: by arch_switch */
     bool loaded;             /* its short call is answered: on with entry, not where it left */
-    jmp_buf entry;
+    bool parked;             /* it was left in its short call: on with relay_resume likewise */
+    jmp_buf entry;           /* of its short call, ENTRY_* */
     struct register_frame frame;
     void (*start)(void);
     uint64_t random;
@@ -87,10 +90,13 @@ static void arrived(struct fake_fiber *self)
         __atomic_store_n(left, 0, __ATOMIC_RELEASE);
     else
         sched_switched(from->thread);
-    if (self->loaded) {
-        self->loaded = false;
-        longjmp(self->entry, 1);
-    }
+    bool loaded = self->loaded, parked = self->parked;
+
+    self->loaded = self->parked = false;
+    if (loaded)
+        longjmp(self->entry, ENTRY_LOADED);
+    if (parked)
+        longjmp(self->entry, ENTRY_RESUMED);
 }
 
 static void switch_to(struct fake_fiber *self, struct fake_fiber *to)
@@ -114,6 +120,31 @@ void arch_switch(struct thread *from, struct thread *to)
 {
     __atomic_fetch_add(&fake_switches, 1, __ATOMIC_RELAXED);
     switch_to(from->arch.fiber, to->arch.fiber);
+}
+
+void fake_park(struct thread *thread)
+{
+    thread->arch.fiber->parked = true;
+}
+
+/* The CPU goes to a thread without the scheduler, which would call sched_switched. */
+static void hand_over(struct fake_fiber *from, struct fake_fiber *to, uint32_t *left)
+{
+    __atomic_fetch_add(&fake_hand_overs, 1, __ATOMIC_RELAXED);
+    to->left = left;
+    switch_to(from, to);
+}
+
+void fake_leave_stack(struct thread *from, struct thread *to)
+{
+    to->arch.fiber->loaded = true;
+    hand_over(from->arch.fiber, to->arch.fiber, &from->on_cpu);
+}
+
+void fake_resume_stack(struct thread *from, struct thread *to)
+{
+    hand_over(from->arch.fiber, to->arch.fiber, &from->on_cpu);
+    panic("a parked thread came back to a stack of which nothing is kept");
 }
 
 static void fiber_main(void)
@@ -397,30 +428,34 @@ static struct leave enter_short(struct register_frame *frame)
                                                                 : relay_return_accept(frame);
 }
 
-/* The CPU was handed to the thread whose frame is to be loaded. Back when somebody switches here by arch_switch. */
-static void hand_over(struct fake_fiber *self, const struct leave *leave)
+/* The CPU was handed to the thread whose frame is to be loaded. */
+static NORETURN void leave_as(struct fake_fiber *self, const struct leave *leave)
 {
     struct fake_fiber *to = thread_current()->arch.fiber;
 
-    if (to == self || leave->frame != &to->frame)
+    if (to == self || leave->frame != &to->frame || !self->parked)
         panic("the frame to leave with is not the current thread's");
-    __atomic_fetch_add(&fake_hand_overs, 1, __ATOMIC_RELAXED);
-    to->left = leave->left;
     to->loaded = true;
-    switch_to(self, to);
+    hand_over(self, to, leave->left);
+    panic("a parked thread came back to a stack of which nothing is kept");
 }
 
 static void short_call(struct fake_fiber *self)
 {
-    if (setjmp(self->entry))
-        return; /* answered, and the CPU handed over, by another thread */
+    struct leave leave;
 
-    struct leave leave = enter_short(&self->frame);
-
-    while (leave.frame != &self->frame) {
-        hand_over(self, &leave);
+    switch (setjmp(self->entry)) {
+    case ENTRY_CALL:
+        leave = enter_short(&self->frame);
+        break;
+    case ENTRY_RESUMED:
         leave = relay_resume(&self->frame);
+        break;
+    default:
+        return;
     }
+    if (leave.frame != &self->frame)
+        leave_as(self, &leave);
     __atomic_store_n(leave.left, 0, __ATOMIC_RELEASE);
 }
 

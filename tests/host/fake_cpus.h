@@ -74,3 +74,7 @@ extern char fake_bad[4096], fake_absent[4096];
 extern void (*fake_missed)(void); /* when set: called as such a copy fails, with no locks held */
 
 struct register_frame *fake_frame(const struct thread *thread);
+/* fake_hand_over.h */
+void fake_park(struct thread *thread);
+void fake_leave_stack(struct thread *from, struct thread *to);
+NORETURN void fake_resume_stack(struct thread *from, struct thread *to);

@@ -136,15 +136,30 @@ WEAK int space_copy_from(struct space *other, uaddr_t from, uaddr_t to_here, uin
     return space_copy_to(other, to_here, from, length, done);
 }
 
-WEAK int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length)
+/* Of a page that is not there yet, and of one that will never be. */
+static bool misses(uaddr_t address, uint64_t length)
 {
-    uint64_t done;
+    return touches(address, length, fake_absent) || touches(address, length, fake_bad);
+}
 
-    if (!touches(to, length, fake_absent) && !touches(from_here, length, fake_absent))
-        return space_copy_to(other, to, from_here, length, &done);
+static int missed(void)
+{
     if (fake_missed)
         fake_missed();
     return -E_FAULT;
+}
+
+WEAK int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length)
+{
+    (void)other;
+    return misses(to, length) || misses(from_here, length) ? missed()
+                                                           : copy(to.value, from_here.value, length);
+}
+
+WEAK int space_write_nofault(struct space *other, uaddr_t to, const void *from, uint64_t length)
+{
+    (void)other;
+    return misses(to, length) ? missed() : copy(to.value, USER(from), length);
 }
 
 WEAK bool pager_fetch_missed(void)

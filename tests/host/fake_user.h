@@ -97,7 +97,7 @@ static inline int64_t user_return_accept(int64_t port, const struct abi_return *
         return (int64_t)registers.rax;
     *message = (struct abi_message){
         .token = registers.rdi,
-        .kind = MESSAGE_COMMAND,
+        .kind = (uint32_t)registers.rax & 0xff,
         .op = (uint32_t)registers.rdx,
         .flags = (uint32_t)(registers.rdx >> 32),
         .cookie = registers.rsi,
