@@ -229,7 +229,8 @@ static void copy_fpu(struct thread *child, struct process *parent)
     list_for_each (struct thread, thread, &parent->threads, sibling) {
         struct command *command = thread->command;
 
-        if (command->state == COMMAND_ACCEPTED && command->trace == self->trace) {
+        if (command->state == COMMAND_ACCEPTED &&
+            command_trace(thread, command) == thread_trace(self)) {
             arch_thread_copy_fpu(child, thread);
             break;
         }

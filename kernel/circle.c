@@ -82,7 +82,7 @@ static bool take_off(struct process *process)
     bool listed = list_linked(&process->stopped_link);
     if (listed) {
         list_remove(&process->stopped_link);
-        stopped_count--;
+        __atomic_fetch_sub(&stopped_count, 1, __ATOMIC_RELAXED);
         __atomic_fetch_sub(&circles_watched, 1, __ATOMIC_SEQ_CST);
     }
     lock_release(&stopped_lock);
@@ -97,7 +97,7 @@ void circle_watch(struct process *process)
         __atomic_load_n(&process->state, __ATOMIC_RELAXED) == PROCESS_ALIVE) {
         object_get(&process->object);
         list_append(&stopped, &process->stopped_link);
-        stopped_count++;
+        __atomic_fetch_add(&stopped_count, 1, __ATOMIC_RELAXED);
         __atomic_fetch_add(&circles_watched, 1, __ATOMIC_SEQ_CST);
     }
     lock_release(&stopped_lock);
@@ -235,10 +235,16 @@ static void go_through(struct list *from, struct list *to, void (*visit)(struct 
     list_append(to, &object->passing);
 }
 
+/* Others look, without the lock, whether it rests. */
+static void set_phase(enum phase phase)
+{
+    __atomic_store_n(&search.phase, phase, __ATOMIC_RELAXED);
+}
+
 static void next_phase(enum phase phase)
 {
     list_splice(&search.work, &search.rest);
-    search.phase = phase;
+    set_phase(phase);
 }
 
 static struct object *begin(void)
@@ -246,7 +252,7 @@ static struct object *begin(void)
     __atomic_store_n(&suspected, false, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&circles_watched, 1, __ATOMIC_SEQ_CST);
     search.to_gather = __atomic_load_n(&stopped_count, __ATOMIC_RELAXED);
-    search.phase = GATHER;
+    set_phase(GATHER);
     return NULL;
 }
 
@@ -282,7 +288,7 @@ static void step_sort(void)
     struct object *object = first(&search.work);
 
     if (!object) {
-        search.phase = list_empty(&search.live) ? END : SPREAD;
+        set_phase(list_empty(&search.live) ? END : SPREAD);
         return;
     }
     if (held_outside(object)) {
@@ -308,7 +314,7 @@ static struct object *step_let_go(struct list *list, enum phase then)
 
     if (object)
         return forget(object);
-    search.phase = then;
+    set_phase(then);
     if (then == RESTING)
         __atomic_fetch_sub(&circles_watched, 1, __ATOMIC_SEQ_CST);
     return NULL;
@@ -327,7 +333,7 @@ static struct object *step(bool *end)
             search.to_gather--;
             return gather();
         }
-        search.phase = FIND;
+        set_phase(FIND);
         return NULL;
     case FIND:
         return step_find();

@@ -326,7 +326,7 @@ static bool all_threads(struct process *process, bool (*are)(const struct thread
 {
     lock_acquire(&process->lock);
 
-    bool all = process->state == PROCESS_ALIVE;
+    bool all = __atomic_load_n(&process->state, __ATOMIC_RELAXED) == PROCESS_ALIVE;
 
     list_for_each (struct thread, thread, &process->threads, sibling) {
         all = all && are(thread);
@@ -345,7 +345,8 @@ static bool is_suspended(const struct thread *thread)
 static bool is_stopped(const struct thread *thread)
 {
     return is_suspended(thread) &&
-           (thread->parked || __atomic_load_n(&thread->state, __ATOMIC_SEQ_CST) == THREAD_BLOCKED);
+           (__atomic_load_n(&thread->parked, __ATOMIC_RELAXED) ||
+            __atomic_load_n(&thread->state, __ATOMIC_SEQ_CST) == THREAD_BLOCKED);
 }
 
 bool process_suspended(struct process *process)

@@ -310,7 +310,7 @@ static int sleep_idle(struct port *port, struct server *server, const struct acc
     inherit_idle(self);
     worker_enlist(self, port, server);
     /* Before the wait is armed, as in wait_park: who ends it clears this. */
-    self->parked_call = where->deadline == UINT64_MAX ? where->frame : NULL;
+    thread_set_parked_call(self, where->deadline == UINT64_MAX ? where->frame : NULL);
     wait_prepare(WAIT_INTERRUPTIBLE);
     lock_release(&port->notify_lock);
     lock_release(&port->lock);
@@ -326,7 +326,7 @@ static struct command *take_delivered(struct port *port)
     list_remove(&self->link);
     struct command *command = self->delivered;
     uint32_t generation = self->generation;
-    self->delivered = NULL;
+    worker_give(self, NULL);
     lock_release(&port->notify_lock);
     if (!command)
         return NULL;
@@ -419,8 +419,7 @@ int64_t port_accept(struct port *port, const struct accept *where)
         (where->size && !user_range_ok(where->buffer, where->size)))
         return -E_FAULT;
     inherit_end(self);
-    self->worker.port = port;
-    self->worker.server = server;
+    worker_serve(&self->worker, port, server);
     return accept_loop(port, server, where, false, 0);
 }
 
@@ -529,7 +528,7 @@ int64_t sys_proto_return(struct object *object, uaddr_t from)
     if (error)
         return error;
 
-    bool last = command->trace == thread_current()->trace;
+    bool last = command_trace(command->thread, command) == thread_trace(thread_current());
 
     return_end(port, command, &result, transfers, status, 0);
     if (last)

@@ -167,7 +167,9 @@ static inline uint64_t command_token(const struct command *command)
 /* What the caller sends on bears the name of what it was sent, or its own: never 0, and as unique as tokens are. */
 static inline uint64_t command_trace(const struct thread *caller, const struct command *command)
 {
-    return caller->trace ? caller->trace : command_token(command);
+    uint64_t trace = thread_trace(caller);
+
+    return trace ? trace : command_token(command);
 }
 
 /* port locked, nobody copies: back to IDLE; its token names nothing from here on. */

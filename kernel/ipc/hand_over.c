@@ -12,7 +12,7 @@ void unclaim(struct thread *thread, struct command *command)
         command->priority = thread_priority(thread);
         command->deadline = UINT64_MAX;
         command->trace = command_trace(command->thread, command);
-        thread->worker.delivered = command;
+        worker_give(&thread->worker, command);
         thread->worker.generation = command->generation;
         list_init(&thread->worker.link); /* it will take itself off the list */
     }
@@ -42,7 +42,8 @@ static struct thread *worker_here(const struct port *port, const struct cpu *cpu
 {
     struct worker *worker = list_first(&port->workers, struct worker, link);
 
-    if (!worker || thread_cpu(worker_thread(worker)) != cpu || !worker_thread(worker)->parked_call)
+    if (!worker || thread_cpu(worker_thread(worker)) != cpu ||
+        !thread_parked_call(worker_thread(worker)))
         return NULL;
     return !file || request->op == OP_OPEN || worker->server == file->server ? worker_thread(worker)
                                                                              : NULL;
@@ -62,7 +63,8 @@ static struct register_frame *send_to(struct thread *thread, struct command *com
     command->file = file;
     command->priority = thread_priority(self);
     command->deadline = UINT64_MAX; /* who is lent one is not quiet */
-    command->trace = thread->trace = command_trace(self, command);
+    command->trace = command_trace(self, command);
+    thread_set_trace(thread, command->trace);
     list_append(&worker->server->accepted, &command->link);
     cpu->commands++;
     wait_park(self, NULL, wait_flags);
@@ -134,16 +136,16 @@ bool hand_over_notification(struct port *port, uint64_t bits)
     struct worker *worker = list_first(&port->workers, struct worker, link);
     struct thread *thread = worker ? worker_thread(worker) : NULL;
 
-    if (!thread || thread->cpu != cpu)
+    if (!thread || thread_cpu(thread) != cpu)
         return false;
     lock_acquire(&thread->lock);
 
-    struct register_frame *frame = thread->parked_call;
+    struct register_frame *frame = thread_parked_call(thread);
     bool mine = frame && sched_allowed(thread, cpu);
 
     if (likely(mine)) {
         list_unlink(&worker->link);
-        thread->parked_call = NULL;
+        thread_set_parked_call(thread, NULL);
         thread->waiting = 0;
         short_notification(frame, bits);
         thread->answered = frame;
@@ -160,9 +162,11 @@ bool hand_over_notification(struct port *port, uint64_t bits)
 static bool claim_waiting(struct thread *thread, const struct thread *self, const struct cpu *cpu)
 {
     lock_acquire(&thread->lock);
-    bool mine = thread->waiting && thread->state == THREAD_BLOCKED && claimable(thread, self, cpu);
+    bool mine = thread_waits(thread) &&
+                __atomic_load_n(&thread->state, __ATOMIC_RELAXED) == THREAD_BLOCKED &&
+                claimable(thread, self, cpu);
     if (likely(mine)) {
-        thread->parked_call = NULL;
+        thread_set_parked_call(thread, NULL);
         thread->waiting = 0;
         thread->wait_result = 0;
         thread_set_state(thread, THREAD_RUNNING);

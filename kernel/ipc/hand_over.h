@@ -37,9 +37,9 @@ static inline struct register_frame *claim(struct thread *thread, const struct t
                                            const struct cpu *cpu)
 {
     lock_acquire(&thread->lock);
-    struct register_frame *frame = thread->parked_call;
+    struct register_frame *frame = thread_parked_call(thread);
     if (likely(frame && claimable(thread, self, cpu))) {
-        thread->parked_call = NULL;
+        thread_set_parked_call(thread, NULL);
         thread->waiting = 0;
         thread_set_state(thread, THREAD_RUNNING);
     } else {

@@ -28,6 +28,7 @@
 #include "kernel/ipc/inherit.h"
 
 #include "kernel/sched/sched.h"
+#include "kernel/sched/wait.h"
 
 /* Threads in a ripple: more come together only where calls wait for each other in a circle, which nothing helps. */
 #define RIPPLE_MAX 4096u
@@ -51,6 +52,16 @@ static uint32_t pressure(const struct port *port, const struct server *server)
 
 /* --- One thread; its lock held ------------------------------------------------------------------------------- */
 
+static void set_served(struct thread *thread, uint32_t priority)
+{
+    __atomic_store_n(&thread->served, priority, __ATOMIC_RELAXED);
+}
+
+static void set_pressed(struct thread *thread, uint32_t priority)
+{
+    __atomic_store_n(&thread->pressed, priority, __ATOMIC_RELAXED);
+}
+
 /* Whether its priority changed. */
 static bool apply(struct thread *thread)
 {
@@ -58,7 +69,8 @@ static bool apply(struct thread *thread)
     uint32_t priority = MAX(thread->own_priority, lent);
     bool changed = priority != thread_priority(thread);
 
-    thread->borrowed = priority != thread->own_priority || thread->limit != UINT64_MAX;
+    /* Even what its own priority covers: that may be lowered, and no short call gives back. */
+    __atomic_store_n(&thread->borrowed, lent || thread->limit != UINT64_MAX, __ATOMIC_RELAXED);
     if (changed)
         sched_set_priority(thread, priority, thread_weight(thread));
     return changed;
@@ -70,8 +82,8 @@ void inherit_lend(const struct server *server, const struct command *command)
     struct thread *self = thread_current();
 
     lock_acquire(&self->lock);
-    self->served = command->priority;
-    self->pressed = server->pressed;
+    set_served(self, command->priority);
+    set_pressed(self, server->pressed);
     self->limit = command->deadline;
     apply(self);
     lock_release(&self->lock);
@@ -80,7 +92,7 @@ void inherit_lend(const struct server *server, const struct command *command)
 void inherit_take_back(struct thread *self)
 {
     lock_acquire(&self->lock);
-    self->served = PRIORITY_FAIR;
+    set_served(self, PRIORITY_FAIR);
     self->limit = UINT64_MAX;
     apply(self);
     lock_release(&self->lock);
@@ -89,7 +101,7 @@ void inherit_take_back(struct thread *self)
 void inherit_relieve(struct thread *self)
 {
     lock_acquire(&self->lock);
-    self->pressed = PRIORITY_FAIR;
+    set_pressed(self, PRIORITY_FAIR);
     apply(self);
     lock_release(&self->lock);
 }
@@ -97,7 +109,7 @@ void inherit_relieve(struct thread *self)
 void inherit_raise(struct thread *thread, uint32_t priority)
 {
     lock_acquire(&thread->lock);
-    thread->served = priority;
+    set_served(thread, priority);
     apply(thread);
     lock_release(&thread->lock);
 }
@@ -113,16 +125,25 @@ static void changed(struct thread *thread)
     list_append(&ripple, &thread->ripple_link);
 }
 
+/* Sleeps in a short accept: it must stay claimable, and gets what is due with its next command. A parked caller has sent its own
+ * before it waits. Its lock held. */
+static bool idle(const struct thread *thread)
+{
+    return thread_waits(thread) && thread_parked_call(thread) &&
+           !__atomic_load_n(&thread->command->port, __ATOMIC_RELAXED);
+}
+
 /* Whoever of the process works for the command with this trace, or was woken with it. */
 static void serve(struct process *process, uint64_t trace, const struct command *command,
                   uint32_t priority)
 {
     lock_acquire(&process->lock);
     list_for_each (struct thread, thread, &process->threads, sibling) {
-        if (thread->trace != trace && thread->worker.delivered != command)
+        if (thread_trace(thread) != trace &&
+            __atomic_load_n(&thread->worker.delivered, __ATOMIC_RELAXED) != command)
             continue;
         lock_acquire(&thread->lock);
-        thread->served = priority;
+        set_served(thread, idle(thread) ? PRIORITY_FAIR : priority);
         if (apply(thread))
             changed(thread);
         lock_release(&thread->lock);
@@ -130,24 +151,16 @@ static void serve(struct process *process, uint64_t trace, const struct command 
     lock_release(&process->lock);
 }
 
-/* Sleeps in a short accept: it must stay claimable, and gets what is due with its next command. */
-static bool idle(const struct thread *thread)
-{
-    return thread->parked_call && thread->command->state == COMMAND_IDLE;
-}
-
 static void press_workers(struct process *process, const struct server *server, uint32_t priority)
 {
     lock_acquire(&process->lock);
     list_for_each (struct thread, thread, &process->threads, sibling) {
-        if (thread->worker.server != server)
+        if (__atomic_load_n(&thread->worker.server, __ATOMIC_RELAXED) != server)
             continue;
         lock_acquire(&thread->lock);
-        if (!idle(thread)) {
-            thread->pressed = priority;
-            if (apply(thread))
-                changed(thread);
-        }
+        set_pressed(thread, idle(thread) ? PRIORITY_FAIR : priority);
+        if (apply(thread))
+            changed(thread);
         lock_release(&thread->lock);
     }
     lock_release(&process->lock);
@@ -178,7 +191,7 @@ static void press(struct port *port)
         uint32_t priority = 0;
 
         lock_acquire(&port->lock);
-        port->repress = false;
+        __atomic_store_n(&port->repress, false, __ATOMIC_RELAXED);
         server = find_unsettled(port, &process);
         if (server)
             priority = server->pressed;
@@ -196,11 +209,11 @@ static struct port *waits_at(struct thread *thread, uint32_t *priority)
     struct port *port = NULL;
 
     lock_acquire(&thread->lock);
-    if (thread->waiting)
+    if (thread_waits(thread))
         port = __atomic_load_n(&thread->command->port, __ATOMIC_RELAXED);
     if (port) /* its caller keeps it, and cannot go on while its lock is held */
         object_get(&port->object);
-    *priority = thread->priority;
+    *priority = thread_priority(thread);
     lock_release(&thread->lock);
     return port;
 }

@@ -23,6 +23,16 @@ void inherit_set_own(struct thread *thread, uint32_t priority);
 /* The caller leaves a command of this process's unfinished: nobody waits for what works on it. */
 void inherit_left(struct process *process, uint64_t trace, const struct command *command);
 
+static inline uint32_t thread_served(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->served, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t thread_pressed(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->pressed, __ATOMIC_RELAXED);
+}
+
 /* No locks held. */
 static inline void inherit_settle(struct port *port)
 {
@@ -34,21 +44,22 @@ static inline void inherit_begin(const struct server *server, const struct comma
 {
     struct thread *self = thread_current();
 
-    self->trace = command->trace;
-    if (unlikely((command->priority | server->pressed | self->served | self->pressed) ||
-                 (command->deadline & self->limit) != UINT64_MAX))
+    thread_set_trace(self, command->trace);
+    if (unlikely(
+            (command->priority | server->pressed | thread_served(self) | thread_pressed(self)) ||
+            (command->deadline & self->limit) != UINT64_MAX))
         inherit_lend(server, command);
 }
 
 static inline void inherit_end(struct thread *self)
 {
-    if (unlikely(self->served || self->limit != UINT64_MAX))
+    if (unlikely(thread_served(self) || self->limit != UINT64_MAX))
         inherit_take_back(self);
 }
 
 static inline void inherit_idle(struct thread *self)
 {
-    if (unlikely(self->pressed))
+    if (unlikely(thread_pressed(self)))
         inherit_relieve(self);
 }
 

@@ -37,7 +37,7 @@ void port_queue_command(struct port *port, struct command *command, bool front)
     if (port->queued++ == 0)
         object_signal(&port->object, SIGNAL_READABLE, 0);
     if (unlikely(command->priority != PRIORITY_FAIR))
-        port->repress = true;
+        __atomic_store_n(&port->repress, true, __ATOMIC_RELAXED);
     if (server)
         server->unseen = true;
     else
@@ -52,7 +52,7 @@ void command_queue_remove(struct command_queue *queue, struct command *command)
     if (--port->queued == 0)
         object_signal(&port->object, 0, SIGNAL_READABLE);
     if (unlikely(command->priority != PRIORITY_FAIR))
-        port->repress = true;
+        __atomic_store_n(&port->repress, true, __ATOMIC_RELAXED);
     if (list_empty(&queue->commands[command->priority]))
         queue->levels &= ~(1u << command->priority);
     queue->length--;
@@ -91,7 +91,7 @@ void worker_wake(struct worker *worker, struct command *command)
 {
     struct thread *thread = worker_thread(worker);
 
-    worker->delivered = command;
+    worker_give(worker, command);
     worker->generation = command->generation;
     inherit_wake(thread, command->priority);
     thread_wake(thread, 0, SCHED_HANDOFF);

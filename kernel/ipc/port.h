@@ -45,7 +45,8 @@ struct port {
     bool closed;         /* no handle can serve it any more */
     bool unseen;  /* set with everything that a worker of any server may have to see to: commands in
                               `queue`, notifications, `closed`; cleared by a worker that finds nothing (both locks) */
-    bool repress; /* the queues' highest priority may have changed: inherit_settle */
+    bool repress; /* the queues' highest priority may have changed: inherit_settle, which
+                              looks without the lock */
     uint64_t served_until; /* when its last server died; 0: never had one or has one */
 
     struct lock notify_lock;

@@ -166,7 +166,8 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
                   command->own_request.flags & COMMAND_RESTARTABLE ? 0 : WAIT_INTERRUPTIBLE);
         *answer = claim(thread, self, cpu);
         command->state = likely(*answer) ? COMMAND_ACCEPTED : COMMAND_DELIVERED;
-        thread->trace = command_trace(self, command); /* with the port locked: inherit.c finds it */
+        /* With the port locked: inherit.c finds it. */
+        thread_set_trace(thread, command_trace(self, command));
         if (unlikely(!*answer)) {
             request_arguments(command, frame, file);
             command->priority = thread_priority(self);
@@ -263,7 +264,7 @@ struct leave relay_call(struct register_frame *frame)
     /* work: once more, behind the fence of the claim. */
     if (likely(answer && !thread_has_work(self, WORK_ANY) &&
                window_copy(worker, answer, request))) {
-        message_write(answer, frame, command, file, thread_priority(self), worker->trace);
+        message_write(answer, frame, command, file, thread_priority(self), thread_trace(worker));
         object_put(&file->port->object); /* the worker's hold: its call is over */
         return leave_to(cpu, self, frame, worker, answer);
     }

@@ -116,8 +116,7 @@ static inline bool notifications_wait(const struct port *port)
 /* The caller becomes an idle worker. notify_lock held. */
 static inline void worker_enlist(struct thread *self, struct port *port, struct server *server)
 {
-    self->worker.port = port;
-    self->worker.server = server;
-    self->worker.delivered = NULL;
+    worker_serve(&self->worker, port, server);
+    worker_give(&self->worker, NULL);
     list_prepend(&port->workers, &self->worker.link);
 }

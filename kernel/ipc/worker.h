@@ -17,3 +17,15 @@ struct worker {
     struct command *delivered;
     uint32_t generation; /* of delivered, then */
 };
+
+/* inherit.c looks, without a lock, whom it works for and what it was woken with. */
+static inline void worker_serve(struct worker *worker, struct port *port, struct server *server)
+{
+    worker->port = port;
+    __atomic_store_n(&worker->server, server, __ATOMIC_RELAXED);
+}
+
+static inline void worker_give(struct worker *worker, struct command *command)
+{
+    __atomic_store_n(&worker->delivered, command, __ATOMIC_RELAXED);
+}

@@ -153,6 +153,26 @@ static inline void thread_set_state(struct thread *thread, enum thread_state sta
     __atomic_store_n(&thread->state, state, __ATOMIC_RELAXED);
 }
 
+static inline struct register_frame *thread_parked_call(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->parked_call, __ATOMIC_RELAXED);
+}
+
+static inline void thread_set_parked_call(struct thread *thread, struct register_frame *frame)
+{
+    __atomic_store_n(&thread->parked_call, frame, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t thread_trace(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->trace, __ATOMIC_RELAXED);
+}
+
+static inline void thread_set_trace(struct thread *thread, uint64_t trace)
+{
+    __atomic_store_n(&thread->trace, trace, __ATOMIC_RELAXED);
+}
+
 static inline bool thread_has_work(const struct thread *thread, uint32_t work)
 {
     return __atomic_load_n(&thread->work, __ATOMIC_ACQUIRE) & work;

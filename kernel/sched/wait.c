@@ -34,19 +34,13 @@ bool wait_abandon(void)
     return mine;
 }
 
-/* Acquire: what it set up before it armed the wait is there (wait_park). */
-static uint32_t waiting(const struct thread *thread)
-{
-    return __atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE);
-}
-
 static bool interrupted(const struct thread *thread)
 {
     uint32_t work = __atomic_load_n(&thread->work, __ATOMIC_SEQ_CST);
 
-    if ((work & WORK_KILL) && !(waiting(thread) & WAIT_UNKILLABLE))
+    if ((work & WORK_KILL) && !(thread_waits(thread) & WAIT_UNKILLABLE))
         return true;
-    return (work & WORK_KICK) && (waiting(thread) & WAIT_INTERRUPTIBLE);
+    return (work & WORK_KICK) && (thread_waits(thread) & WAIT_INTERRUPTIBLE);
 }
 
 int wait_block(uint64_t deadline)
@@ -62,7 +56,7 @@ int wait_block(uint64_t deadline)
         timer_start(&timer.timer, deadline);
     lock_acquire(&self->lock);
     if (self->waiting && (kicked || interrupted(self))) {
-        self->parked_call = NULL;
+        thread_set_parked_call(self, NULL);
         self->waiting = 0;
         self->wait_result = -E_INTERRUPTED;
     }
@@ -84,7 +78,7 @@ int wait_parked_call(void)
     lock_acquire(&self->lock);
     bool stay = self->waiting && interrupted(self);
     if (stay) {
-        self->parked_call = NULL;
+        thread_set_parked_call(self, NULL);
         self->waiting = 0;
         self->wait_result = -E_INTERRUPTED;
         thread_set_state(self, THREAD_RUNNING);
@@ -97,10 +91,10 @@ int wait_parked_call(void)
 
 static bool wake_locked(struct thread *thread, int result, unsigned sched_flags)
 {
-    if (!waiting(thread))
+    if (!thread_waits(thread))
         return false;
     thread->waiting = 0;
-    thread->parked_call = NULL;
+    thread_set_parked_call(thread, NULL);
     thread->wait_result = result;
     if (__atomic_load_n(&thread->state, __ATOMIC_RELAXED) == THREAD_BLOCKED)
         sched_ready(thread, sched_flags);
@@ -115,22 +109,31 @@ bool thread_wake(struct thread *thread, int result, unsigned sched_flags)
     return mine;
 }
 
+/* process_stopped looks without the lock. */
+static void set_parked(struct thread *self, bool parked)
+{
+    __atomic_store_n(&self->parked, parked, __ATOMIC_RELAXED);
+}
+
 void wait_parked(void)
 {
     struct thread *self = thread_current();
 
     lock_acquire(&self->lock);
-    self->parked = __atomic_load_n(&self->work, __ATOMIC_SEQ_CST) & WORK_SUSPEND;
-    if (self->parked)
+
+    bool stay = __atomic_load_n(&self->work, __ATOMIC_SEQ_CST) & WORK_SUSPEND;
+
+    set_parked(self, stay);
+    if (stay)
         wait_prepare(0);
     lock_release(&self->lock);
-    if (!self->parked)
+    if (!stay)
         return;
     circle_suspect();             /* it may have been the last that could run */
     if (wait_block(UINT64_MAX)) { /* killed: the caller looks */
     }
     lock_acquire(&self->lock);
-    self->parked = false;
+    set_parked(self, false);
     lock_release(&self->lock);
 }
 

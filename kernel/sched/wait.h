@@ -21,12 +21,17 @@
 #define WAIT_UNKILLABLE    0x4u
 
 void wait_prepare(uint32_t flags);
+/* WAIT_* while it may be woken. Acquire: what it set up before it armed the wait is there (wait_park). */
+static inline uint32_t thread_waits(const struct thread *thread)
+{
+    return __atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE);
+}
 int wait_block(uint64_t deadline) MUST_CHECK;
 /* For short calls (ipc/short.h): the caller is BLOCKED and may be woken or claimed from here on, with no work of its own
  * looked at. It leaves the CPU, or calls wait_parked_call. */
 static inline void wait_park(struct thread *self, struct register_frame *frame, uint32_t flags)
 {
-    self->parked_call = frame;
+    thread_set_parked_call(self, frame);
     thread_set_state(self, THREAD_BLOCKED);
     __atomic_store_n(&self->waiting, WAIT_ARMED | flags, __ATOMIC_RELEASE);
 }
