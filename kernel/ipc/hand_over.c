@@ -5,17 +5,28 @@
 
 #include ARCH_HAND_OVER
 
-void unclaim(struct thread *thread, struct command *command)
+/* The worker is woken with the command, unless that has completed: its server died, or another thread of it guessed the token. */
+static void deliver_claimed(struct thread *thread, struct command *command)
 {
-    if (command) {
+    struct port *port = command->port;
+
+    lock_acquire(&port->lock);
+    if (command->state == COMMAND_ACCEPTED) {
         command->state = COMMAND_DELIVERED;
-        command->priority = thread_priority(thread);
+        command->priority = thread_priority(command->thread);
         command->deadline = UINT64_MAX;
         command->trace = command_trace(command->thread, command);
         worker_give(&thread->worker, command);
         thread->worker.generation = command->generation;
-        list_init(&thread->worker.link); /* it will take itself off the list */
     }
+    lock_release(&port->lock);
+    list_init(&thread->worker.link); /* it will take itself off the list */
+}
+
+void unclaim(struct thread *thread, struct command *command)
+{
+    if (command)
+        deliver_claimed(thread, command);
     lock_acquire(&thread->lock);
     thread->wait_result = 0;
     sched_ready(thread, SCHED_HANDOFF);
@@ -73,6 +84,8 @@ static struct register_frame *send_to(struct thread *thread, struct command *com
 
     command->state = frame ? COMMAND_ACCEPTED : COMMAND_DELIVERED;
     if (unlikely(!frame)) {
+        /* Once more, behind the fence of the claim, as inherit.c wants it of who sends. */
+        command->priority = thread_priority(self);
         list_init(&worker->link); /* likewise */
         worker_wake(worker, command);
     }
