@@ -8,223 +8,15 @@
 // sources: kernel/sched/sched.c kernel/sched/queue.c kernel/sched/wait.c kernel/sched/timer.c kernel/sched/futex.c
 // sources: kernel/sched/thread.c kernel/sched/return.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c
 // sources: kernel/vmm/fail.c kernel/lock.c lib/base/rbtree.c
-// sources: tests/host/fake_arch.c tests/host/fake_cpus.c tests/host/fake_kernel.c
+// sources: tests/host/fake_arch.c tests/host/fake_cpus.c tests/host/fake_kernel.c tests/host/fake_service.c
 // libs: pthread
 #include "kernel/handle.h"
 #include "kernel/ipc/command.h"
-#include "kernel/ipc/port.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
-#include "tests/host/fake_user.h"
+#include "tests/host/fake_service.h"
 #include "tests/host/test.h"
-
-#define MS       UINT64_C(1000000)
-#define HERE     0x1u /* CPU 0: the client's */
-#define THERE    0x2u
-#define COOKIE   77u
-#define OP_ONCE_ (OP_PROTOCOL + 0u)
-
-/* In programs: the run goes on, and the test fails afterwards. */
-#define EXPECT(got, want)                                                                      \
-    do {                                                                                       \
-        int64_t expect_got = (int64_t)(got), expect_want = (int64_t)(want);                    \
-        if (expect_got != expect_want)                                                         \
-            fake_fail("line %d: %s is %" PRId64 ", want %" PRId64, __LINE__, #got, expect_got, \
-                      expect_want);                                                            \
-    } while (0)
-
-/* --- The service: one worker, told by the client how to answer --------------------------------------------------- */
-
-static struct {
-    struct process *process; /* NULL: the root's own */
-    struct thread *thread;
-    int64_t port;
-    struct port *object;
-
-    /* how it answers */
-    int64_t status;
-    uint64_t data_length;
-    uint64_t patience;  /* of its accepts; 0: for ever */
-    bool by_structures; /* proto_return, proto_accept */
-    void (*before)(const struct abi_message *message);
-
-    /* what came */
-    struct abi_message last;
-    uint8_t buffer[64];
-    int64_t accepted; /* of it: 1 in registers, 0 in memory */
-    uint32_t commands, cancels, closes, notes, interrupted, timed_out;
-} service;
-
-static uint8_t service_data[64];
-
-static struct abi_return service_command(void)
-{
-    const struct abi_message *message = &service.last;
-    struct abi_return result = {.token = message->token};
-
-    service.commands++;
-    if (message->op == OP_OPEN) {
-        result.values[0] = COOKIE;
-        result.values[1] = HANDLE_FLAG_SEEKABLE;
-        return result;
-    }
-    result.status = service.status;
-    result.values[0] = message->args[0] + 1;
-    result.values[1] = message->args[1] + 1;
-    result.values[2] = message->args[2] + message->args[3];
-    result.data = USER(service_data);
-    result.data_length = service.data_length;
-    if (service.before)
-        service.before(message);
-    return result;
-}
-
-static struct abi_return service_took(int64_t accepted)
-{
-    const struct abi_return nothing = {0};
-
-    service.accepted = accepted;
-    service.interrupted += accepted == -E_INTERRUPTED;
-    service.timed_out += accepted == -E_TIMED_OUT;
-    if (accepted < 0)
-        return nothing;
-    switch (service.last.kind) {
-    case MESSAGE_COMMAND:
-        return service_command();
-    case MESSAGE_CANCEL:
-        service.cancels++;
-        break;
-    case MESSAGE_CLOSE:
-        service.closes++;
-        break;
-    default:
-        service.notes++;
-    }
-    return nothing;
-}
-
-static void worker(uint64_t port)
-{
-    struct abi_return result = {0};
-
-    for (;;) {
-        int64_t accepted, deadline = service.patience ? (int64_t)(arch_clock() + service.patience)
-                                                      : DEADLINE_NEVER;
-
-        if (service.by_structures) {
-            if (result.token)
-                user_complete((int64_t)port, &result);
-            accepted = user_accept((int64_t)port, &service.last, service.buffer,
-                                   sizeof(service.buffer), deadline);
-        } else {
-            accepted = user_return_accept((int64_t)port, &result, &service.last, service.buffer,
-                                          sizeof(service.buffer), deadline);
-        }
-        if (accepted == -E_CLOSED)
-            return;
-        result = service_took(accepted);
-    }
-}
-
-static void service_start(uint64_t cpu)
-{
-    handle_t handle;
-
-    service.process = user_process();
-    object_handle_get(&service.object->object);
-    if (handle_install(service.process->handles, &service.object->object, RIGHT_ALL, &handle))
-        abort();
-    service.thread = user_thread(service.process, worker, (uint64_t)handle, cpu);
-    user_sleep(MS); /* it waits in accept now */
-}
-
-static void service_end(void)
-{
-    process_end(service.process, 0);
-    user_sleep(MS);
-    object_put(&service.thread->object);
-    object_put(&service.process->object);
-}
-
-/* --- The client: the root itself ------------------------------------------------------------------------------------ */
-
-static int64_t file;
-static uint64_t values[3];
-static handle_t received;
-
-static int64_t call(uint32_t op, uint32_t flags, uint64_t first, uint64_t third, uint64_t fourth)
-{
-    uint64_t args[4] = {first, 20, third, fourth};
-
-    return user_file_call_short(file, op, flags, args, values, &received);
-}
-
-static uint32_t hand_overs_of(uint32_t op, uint32_t flags, uint64_t third, uint64_t fourth)
-{
-    uint32_t before = fake_hand_overs;
-
-    EXPECT(call(op, flags, 10, third, fourth), 0);
-    EXPECT(values[0], 11);
-    EXPECT(values[1], 21);
-    return fake_hand_overs - before;
-}
-
-static void (*scenario)(void);
-static uint64_t service_cpu;
-
-static void root(uint64_t unused)
-{
-    struct object *object;
-
-    (void)unused;
-    sched_set_affinity(thread_current(), HERE);
-    user_point();
-    memset(&service, 0, sizeof(service));
-    service.port = user_protocol();
-    if (handle_lookup(process_current()->handles, (handle_t)service.port, OBJECT_PORT, 0, &object,
-                      NULL))
-        abort();
-    service.object = container_of(object, struct port, object);
-    service_start(service_cpu);
-    file = user_open(OPEN_READ | OPEN_WRITE);
-    scenario();
-    user_close(file);
-    service_end();
-    object_put(object);
-}
-
-static void play(void (*client)(void), uint64_t cpu)
-{
-    fake_speed = 0;
-    scenario = client;
-    service_cpu = cpu;
-    fake_cpus_run(root, 0);
-    CHECK_STRING(fake_failure, "");
-    CHECK_EQUAL(command_count(), 0);
-    CHECK_EQUAL(handle_count_all(), 0);
-    CHECK_EQUAL(object_count(OBJECT_FILE) + object_count(OBJECT_PORT) +
-                    object_count(OBJECT_PROCESS) + object_count(OBJECT_NAMESPACE),
-                0);
-}
-
-/* What somebody else does while the client waits: after a while, in which everybody has come to rest. */
-static void (*deed)(struct thread *client);
-static struct thread *root_thread;
-
-static void other(uint64_t unused)
-{
-    (void)unused;
-    user_sleep(MS);
-    deed(root_thread);
-}
-
-static void meanwhile(void (*what)(struct thread *client))
-{
-    deed = what;
-    root_thread = thread_current();
-    object_put(&user_thread(process_current(), other, 0, THERE)->object);
-}
 
 /* --- Roads of a call ------------------------------------------------------------------------------------------------ */
 
@@ -305,7 +97,7 @@ static void call_behind(uint64_t unused)
     uint64_t args[4] = {1}, answers[3];
 
     (void)unused;
-    EXPECT(user_file_call_short(file, OP_READ, 0, args, answers, NULL), 0);
+    EXPECT(user_file_call_short(opened, OP_READ, 0, args, answers, NULL), 0);
     EXPECT(answers[0], 2);
 }
 
@@ -720,7 +512,7 @@ static void caller_to_be_killed(uint64_t unused)
     uint64_t args[4] = {0}, answers[3];
 
     (void)unused;
-    user_file_call_short(file, OP_READ, 0, args, answers, NULL);
+    user_file_call_short(opened, OP_READ, 0, args, answers, NULL);
     fake_fail("a killed caller came back");
 }
 
@@ -819,7 +611,7 @@ static void positions(void)
         EXPECT(call(OP_READ, COMMAND_POSITION, 99, 0, 0), 0);
         EXPECT(service.last.args[0], position);
     }
-    EXPECT(user_call(CALL_file_seek, (uint64_t)file, 0, SEEK_CUR_, 0, 0), 63);
+    EXPECT(user_call(CALL_file_seek, (uint64_t)opened, 0, SEEK_CUR_, 0, 0), 63);
 }
 
 TEST(positions_move_on)
