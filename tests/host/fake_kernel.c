@@ -152,8 +152,9 @@ static int missed(void)
 WEAK int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length)
 {
     (void)other;
-    return misses(to, length) || misses(from_here, length) ? missed()
-                                                           : copy(to.value, from_here.value, length);
+    return misses(to, length) || misses(from_here, length)
+               ? missed()
+               : copy(to.value, from_here.value, length);
 }
 
 WEAK int space_write_nofault(struct space *other, uaddr_t to, const void *from, uint64_t length)
@@ -188,6 +189,11 @@ WEAK void personality_enter(struct thread *thread, struct abi_frame *frame, uint
 {
     (void)thread, (void)frame, (void)entry;
     abort();
+}
+
+WEAK void arch_frame_change(struct abi_frame *frame, const struct abi_frame *registers)
+{
+    *frame = *registers;
 }
 
 #define NO_FLAGS_OF(name)                                                   \
