@@ -39,10 +39,11 @@ static inline struct leave leave_to(struct cpu *cpu, struct thread *self,
 
 /* --- Calling ------------------------------------------------------------------------------------------- */
 
-/* The open file a handle names; it stays open until object_handle_put_leaf. */
-static inline int file_find_open(struct handle_table *table, handle_t handle, uint32_t rights,
+/* The open file a handle names, which must allow the operation; it stays open until object_handle_put_leaf. */
+static inline int file_find_open(struct handle_table *table, handle_t handle, uint32_t op,
                                  struct file **file)
 {
+    uint32_t rights = op_rights(op);
     int error = 0;
 
     lock_acquire(&table->lock);
@@ -53,7 +54,7 @@ static inline int file_find_open(struct handle_table *table, handle_t handle, ui
     } else if (unlikely(entry->object->type != OBJECT_FILE)) {
         error = -E_WRONG_TYPE;
     } else if (unlikely((entry->rights & rights) != rights)) {
-        error = -E_ACCESS;
+        error = op_refused(op);
     } else {
         *file = container_of(entry->object, struct file, object);
         object_handle_get_leaf(entry->object);
@@ -142,7 +143,7 @@ static struct leave call_answer(struct register_frame *frame, struct command *co
  * was done. *answer: the worker's frame if it is claimed; else it is awake and finds the command by itself. */
 static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
                                         struct command *command, struct file *file,
-                                        struct register_frame *frame,
+                                        struct register_frame *frame, uint64_t trace,
                                         struct register_frame **answer)
 {
     struct port *port = file->port;
@@ -167,12 +168,12 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
         *answer = claim(thread, self, cpu);
         command->state = likely(*answer) ? COMMAND_ACCEPTED : COMMAND_DELIVERED;
         /* With the port locked: inherit.c finds it. */
-        thread_set_trace(thread, command_trace(self, command));
+        thread_set_trace(thread, trace);
         if (unlikely(!*answer)) {
             request_arguments(command, frame, file);
             command->priority = thread_priority(self);
             command->deadline = UINT64_MAX;
-            command->trace = command_trace(self, command);
+            command->trace = trace;
             list_init(&worker->link); /* it will take itself off the list */
             worker_wake(worker, command);
         }
@@ -186,10 +187,13 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
 static inline bool window_copy(struct thread *worker, const struct register_frame *frame,
                                const struct request *request)
 {
+    if (likely(!request->in_length))
+        return true;
+
     uint64_t length = MIN(request->in_length, frame->r13);
 
-    return likely(!length) || space_copy_to_nofault(worker->process->space, UADDR(frame->r12),
-                                                    request->in, length) == 0;
+    return !length || space_copy_to_nofault(worker->process->space, UADDR(frame->r12), request->in,
+                                            length) == 0;
 }
 
 /* No worker idle here, or one that must see to the command by itself; claimed: it is to be told so. */
@@ -242,11 +246,11 @@ struct leave relay_call(struct register_frame *frame)
     struct request *request = &command->own_request;
     uint32_t op = (uint32_t)frame->rsi;
     struct file *file;
-    int error = file_find_open(self->process->handles, (handle_t)frame->rdi, op_rights(op), &file);
+    int error = file_find_open(self->process->handles, (handle_t)frame->rdi, op, &file);
 
     if (unlikely(error))
         return leave_self(frame, error);
-    error = unlikely(op_of_kernel(op)) ? -E_INVALID : request_read(request, frame, file);
+    error = request_read(request, frame, file);
     command->positioned = !error && file_positioned(file, request);
     if (unlikely(command->positioned))
         error = file_hold(file);
@@ -258,13 +262,14 @@ struct leave relay_call(struct register_frame *frame)
     struct cpu *cpu = cpu_self();
     struct register_frame *answer = NULL;
     struct thread *worker = NULL;
+    uint64_t trace = command_trace(self, command);
 
     if (quiet(cpu, self))
-        worker = send_short(cpu, self, command, file, frame, &answer);
+        worker = send_short(cpu, self, command, file, frame, trace, &answer);
     /* work: once more, behind the fence of the claim. */
     if (likely(answer && !thread_has_work(self, WORK_ANY) &&
                window_copy(worker, answer, request))) {
-        message_write(answer, frame, command, file, thread_priority(self), thread_trace(worker));
+        message_write(answer, frame, command, file, thread_priority(self), trace);
         object_put(&file->port->object); /* the worker's hold: its call is over */
         return leave_to(cpu, self, frame, worker, answer);
     }

@@ -205,7 +205,7 @@ static int64_t file_call(struct object *object, uaddr_t argument)
     uint32_t rights = op_rights(command.op);
 
     if ((thread_current()->call_rights & rights) != rights)
-        return -E_ACCESS;
+        return op_refused(command.op);
     status = request_make(&request, &command);
     if (status)
         return status;

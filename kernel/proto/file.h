@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "abi/errors.h"
 #include "abi/ops.h"
 #include "kernel/ipc/port.h"
 
@@ -50,16 +51,30 @@ static inline uint64_t command_cookie(const struct command *command)
     return command->file && command->request->op != OP_OPEN ? command->file->cookie : 0;
 }
 
-/* What the handle must allow for an operation. */
+/* What the handle must allow for an operation; of the kernel's own (op_of_kernel) it is more than any file's handle does. */
+#define OP_RIGHTS_KERNEL 0xffu
 static inline uint32_t op_rights(uint32_t op)
 {
     static const uint8_t rights[] = {
-        [OP_READ] = RIGHT_READ,      [OP_LIST] = RIGHT_READ, [OP_WRITE] = RIGHT_WRITE,
-        [OP_TRUNCATE] = RIGHT_WRITE, [OP_PROTOCOL - 1] = 0, /* none */
+        [OP_OPEN] = OP_RIGHTS_KERNEL,
+        [OP_PAGE_IN] = OP_RIGHTS_KERNEL,
+        [OP_PAGE_OUT] = OP_RIGHTS_KERNEL,
+        [OP_EXCEPTION] = OP_RIGHTS_KERNEL,
+        [OP_READ] = RIGHT_READ,
+        [OP_LIST] = RIGHT_READ,
+        [OP_WRITE] = RIGHT_WRITE,
+        [OP_TRUNCATE] = RIGHT_WRITE,
+        [OP_PROTOCOL - 1] = 0, /* none */
     };
     _Static_assert((RIGHT_READ | RIGHT_WRITE) < 0x100, "they fit");
 
     return likely(op < ARRAY_SIZE(rights)) ? rights[op] : 0;
+}
+
+/* To who has not these rights. */
+static inline int op_refused(uint32_t op)
+{
+    return op_of_kernel(op) ? -E_INVALID : -E_ACCESS;
 }
 
 /* COMMAND_* that come with the file. */
