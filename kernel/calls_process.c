@@ -539,7 +539,9 @@ int64_t sys_thread_control(struct object *object, uint32_t op, uint64_t value, u
     case THREAD_WEIGHT:
         if (value < 1 || value > 10000)
             return -E_RANGE;
+        lock_acquire(&thread->lock); /* its priority may change meanwhile (inherit.c) */
         sched_set_priority(thread, thread_priority(thread), (uint32_t)value);
+        lock_release(&thread->lock);
         return 0;
     case THREAD_AFFINITY:
         return set_affinity(thread, value);

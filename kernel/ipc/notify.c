@@ -42,7 +42,7 @@ static void binding_fire(struct watcher *watcher, uint32_t signals)
         binding->signals |= signals;
         if (!list_linked(&binding->fired_link))
             list_append(&port->notifications, &binding->fired_link);
-        port->unseen = true;
+        port_set_unseen(port);
         port_wake_worker_locked(port, NULL);
     }
     lock_release(&port->notify_lock);
@@ -194,7 +194,7 @@ int64_t sys_port_notify(struct object *object, uint64_t bits)
     lock_acquire(&port->notify_lock);
     if (!hand_over_notification(port, bits)) {
         port->soft_bits |= bits;
-        port->unseen = true;
+        port_set_unseen(port);
         port_wake_worker_locked(port, NULL);
     }
     lock_release(&port->notify_lock);

@@ -41,7 +41,7 @@ void port_queue_command(struct port *port, struct command *command, bool front)
     if (server)
         server->unseen = true;
     else
-        port->unseen = true;
+        port_set_unseen(port);
 }
 
 void command_queue_remove(struct command_queue *queue, struct command *command)
@@ -317,7 +317,8 @@ void port_closed(struct object *object)
     struct command *command;
 
     lock_acquire(&port->lock);
-    port->closed = port->unseen = true;
+    port->closed = true;
+    port_set_unseen(port);
     while ((command = command_queue_first(&port->queue)))
         command_complete(command, -E_SERVICE_DOWN, 0);
     list_for_each (struct server, server, &port->servers, port_link) {

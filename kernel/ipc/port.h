@@ -69,6 +69,12 @@ struct server {
     bool unseen;          /* as the port's, for what is this server's alone; port->lock */
 };
 
+/* One of the locks held: two may say so at once. */
+static inline void port_set_unseen(struct port *port)
+{
+    __atomic_store_n(&port->unseen, true, __ATOMIC_RELAXED);
+}
+
 /* How long callers wait for a service that died. */
 #define PORT_GRACE_NS UINT64_C(10000000000)
 

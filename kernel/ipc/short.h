@@ -49,7 +49,10 @@ static inline void short_message(struct register_frame *frame, const struct comm
 {
     const struct request *request = command->request;
 
-    frame->rax = MESSAGE_COMMAND | (uint64_t)command->priority << 8;
+    /* Which may change (inherit.c). */
+    uint32_t priority = __atomic_load_n(&command->priority, __ATOMIC_RELAXED);
+
+    frame->rax = MESSAGE_COMMAND | (uint64_t)priority << 8;
     frame->rdi = command_token(command);
     frame->rsi = command_cookie(command);
     frame->rdx = request->op | (uint64_t)request->flags << 32;
