@@ -71,6 +71,8 @@ extern char fake_failure[256];
 
 /* Memory that no user copy can touch; and memory that has to be faulted in each time: copies under locks fail. */
 extern char fake_bad[4096], fake_absent[4096];
+/* One in so many of these copies fails wherever it is from; 0: none. */
+extern uint32_t fake_miss_every;
 extern void (*fake_missed)(void); /* when set: called as such a copy fails, with no locks held */
 
 struct register_frame *fake_frame(const struct thread *thread);

@@ -18,6 +18,7 @@
 /* --- Memory: of the test's, for every process ------------------------------------------------------------------ */
 
 char fake_bad[4096], fake_absent[4096];
+uint32_t fake_miss_every;
 void (*fake_missed)(void);
 
 static bool touches(uaddr_t address, uint64_t length, const char *area)
@@ -139,6 +140,8 @@ WEAK int space_copy_from(struct space *other, uaddr_t from, uaddr_t to_here, uin
 /* Of a page that is not there yet, and of one that will never be. */
 static bool misses(uaddr_t address, uint64_t length)
 {
+    if (fake_miss_every && user_random() % fake_miss_every == 0)
+        return true;
     return touches(address, length, fake_absent) || touches(address, length, fake_bad);
 }
 

@@ -1,7 +1,8 @@
-/* The relay, stormed: client processes call, in every form, services of two instances with two workers each, on four CPUs
- * (fake_cpus.h), while a root kicks, suspends, moves and kills all of them. Every command is in a ledger: it completes once, with the
+/* The relay, stormed: client processes call and notify, in every form, services of two instances with two workers each, which may
+ * call another service for that, on four CPUs (fake_cpus.h), while a root kicks, suspends, moves, ranks and kills them. Every command is in a ledger: it completes once, with the
  * answer to its own question; one that must not be repeated is carried out once if it succeeded, and never twice; two calls
- * never get the same position of a file. At the end nothing is left. */
+ * never get the same position of a file; the last notification comes. At the end nobody has a priority that he was lent, and nothing
+ * is left. */
 // sources: kernel/ipc/short.c kernel/ipc/command.c kernel/ipc/accept.c kernel/ipc/port.c kernel/ipc/notify.c
 // sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c
 // sources: kernel/process.c kernel/syscall.c kernel/calls_handle.c kernel/circle.c kernel/ipc/inherit.c
@@ -13,6 +14,7 @@
 // libs: pthread
 #include "kernel/handle.h"
 #include "kernel/ipc/command.h"
+#include "kernel/ipc/inherit.h"
 #include "kernel/ipc/port.h"
 #include "kernel/panic.h"
 #include "kernel/sched/sched.h"
@@ -37,7 +39,9 @@
 #define SERVICES_DIE 0x04u
 #define CLIENTS_DIE  0x08u
 #define SUSPENSIONS  0x10u
-#define MOVES        0x20u /* affinities and priorities */
+#define MOVES        0x20u /* affinities */
+#define PRIORITIES   0x40u
+#define CHAINS       0x80u /* the services call another one for their commands */
 
 /* --- The ledger ------------------------------------------------------------------------------------------------ */
 
@@ -49,6 +53,7 @@ static uint8_t outcomes[LEDGER], once[LEDGER];
 static uint32_t carried_out[LEDGER], ledger_used;
 static unsigned chaos;
 static uint32_t storm_over, opened, closed, short_messages;
+static uint32_t sent[CLIENTS], noted[CLIENTS]; /* notifications, of which several may come as one */
 
 static uint64_t mix(uint64_t id)
 {
@@ -127,6 +132,37 @@ static void dawdle(void)
         user_point();
 }
 
+/* A worker's own question to the service behind: with registers, a structure or a path. */
+static void ask_behind(const struct abi_message *message, int64_t *file)
+{
+    uint64_t random = user_random(), question = random >> 8, args[4] = {question}, values[3] = {0};
+    struct abi_path_call path = {
+        .uri = USER("back://x"), .uri_length = 8, .command = {.op = OP_READ, .args = {question}}};
+    struct abi_command *command = &path.command;
+    int64_t status;
+
+    if (*file <= 0) {
+        struct abi_open open = {.uri = USER("back://x"), .uri_length = 8, .flags = OPEN_READ};
+
+        *file = user_call(CALL_open, (uint64_t)HANDLE_SELF, USER(&open), 0, 0, 0);
+    }
+    if (*file <= 0)
+        status = *file;
+    else if (random % 4 < 2)
+        status = user_file_call_short(*file, OP_READ, 0, args, values, NULL);
+    else if (random % 4 == 2)
+        status = user_file_call(*file, command);
+    else
+        status = user_call(CALL_path_call, (uint64_t)HANDLE_SELF, USER(&path), 0, 0, 0);
+    if (random % 4 >= 2)
+        values[0] = command->values[0];
+    if (!status && values[0] != mix(question))
+        fake_fail("the service behind answered another question");
+    if (status && !(status == -E_INTERRUPTED && (chaos & KICKS)) &&
+        !(status == -E_TIMED_OUT && message->deadline != DEADLINE_NEVER))
+        fake_fail("a call to the service behind failed: %d", (int)status);
+}
+
 static uint64_t recent; /* a token somebody has, or had */
 
 /* Copies from whatever command there is, while its worker returns it and its caller leaves. */
@@ -146,7 +182,7 @@ static void meddler(uint64_t port)
 }
 
 /* What a command's return is to say. */
-static void work(int64_t port, struct job *job, struct abi_return *result)
+static void work(int64_t port, struct job *job, struct abi_return *result, int64_t *behind)
 {
     const struct abi_message *message = &job->message;
     uint64_t id = message->args[1];
@@ -168,6 +204,8 @@ static void work(int64_t port, struct job *job, struct abi_return *result)
         pattern_check("in window", job->in + message->path_length, id, 0,
                       message->data_length - message->path_length);
     dawdle();
+    if ((chaos & CHAINS) && user_random() % 2)
+        ask_behind(message, behind);
     if (!read_rest(port, job, id))
         return;
     result->values[0] = 1; /* how far a position moves */
@@ -186,6 +224,15 @@ static void work(int64_t port, struct job *job, struct abi_return *result)
             result->handle_count = 1;
         }
     }
+}
+
+/* What was sent until now has come. */
+static void note(uint64_t bits)
+{
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        if (bits & BIT(i))
+            __atomic_store_n(&noted[i], __atomic_load_n(&sent[i], __ATOMIC_RELAXED),
+                             __ATOMIC_RELAXED);
 }
 
 /* By proto_return; a second one must find nothing. */
@@ -207,7 +254,7 @@ static void complete(int64_t port, struct abi_return *result)
 
 static void worker(uint64_t port_number)
 {
-    int64_t port = (int64_t)port_number, error;
+    int64_t port = (int64_t)port_number, error, behind = 0;
     struct abi_return result = {0};
     struct job job;
 
@@ -233,8 +280,34 @@ static void worker(uint64_t port_number)
             continue;
         if (job.message.kind == MESSAGE_CLOSE)
             __atomic_fetch_add(&closed, 1, __ATOMIC_RELAXED);
+        if (job.message.kind == MESSAGE_NOTIFY)
+            note(job.message.args[0]);
+        if (job.message.kind == MESSAGE_NOTIFY && user_random() % 8 == 0)
+            user_call(CALL_port_notify, port_number, BIT(CLIENTS), 0, 0, 0);
         if (job.message.kind == MESSAGE_COMMAND)
-            work(port, &job, &result);
+            work(port, &job, &result, &behind);
+    }
+}
+
+/* Of the service behind. */
+static void worker_behind(uint64_t port)
+{
+    struct abi_message message;
+    struct abi_return result = {0};
+
+    for (;;) {
+        int64_t error =
+            user_return_accept((int64_t)port, &result, &message, NULL, 0, DEADLINE_NEVER);
+
+        result.token = 0;
+        if (error == -E_CLOSED)
+            return;
+        if (error < 0 && error != -E_INTERRUPTED)
+            fake_fail("proto_accept: %d", (int)error);
+        if (error < 0 || message.kind != MESSAGE_COMMAND)
+            continue;
+        dawdle();
+        result = (struct abi_return){.token = message.token, .values = {mix(message.args[0])}};
     }
 }
 
@@ -245,6 +318,7 @@ static void worker(uint64_t port_number)
 struct client {
     struct process *process;
     struct thread *callers[CALLERS];
+    int64_t port;          /* to notify */
     int64_t shared;        /* a file of all its callers */
     uint32_t shared_state; /* 0: nobody opens it; 1: somebody does; 2: it is open */
     uint8_t *taken;        /* positions of it */
@@ -374,6 +448,17 @@ static void call_position(struct client *client)
         fake_fail("position %u twice", (unsigned)question.values[2]);
 }
 
+static struct client clients[CLIENTS];
+
+static void notify(struct client *client)
+{
+    uint32_t index = (uint32_t)(client - clients);
+
+    __atomic_fetch_add(&sent[index], 1, __ATOMIC_RELAXED);
+    if (user_call(CALL_port_notify, (uint64_t)client->port, BIT(index), 0, 0, 0))
+        fake_fail("port_notify");
+}
+
 static int64_t open_file(void)
 {
     int64_t file = user_open(OPEN_READ | OPEN_WRITE);
@@ -426,7 +511,10 @@ static void caller(uint64_t argument)
                 share_file(client);
             break;
         case 4:
+            notify(client);
+            break;
         case 5:
+        case 9:
             call_structure(file, rest);
             break;
         case 6:
@@ -449,26 +537,37 @@ struct instance {
     struct thread *workers[WORKERS], *meddler;
 };
 
-static struct client clients[CLIENTS];
 static struct instance instances[INSTANCES];
-static struct port *service_port;
+static struct instance behind;
+static struct port *service_port, *port_behind;
 
-static void instance_start(struct instance *instance)
+static uint64_t give(struct process *process, struct port *port)
 {
     handle_t handle;
 
-    instance->process = user_process();
-    object_handle_get(&service_port->object);
-    if (handle_install(instance->process->handles, &service_port->object, RIGHT_ALL, &handle))
+    object_handle_get(&port->object);
+    if (handle_install(process->handles, &port->object, RIGHT_ALL, &handle))
         abort();
+    return (uint64_t)handle;
+}
+
+static void instance_start(struct instance *instance)
+{
+    bool front = instance != &behind;
+    uint64_t port;
+
+    instance->process = user_process();
+    port = give(instance->process, front ? service_port : port_behind);
     for (uint32_t i = 0; i < WORKERS; i++)
-        instance->workers[i] = user_thread(instance->process, worker, (uint64_t)handle, 0);
-    instance->meddler = user_thread(instance->process, meddler, (uint64_t)handle, 0);
+        instance->workers[i] =
+            user_thread(instance->process, front ? worker : worker_behind, port, 0);
+    instance->meddler = front ? user_thread(instance->process, meddler, port, 0) : NULL;
 }
 
 static void client_start(struct client *client)
 {
     client->process = user_process();
+    client->port = (int64_t)give(client->process, service_port);
     client->shared_state = 0;
     client->taken = calloc(POSITIONS, 1);
     for (uint32_t i = 0; i < CALLERS; i++)
@@ -509,12 +608,15 @@ static void instance_end(struct instance *instance)
 {
     process_end(instance->process, 0);
     wait_for_end(instance->process);
-    object_put(&instance->meddler->object);
+    if (instance->meddler)
+        object_put(&instance->meddler->object);
     threads_put(instance->process, instance->workers, WORKERS);
 }
 
 static struct thread *anybody(uint64_t random)
 {
+    if ((chaos & CHAINS) && random % 8 == 6)
+        return behind.workers[random / 64 % WORKERS];
     if (random & 1)
         return clients[random / 2 % CLIENTS].callers[random / 64 % CALLERS];
     return instances[random / 2 % INSTANCES].workers[random / 64 % WORKERS];
@@ -525,14 +627,6 @@ static void suspend(struct thread *thread)
     thread_post_work(thread, WORK_SUSPEND);
     user_sleep(user_random() % MS);
     thread_resume(thread);
-}
-
-static void move(struct thread *thread, uint64_t random)
-{
-    if (random & 1)
-        sched_set_affinity(thread, random / 2 % (1u << RUN_CPUS));
-    else
-        sched_set_priority(thread, random / 2 % 3, WEIGHT_USUAL << random / 8 % 3);
 }
 
 /* One blow at somebody; chaos says which are allowed. */
@@ -559,9 +653,12 @@ static void strike(void)
             suspend(anybody(rest));
         break;
     case 3:
-    case 4:
         if (chaos & MOVES)
-            move(anybody(rest), user_random());
+            sched_set_affinity(anybody(rest), user_random() % (1u << RUN_CPUS));
+        break;
+    case 4:
+        if (chaos & PRIORITIES)
+            inherit_set_own(anybody(rest), (uint32_t)(user_random() % 4));
         break;
     default:
         if (chaos & KICKS)
@@ -569,17 +666,51 @@ static void strike(void)
     }
 }
 
-static void root(uint64_t argument)
+/* Kicked, each worker accepts again: whatever it was lent is over. */
+static void rest(struct thread *thread)
 {
-    int64_t handle = user_protocol();
-    struct object *object;
-    uint64_t end = arch_clock() + STORM_NS;
+    thread_post_work(thread, WORK_KICK);
+    for (uint32_t i = 0; i < 1000; i++) {
+        user_sleep(MS);
+        if (!thread_has_work(thread, WORK_KICK) && thread_waits(thread) &&
+            thread_priority(thread) == thread_own_priority(thread))
+            return;
+    }
+    fake_fail("priority %u, its own %u, served %u, pressed %u", thread_priority(thread),
+              thread_own_priority(thread), thread_served(thread), thread_pressed(thread));
+}
 
-    (void)argument;
+/* No client is left. */
+static void check_rest(void)
+{
+    for (uint32_t i = 0; i < INSTANCES * WORKERS; i++)
+        rest(instances[i / WORKERS].workers[i % WORKERS]);
+    for (uint32_t i = 0; i < WORKERS; i++)
+        rest(behind.workers[i]);
+    for (uint32_t i = 0; i < CLIENTS && !(chaos & SERVICES_DIE); i++)
+        if (noted[i] != sent[i])
+            fake_fail("notifications of %u were lost", i);
+}
+
+static struct port *protocol(const char *name)
+{
+    int64_t handle = user_call(CALL_proto_create, (uint64_t)HANDLE_SELF, USER(name), 4, 0, 0);
+    struct object *object;
+
     if (handle <= 0 ||
         handle_lookup(process_current()->handles, (handle_t)handle, OBJECT_PORT, 0, &object, NULL))
         abort();
-    service_port = container_of(object, struct port, object);
+    return container_of(object, struct port, object);
+}
+
+static void root(uint64_t argument)
+{
+    uint64_t end = arch_clock() + STORM_NS;
+
+    (void)argument;
+    service_port = protocol("test");
+    port_behind = protocol("back");
+    instance_start(&behind);
     for (uint32_t i = 0; i < INSTANCES; i++)
         instance_start(&instances[i]);
     for (uint32_t i = 0; i < CLIENTS; i++)
@@ -595,15 +726,21 @@ static void root(uint64_t argument)
     /* Closings reach services that live. */
     while (!chaos && __atomic_load_n(&closed, __ATOMIC_RELAXED) < opened && !fake_failed())
         user_sleep(MS);
+    check_rest();
     for (uint32_t i = 0; i < INSTANCES; i++)
         instance_end(&instances[i]);
-    object_put(object);
+    instance_end(&behind);
+    object_put(&service_port->object);
+    object_put(&port_behind->object);
 }
 
 static void storm(unsigned with)
 {
     chaos = with;
     storm_over = opened = closed = ledger_used = short_messages = 0;
+    memset(sent, 0, sizeof(sent));
+    memset(noted, 0, sizeof(noted));
+    fake_miss_every = 16;
     memset(outcomes, 0, sizeof(outcomes));
     memset(carried_out, 0, sizeof(carried_out));
     fake_cpus_run(root, 0);
@@ -634,7 +771,17 @@ TEST(kicks_and_deadlines)
 
 TEST(threads_that_move)
 {
-    storm(MOVES | SUSPENSIONS);
+    storm(MOVES | PRIORITIES | SUSPENSIONS);
+}
+
+TEST(chains_of_many_priorities)
+{
+    storm(PRIORITIES | CHAINS | MOVES | KICKS | DEADLINES);
+}
+
+TEST(callers_of_many_priorities_die)
+{
+    storm(PRIORITIES | CHAINS | CLIENTS_DIE);
 }
 
 TEST(services_die)
@@ -644,5 +791,6 @@ TEST(services_die)
 
 TEST(everybody_dies)
 {
-    storm(SERVICES_DIE | CLIENTS_DIE | KICKS | DEADLINES | SUSPENSIONS | MOVES);
+    storm(SERVICES_DIE | CLIENTS_DIE | KICKS | DEADLINES | SUSPENSIONS | MOVES | PRIORITIES |
+          CHAINS);
 }
