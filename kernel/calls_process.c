@@ -1,9 +1,9 @@
 /* System calls on processes and threads. */
 #include "abi/errors.h"
 #include "kernel/circle.h"
-#include "kernel/ipc/inherit.h"
 #include "kernel/exception.h"
 #include "kernel/ipc/command.h"
+#include "kernel/ipc/inherit.h"
 #include "kernel/ipc/port.h"
 #include "kernel/keeper.h"
 #include "kernel/map.h"
