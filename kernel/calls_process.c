@@ -165,21 +165,10 @@ static int start_thread(struct process *process, uint64_t block, const struct th
     return 0;
 }
 
-int64_t sys_process_exec(struct object *object, uaddr_t argument)
+/* Filled and started; the handle of its first thread. */
+static int64_t exec_into(struct process *process, const struct abi_exec *exec)
 {
-    struct process *process = process_of(object);
-    struct abi_exec exec;
     struct thread *thread;
-    int error = user_copy_in(&exec, argument, sizeof(exec));
-
-    if (error)
-        return error;
-    if (exec.map_count > EXEC_MAPS_MAX || exec.handle_count > EXEC_HANDLES_MAX)
-        return -E_TOO_LONG;
-    if (exec.flags & ~(uint64_t)EXEC_SUSPENDED || !personality_ok(&exec.personality) ||
-        !start_ok(exec.entry, exec.stack, 0, 0, exec.block))
-        return -E_INVALID;
-
     struct space *space = process_space_get(process);
 
     if (!space)
@@ -189,31 +178,49 @@ int64_t sys_process_exec(struct object *object, uaddr_t argument)
     bool fresh = !process->started && process->state == PROCESS_ALIVE;
     process->started = true;
     if (fresh)
-        process->personality = exec.personality;
+        process->personality = exec->personality;
     lock_release(&process->lock);
-    error = fresh ? exec_maps(space, &exec) : -E_BUSY;
+    int error = fresh ? exec_maps(space, exec) : -E_BUSY;
     if (!error)
-        error = exec_handles(process, &exec);
+        error = exec_handles(process, exec);
     space_put(space);
-    if (error)
-        goto failed;
 
-    struct thread_start start = {.entry = exec.entry,
-                                 .stack = exec.stack,
-                                 .argument = exec.argument,
-                                 .argument2 = exec.argument2};
+    struct thread_start start = {.entry = exec->entry,
+                                 .stack = exec->stack,
+                                 .argument = exec->argument,
+                                 .argument2 = exec->argument2};
 
-    error = start_thread(process, exec.block, &start, exec.flags & EXEC_SUSPENDED, &thread);
-    if (error)
-        goto failed;
-    return handle_return(&thread->object, THREAD_RIGHTS);
-
-failed:
+    if (!error)
+        error = start_thread(process, exec->block, &start, exec->flags & EXEC_SUSPENDED, &thread);
+    if (!error)
+        return handle_return(&thread->object, THREAD_RIGHTS);
     if (fresh) {
         process_end(process, EXIT_EXCEPTION);
         handle_table_clear(process->handles); /* if it was ended before it got them */
     }
     return error;
+}
+
+int64_t sys_process_exec(struct object *object, uaddr_t argument)
+{
+    struct abi_exec exec;
+    int error = user_copy_in(&exec, argument, sizeof(exec));
+
+    if (error)
+        return error;
+    if (exec.map_count > EXEC_MAPS_MAX || exec.handle_count > EXEC_HANDLES_MAX)
+        return -E_TOO_LONG;
+    if (exec.flags & ~(uint64_t)EXEC_SUSPENDED || !personality_ok(&exec.personality) ||
+        !start_ok(exec.entry, exec.stack, 0, 0, exec.block))
+        return -E_INVALID;
+    /* Among the handles it is given may be the last one to itself: not a circle before the caller has its thread. */
+    if (!object_hold_open(object))
+        return -E_NO_PROCESS;
+
+    int64_t result = exec_into(process_of(object), &exec);
+
+    object_release_open(object);
+    return result;
 }
 
 /* The thread of the process that waits for the current process's answer: it is the one that forks. */
