@@ -15,14 +15,20 @@ $(O)/sbin/initfsd: $(O)/bootstrap
 	@mkdir -p $(@D) && cp $< $@
 PROGRAMS += $(O)/sbin/initfsd
 
+# Key maps: one of each of the distribution's layouts that are listed here.
+KEYMAPS := us gb de ch fr be es it pt se no dk fi pl
+KEYMAP_FILES := $(addprefix $(O)/etc/keymaps/,$(KEYMAPS))
+$(KEYMAP_FILES): $(O)/etc/keymaps/%: tools/keymap.py
+	$(call quiet,KEYMAP,$*)mkdir -p $(@D) && tools/keymap.py $* > $@
+
 BUSYBOX := /bin/busybox
 ROOTFS_FILES = $(shell find rootfs -not -type l) $(wildcard sbin/*/service.conf)
-INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX)
+INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX) --files '$(KEYMAP_FILES)'
 
-$(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) tools/initfs.py
+$(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(KEYMAP_FILES) tools/initfs.py
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS)' --personality '$(PERSONALITY)' $@
 
-$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(GUEST_TESTS) $(BENCHES) tools/initfs.py
+$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(KEYMAP_FILES) $(GUEST_TESTS) $(BENCHES) tools/initfs.py
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(GUEST_TESTS) $(BENCHES)' --personality '$(PERSONALITY)' $@
 
 .PHONY: iso-file

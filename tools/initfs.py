@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Pack the archive the system boots with: out/initfs.tar.gz. The same input gives the same bytes.
 
-    tools/initfs.py --out OUT --busybox FILE --programs 'OUT/sbin/rngd ...' --personality FILE ARCHIVE
+    tools/initfs.py --out OUT --busybox FILE --programs 'OUT/sbin/rngd ...' --files 'OUT/etc/x ...' --personality FILE ARCHIVE
 
-Holds rootfs/ as it is; each program of OUT/<folder>/<name> as /<folder>/<name>; sbin/<name>/service.conf as
+Holds rootfs/ as it is; each program and file of OUT/<folder>/<name> as /<folder>/<name>; sbin/<name>/service.conf as
 /etc/services.d/<name>.conf; the personality as /lib/linux.elf; busybox as /bin/busybox with a link for each
 of its applets that is no program of ours. --overlay SOURCE PROGRAMS: a folder laid out as the project, whose rootfs/ and
 service.conf go over ours, and where the programs of it lie.
@@ -80,6 +80,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--busybox")
     parser.add_argument("--programs", default="")
+    parser.add_argument("--files", default="")
     parser.add_argument("--personality", default="")
     parser.add_argument("--overlay", nargs=2, default=[])
     parser.add_argument("archive")
@@ -96,6 +97,8 @@ def main():
         data = stripped(program, "--strip-all") if os.access(program, os.X_OK) else contents(program)
         output = next(folder for folder in outputs if program.startswith(folder + "/"))
         archive.file(os.path.relpath(program, output), data, 0o755)
+    for path in options.files.split():
+        archive.file(os.path.relpath(path, options.out), contents(path))
     if options.personality:  # its symbols are its interface: who executes a program reads the entries there
         archive.file("lib/linux.elf", stripped(options.personality, "--strip-debug"), 0o755)
     if options.busybox:
