@@ -584,6 +584,9 @@ struct abi_log_read {
     5u /* value: handle (RIGHT_CONTROL) of a process that was filled and does not run yet. Whenever it ends the kernel
         * runs a copy of what it is now, with the same handle numbers. There is one such process: E_BUSY */
 
+#define SYSTEM_SCREEN \
+    6u /* the loader's framebuffer is a service's from now on: the kernel draws there only when it panics */
+
 /* Configuration space of PCI in memory (ACPI's MCFG): bus b of first_bus to last_bus at address + (b << 20). */
 struct abi_pci_segment {
     uint64_t address; /* of bus 0; 0: no segment, nor behind it in the list */

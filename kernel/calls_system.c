@@ -141,6 +141,9 @@ int64_t sys_system_control(struct object *object, uint32_t op, uint64_t value)
         return -E_NOT_SUPPORTED; /* no such device */
     case SYSTEM_KEEP:
         return keep(value);
+    case SYSTEM_SCREEN:
+        log_screen_taken();
+        return 0;
     default:
         return -E_INVALID;
     }

@@ -314,6 +314,13 @@ size_t log_read(uint64_t *sequence, char *buffer, size_t length)
     return count;
 }
 
+void log_screen_taken(void)
+{
+    lock_acquire(&log_lock);
+    arch_screen_taken();
+    lock_release(&log_lock);
+}
+
 void log_console_taken(void)
 {
     size_t length;

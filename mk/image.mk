@@ -21,14 +21,19 @@ KEYMAP_FILES := $(addprefix $(O)/etc/keymaps/,$(KEYMAPS))
 $(KEYMAP_FILES): $(O)/etc/keymaps/%: tools/keymap.py
 	$(call quiet,KEYMAP,$*)mkdir -p $(@D) && tools/keymap.py $* > $@
 
+# The consoles' font.
+$(O)/usr/share/consolefonts/console.psf: $(CONSOLE_FONT)
+	@mkdir -p $(@D) && gzip -dc $< > $@
+DATA_FILES := $(KEYMAP_FILES) $(O)/usr/share/consolefonts/console.psf
+
 BUSYBOX := /bin/busybox
 ROOTFS_FILES = $(shell find rootfs -not -type l) $(wildcard sbin/*/service.conf)
-INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX) --files '$(KEYMAP_FILES)'
+INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX) --files '$(DATA_FILES)'
 
-$(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(KEYMAP_FILES) tools/initfs.py
+$(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) tools/initfs.py
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS)' --personality '$(PERSONALITY)' $@
 
-$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(KEYMAP_FILES) $(GUEST_TESTS) $(BENCHES) tools/initfs.py
+$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(GUEST_TESTS) $(BENCHES) tools/initfs.py
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(GUEST_TESTS) $(BENCHES)' --personality '$(PERSONALITY)' $@
 
 .PHONY: iso-file

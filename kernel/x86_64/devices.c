@@ -173,6 +173,11 @@ void arch_screen_write(const char *text, size_t length)
     screen_write(text, length);
 }
 
+void arch_screen_taken(void)
+{
+    screen_taken();
+}
+
 void arch_console_panic(void)
 {
     screen_panic();

@@ -20,6 +20,7 @@ static struct {
     uint8_t *cells;           /* rows * columns characters */
     uint32_t columns, rows, column, row;
     uint32_t ink, paper; /* pixel values */
+    bool taken;          /* by a service */
 } screen;
 
 static uint32_t colour(uint32_t red, uint32_t green, uint32_t blue)
@@ -104,7 +105,7 @@ static void new_line(void)
 
 void screen_write(const char *text, size_t length)
 {
-    for (size_t i = 0; screen.pixels && i < length; i++) {
+    for (size_t i = 0; screen.pixels && !screen.taken && i < length; i++) {
         if (text[i] == '\n') {
             new_line();
             continue;
@@ -169,10 +170,16 @@ void screen_start(const struct boot_framebuffer *framebuffer)
              framebuffer->bits, screen.columns, screen.rows);
 }
 
+void screen_taken(void)
+{
+    screen.taken = true;
+}
+
 void screen_panic(void)
 {
     if (!screen.pixels)
         return;
+    screen.taken = false;
     screen.ink = colour(0xff, 0xff, 0xff);
     screen.paper = colour(0x80, 0, 0);
     clear();

@@ -186,6 +186,13 @@ size_t command_name(const struct command *command, const char **name)
     return end - start;
 }
 
+bool command_names(const struct command *command, const char *name)
+{
+    const char *path;
+    size_t length = command_name(command, &path);
+    return length == strlen(name) && memcmp(path, name, length) == 0;
+}
+
 int64_t command_answer_handle(struct command *command, int64_t handle)
 {
     if (handle < 0)

@@ -70,6 +70,7 @@ MUST_CHECK int64_t command_read_exactly(const struct command *command, void *buf
 
 /* The path without the slashes around it; its length. */
 size_t command_name(const struct command *command, const char **name);
+bool command_names(const struct command *command, const char *name);
 
 /* Answers with a handle, which is the caller's from then on; or passes on the error in its place. */
 int64_t command_answer_handle(struct command *command, int64_t handle);

@@ -129,6 +129,8 @@ static int64_t add_own(struct parcel *parcel, const struct service_conf *conf)
             fprintf(stderr, "%s: this machine has no %s\n", parcel->who, name);
         else if (result < 0)
             return complain(parcel->who, name, result);
+        else if (strcmp(name, "framebuffer") == 0) /* one at a time draws there */
+            sys_ignore(sys_system_control(launch_own("resource"), SYSTEM_SCREEN, 0));
     }
     return 0;
 }

@@ -1,6 +1,10 @@
 /* The keys of a service's configuration, each a line of the table at the end. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* asprintf */
+#endif
 #include "sbin/initd/service_conf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,12 +84,29 @@ static const char *key_argument(struct service_conf *conf, char **words, size_t 
     return add_all(&conf->arguments, words, count);
 }
 
+/* A variable of initd's own, if it is set. */
+static const char *environment_inherit(struct service_conf *conf, const char *name)
+{
+    const char *value = getenv(name);
+    char *both;
+    if (!value)
+        return NULL;
+    if (asprintf(&both, "%s=%s", name, value) < 0)
+        return no_memory;
+    bool added = strings_add(&conf->environment, both);
+    free(both);
+    return added ? NULL : no_memory;
+}
+
 static const char *key_environment(struct service_conf *conf, char **words, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!strchr(words[i], '='))
-            return "environment: NAME=value is wanted";
-    return add_all(&conf->environment, words, count);
+    for (size_t i = 0; i < count; i++) {
+        const char *problem = strchr(words[i], '=') ? add_all(&conf->environment, &words[i], 1)
+                                                    : environment_inherit(conf, words[i]);
+        if (problem)
+            return problem;
+    }
+    return NULL;
 }
 
 static const char *names_add(struct strings *strings, char **words, size_t count)

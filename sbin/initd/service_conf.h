@@ -2,7 +2,7 @@
  *
  *     program initfs:///sbin/rngd     default: initfs:///sbin/<name>
  *     argument --verbose              argv[1] on, one or more per line
- *     environment NAME=value
+ *     environment NAME=value NAME     without a value: initd's own, if it has one
  *     protocol rng                    protocols it serves: created for it, handed over as "port:rng"
  *     use proc initfs                 protocols it may name; nothing else is in its namespace ("proc" also gives the
  *                                     handle "proc")

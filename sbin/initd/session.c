@@ -168,18 +168,21 @@ static void machine_stop(const struct session *session)
     fprintf(stderr, "the machine cannot be turned off\n");
 }
 
-/* From the opening of the terminal to the program's end. */
-static void session_begin(struct session *session)
+/* From the opening of the terminal to the program's end; false: this machine has no such terminal. */
+static bool session_begin(struct session *session)
 {
     handle_t terminal;
     protocols_wait(session);
     int64_t result = file_open(HANDLE_SELF, session->terminal, OPEN_READ | OPEN_WRITE, &terminal);
+    if (result == -E_NOT_FOUND)
+        return false;
     if (result >= 0) {
         result = session_run(session, terminal);
         handle_drop(terminal);
     }
     if (result < 0)
         fprintf(stderr, "%s: %s\n", session->terminal, error_text(result));
+    return true;
 }
 
 static void *session_thread(void *argument)
@@ -188,8 +191,8 @@ static void *session_thread(void *argument)
     uint32_t pause_ms = PAUSE_FIRST_MS;
     for (;;) {
         int64_t began = now();
-        if (!session_take_over(session))
-            session_begin(session);
+        if (!session_take_over(session) && !session_begin(session))
+            return NULL;
         if (session->once) {
             machine_stop(session);
             return NULL;

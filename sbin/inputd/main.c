@@ -266,31 +266,30 @@ static void input_expired(void *context)
 
 /* --- Files ----------------------------------------------------------------------------------------------------- */
 
-static bool path_starts(struct command *command, const char *with, const char **rest,
-                        size_t *length)
+/* What stands behind "device/", or NULL. */
+static const char *device_name(const struct command *command, size_t *length)
 {
-    size_t start = 0, count = strlen(with);
-    while (start < command->path_length && command->path[start] == '/')
-        start++;
-    if (command->path_length - start < count || memcmp(command->path + start, with, count) != 0)
-        return false;
-    *rest = command->path + start + count;
-    *length = command->path_length - start - count;
-    return true;
+    static const char folder[] = "device/";
+    const char *path;
+    *length = command_name(command, &path);
+    if (*length < strlen(folder) || memcmp(path, folder, strlen(folder)) != 0)
+        return NULL;
+    *length -= strlen(folder);
+    return path + strlen(folder);
 }
 
 static int64_t input_open(void *context, struct command *command)
 {
-    const char *rest;
     size_t length;
+    const char *name = device_name(command, &length);
     (void)context;
     if (command->message.args[0] & OPEN_DIRECTORY)
         return -E_NOT_DIRECTORY;
     struct file *file = calloc(1, sizeof(*file));
     int64_t result = file ? 0 : -E_NO_MEMORY;
-    if (file && path_starts(command, "device/", &rest, &length))
-        result = device_open(rest, length, &file->device);
-    else if (file && !(path_starts(command, "events", &rest, &length) && !length))
+    if (file && name)
+        result = device_open(name, length, &file->device);
+    else if (file && !command_names(command, "events"))
         result = -E_NOT_FOUND;
     if (result < 0) {
         free(file);

@@ -57,23 +57,14 @@ static void lights_changed(void *context, uint32_t mask)
     sys_ignore(sys_port_notify(port, 1));
 }
 
-static bool path_is(const struct command *command, const char *name)
-{
-    size_t start = 0, length = strlen(name);
-    while (start < command->path_length && command->path[start] == '/')
-        start++;
-    return command->path_length - start == length &&
-           memcmp(command->path + start, name, length) == 0;
-}
-
 static int64_t kbd_open(void *context, struct command *command)
 {
     (void)context;
     if (command->message.args[0] & OPEN_DIRECTORY)
         return -E_NOT_DIRECTORY;
-    if (path_is(command, "keyboard"))
+    if (command_names(command, "keyboard"))
         return feed_open(&feeds[CONTROLLER_KEYBOARD], command);
-    if (!path_is(command, "aux"))
+    if (!command_names(command, "aux"))
         return -E_NOT_FOUND;
     return controller.port[CONTROLLER_AUX] ? feed_open(&feeds[CONTROLLER_AUX], command)
                                            : -E_NOT_FOUND;

@@ -149,9 +149,8 @@ static void mouse_expired(void *context)
 static int64_t mouse_open(void *context, struct command *command)
 {
     (void)context;
-    for (size_t i = 0; i < command->path_length; i++)
-        if (command->path[i] != '/')
-            return -E_NOT_FOUND;
+    if (!command_names(command, ""))
+        return -E_NOT_FOUND;
     if (command->message.args[0] & OPEN_DIRECTORY)
         return -E_NOT_DIRECTORY;
     return feed_open(&feed, command);

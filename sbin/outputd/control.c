@@ -253,8 +253,6 @@ static const struct {
 static void keep(struct terminal *terminal)
 {
     struct terminal_kept *kept = terminal->kept;
-    if (!kept)
-        return;
     __atomic_store_n(&kept->valid, 0, __ATOMIC_RELEASE);
     kept->session = terminal->session;
     kept->foreground = terminal->foreground;

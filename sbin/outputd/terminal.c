@@ -17,9 +17,8 @@
 void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kept *kept,
                    void (*output_ready)(struct terminal *terminal))
 {
-    static struct line lost; /* without memory that outlives us */
     memset(terminal, 0, sizeof(*terminal));
-    terminal->line = kept ? &kept->line : &lost;
+    terminal->line = &kept->line;
     list_init(&terminal->files);
     list_init(&terminal->reads);
     list_init(&terminal->writes);
@@ -28,7 +27,7 @@ void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kep
     terminal->size = (struct tty_size){.rows = 24, .columns = 80};
     terminal->output_ready = output_ready;
     terminal->kept = kept;
-    if (!kept || kept->valid != TERMINAL_KEPT) {
+    if (kept->valid != TERMINAL_KEPT) {
         line_init(terminal->line);
     } else {
         line_recover(terminal->line);

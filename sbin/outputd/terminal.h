@@ -25,16 +25,16 @@ struct terminal_kept {
 #define TERMINAL_KEPT 0x74747931u
 
 struct terminal {
-    struct line *line; /* in what is kept, if something is */
+    struct line *line; /* in what is kept */
     handle_t port;
     int32_t session, foreground; /* 0: none */
     struct tty_size size;
-    struct list files;                               /* struct terminal_file */
-    struct list reads;                               /* struct held */
-    struct list writes;                              /* struct held, in order */
-    struct list drains;                              /* struct held */
-    uint32_t ready;                                  /* SIGNAL_* last published */
-    struct terminal_kept *kept;                      /* NULL: nothing survives */
+    struct list files;  /* struct terminal_file */
+    struct list reads;  /* struct held */
+    struct list writes; /* struct held, in order */
+    struct list drains; /* struct held */
+    uint32_t ready;     /* SIGNAL_* last published */
+    struct terminal_kept *kept;
     void (*output_ready)(struct terminal *terminal); /* the device should look for output */
 };
 
@@ -45,7 +45,7 @@ struct terminal_file {
     uint64_t id;
 };
 
-/* kept: what a predecessor left (or zeros); may be NULL. */
+/* kept: what a predecessor left, or zeros. */
 void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kept *kept,
                    void (*output_ready)(struct terminal *terminal));
 

@@ -1,0 +1,338 @@
+#include "sbin/outputd/console.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    KEY_ESCAPE = 1,
+    KEY_BACKSPACE = 14,
+    KEY_TAB = 15,
+    KEY_ENTER = 28,
+    KEY_F1 = 59,
+    KEY_F10 = 68,
+    KEY_PAD_7 = 71,
+    KEY_PAD_DOT = 83,
+    KEY_F11 = 87,
+    KEY_F12 = 88,
+    KEY_PAD_ENTER = 96,
+    KEY_HOME = 102,
+    KEY_UP,
+    KEY_PAGE_UP,
+    KEY_LEFT,
+    KEY_RIGHT,
+    KEY_END,
+    KEY_DOWN,
+    KEY_PAGE_DOWN,
+    KEY_INSERT,
+    KEY_DELETE,
+};
+
+static struct console *of(void *user)
+{
+    return user;
+}
+
+/* --- From the emulator's cells to ours ------------------------------------------------------------------------- */
+
+static uint32_t rgb(const struct console *console, VTermColor colour)
+{
+    vterm_screen_convert_color_to_rgb(console->cells, &colour);
+    return (uint32_t)colour.rgb.red << 16 | (uint32_t)colour.rgb.green << 8 | colour.rgb.blue;
+}
+
+static struct cell cell_of(const struct console *console, const VTermScreenCell *from)
+{
+    struct cell cell = {
+        .symbol = from->chars[0] == (uint32_t)-1 ? 0 : from->chars[0],
+        .ink = rgb(console, from->fg),
+        .paper = rgb(console, from->bg),
+        .flags = (from->attrs.underline ? CELL_UNDERLINE : 0) |
+                 (from->attrs.strike ? CELL_STRIKE : 0) | (from->attrs.bold ? CELL_BOLD : 0),
+    };
+    if (from->attrs.reverse) {
+        uint32_t ink = cell.ink;
+        cell.ink = cell.paper;
+        cell.paper = ink;
+    }
+    return cell;
+}
+
+static const struct cell *line_back(const struct console *console, uint32_t back)
+{
+    return console->lines[(console->line_end - back) % CONSOLE_LINES];
+}
+
+static void row_draw(struct console *console, uint32_t row)
+{
+    struct screen *screen = console->screen;
+    if (row < console->back) {
+        const struct cell *line = line_back(console, console->back - row);
+        for (uint32_t column = 0; column < screen->columns; column++)
+            screen_draw(screen, row, column, &line[column]);
+        return;
+    }
+    int from = (int)(row - console->back);
+    for (uint32_t column = 0; column < screen->columns; column++) {
+        VTermScreenCell emulated;
+        VTermPos position = {.row = from, .col = (int)column};
+        vterm_screen_get_cell(console->cells, position, &emulated);
+        struct cell cell = cell_of(console, &emulated);
+        if (console->cursor_visible && !console->back && console->cursor.row == from &&
+            console->cursor.col == (int)column)
+            cell.flags |= CELL_CURSOR;
+        screen_draw(screen, row, column, &cell);
+    }
+}
+
+/* Rows of the emulator's screen [first, end) are to be drawn. */
+static void mark(struct console *console, int first, int end)
+{
+    uint32_t from = first > 0 ? (uint32_t)first : 0, to = end > 0 ? (uint32_t)end : 0;
+    console->dirty_first = MIN(console->dirty_first, from);
+    console->dirty_end = MAX(console->dirty_end, to);
+}
+
+static void mark_all(struct console *console)
+{
+    mark(console, 0, (int)console->screen->rows);
+}
+
+static void draw(struct console *console)
+{
+    uint32_t rows = console->screen->rows, first = console->dirty_first, end = console->dirty_end;
+    if (!console->shown || first >= end)
+        return;
+    console->dirty_first = UINT32_MAX;
+    console->dirty_end = 0;
+    if (console->back) { /* the view is another */
+        first = 0;
+        end = rows;
+    }
+    for (uint32_t row = first; row < MIN(end, rows); row++)
+        row_draw(console, row);
+    screen_flush(console->screen);
+}
+
+static int damaged(VTermRect rect, void *user)
+{
+    mark(of(user), rect.start_row, rect.end_row);
+    return 1;
+}
+
+static int cursor_moved(VTermPos position, VTermPos old, int visible, void *user)
+{
+    (void)visible;
+    of(user)->cursor = position;
+    mark(of(user), old.row, old.row + 1);
+    mark(of(user), position.row, position.row + 1);
+    return 1;
+}
+
+static int property_set(VTermProp property, VTermValue *value, void *user)
+{
+    if (property == VTERM_PROP_CURSORVISIBLE) {
+        of(user)->cursor_visible = value->boolean;
+        mark(of(user), of(user)->cursor.row, of(user)->cursor.row + 1);
+    }
+    return 1;
+}
+
+/* A line leaves at the top. */
+static int line_pushed(int count, const VTermScreenCell *cells, void *user)
+{
+    struct console *console = of(user);
+    struct cell **line = &console->lines[console->line_end % CONSOLE_LINES];
+    if (!*line)
+        *line = calloc(console->screen->columns, sizeof(**line));
+    if (!*line)
+        return 0;
+    for (uint32_t i = 0; i < console->screen->columns && i < (uint32_t)count; i++)
+        (*line)[i] = cell_of(console, &cells[i]);
+    console->line_end++;
+    if (console->back && console->back < MIN(console->line_end, (uint64_t)CONSOLE_LINES))
+        console->back++; /* what is looked at stays where it is */
+    return 1;
+}
+
+static const VTermScreenCallbacks callbacks = {
+    .damage = damaged,
+    .movecursor = cursor_moved,
+    .settermprop = property_set,
+    .sb_pushline = line_pushed,
+};
+
+/* --- Bytes ----------------------------------------------------------------------------------------------------- */
+
+/* What keys mean, and answers to questions about the terminal. */
+static void emulator_says(const char *bytes, size_t length, void *user)
+{
+    struct console *console = of(user);
+    if (!console->replaying)
+        terminal_input(&console->terminal, (const uint8_t *)bytes, length);
+}
+
+static void history_put(struct console_kept *kept, const uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        kept->bytes[(kept->end + i) % CONSOLE_HISTORY] = bytes[i];
+    __atomic_store_n(&kept->end, kept->end + count, __ATOMIC_RELEASE);
+}
+
+/* Everything the line discipline has goes to the emulator at once: a console is never busy. */
+static void output_ready(struct terminal *terminal)
+{
+    struct console *console = container_of(terminal, struct console, terminal);
+    uint8_t bytes[1024];
+    size_t count;
+    if (console->replaying)
+        return;
+    while ((count = line_output_take(terminal->line, bytes, sizeof(bytes))) > 0) {
+        history_put(console->kept, bytes, count);
+        vterm_input_write(console->vterm, (const char *)bytes, count);
+    }
+    vterm_screen_flush_damage(console->cells);
+    draw(console);
+}
+
+static void history_replay(struct console *console)
+{
+    const struct console_kept *kept = console->kept;
+    uint64_t from = kept->end > CONSOLE_HISTORY ? kept->end - CONSOLE_HISTORY : 0;
+    while (from < kept->end) {
+        uint64_t start = from % CONSOLE_HISTORY;
+        uint64_t count = MIN(kept->end - from, CONSOLE_HISTORY - start);
+        vterm_input_write(console->vterm, (const char *)kept->bytes + start, count);
+        from += count;
+    }
+}
+
+void console_print(struct console *console, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '\n')
+            vterm_input_write(console->vterm, "\r", 1);
+        vterm_input_write(console->vterm, &text[i], 1);
+    }
+    vterm_screen_flush_damage(console->cells);
+    draw(console);
+}
+
+bool console_init(struct console *console, struct screen *screen, handle_t port,
+                  struct terminal_kept *terminal_kept, struct console_kept *kept)
+{
+    *console = (struct console){.kept = kept,
+                                .screen = screen,
+                                .cursor_visible = true,
+                                .replaying = true,
+                                .dirty_first = UINT32_MAX};
+    terminal_init(&console->terminal, port, terminal_kept, output_ready);
+    console->terminal.size = (struct tty_size){
+        .rows = (uint16_t)screen->rows,
+        .columns = (uint16_t)screen->columns,
+        .width = (uint16_t)screen->mode.width,
+        .height = (uint16_t)screen->mode.height,
+    };
+    console->lines = calloc(CONSOLE_LINES, sizeof(*console->lines));
+    console->vterm = vterm_new((int)screen->rows, (int)screen->columns);
+    if (!console->lines || !console->vterm)
+        return false;
+    vterm_set_utf8(console->vterm, 1);
+    vterm_output_set_callback(console->vterm, emulator_says, console);
+    console->cells = vterm_obtain_screen(console->vterm);
+    vterm_screen_set_callbacks(console->cells, &callbacks, console);
+    vterm_screen_enable_altscreen(console->cells, 1);
+    vterm_screen_set_damage_merge(console->cells, VTERM_DAMAGE_SCREEN);
+    vterm_screen_reset(console->cells, 1);
+    history_replay(console);
+    console->replaying = false;
+    output_ready(&console->terminal);
+    return true;
+}
+
+void console_show(struct console *console, bool shown)
+{
+    console->shown = shown;
+    mark_all(console);
+    draw(console);
+}
+
+/* --- Keys ------------------------------------------------------------------------------------------------------ */
+
+static VTermKey key_named(uint16_t code)
+{
+    static const struct {
+        uint16_t code;
+        VTermKey key;
+    } keys[] = {
+        {KEY_TAB, VTERM_KEY_TAB},
+        {KEY_ENTER, VTERM_KEY_ENTER},
+        {KEY_PAD_ENTER, VTERM_KEY_ENTER},
+        {KEY_BACKSPACE, VTERM_KEY_BACKSPACE},
+        {KEY_ESCAPE, VTERM_KEY_ESCAPE},
+        {KEY_HOME, VTERM_KEY_HOME},
+        {KEY_UP, VTERM_KEY_UP},
+        {KEY_PAGE_UP, VTERM_KEY_PAGEUP},
+        {KEY_LEFT, VTERM_KEY_LEFT},
+        {KEY_RIGHT, VTERM_KEY_RIGHT},
+        {KEY_END, VTERM_KEY_END},
+        {KEY_DOWN, VTERM_KEY_DOWN},
+        {KEY_PAGE_DOWN, VTERM_KEY_PAGEDOWN},
+        {KEY_INSERT, VTERM_KEY_INS},
+        {KEY_DELETE, VTERM_KEY_DEL},
+        {KEY_F11, VTERM_KEY_FUNCTION(11)},
+        {KEY_F12, VTERM_KEY_FUNCTION(12)},
+    };
+    /* The number pad without Num Lock, from 7 on. */
+    static const uint16_t pad[] = {
+        KEY_HOME, KEY_UP,   KEY_PAGE_UP,   0,          KEY_LEFT,  0, KEY_RIGHT, 0,
+        KEY_END,  KEY_DOWN, KEY_PAGE_DOWN, KEY_INSERT, KEY_DELETE};
+    if (code >= KEY_PAD_7 && code <= KEY_PAD_DOT)
+        code = pad[code - KEY_PAD_7];
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (keys[i].code == code)
+            return keys[i].key;
+    return code >= KEY_F1 && code <= KEY_F10 ? (VTermKey)VTERM_KEY_FUNCTION(code - KEY_F1 + 1)
+                                             : VTERM_KEY_NONE;
+}
+
+/* Shift with PageUp and PageDown looks at what scrolled off; true: that was it. */
+static bool look_back(struct console *console, const struct input_event *event)
+{
+    uint32_t page = console->screen->rows / 2;
+    uint32_t most = (uint32_t)MIN(console->line_end, (uint64_t)CONSOLE_LINES - 1);
+    uint32_t back = console->back;
+    if (event->modifiers & INPUT_SHIFT && event->code == KEY_PAGE_UP)
+        console->back = MIN(back + page, most);
+    else if (event->modifiers & INPUT_SHIFT && event->code == KEY_PAGE_DOWN)
+        console->back = back > page ? back - page : 0;
+    else
+        return false;
+    if (console->back != back)
+        mark_all(console);
+    draw(console);
+    return true;
+}
+
+void console_key(struct console *console, const struct input_event *event)
+{
+    if (look_back(console, event))
+        return;
+
+    VTermModifier modifiers = (event->modifiers & INPUT_CONTROL ? VTERM_MOD_CTRL : 0) |
+                              (event->modifiers & INPUT_ALT ? VTERM_MOD_ALT : 0);
+    VTermKey key = key_named(event->code);
+    if (key != VTERM_KEY_NONE && (!event->symbol || event->symbol < ' ' || event->symbol == 0x7f)) {
+        if (event->modifiers & INPUT_SHIFT)
+            modifiers |= VTERM_MOD_SHIFT;
+        vterm_keyboard_key(console->vterm, key, modifiers);
+    } else if (event->symbol) {
+        vterm_keyboard_unichar(console->vterm, event->symbol, modifiers);
+    } else {
+        return;
+    }
+    if (console->back) {
+        console->back = 0;
+        mark_all(console);
+        draw(console);
+    }
+}

@@ -1,0 +1,48 @@
+/* A console: a terminal on the screen, by way of libvterm's emulation of xterm.
+ *
+ *     bytes of the line discipline --console_output--> vterm --damage--> cells --> screen, if this console is shown
+ *     keys --console_key--> vterm --> bytes for the line discipline (terminal_input)
+ *
+ * The last bytes written lie in kept memory and are given to vterm again by an outputd that comes back, so the picture is
+ * there again; what the emulator would answer to them is dropped. Lines that scroll off the top are kept for
+ * Shift-PageUp. One thread.
+ */
+#pragma once
+
+#include <vterm.h>
+
+#include "abi/input.h"
+#include "sbin/outputd/screen.h"
+#include "sbin/outputd/terminal.h"
+
+#define CONSOLE_HISTORY (256u << 10) /* bytes; a power of two */
+#define CONSOLE_LINES   2000u        /* that scrolled off */
+
+struct console_kept {
+    uint64_t end; /* bytes ever written */
+    uint8_t bytes[CONSOLE_HISTORY];
+};
+
+struct console {
+    struct terminal terminal;
+    struct console_kept *kept;
+    struct screen *screen;
+    VTerm *vterm;
+    VTermScreen *cells;
+    VTermPos cursor;
+    bool cursor_visible, shown, replaying;
+    uint32_t dirty_first, dirty_end; /* rows to draw */
+    struct cell **lines;             /* a ring of CONSOLE_LINES, each screen->columns long */
+    uint64_t line_end;               /* lines ever scrolled off */
+    uint32_t back;                   /* how many lines the view is scrolled back */
+};
+
+/* False: no memory. */
+MUST_CHECK bool console_init(struct console *console, struct screen *screen, handle_t port,
+                             struct terminal_kept *terminal_kept, struct console_kept *kept);
+/* To the screen, or away from it. */
+void console_show(struct console *console, bool shown);
+/* A key was pressed (value not 0). */
+void console_key(struct console *console, const struct input_event *event);
+/* What the kernel and the services said before: to be read, not part of what any program wrote. */
+void console_print(struct console *console, const char *text, size_t length);

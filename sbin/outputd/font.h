@@ -1,0 +1,25 @@
+/* Fonts of the console: PC Screen Font 1 and 2 with a Unicode table (kbd's documentation of the format). */
+#pragma once
+
+#include "lib/base/base.h"
+
+struct font_glyph {
+    uint32_t symbol, index;
+};
+
+struct font {
+    const uint8_t *glyphs; /* in the file's bytes, which must stay */
+    uint32_t count, size;  /* of a glyph, in bytes: height lines of (width + 7) / 8 */
+    uint32_t width, height;
+    struct font_glyph *table; /* by symbol */
+    size_t table_length;
+};
+
+#define FONT_SIDE_MAX 64u /* pixels */
+
+/* 0, -E_BAD_FORMAT or -E_NO_MEMORY; to be destroyed after 0. */
+MUST_CHECK int font_open(struct font *font, const uint8_t *file, size_t length);
+void font_close(struct font *font);
+
+/* The glyph of a symbol, or that of U+FFFD or '?' if there is none. */
+const uint8_t *font_glyph(const struct font *font, uint32_t symbol);

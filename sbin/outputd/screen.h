@@ -1,0 +1,39 @@
+/* The screen: cells of text on fb:///0, in any true-colour layout of 15 to 32 bits.
+ *
+ *     screen_start(&screen)                   false: there is none
+ *     screen_draw(&screen, row, column, cell)
+ *
+ * What is shown is kept as an array of cells, so that the framebuffer, which is slow to read, is only written, and only where
+ * something changed: a scroll draws the cells that differ. One thread.
+ */
+#pragma once
+
+#include "abi/fb.h"
+#include "lib/sys/syscall.h"
+#include "sbin/outputd/font.h"
+
+struct cell {
+    uint32_t symbol;     /* 0: nothing, as a space; the right half of a wide one, too */
+    uint32_t ink, paper; /* 0xrrggbb */
+    uint32_t flags;      /* CELL_* */
+};
+
+#define CELL_UNDERLINE 0x1u
+#define CELL_STRIKE    0x2u
+#define CELL_BOLD      0x4u /* drawn twice, a pixel apart */
+#define CELL_CURSOR    0x8u /* ink and paper change places */
+
+struct screen {
+    struct fb_mode mode;
+    struct font font;
+    volatile uint8_t *pixels;
+    struct cell *shown; /* rows * columns */
+    uint32_t rows, columns;
+    handle_t file;
+};
+
+/* Reports on stderr why there is none. */
+MUST_CHECK bool screen_start(struct screen *screen);
+void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const struct cell *cell);
+/* What was drawn since the last time is to be seen. */
+void screen_flush(struct screen *screen);

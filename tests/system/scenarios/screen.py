@@ -1,0 +1,95 @@
+"""Who sits at the machine: keys pressed on the keyboard, text on the screen. What a console's shell gets is told on the serial
+line (`... > /dev/ttyS0`)."""
+import os
+import re
+import time
+
+from harness import scenario
+
+SHIFTED = {"!": "1", "@": "2", "#": "3", "$": "4", "%": "5", "^": "6", "&": "7", "*": "8", "(": "9", ")": "0", "_": "minus",
+           "+": "equal", ":": "semicolon", '"': "apostrophe", "<": "comma", ">": "dot", "?": "slash", "|": "backslash"}
+PLAIN = {" ": "spc", "-": "minus", "=": "equal", ";": "semicolon", "'": "apostrophe", ",": "comma", ".": "dot", "/": "slash",
+         "\\": "backslash", "\n": "ret"}
+
+
+def keys(vm, text):
+    """Type on the keyboard, as a US one is lettered."""
+    for character in text:
+        if character in SHIFTED or character.isupper():
+            vm.key("shift", SHIFTED.get(character, character.lower()))
+        else:
+            vm.key(PLAIN.get(character, character))
+        time.sleep(0.02)  # QEMU holds a key for 100 ms and keeps 16 events
+
+
+def tell(vm, text, want=None, deadline=30):
+    """A console's shell says something on the serial line."""
+    keys(vm, f"echo {text} > /dev/ttyS0\n")
+    vm.expect(f"{re.escape(text if want is None else want)}\n", deadline)
+
+
+@scenario("screen/typing", cpus=(1, 4))
+def typing(context):
+    """Keys reach the shell of the console that is shown; Alt-F1 to F4 show another; ^C, job control, key maps."""
+    with context.boot() as vm:
+        vm.prompt()
+        tell(vm, "one")
+        keys(vm, "tty > /dev/ttyS0; echo $TERM > /dev/ttyS0\n")
+        vm.expect(r"xterm-256color\n", 30)
+        vm.key("alt", "f2")
+        tell(vm, "two")
+        keys(vm, "sleep 1000\n")
+        time.sleep(1)
+        vm.key("ctrl", "c")
+        tell(vm, "interrupted")
+        vm.key("alt", "f1")
+        keys(vm, "stty size > /dev/ttyS0\n")
+        vm.expect(r"48 128\n", 30)
+        # Key maps: y and z change places, a dead key, AltGr.
+        keys(vm, "keymap de\n")
+        time.sleep(1)
+        keys(vm, "echo zy")
+        vm.key("spc")
+        vm.key("equal")
+        vm.key("e")
+        vm.key("spc")
+        vm.key("alt_r", "q")
+        vm.key("spc")
+        vm.key("shift", "dot")  # closes the word: ":"
+        keys(vm, "\n")
+        time.sleep(0.5)
+        vm.shell("keymap us")
+        tell(vm, "back")
+
+
+@scenario("screen/pictures", cpus=(2,))
+def pictures(context):
+    """The same on the ISO, with the framebuffer that GRUB sets up; pictures in out/logs."""
+    logs = os.path.join(context.out, "logs")
+    with context.boot(firmware="seabios") as vm:
+        vm.prompt(120)
+        tell(vm, "here", deadline=60)
+        vm.screenshot(os.path.join(logs, "screen-boot.png"))
+        keys(vm, "ls --color=always -l /\n")
+        tell(vm, "listed")
+        vm.screenshot(os.path.join(logs, "screen-ls.png"))
+        keys(vm, "vi /etc/motd\n")
+        time.sleep(3)
+        vm.screenshot(os.path.join(logs, "screen-vi.png"))
+        keys(vm, ":q!\n")
+        tell(vm, "left")
+
+
+@scenario("screen/survival", cpus=(1, 4))
+def survival(context):
+    """kbd, moused, inputd, fbd and outputd are killed while somebody types: each returns, and no letter is lost or doubled."""
+    with context.boot() as vm:
+        vm.prompt()
+        tell(vm, "start")
+        for name in ("inputd", "kbd", "fbd", "moused", "outputd", "inputd"):
+            keys(vm, f"echo {name}-")
+            vm.shell(f"kill -9 $(pidof {name})", 60)
+            vm.shell("cat log:///status | grep -q 'ready'", 60)
+            time.sleep(2)
+            keys(vm, "typed > /dev/ttyS0\n")
+            vm.expect(rf"{name}-typed\n", 60)
