@@ -118,7 +118,6 @@ TEST(mistakes_name_their_line)
         "\nready soon\n",
         "\nuse a/b\n",
         "\nprotocol x:y\n",
-        "\nenvironment HOME\n",
         "\nirq 4 isa isa isa isa\n",
         "\nuse \"x\n",
     };

@@ -123,7 +123,7 @@ def pcid_returns(context):
 def start_holding(vm, feed="sleep 1000", output="> /dev/null"):
     """The process id of a driver that has claimed the device and waits."""
     # Not a job of the shell's, which would tell of its end when it likes.
-    vm.shell(f"({feed} | /tests/tools/edu_driver hold {DEVICE} {output} &)")
+    vm.shell(f"({feed} | /tests/tools/edu_driver hold {DEVICE} {output} &); sleep 1")  # what it says comes before the prompt
     for _ in range(100):
         if re.search("driver: process", info(vm)):
             break

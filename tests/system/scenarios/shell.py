@@ -180,8 +180,8 @@ def jobs(context):
         key("fg\n", r"sleep 1000\n")
         key("\x03", r"# $")
         vm.check("jobs", "")
-        key("cat &\n", r"# $")
-        key("\n", r"Stopped \(tty input\).*\n# $")
+        key("cat &\n", r"cat &\n")
+        key("\n", r"Stopped \(tty input\).*\n(.*\n)*.*# $")  # told before this prompt or the one before
         key("fg\n", r"cat\n")
         key("hello\n", r"hello\nhello\n")
         key("\x04", r"# $")
