@@ -169,7 +169,7 @@ class Machine:
         end = self.expect(r"=END= (\d+)\n", deadline)
         output = LOG_LINE.sub("", self.text[start:end.start()])
         follows = self.position
-        self.prompt(deadline)
+        self.expect(r"^.*[#$] ", deadline)  # what runs in the background may speak behind it
         if several:
             # Behind the output stand the prompt and the echo of the last line; the prompt may show where we are, so
             # the one that follows tells how it looks.
