@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +33,10 @@ SCALE = float(os.environ.get("DEADLINE_SCALE", "1"))  # for slow machines
 
 class Failure(Exception):
     """A test found what should not be."""
+
+
+class EmulatorCrash(Failure):
+    """QEMU itself was ended by a fault of its own: docs/testing.md says which."""
 
 
 def plain(text):
@@ -103,7 +108,10 @@ class Machine:
                     self.changed.wait(0.5)  # for the backtrace
                     self.fail(f"panic while waiting for {pattern!r}")
                 if self.ended:
-                    self.fail(f"the machine stopped (exit code {self.process.wait(10)}) while waiting for {pattern!r}")
+                    code = self.process.wait(10)
+                    if code == -signal.SIGSEGV:
+                        raise EmulatorCrash(f"QEMU crashed while waiting for {pattern!r}")
+                    self.fail(f"the machine stopped (exit code {code}) while waiting for {pattern!r}")
                 left = until - time.monotonic()
                 if left <= 0:
                     break

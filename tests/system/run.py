@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 os.chdir(os.path.join(HERE, "..", ".."))
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
-from machine import Failure  # noqa: E402
+from machine import EmulatorCrash, Failure  # noqa: E402
 
 LOG = r"(?:\[[^\]]*\] (?:\w+: )?)?"  # what stands before a line that comes through the system's log
 LINE = re.compile(rf"^{LOG}(ok|not ok) ([\w./+-]+)(?:: (.*))?$")
@@ -99,6 +99,21 @@ def run_fuzz(program, results, seconds):
     results.add(f"fuzz/{target}", None if code == 0 else f"exit code {code}\n{tail(text)}", time.monotonic() - started)
 
 
+def once_more(run):
+    """A job whose emulator crashed is run again, once, and says so."""
+    def twice(name, *arguments):
+        try:
+            run(name, *arguments)
+        except EmulatorCrash as crash:
+            print(f"# {name}: {crash}; once more", flush=True)
+            try:
+                run(name, *arguments)
+            except EmulatorCrash as again:
+                arguments[2].add(name, str(again), always=True)
+    return twice
+
+
+@once_more
 def run_guest(name, cpus, out, results, native):
     """Run /tests/runner in the test archive, as the first program or from the shell; each of its lines is a test."""
     selected = results.only.split("/")[1] if results.only.startswith("guest/") else ""
@@ -126,15 +141,20 @@ def run_guest(name, cpus, out, results, native):
                 failures += line[1] != "ok"
                 results.add(f"guest/{line[2]}/{cpus}", None if line[1] == "ok" else line[3] or "failed")
         results.add(name)
+    except EmulatorCrash:
+        raise
     except Failure as failure:
         results.add(name, str(failure), always=True)  # the tests that were selected are among those not run
 
 
-def run_scenario(name, cpus, function, out, results):
+@once_more
+def run_scenario(name, cpus, out, results, function):
     started = time.monotonic()
     try:
         function(harness.Context(name, out, cpus))
         results.add(name, None, time.monotonic() - started)
+    except EmulatorCrash:
+        raise
     except Failure as failure:
         results.add(name, str(failure))
     except Exception as error:  # a bug of the scenario is a failed test too
@@ -168,7 +188,7 @@ def jobs(options, results):
                 if not program or program.startswith(("linux_", "all-linux")) == (kind == "linux"):
                     yield name, run_guest, (name, cpus, out, results, kind == "native")
     for name, cpus, function in harness.SCENARIOS:
-        yield name, run_scenario, (name, cpus, function, out, results)
+        yield name, run_scenario, (name, cpus, out, results, function)
 
 
 def wanted(name, only):
