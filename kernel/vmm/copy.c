@@ -15,7 +15,6 @@ struct window {
     bool write; /* to the other space */
     uaddr_t user;
     char *kernel;
-    bool nofault; /* what is missing stays so: E_FAULT */
     int (*move)(const struct window *window, uint64_t done, char *other, size_t length);
 };
 
@@ -42,19 +41,24 @@ static int move_to_kernel(const struct window *window, uint64_t done, char *othe
 }
 
 /* What a program of that space could read or write at the address; NULL: not without a fault. The lock is held. */
-static char *mapped(struct space *space, uint64_t address, bool write, bool *device)
+static inline char *mapped(struct space *space, uint64_t address, bool write, bool *device)
 {
-    pte_t *entry = arch_pte(&space->arch, address, false);
+    const pte_t *entry = arch_pte(&space->arch, address, false);
 
     *device = false;
-    if (!entry || !pte_present(*entry) || (write && !(pte_flags(*entry) & PAGE_WRITE)))
+    if (unlikely(!entry))
         return NULL;
-    if (!frame_of(pte_paddr(*entry))) {
-        *device = true;
+
+    pte_t pte = *entry;
+
+    if (unlikely(!pte_present(pte) || (write && !pte_writable(pte))))
         return NULL;
-    }
-    return (char *)direct_map(pte_paddr(*entry)) +
-           address % (pte_huge(*entry) ? TABLE_SPAN : PAGE_SIZE);
+    *device = !pte_owned(pte) && !frame_of(pte_paddr(pte)); /* what is owned is a frame */
+    if (unlikely(*device))
+        return NULL;
+    if (unlikely(pte_huge(pte)))
+        return (char *)direct_map(pte_paddr(pte)) + address % TABLE_SPAN;
+    return (char *)direct_map(pte_paddr(pte)) + address % PAGE_SIZE;
 }
 
 static int touch_here(const struct window *window, uint64_t done, size_t length)
@@ -92,7 +96,7 @@ static int run(const struct window *window, uint64_t length, uint64_t *done)
         int result = memory ? window->move(window, *done, memory, piece) : 0;
 
         lock_release(&other->lock);
-        if (device || (window->nofault && (!memory || result)))
+        if (device)
             return -E_FAULT;
         if (!memory)
             result = touch_other(window, at);
@@ -126,30 +130,46 @@ int space_copy_to(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t l
     return run(&window, length, done);
 }
 
+/* The short way for what is there: nothing is resolved, so the lock is held throughout. */
+static inline __attribute__((always_inline)) int run_present(const struct window *window,
+                                                             uint64_t length)
+{
+    struct space *other = window->other;
+    uint64_t done = 0;
+    int error = 0;
+
+    if (unlikely(length > SPACE_NOFAULT_MAX || !user_range_ok(UADDR(window->other_at), length)))
+        return -E_FAULT;
+    lock_acquire(&other->lock);
+    while (done < length && likely(!error)) {
+        uint64_t at = window->other_at + done;
+        size_t piece = MIN(length - done, PAGE_SIZE - at % PAGE_SIZE);
+        bool device;
+        char *memory = mapped(other, at, true, &device);
+
+        error = likely(memory) ? window->move(window, done, memory, piece) : -E_FAULT;
+        done += piece;
+    }
+    lock_release(&other->lock);
+    return error;
+}
+
 int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length)
 {
-    struct window window = {.other = other,
-                            .other_at = to.value,
-                            .write = true,
-                            .user = from_here,
-                            .move = move_to,
-                            .nofault = true};
-    uint64_t done;
+    const struct window window = {
+        .other = other, .other_at = to.value, .user = from_here, .move = move_to};
 
-    return run(&window, length, &done);
+    return run_present(&window, length);
 }
 
 int space_write_nofault(struct space *other, uaddr_t to, const void *from, uint64_t length)
 {
-    struct window window = {.other = other,
-                            .other_at = to.value,
-                            .write = true,
-                            .kernel = (char *)(uintptr_t)from,
-                            .move = move_to_kernel,
-                            .nofault = true};
-    uint64_t done;
+    const struct window window = {.other = other,
+                                  .other_at = to.value,
+                                  .kernel = (char *)(uintptr_t)from,
+                                  .move = move_to_kernel};
 
-    return run(&window, length, &done);
+    return run_present(&window, length);
 }
 
 int space_read(struct space *other, uaddr_t from, void *to, uint64_t length)

@@ -18,7 +18,6 @@
 #include "kernel/vmm/ram.h"
 #include "lib/base/string.h"
 
-#define SECTION_SHIFT 18u /* frames: 1 GiB */
 #define CACHE_ORDER   4u
 #define CACHE_BATCH   (1u << CACHE_ORDER)
 #define CACHE_LIMIT   64u
@@ -27,11 +26,6 @@
 #define EASY_PART     8u    /* memory is plenty when more than that part of it is free */
 
 enum zone_number { ZONE_DMA32, ZONE_HIGH, ZONE_COUNT };
-
-struct section {
-    struct frame *frames; /* of the numbers first .. first + count - 1 */
-    uint32_t first, count;
-};
 
 struct zone {
     struct list free[FRAME_ORDER_MAX + 1];
@@ -43,30 +37,14 @@ struct frame_cache {
     uint32_t count;
 } ALIGNED(64);
 
-static struct section *sections;
-static uint32_t section_count;
+struct frame_section *frame_sections;
+uint32_t frame_section_count;
 static struct lock frames_lock = LOCK_INIT(RANK_FRAMES, "frames"); /* zones, low */
 static struct zone zones[ZONE_COUNT];
 static struct list low;
 static uint64_t total, reserve;
 static bool ram_known;                     /* boot: frame_early came before frame_init */
 static struct frame_cache caches[CPU_MAX]; /* each its CPU's own */
-
-static struct frame *frame_numbered(uint64_t number)
-{
-    if (unlikely(number >> SECTION_SHIFT >= section_count))
-        return NULL;
-
-    const struct section *section = &sections[number >> SECTION_SHIFT];
-    uint64_t offset = number - section->first;
-
-    return likely(offset < section->count) ? &section->frames[offset] : NULL;
-}
-
-struct frame *frame_of(paddr_t address)
-{
-    return frame_numbered(address.value / PAGE_SIZE);
-}
 
 /* --- The buddy allocator; the lock is held ------------------------------------------------------------ */
 
@@ -407,9 +385,10 @@ static void *take_table(uint64_t length)
     return direct_map(base);
 }
 
-static void section_init(struct section *section, uint32_t first, uint32_t count)
+static void section_init(struct frame_section *section, uint32_t first, uint32_t count)
 {
-    *section = (struct section){take_table((uint64_t)count * sizeof(struct frame)), first, count};
+    *section =
+        (struct frame_section){take_table((uint64_t)count * sizeof(struct frame)), first, count};
     for (uint32_t i = 0; i < count; i++)
         section->frames[i] = (struct frame){
             .number = first + i,
@@ -424,15 +403,15 @@ static void sections_init(void)
 
     if (map.count == 0)
         panic("memory: the loader reported no RAM");
-    section_count =
-        (uint32_t)(((map.ranges[map.count - 1].end - 1) / PAGE_SIZE) >> SECTION_SHIFT) + 1;
-    sections = take_table(section_count * sizeof(struct section));
+    frame_section_count =
+        (uint32_t)(((map.ranges[map.count - 1].end - 1) / PAGE_SIZE) >> FRAME_SECTION_SHIFT) + 1;
+    frame_sections = take_table(frame_section_count * sizeof(struct frame_section));
 
     unsigned i = 0;
 
-    for (uint64_t s = 0; s < section_count; s++) {
-        uint64_t start = (s << SECTION_SHIFT) * PAGE_SIZE,
-                 end = ((s + 1) << SECTION_SHIFT) * PAGE_SIZE;
+    for (uint64_t s = 0; s < frame_section_count; s++) {
+        uint64_t start = (s << FRAME_SECTION_SHIFT) * PAGE_SIZE,
+                 end = ((s + 1) << FRAME_SECTION_SHIFT) * PAGE_SIZE;
         uint64_t first = UINT64_MAX, last = 0;
 
         while (i < map.count && map.ranges[i].end <= start)
@@ -442,10 +421,10 @@ static void sections_init(void)
             last = MIN(map.ranges[j].end, end);
         }
         if (first < last)
-            section_init(&sections[s], (uint32_t)(first / PAGE_SIZE),
+            section_init(&frame_sections[s], (uint32_t)(first / PAGE_SIZE),
                          (uint32_t)((last - first) / PAGE_SIZE));
         else
-            sections[s] = (struct section){NULL, 0, 0};
+            frame_sections[s] = (struct frame_section){NULL, 0, 0};
     }
 }
 

@@ -92,7 +92,34 @@ bool frame_block_alone(struct frame *block); /* the caller is its only owner, an
 /* RESERVED frames of a boot module nobody needs any more become ordinary free ones. */
 void frame_release_boot(paddr_t base, uint64_t length);
 
-struct frame *frame_of(paddr_t address); /* NULL: no RAM there, or not ours */
+#define FRAME_SECTION_SHIFT 18u /* frames: 1 GiB */
+
+struct frame_section {
+    struct frame *frames; /* of the numbers first .. first + count - 1 */
+    uint32_t first, count;
+};
+
+extern struct frame_section *frame_sections; /* fixed from frame_init on */
+extern uint32_t frame_section_count;
+
+/* NULL: no RAM there, or not ours. */
+static inline struct frame *frame_numbered(uint64_t number)
+{
+    uint64_t index = number >> FRAME_SECTION_SHIFT;
+
+    if (unlikely(index >= frame_section_count))
+        return NULL;
+
+    const struct frame_section *section = &frame_sections[index];
+
+    number -= section->first;
+    return likely(number < section->count) ? &section->frames[number] : NULL;
+}
+
+static inline struct frame *frame_of(paddr_t address)
+{
+    return frame_numbered(address.value / PAGE_SIZE);
+}
 
 uint64_t frame_count_total(void); /* RAM, whoever has it */
 uint64_t frame_count_free(void);  /* caches included */

@@ -123,7 +123,9 @@ int space_copy_from(struct space *other, uaddr_t from, uaddr_t to_here, uint64_t
                     uint64_t *done) MUST_CHECK;
 int space_copy_to(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length,
                   uint64_t *done) MUST_CHECK;
-/* All of it, or -E_FAULT where a page is missing on either side; blocks for nothing. */
+/* All of it, or -E_FAULT where a page is missing on either side, or it is too much to be copied under the other space's
+ * lock; blocks for nothing. from: kernel memory. */
+#define SPACE_NOFAULT_MAX 65536u
 int space_copy_to_nofault(struct space *other, uaddr_t to, uaddr_t from_here,
                           uint64_t length) MUST_CHECK;
 int space_write_nofault(struct space *other, uaddr_t to, const void *from,
