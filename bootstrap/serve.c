@@ -37,8 +37,8 @@ static int64_t link_answer(struct command *command, char *link)
     return -E_LINK;
 }
 
-static int64_t command_walk(const struct tree *tree, struct command *command, uint32_t flags,
-                            struct node **node)
+static __attribute__((noinline)) int64_t
+command_walk(const struct tree *tree, struct command *command, uint32_t flags, struct node **node)
 {
     struct walk walk;
     int64_t result = tree_walk(tree, command->path, command->path_length, flags, &walk);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "abi/errors.h"
+#include "bootstrap/index.h"
 #include "lib/base/tar.h"
 
 static const char no_memory[] = "no memory for the file tree";
@@ -81,18 +82,26 @@ static bool nodes_reserve(struct tree *tree)
     return true;
 }
 
-static struct node *node_create(struct tree *tree, const struct component *named)
+/* parent NULL: the root. */
+static struct node *node_create(struct tree *tree, const struct node *parent,
+                                const struct component *named)
 {
+    size_t above = parent && parent->parent != parent ? parent->path_length : 0;
     struct node *node = calloc(1, sizeof(*node));
-    char *copy = malloc(named->length + 1);
-    if (!node || !copy || !nodes_reserve(tree)) {
+    char *path = malloc(above + 1 + named->length + 1);
+    if (!node || !path || !nodes_reserve(tree)) {
         free(node);
-        free(copy);
+        free(path);
         return NULL;
     }
-    memcpy(copy, named->name, named->length);
-    copy[named->length] = '\0';
-    node->name = copy;
+    if (above)
+        memcpy(path, parent->path, above);
+    path[above] = '/';
+    memcpy(path + above + 1, named->name, named->length);
+    path[above + 1 + named->length] = '\0';
+    node->path = path;
+    node->path_length = above + 1 + named->length;
+    node->name = path + above + 1;
     node->name_length = named->length;
     node->hash = named->hash;
     node->memory = HANDLE_NONE;
@@ -111,7 +120,7 @@ static struct node *child_get(struct tree *tree, struct node *directory,
     uint32_t index = child_find(directory, named, &found);
     if (found)
         return directory->children[index];
-    struct node *node = node_create(tree, named);
+    struct node *node = node_create(tree, directory, named);
     if (!node || !children_reserve(directory))
         return NULL;
     memmove(directory->children + index + 1, directory->children + index,
@@ -264,7 +273,7 @@ const char *tree_build(struct tree *tree, const uint8_t *archive, size_t length)
     struct tar_entry entry;
     int result;
     memset(tree, 0, sizeof(*tree));
-    tree->root = node_create(tree, &(struct component){.name = "", .hash = HASH_START});
+    tree->root = node_create(tree, NULL, &(struct component){.name = "", .hash = HASH_START});
     if (!tree->root)
         return no_memory;
     tree->root->parent = tree->root;
@@ -273,7 +282,9 @@ const char *tree_build(struct tree *tree, const uint8_t *archive, size_t length)
         if (problem)
             return problem;
     }
-    return result < 0 ? reader.problem : NULL;
+    if (result < 0)
+        return reader.problem;
+    return index_build(tree) ? NULL : no_memory;
 }
 
 void tree_destroy(struct tree *tree)
@@ -282,7 +293,7 @@ void tree_destroy(struct tree *tree)
         struct node *node = tree->nodes[i];
         free(node->children);
         free(node->target);
-        free((void *)(uintptr_t)node->name);
+        free(node->path);
         free(node);
     }
     for (struct content *content = tree->contents, *next; content; content = next) {
@@ -291,6 +302,7 @@ void tree_destroy(struct tree *tree)
         free(content);
     }
     free(tree->nodes);
+    index_destroy(tree);
     memset(tree, 0, sizeof(*tree));
 }
 
@@ -379,8 +391,11 @@ int64_t tree_walk(const struct tree *tree, const char *path, size_t length, uint
     struct route route = {.path = path, .length = length};
     int links = 0;
     int64_t result;
-    walk->node = tree->root;
     walk->link = NULL;
+    walk->node = index_find(tree, path, length);
+    if (walk->node && (walk->node->type != FILE_LINK || !(flags & WALK_FOLLOW)))
+        return 0;
+    walk->node = tree->root;
     do
         result = walk_step(tree, &route, flags, &links, walk);
     while (result > 0);

@@ -13,7 +13,9 @@
 #include "lib/base/base.h"
 
 struct node {
-    const char *name; /* terminated */
+    char *path; /* from the root, where it is "/"; terminated */
+    size_t path_length;
+    const char *name; /* the end of path */
     size_t name_length;
     uint64_t hash;       /* of the name */
     struct node *parent; /* the root is its own */
@@ -45,6 +47,8 @@ struct tree {
     struct node *root;
     uint64_t bytes; /* of all data */
     struct content *contents;
+    struct node **index; /* by path (index.h); NULL: not built yet */
+    uint64_t index_mask;
 };
 
 /* The tree keeps nothing of the archive. NULL, or why it failed, for people; what was built stays. */

@@ -1,5 +1,5 @@
 /* The boot archive's tree: built from any archive, then walked by a path from the same input. */
-// sources: bootstrap/tree.c lib/base/tar.c
+// sources: bootstrap/tree.c bootstrap/index.c lib/base/tar.c
 #include <stdlib.h>
 #include <string.h>
 

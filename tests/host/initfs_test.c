@@ -1,8 +1,9 @@
 /* The boot archive's tree: from tar to nodes, and paths through links. */
-// sources: bootstrap/tree.c lib/base/tar.c
+// sources: bootstrap/tree.c bootstrap/index.c lib/base/tar.c
 #include "bootstrap/tree.h"
 
 #include "abi/errors.h"
+#include "bootstrap/index.h"
 #include "tests/host/test.h"
 
 static uint8_t archive[65536];
@@ -177,4 +178,30 @@ TEST(long_names)
     CHECK_EQUAL(walk(path, WALK_FOLLOW, &found), -E_NOT_FOUND);
     memset(path, '/', sizeof(path) - 1);
     CHECK_EQUAL(walk(path, WALK_FOLLOW, &found), 0);
+}
+
+/* The index knows each node by its path and nothing else, and walks with it and without it end at the same node. */
+TEST(index_by_path)
+{
+    static const char *const others[] = {
+        "", "bin", "/bin/", "//bin", "/./bin", "/bin/../bin", "/bin/x", "/biN", "/nothing"};
+    example();
+    for (size_t i = 0; i < tree.count; i++) {
+        struct node *node = tree.nodes[i];
+        CHECK(index_find(&tree, node->path, node->path_length) == node);
+        CHECK_STRING(node->path + node->path_length - node->name_length, node->name);
+        for (unsigned flags = 0; flags <= WALK_FOLLOW; flags++) {
+            struct walk with = {0}, without = {0};
+            struct node **index = tree.index;
+            int64_t result = walk(node->path, flags, &with);
+            tree.index = NULL;
+            CHECK_EQUAL(walk(node->path, flags, &without), result);
+            tree.index = index;
+            CHECK(result || with.node == without.node);
+            free(with.link);
+            free(without.link);
+        }
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        CHECK(!index_find(&tree, others[i], strlen(others[i])));
 }
