@@ -36,8 +36,10 @@ static bool command_serve(struct service *service, struct command *command, cons
     command->data = buffer + path_length;
     command->data_length = message->data_length - path_length;
     command->in_length = message->in_length - path_length;
-    memset(&command->reply, 0, sizeof(command->reply));
     command->reply.token = message->token;
+    command->reply.values[0] = command->reply.values[1] = command->reply.values[2] = 0;
+    command->reply.data = command->reply.data_length = 0;
+    command->reply.handle_count = 0;
     command_handler *handler = operation_find(service, message->op);
     int64_t status = handler ? handler(service->context, command) : missing_operation(command);
     for (uint32_t i = 0; i < message->handle_count && i < COMMAND_HANDLES; i++)
@@ -96,29 +98,36 @@ static void reply_return(struct service *service, struct command *command)
         command_return_value(service->port, reply->token, result, 0);
 }
 
+/* The reply on its way: what registers carry goes with the next accept; the rest now, by itself. */
+static struct short_return reply_begin(struct service *service, struct command *command)
+{
+    if (likely(short_return_fits(&command->reply) && !reply_owns(service, command)))
+        return short_return_from(&command->reply);
+    reply_return(service, command);
+    return (struct short_return){0};
+}
+
 static int64_t service_loop(struct service *service)
 {
     size_t size = service->buffer_size ? service->buffer_size : BUFFER_SIZE;
     uint8_t *buffer = malloc(size);
     struct command *command = calloc(1, sizeof(*command));
     int64_t result = buffer && command ? 0 : -E_NO_MEMORY;
-    bool answer = false;
+    struct short_return reply = {0};
+    if (command)
+        command->port = service->port;
     while (result != -E_NO_MEMORY) {
         int64_t deadline = service->deadline ? service->deadline(service->context) : DEADLINE_NEVER;
-        command->port = service->port;
-        if (answer && reply_owns(service, command)) {
-            reply_return(service, command);
-            answer = false;
-        }
-        if (answer)
-            result = sys_proto_return_accept(service->port, &command->reply, &command->message,
-                                             buffer, size, deadline);
-        else
-            result = sys_proto_accept(service->port, &command->message, buffer, size, deadline);
-        answer = false;
-        if (result >= 0)
-            answer = message_serve(service, command, buffer);
-        else if ((result == -E_TIMED_OUT || result == -E_AGAIN) && service->expired)
+        struct short_message got = sys_proto_return_accept_short(
+            service->port, reply, &command->message, buffer, size, deadline);
+        reply.token = 0;
+        result = got.result;
+        if (likely(result > 0))
+            short_message_fill(&command->message, &got, size);
+        if (likely(result >= 0)) {
+            if (message_serve(service, command, buffer))
+                reply = reply_begin(service, command);
+        } else if ((result == -E_TIMED_OUT || result == -E_AGAIN) && service->expired)
             service->expired(service->context);
         else if (result == -E_INTERRUPTED && service->interrupted)
             service->interrupted(service->context);

@@ -200,6 +200,49 @@ struct short_return {
     const void *data;
 };
 
+/* The same in structures. size: of the buffer it was accepted with. */
+static inline void short_message_fill(struct abi_message *message, const struct short_message *from,
+                                      uint64_t size)
+{
+    uint64_t in_length = (uint32_t)from->lengths;
+
+    message->token = from->token;
+    message->kind = (uint8_t)from->result;
+    message->op = (uint32_t)from->op_flags;
+    message->cookie = from->cookie;
+    message->file = from->file;
+    for (int i = 0; i < 4; i++)
+        message->args[i] = from->args[i];
+    message->deadline = DEADLINE_NEVER;
+    message->flags = (uint32_t)(from->op_flags >> 32);
+    message->priority = (uint8_t)(from->result >> 8);
+    message->caller = from->caller;
+    message->trace = from->trace;
+    message->in_length = in_length;
+    message->out_length = from->lengths >> 32;
+    message->path_length = 0;
+    message->data_length = (uint32_t)(in_length < size ? in_length : size);
+    message->handle_count = 0;
+}
+
+/* False: handles, or more than 4 GiB of data, which registers have no room for. */
+static inline bool short_return_fits(const struct abi_return *result)
+{
+    return !result->handle_count && result->data_length == (uint32_t)result->data_length &&
+           result->status == (int32_t)result->status;
+}
+
+static inline struct short_return short_return_from(const struct abi_return *result)
+{
+    return (struct short_return){
+        .token = result->token,
+        .status = (int32_t)result->status,
+        .data_length = (uint32_t)result->data_length,
+        .values = {result->values[0], result->values[1], result->values[2]},
+        .data = (const void *)(uintptr_t)result->data,
+    };
+}
+
 /* Completes a command and waits for the next one. A short one comes in registers, with as many of its in bytes as
  * there is room for in buffer; anything else in *message. */
 static inline struct short_message sys_proto_return_accept_short(handle_t port,
