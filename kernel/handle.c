@@ -293,6 +293,15 @@ void transfer_drop(struct transfer *transfers, uint32_t count)
     }
 }
 
+int64_t transfer_install_first(struct transfer *transfers, uint32_t count)
+{
+    handle_t handle;
+    int error = transfer_install(process_current()->handles, transfers, 1, &handle);
+
+    transfer_drop(transfers + !error, count - !error);
+    return error ? error : handle;
+}
+
 int handle_table_clone(struct handle_table *from, struct handle_table **to)
 {
     struct handle_table *copy;

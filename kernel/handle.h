@@ -101,6 +101,8 @@ int transfer_take_if(struct handle_table *table, const handle_t *handles, uint32
                      void *context) MUST_CHECK;
 int transfer_install(struct handle_table *table, struct transfer *transfers, uint32_t count,
                      handle_t *handles) MUST_CHECK;
+/* The first becomes a handle of the current process, which is returned, and the others are dropped; all of them on error. */
+int64_t transfer_install_first(struct transfer *transfers, uint32_t count) MUST_CHECK;
 void transfer_drop(struct transfer *transfers, uint32_t count);
 
 uint64_t handle_count_all(void); /* in every table */

@@ -44,24 +44,6 @@ static void target_put(struct target *target)
 
 /* --- open ------------------------------------------------------------------------------------------------- */
 
-static int64_t install_one(struct completion *completion)
-{
-    handle_t handle;
-    int error = transfer_install(process_current()->handles, completion->receive, 1, &handle);
-
-    if (error)
-        transfer_drop(completion->receive, completion->receive_count);
-    else
-        transfer_drop(completion->receive + 1, completion->receive_count - 1);
-    return error ? error : handle;
-}
-
-static uint32_t open_rights(uint32_t flags)
-{
-    return RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER |
-           (flags & OPEN_READ ? RIGHT_READ : 0) | (flags & OPEN_WRITE ? RIGHT_WRITE : 0);
-}
-
 int64_t sys_open(struct object *names, uaddr_t argument)
 {
     struct abi_open open;
@@ -76,8 +58,10 @@ int64_t sys_open(struct object *names, uaddr_t argument)
         return error;
     error = file_new(target.port, target.path, (uint32_t)target.path_length, open.flags, open.mode,
                      &file);
-    if (error)
-        goto out;
+    if (error) {
+        target_put(&target);
+        return error;
+    }
 
     struct request request = {
         .op = OP_OPEN,
@@ -97,18 +81,8 @@ int64_t sys_open(struct object *names, uaddr_t argument)
         if (fault)
             error = fault;
     }
-    if (error || completion.receive_count) {
-        if (file->server) /* killed as it was opened: its service is to hear of the end */
-            file_closed(&file->object);
-        object_put(&file->object);
-        if (!error)
-            error = install_one(&completion);
-    } else {
-        error = handle_return(&file->object, open_rights(open.flags));
-    }
-out:
-    target_put(&target);
-    return error;
+    heap_free(target.uri);
+    return file_open_end(file, &completion, error);
 }
 
 /* --- Commands --------------------------------------------------------------------------------------------- */

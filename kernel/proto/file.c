@@ -22,7 +22,7 @@ int file_new(struct port *port, const char *path, uint32_t path_length, uint32_t
 
     if (!file)
         return -E_NO_MEMORY;
-    file->path = heap_alloc(path_length ? path_length : 1);
+    file->path = likely(path_length <= FILE_OWN_PATH) ? file->own_path : heap_alloc(path_length);
     if (!file->path) {
         cache_free(&file_cache, file);
         return -E_NO_MEMORY;
@@ -33,7 +33,6 @@ int file_new(struct port *port, const char *path, uint32_t path_length, uint32_t
     lock_init(&file->lock, RANK_FILE, "file");
     list_init(&file->close_link);
     list_init(&file->waiting);
-    object_get(&port->object);
     file->port = port;
     file->open_flags = open_flags;
     file->mode = mode;
@@ -72,9 +71,22 @@ void file_opened(struct file *file, struct server *server, const uint64_t values
     file->server = server;
     file->cookie = values[0];
     file_change_flags(file, FLAGS_OF_SERVICE, (uint32_t)values[1]);
-    if (!file->listed)
+    if (likely(!file->listed)) { /* nobody else has it yet */
+        file->object.signals = (uint32_t)values[2] & 0x1f;
         list_in_port(file);
-    object_signal(&file->object, (uint32_t)values[2] & 0x1f, 0x1f);
+    } else {
+        object_signal(&file->object, (uint32_t)values[2] & 0x1f, 0x1f);
+    }
+}
+
+int64_t file_open_end(struct file *file, struct completion *completion, int64_t status)
+{
+    if (likely(!status && !completion->receive_count))
+        return handle_return(&file->object, file_open_rights(file));
+    if (file->server) /* killed as it was opened: its service is to hear of the end */
+        file_closed(&file->object);
+    object_put(&file->object);
+    return status ? status : transfer_install_first(completion->receive, completion->receive_count);
 }
 
 void file_lost(struct file *file)
@@ -207,6 +219,7 @@ void file_destroy(struct object *object)
         lock_release(&file->port->lock);
     }
     object_put(&file->port->object);
-    heap_free(file->path);
+    if (file->path != file->own_path)
+        heap_free(file->path);
     cache_free(&file_cache, file);
 }

@@ -11,6 +11,8 @@
 #include "abi/ops.h"
 #include "kernel/ipc/port.h"
 
+#define FILE_OWN_PATH 48u
+
 struct file {
     struct object object;
     struct lock lock;
@@ -20,7 +22,8 @@ struct file {
     bool listed;
     struct list close_link; /* in server->closings; holds a reference then */
     uint64_t cookie;
-    char *path; /* what stands behind scheme:// */
+    char *path; /* what stands behind scheme://: own_path, or on the heap */
+    char own_path[FILE_OWN_PATH];
     uint32_t path_length;
     uint32_t open_flags; /* OPEN_* */
     uint32_t mode;
@@ -30,8 +33,12 @@ struct file {
     struct list waiting;   /* for that: struct file_waiter */
 };
 
+/* port: the caller's reference is the file's afterwards. */
 int file_new(struct port *port, const char *path, uint32_t path_length, uint32_t open_flags,
              uint32_t mode, struct file **file) MUST_CHECK;
+/* The end of open: the file, or what the service handed out instead, becomes a handle of the caller. That, or -E_*. The
+ * caller's reference to the file is gone. */
+int64_t file_open_end(struct file *file, struct completion *completion, int64_t status) MUST_CHECK;
 /* port locked: a service answered OP_OPEN; the file is its now. */
 void file_opened(struct file *file, struct server *server, const uint64_t values[3]);
 /* Those under mask become as in value; what all were. */
@@ -49,6 +56,14 @@ void file_release(struct file *file);
 static inline uint64_t command_cookie(const struct command *command)
 {
     return command->file && command->request->op != OP_OPEN ? command->file->cookie : 0;
+}
+
+/* Of the handle that open returns. */
+static inline uint32_t file_open_rights(const struct file *file)
+{
+    return RIGHT_CONTROL | RIGHT_WAIT | RIGHT_DUPLICATE | RIGHT_TRANSFER |
+           (file->open_flags & OPEN_READ ? RIGHT_READ : 0) |
+           (file->open_flags & OPEN_WRITE ? RIGHT_WRITE : 0);
 }
 
 /* What the handle must allow for an operation; of the kernel's own (op_of_kernel) it is more than any file's handle does. */

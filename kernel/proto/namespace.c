@@ -150,23 +150,63 @@ static void split(const char *uri, size_t length, size_t *scheme, size_t *rest)
     *scheme = *rest = 0;
 }
 
+/* A scheme of up to seven letters is in the first word of its URI: its listed name is in one, too. A URI's length behind "://",
+ * or 0 where this is no such scheme, or not listed. */
+static inline size_t find_short_locked(struct namespace *names, const char *uri, size_t length,
+                                       struct namespace_entry **entry)
+{
+    const uint64_t each_byte = UINT64_C(0x0101010101010101);
+    uint64_t word, colons;
+
+    if (unlikely(length < sizeof(word)))
+        return 0;
+    __builtin_memcpy(&word, uri, sizeof(word));
+    colons = word ^ ':' * each_byte;
+    colons = (colons - each_byte) & ~colons & each_byte << 7;
+    if (unlikely(!colons))
+        return 0;
+
+    size_t scheme = (size_t)__builtin_ctzll(colons) / 8; /* the lowest is exact */
+
+    if (unlikely(scheme + 3 > length || uri[scheme + 1] != '/' || uri[scheme + 2] != '/'))
+        return 0;
+    word &= (UINT64_C(1) << 8 * scheme) - 1;
+    list_for_each (struct namespace_entry, listed, &names->entries, link) {
+        if (listed->first_word == word && listed->length == scheme) {
+            *entry = listed;
+            return scheme + 3;
+        }
+    }
+    return 0;
+}
+
+static struct namespace_entry *find_any_locked(struct namespace *names, const char *uri,
+                                               size_t scheme)
+{
+    return scheme ? find_locked(names, uri, scheme) : find_locked(names, "fs", 2);
+}
+
 int namespace_resolve(struct namespace *names, const char *uri, size_t length, struct port **port,
                       const char **rest, size_t *rest_length)
 {
+    struct namespace_entry *entry = NULL;
     size_t scheme, start;
 
-    split(uri, length, &scheme, &start);
-    *rest = uri + start;
-    *rest_length = length - start;
-
     lock_acquire(&names->lock);
-    struct namespace_entry *entry =
-        scheme ? find_locked(names, uri, scheme) : find_locked(names, "fs", 2);
-    if (entry) {
+    start = find_short_locked(names, uri, length, &entry);
+    if (unlikely(!start)) {
+        lock_release(&names->lock);
+        split(uri, length, &scheme, &start);
+        lock_acquire(&names->lock);
+        entry = find_any_locked(names, uri, scheme);
+    }
+    if (likely(entry)) {
         *port = entry->port;
         object_get(&entry->port->object);
     }
     lock_release(&names->lock);
+    *rest = uri + start;
+    *rest_length = length - start;
     return entry ? 0 : -E_NO_PROTOCOL;
 }
 

@@ -14,7 +14,10 @@ struct namespace_entry {
     struct list link;
     struct port *port; /* a handle's worth of interest */
     uint32_t length;
-    char name[PROTOCOL_NAME_MAX + 1];
+    union {
+        char name[PROTOCOL_NAME_MAX + 1]; /* zeros behind it */
+        uint64_t first_word;
+    };
 };
 
 struct namespace

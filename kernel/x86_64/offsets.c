@@ -1,5 +1,6 @@
 /* Offsets of structures' fields, for assembly: absolute symbols, which the linker puts into the instructions. So
  * the structures may change and nothing has to be kept in step. */
+#include "abi/errors.h"
 #include "kernel/process.h"
 #include "kernel/sched/thread.h"
 #include "kernel/x86_64/machine.h"
@@ -27,6 +28,7 @@ void offsets_for_assembly(void)
     OFFSET(BLOCK_RSP, struct abi_block, rsp);
     OFFSET(FRAME_CS, struct abi_frame, cs);
     CONSTANT(MINUS_SYSCALL_BASE, -(int64_t)SYSCALL_BASE);
+    CONSTANT(MINUS_E_FAULT, -E_FAULT);
     CONSTANT(SYSCALL_COUNT, SYSCALL_LIMIT);
     CONSTANT(SHORT_RETURN_ACCEPT, SYSCALL_PROTO_RETURN_ACCEPT);
     _Static_assert(SYSCALL_FILE_CALL_SHORT == SYSCALL_LIMIT, "the first number that is not listed");

@@ -1,6 +1,6 @@
 /* Copies between the kernel and the current space's user memory. C callers: user_copy.c, which checks ranges.
  *
- *     int raw_user_copy(void *to, const void *from, size_t length)           0, or -1 after a fault
+ *     int raw_user_copy(void *to, const void *from, size_t length)           0, or -E_FAULT
  *     int raw_user_copy_nofault(...)
  *     int raw_user_zero(void *to, size_t length)
  *     int raw_user_read_u32(const uint32_t *from, uint32_t *value), raw_user_read_u32_nofault
@@ -69,7 +69,7 @@ raw_user_zero:
 
 fault:
     USER_ACCESS_CLOSE
-    movl $-1, %eax
+    movq $MINUS_E_FAULT, %rax
     ret
 
     .section .note.GNU-stack, "", @progbits

@@ -537,6 +537,7 @@ TEST(a_close_waits_for_calls_under_way)
 
     begin(&service_port);
     struct file *file;
+    object_get(&service_port->object); /* the file's */
     CHECK_EQUAL(file_new(service_port, "x", 1, 0, 0, &file), 0);
     struct server *server;
     CHECK_EQUAL(server_get(service_port, &client, &server), 0);
