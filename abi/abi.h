@@ -409,9 +409,9 @@ struct abi_return {
     uint32_t reserved;
 };
 
-/* The short form of the relay: a command without path, handles or deadline, and windows below 4 GiB, all of it in
- * registers. Both calls
- * keep the registers that are not named, but rcx and r11. lib/sys/syscall.h has them as functions.
+/* The short form of the relay: a command without handles or deadline, and windows below 4 GiB, all of it in registers but
+ * a path, which only the service's side may have. Both calls keep the registers that are not named, but rcx and r11.
+ * lib/sys/syscall.h has them as functions.
  *
  *     file_call_short                                  proto_return_accept
  *          in                  out            in                            out, when rax > 0
@@ -427,6 +427,7 @@ struct abi_return {
  *     r14                                     deadline                      args[2]
  *     r15                                     message                       args[3]
  *     rax                      0 or -E_*                                    MESSAGE_COMMAND | priority << 8
+ *                                                                             | path_length << 32
  *
  * A notification by port_notify may come in registers, too: rax = MESSAGE_NOTIFY, r10 the bits, the others 0.
  * With COMMAND_IN or COMMAND_OUT r8 and r9 are the window, else args[2] and args[3]. A completion with more than one

@@ -19,9 +19,6 @@
 #include "kernel/vmm/space.h"
 #include "lib/base/string.h"
 
-/* A copy goes in pieces, so that a caller who leaves waits for one piece at most. */
-#define COPY_PIECE 65536u
-
 static struct port *port_of(struct object *object)
 {
     return container_of(object, struct port, object);
@@ -38,16 +35,10 @@ static void copy_begin(struct command *command)
     pager_forbid();
 }
 
-/* False: the caller has left meanwhile. */
 static bool copy_end(struct command *command, uint32_t generation)
 {
-    command->copying--;
     pager_permit();
-    if (command->generation == generation && command->state == COMMAND_ACCEPTED)
-        return true;
-    if (!command->copying && command->leaving)
-        thread_wake(command->thread, 0, 0);
-    return false;
+    return command_copied(command, generation);
 }
 
 /* A copy ended at a page of the caller's window that its pager has to bring. The caller does that and sends the
@@ -207,7 +198,7 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
                                  message->handles);
         message->handle_count = error ? 0 : request->send_count;
     }
-    *short_form = *short_form && !request->path && !request->send_count &&
+    *short_form = *short_form && !request->send_count &&
                   command->deadline == UINT64_MAX && copied == MIN(where->size, in_length) &&
                   (in_length | request->out_length) <= UINT32_MAX;
     if (!error && !*short_form) {

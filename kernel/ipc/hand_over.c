@@ -43,8 +43,9 @@ static void become(struct cpu *cpu, struct thread *next)
 /* Whether its message is one of registers. */
 static bool is_short(const struct request *request)
 {
-    return !request->path && !request->send_count && request->deadline == UINT64_MAX &&
-           (request->in_length | request->out_length) <= UINT32_MAX;
+    return !request->send_count && request->deadline == UINT64_MAX &&
+           (request->path_length + request->in_length) <= UINT32_MAX &&
+           request->out_length <= UINT32_MAX;
 }
 
 /* The first idle worker, if it is parked here and serves what the command concerns. Port and notify_lock held. */
@@ -92,19 +93,22 @@ static struct register_frame *send_to(struct thread *thread, struct command *com
     return frame;
 }
 
-/* The caller's bytes into the worker's buffer, as short.c does it. */
+/* The caller's bytes into the worker's buffer, as short.c does it: the path first, then the in window. */
 static bool windows_ready(const struct thread *worker, const struct register_frame *frame,
                           const struct request *request)
 {
-    uint64_t length = MIN(request->in_length, frame->r13);
+    struct space *space = worker->process->space;
+    uint64_t path = MIN(request->path_length, frame->r13);
+    uint64_t length = MIN(request->in_length, frame->r13 - path);
+    uaddr_t to = UADDR(frame->r12 + path);
 
-    if (!length)
+    if (path && unlikely(space_write_nofault(space, UADDR(frame->r12), request->path, path)))
+        return false;
+    if (likely(!length))
         return true;
     if (request->registers)
-        return space_write_nofault(worker->process->space, UADDR(frame->r12), request->registers,
-                                   length) == 0;
-    return space_copy_to_nofault(worker->process->space, UADDR(frame->r12), request->in, length) ==
-           0;
+        return space_write_nofault(space, to, request->registers, length) == 0;
+    return space_copy_to_nofault(space, to, request->in, length) == 0;
 }
 
 bool hand_over_command(struct command *command, struct request *request, struct port *port,

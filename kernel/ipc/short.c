@@ -431,8 +431,7 @@ struct begun {
     int64_t status; /* the caller's; command NULL: an error */
 };
 
-static __attribute__((noinline)) struct begun begin_with_data(struct register_frame *frame,
-                                                              struct port *port)
+static struct begun begin_slowly(const struct register_frame *frame, struct port *port)
 {
     struct abi_return result = result_read(frame);
     struct begun begun = {NULL, 0};
@@ -441,21 +440,45 @@ static __attribute__((noinline)) struct begun begin_with_data(struct register_fr
     return error ? (struct begun){NULL, error} : begun;
 }
 
+/* What is there is copied at once; where a page is missing, the general way. Port locked, and after an error unlocked. */
+static __attribute__((noinline)) struct begun begin_with_data(struct register_frame *frame,
+                                                              struct command *command,
+                                                              struct port *port, int64_t status)
+{
+    const struct request *request = command->request;
+    uint64_t length = frame->rdx >> 32;
+    uint32_t generation = command->generation;
+    bool copied = false, there = true;
+
+    if (likely(length <= request->out_length && length <= COPY_PIECE && !request->registers)) {
+        command->copying++; /* so the caller stays, and its request */
+        lock_release(&port->lock);
+        copied = space_copy_to_nofault(command->space, request->out, UADDR(frame->r9), length) == 0;
+        lock_acquire(&port->lock);
+        there = command_copied(command, generation);
+    }
+    if (likely(copied && there))
+        return (struct begun){command, status};
+    lock_release(&port->lock);
+    return there ? begin_slowly(frame, port) : (struct begun){NULL, -E_CANCELLED};
+}
+
 static inline struct begun command_begin(struct register_frame *frame, struct thread *self,
                                          struct port *port)
 {
     int64_t status = (int32_t)frame->rdx;
 
-    if (unlikely(frame->rdx >> 32))
-        return begin_with_data(frame, port);
     if (unlikely(status > 0 || status <= STATUS_RESEND))
         return (struct begun){NULL, -E_INVALID};
     lock_acquire(&port->lock);
     struct command *command = command_find(port, self->process, frame->rsi);
-    if (likely(command))
-        return (struct begun){command, status};
-    lock_release(&port->lock);
-    return (struct begun){NULL, -E_CANCELLED};
+    if (unlikely(!command)) {
+        lock_release(&port->lock);
+        return (struct begun){NULL, -E_CANCELLED};
+    }
+    if (frame->rdx >> 32)
+        return begin_with_data(frame, command, port, status);
+    return (struct begun){command, status};
 }
 
 struct leave relay_return_accept(struct register_frame *frame)

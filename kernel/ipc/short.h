@@ -52,7 +52,7 @@ static inline void short_message(struct register_frame *frame, const struct comm
     /* Which may change (inherit.c). */
     uint32_t priority = __atomic_load_n(&command->priority, __ATOMIC_RELAXED);
 
-    frame->rax = MESSAGE_COMMAND | (uint64_t)priority << 8;
+    frame->rax = MESSAGE_COMMAND | (uint64_t)priority << 8 | (uint64_t)request->path_length << 32;
     frame->rdi = command_token(command);
     frame->rsi = command_cookie(command);
     frame->rdx = request->op | (uint64_t)request->flags << 32;
@@ -62,7 +62,7 @@ static inline void short_message(struct register_frame *frame, const struct comm
     frame->r15 = request->args[3];
     frame->r9 = command->caller;
     frame->rbx = command->file ? command->file->object.id : 0;
-    frame->r12 = request->in_length | request->out_length << 32;
+    frame->r12 = (request->path_length + request->in_length) | request->out_length << 32;
     frame->r13 = command->trace;
 }
 
@@ -88,6 +88,20 @@ struct accept {
 int64_t port_accept(struct port *port, const struct accept *where);
 /* The rest of it for a worker that slept parked: woken with this result of its wait. */
 int64_t port_accept_resume(struct port *port, const struct accept *where, int woken);
+
+/* A copy goes in pieces, so that a caller who leaves waits for one piece at most. */
+#define COPY_PIECE 65536u
+
+/* A copy for which command->copying was raised is over. False: the caller has left meanwhile. Port locked. */
+static inline bool command_copied(struct command *command, uint32_t generation)
+{
+    command->copying--;
+    if (likely(command->generation == generation && command->state == COMMAND_ACCEPTED))
+        return true;
+    if (!command->copying && command->leaving)
+        thread_wake(command->thread, 0, 0);
+    return false;
+}
 
 /* Finds the command of result->token and moves its data and handles. After 0 the port is locked, and return_end
  * completes the command and unlocks. *status: what the caller gets. */

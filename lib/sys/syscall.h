@@ -182,7 +182,8 @@ static inline MUST_CHECK int64_t sys_file_call_short(handle_t file, uint32_t op,
 /* What a short command brings to its service. */
 struct short_message {
     int64_t
-        result; /* MESSAGE_COMMAND | priority << 8; MESSAGE_NOTIFY: args[0]; 0: nothing below, struct abi_message; -E_* */
+        result; /* MESSAGE_COMMAND | priority << 8 | path_length << 32; MESSAGE_NOTIFY: args[0]; 0: nothing below, struct
+                 * abi_message; -E_* */
     uint64_t token, cookie;
     uint64_t op_flags; /* op | flags << 32 */
     uint64_t args[4];
@@ -220,7 +221,7 @@ static inline void short_message_fill(struct abi_message *message, const struct 
     message->trace = from->trace;
     message->in_length = in_length;
     message->out_length = from->lengths >> 32;
-    message->path_length = 0;
+    message->path_length = (uint32_t)(from->result >> 32);
     message->data_length = (uint32_t)(in_length < size ? in_length : size);
     message->handle_count = 0;
 }

@@ -107,7 +107,8 @@ static inline int64_t user_return_accept(int64_t port, const struct abi_return *
         .in_length = (uint32_t)registers.r12,
         .out_length = registers.r12 >> 32,
         .trace = registers.r13,
-        .priority = (uint32_t)(registers.rax >> 8),
+        .priority = (uint8_t)(registers.rax >> 8),
+        .path_length = (uint32_t)(registers.rax >> 32),
         .deadline = DEADLINE_NEVER,
     };
     message->data_length = (uint32_t)(message->in_length < size ? message->in_length : size);
