@@ -122,6 +122,35 @@ static int add_path(struct builder *builder, const char *path, size_t length, bo
     return 0;
 }
 
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* The top bits of the bytes of word that are `c`; maybe also of one above such a byte. */
+static inline uint64_t bytes_equal(uint64_t word, uint8_t c)
+{
+    uint64_t other = word ^ c * EACH_BYTE;
+
+    return (other - EACH_BYTE) & ~other & (EACH_BYTE << 7);
+}
+
+/* Eight bytes at a time, one of them twice: so each pair of neighbours lies in one word. What is none: two of slashes and
+ * dots side by side, for that may be an empty name, "." or ".."; and colons, for "name:" may be a scheme. */
+bool uri_plain(const char *path, size_t length)
+{
+    if (length < sizeof(uint64_t) || path[0] != '/' || path[length - 1] == '/')
+        return false;
+    for (size_t at = 0, last = length - sizeof(uint64_t);; at = MIN(at + 7, last)) {
+        uint64_t word;
+
+        __builtin_memcpy(&word, path + at, sizeof(word));
+        _Static_assert(('.' | 1) == '/', "they differ in the lowest bit");
+        uint64_t marks = bytes_equal(word | EACH_BYTE, '/');
+        if ((marks & marks << 8) | bytes_equal(word, ':'))
+            return false;
+        if (at == last)
+            return true;
+    }
+}
+
 int uri_resolve(const char *cwd, const char *path, size_t path_length, char *out, size_t room,
                 size_t *out_length, unsigned *flags)
 {

@@ -5,6 +5,7 @@
  *     uri_resolve("fs:///home", "../x/")      "fs:///x", URI_DIRECTORY
  *     uri_resolve(any, "/initfs:/sbin")       "initfs:///sbin"
  *     uri_posix("initfs:///sbin")             "/initfs:/sbin"
+ *     uri_plain("/etc/motd")                  true: "fs:///etc/motd" is canonical
  *
  * Canonical: "scheme://rest", no empty, "." or ".." component, no slash at the end but the root's own. `..` stays
  * at the root of its scheme. A rest that does not begin with a slash (tty://serial) keeps that form.
@@ -31,6 +32,8 @@ struct uri {
 
 /* The length of the scheme name that text begins with, up to but without ':'; 0 if there is none. */
 size_t uri_scheme_length(const char *text, size_t length);
+/* "fs://" and this path are its canonical form, as far as a quick look can tell. No zero byte is inside. */
+bool uri_plain(const char *path, size_t length);
 /* -E_INVALID: "://" with no valid name before it. */
 int uri_split(const char *text, size_t length, struct uri *uri) MUST_CHECK;
 /* cwd: a canonical, terminated URI. out: room bytes. -E_NOT_FOUND for an empty path, -E_TOO_LONG, -E_INVALID for a zero

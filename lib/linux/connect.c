@@ -99,13 +99,13 @@ static bool fits(const struct abi_handle_info *info, uint32_t type)
 
 static int64_t find_error(struct path *path, bool abstract, int64_t error)
 {
-    struct abi_stat stat;
+    union path_answer out;
 
     if (error == -E_CLOSED)
         return -LINUX_ECONNREFUSED;
     if (error != -E_NOT_FOUND && error != -E_NO_PROTOCOL)
         return answer(error);
-    return abstract || path_stat(path, true, &stat) >= 0 ? -LINUX_ECONNREFUSED : -LINUX_ENOENT;
+    return abstract || path_stat(path, true, &out) >= 0 ? -LINUX_ECONNREFUSED : -LINUX_ENOENT;
 }
 
 int64_t socket_find(struct thread *thread, uint64_t address, uint64_t length, uint32_t type,
@@ -137,19 +137,19 @@ int64_t socket_find(struct thread *thread, uint64_t address, uint64_t length, ui
 /* Nothing may be there, but what it would lie in. */
 static int64_t place_check(struct path *path)
 {
-    char uri[PATH_LENGTH_MAX];
-    struct abi_stat stat;
+    char uri[PATH_ROOM];
+    union path_answer out;
     size_t length = uri_basename(path->uri, path->length);
 
-    if (path_stat(path, true, &stat) >= 0)
+    memcpy(uri, path->uri, length); /* a link replaces it */
+    if (path_stat(path, true, &out) >= 0)
         return -LINUX_EADDRINUSE;
-    memcpy(uri, path->uri, length);
     memcpy(path->uri, uri, length);
     path->uri[length] = '\0';
     path->length = length;
     path->flags = 0;
-    int64_t result = path_stat(path, true, &stat);
-    if (!result && stat.type != FILE_DIRECTORY)
+    int64_t result = path_stat(path, true, &out);
+    if (!result && out.stat.type != FILE_DIRECTORY)
         result = -LINUX_ENOTDIR;
     return result;
 }
@@ -304,7 +304,7 @@ int64_t linux_listen(struct thread *thread, uint64_t fd, uint64_t backlog)
 static struct file *accepted_file(const struct file *listener, handle_t handle)
 {
     const struct socket *from = listener->more;
-    struct file *file = file_new(KIND_STREAM, handle, LINUX_O_RDWR, NULL);
+    struct file *file = file_new(KIND_STREAM, handle, LINUX_O_RDWR, NULL, 0);
     struct socket *state = file && from ? socket_state_add(file, from->type) : NULL;
 
     if (state) {

@@ -43,7 +43,7 @@ static int64_t count_open(struct thread *thread, enum file_kind kind, uint64_t f
         heap_free(more);
         return answer(handle);
     }
-    struct file *file = file_new(kind, (handle_t)handle, LINUX_O_RDWR, NULL);
+    struct file *file = file_new(kind, (handle_t)handle, LINUX_O_RDWR, NULL, 0);
     if (file) {
         file->more = more;
         file->end = end;

@@ -201,7 +201,7 @@ int64_t linux_epoll_create1(struct thread *thread, uint64_t flags)
     int64_t port = sys_proto_create(HANDLE_SELF, NULL, 0);
     if (port < 0)
         return answer(port);
-    struct file *file = file_new(KIND_EPOLL, (handle_t)port, LINUX_O_RDWR, NULL);
+    struct file *file = file_new(KIND_EPOLL, (handle_t)port, LINUX_O_RDWR, NULL, 0);
     struct epoll *epoll = file ? heap_alloc(sizeof(*epoll)) : NULL;
     if (!epoll) {
         if (!file)

@@ -11,13 +11,20 @@
 #define SLOTS_FIRST         32u
 #define CLOSE_RANGE_CLOEXEC 4u
 
-struct file *file_new(enum file_kind kind, handle_t handle, uint32_t flags, char *uri)
+struct file *file_new(enum file_kind kind, handle_t handle, uint32_t flags, const char *uri,
+                      size_t length)
 {
-    struct file *file = heap_alloc(sizeof(*file));
+    struct file *file = heap_alloc(sizeof(*file) + (uri ? length + 1 : 0));
 
-    if (file)
-        *file = (struct file){
-            .references = 1, .handle = handle, .kind = kind, .flags = flags, .uri = uri};
+    if (!file)
+        return NULL;
+    *file =
+        (struct file){.references = 1, .handle = handle, .kind = kind, .flags = flags, .uri = NULL};
+    if (uri) {
+        char *copy = memcpy(file + 1, uri, length);
+        copy[length] = '\0';
+        file->uri = copy;
+    }
     return file;
 }
 
@@ -36,7 +43,7 @@ struct file *file_of_handle(handle_t handle)
         kind = KIND_EVENT;
     else if (info.type == OBJECT_LISTENER)
         kind = KIND_LISTENER;
-    return file_new(kind, handle, kind == KIND_LISTENER ? LINUX_O_RDWR : access, NULL);
+    return file_new(kind, handle, kind == KIND_LISTENER ? LINUX_O_RDWR : access, NULL, 0);
 }
 
 int64_t file_open(struct process *process, struct file *file, uint64_t flags)
@@ -51,36 +58,13 @@ int64_t file_open(struct process *process, struct file *file, uint64_t flags)
     return fd;
 }
 
-struct file *file_get_locked(struct process *process, uint64_t fd)
+void file_last(struct file *file)
 {
-    struct file *file = fd < process->slot_count ? process->slots[fd].file : NULL;
-
-    if (file)
-        __atomic_fetch_add(&file->references, 1, __ATOMIC_RELAXED);
-    return file;
-}
-
-struct file *file_get(struct process *process, uint64_t fd)
-{
-    struct file *file = NULL;
-
-    lock(&process->lock);
-    if (fd < process->slot_count && (file = process->slots[fd].file))
-        __atomic_fetch_add(&file->references, 1, __ATOMIC_RELAXED);
-    unlock(&process->lock);
-    return file;
-}
-
-void file_put(struct file *file)
-{
-    if (!file || __atomic_sub_fetch(&file->references, 1, __ATOMIC_ACQ_REL))
-        return;
     if (unlikely(file->interests))
         epoll_forget(file);
     if (unlikely(file->end))
         file->end(file);
     handle_drop(file->handle);
-    heap_free(file->uri);
     heap_free(file);
 }
 
@@ -321,7 +305,7 @@ int64_t linux_fcntl(struct thread *thread, uint64_t fd, uint64_t command, uint64
 static int64_t pipe_install(struct process *process, handle_t handle, uint32_t access,
                             uint64_t flags, int64_t *fd)
 {
-    struct file *file = file_new(KIND_STREAM, handle, access, NULL);
+    struct file *file = file_new(KIND_STREAM, handle, access, NULL, 0);
 
     if (!file)
         handle_drop(handle);

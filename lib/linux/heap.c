@@ -85,12 +85,11 @@ static struct chunk *chunk_cut(unsigned class)
 void *heap_alloc(size_t size)
 {
     size_t total = size + sizeof(struct header);
-    unsigned class = CLASS_SMALLEST;
+    unsigned class = total <= (1u << CLASS_SMALLEST) ? CLASS_SMALLEST
+                                                     : 64 - (unsigned)__builtin_clzll(total - 1);
 
     if (total < size)
         return NULL;
-    while (class <= CLASS_LARGEST && ((size_t)1 << class) < total)
-        class ++;
     if (class > CLASS_LARGEST) {
         struct header *header = pages_alloc(total);
         if (!header)

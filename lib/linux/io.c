@@ -27,8 +27,8 @@ static int64_t stream_io(struct file *file, bool receive, uint64_t data, uint64_
     return sys_stream_send(file->handle, (const void *)data, length, 0, deadline, NULL);
 }
 
-static int64_t file_io(struct file *file, uint32_t op, uint64_t data, uint64_t length,
-                       uint64_t offset, bool nonblock)
+static inline int64_t file_io(struct file *file, uint32_t op, uint64_t data, uint64_t length,
+                              uint64_t offset, bool nonblock)
 {
     uint32_t flags = (op == OP_READ ? COMMAND_OUT : COMMAND_IN) |
                      (offset == IO_POSITION ? COMMAND_POSITION : 0) |
@@ -56,13 +56,17 @@ static int64_t own_write(struct file *file, uint64_t data, uint64_t length)
                                                                 : socket_write(file, data, length);
 }
 
-int64_t io_read(struct file *file, uint64_t data, uint64_t length, uint64_t offset, bool nonblock)
+static inline int64_t read_any(struct file *file, uint64_t data, uint64_t length, uint64_t offset,
+                               bool nonblock)
 {
     if (file->flags & (LINUX_O_WRONLY | LINUX_O_PATH))
         return -LINUX_EBADF;
     length = MIN(length, IO_MAX);
-    if (file->kind == KIND_FILE)
-        return answer(file_io(file, OP_READ, data, length, offset, nonblock));
+    if (likely(file->kind == KIND_FILE)) {
+        int64_t result = file_io(file, OP_READ, data, length, offset, nonblock);
+
+        return likely(result >= 0) ? result : answer(result);
+    }
     if (offset != IO_POSITION)
         return -LINUX_ESPIPE;
     if (file->kind > KIND_LOG)
@@ -70,6 +74,11 @@ int64_t io_read(struct file *file, uint64_t data, uint64_t length, uint64_t offs
     if (file->kind == KIND_LOG || !length)
         return 0;
     return answer(stream_io(file, true, data, length, nonblock));
+}
+
+int64_t io_read(struct file *file, uint64_t data, uint64_t length, uint64_t offset, bool nonblock)
+{
+    return read_any(file, data, length, offset, nonblock);
 }
 
 int64_t io_write(struct file *file, uint64_t data, uint64_t length, uint64_t offset)
@@ -151,11 +160,14 @@ int64_t linux_pread64(struct thread *thread, uint64_t fd, uint64_t data, uint64_
                       uint64_t offset)
 {
     struct file *file = file_get(thread->process, (uint32_t)fd);
+    int64_t result;
 
-    if (!file)
+    if (unlikely(!file))
         return -LINUX_EBADF;
-    int64_t result =
-        (int64_t)offset < 0 ? -LINUX_EINVAL : io_read(file, data, length, offset, false);
+    if (unlikely((int64_t)offset < 0))
+        result = -LINUX_EINVAL;
+    else
+        result = read_any(file, data, length, offset, false);
     file_put(file);
     return result;
 }

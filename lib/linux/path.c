@@ -12,7 +12,8 @@
 #include "lib/linux/time.h"
 #include "lib/linux/user.h"
 
-#define LINKS_MAX 40
+#define LINKS_MAX   40
+#define SCHEME_ROOM 5u /* "fs://" */
 #define UNLINK_DIRECTORY \
     0x1u /* OP_UNLINK, args[0]: it must be a directory (rmdir); else it must be none */
 
@@ -22,8 +23,10 @@ static const char *own_name(const struct path *path)
     static const char self[] = "fs:///proc/self/";
     size_t length = sizeof(self) - 1;
 
-    return path->length > length && memcmp(path->uri, self, length) == 0 ? path->uri + length
-                                                                         : NULL;
+    /* The compiler's: two words to compare. */
+    return path->length > length && __builtin_memcmp(path->uri, self, sizeof(self) - 1) == 0
+               ? path->uri + length
+               : NULL;
 }
 
 /* "fd/12": that open file with a reference; NULL: it is not open, or another name. */
@@ -60,6 +63,10 @@ static const char *own_target(struct thread *thread, const struct path *path, st
 static void own_replace(struct thread *thread, struct path *path)
 {
     struct file *file;
+
+    if (likely(!own_name(path)))
+        return;
+
     const char *target = own_target(thread, path, &file);
     size_t length = target ? strlen(target) : 0;
 
@@ -81,31 +88,42 @@ int64_t path_from_text(struct thread *thread, const char *text, size_t length, s
     return result;
 }
 
-/* Without what own_replace does. */
-static int64_t path_read_plain(struct thread *thread, uint64_t dirfd, uint64_t address,
-                               struct path *path)
+static int64_t path_resolve(struct thread *thread, uint64_t dirfd, size_t length, struct path *path)
 {
     char text[PATH_LENGTH_MAX];
 
-    if (!user_range(address, 1))
-        return -LINUX_EFAULT;
-    int64_t length = user_copy_string(text, (const char *)address, sizeof(text));
-    if (length < 0)
-        return -LINUX_EFAULT;
-    if ((size_t)length == sizeof(text))
-        return -LINUX_ENAMETOOLONG;
-    if (!length)
-        return -LINUX_ENOENT;
+    memcpy(text, path->uri + SCHEME_ROOM, length);
     if ((int32_t)dirfd == LINUX_AT_FDCWD || text[0] == '/')
-        return path_from_text(thread, text, (size_t)length, path);
+        return path_from_text(thread, text, length, path);
     struct file *file = file_get(thread->process, (uint32_t)dirfd);
     if (!file)
         return -LINUX_EBADF;
-    int64_t result = file->uri ? answer(uri_resolve(file->uri, text, (size_t)length, path->uri,
+    int64_t result = file->uri ? answer(uri_resolve(file->uri, text, length, path->uri,
                                                     sizeof(path->uri), &path->length, &path->flags))
                                : -LINUX_ENOTDIR;
     file_put(file);
     return result;
+}
+
+/* Without what own_replace does. The text is read to where a plain path needs only its scheme in front. */
+static int64_t path_read_plain(struct thread *thread, uint64_t dirfd, uint64_t address,
+                               struct path *path)
+{
+    char *text = path->uri + SCHEME_ROOM;
+
+    if (!user_range(address, 1))
+        return -LINUX_EFAULT;
+    int64_t length = user_copy_string(text, (const char *)address, PATH_LENGTH_MAX);
+    if (unlikely(length <= 0))
+        return length ? -LINUX_EFAULT : -LINUX_ENOENT;
+    if (unlikely(length == PATH_LENGTH_MAX))
+        return -LINUX_ENAMETOOLONG;
+    if (unlikely(!uri_plain(text, (size_t)length)))
+        return path_resolve(thread, dirfd, (size_t)length, path);
+    __builtin_memcpy(path->uri, "fs://", SCHEME_ROOM);
+    path->length = (size_t)length + SCHEME_ROOM;
+    path->flags = 0;
+    return 0;
 }
 
 int64_t path_read(struct thread *thread, uint64_t dirfd, uint64_t address, struct path *path)
@@ -153,6 +171,8 @@ int64_t path_open(struct path *path, uint32_t flags, uint32_t mode)
             .link_length = sizeof(link),
         };
         int64_t result = sys_open(HANDLE_SELF, &open);
+        if (likely(result >= 0))
+            return result;
         if (result != -E_LINK)
             return answer(result);
         if ((result = follow(path, link, open.link_length)) < 0)
@@ -161,45 +181,57 @@ int64_t path_open(struct path *path, uint32_t flags, uint32_t mode)
     return -LINUX_ELOOP;
 }
 
-int64_t path_command(struct path *path, struct abi_command *command, char *out)
+/* The call, of which all but the name and the out window is there: the first value. */
+static int64_t call_followed(struct path *path, struct abi_path_call *call, union path_answer *out)
 {
+    call->command.out = (uint64_t)out;
+    call->command.out_length = sizeof(*out);
     for (int links = 0; links <= LINKS_MAX; links++) {
-        struct abi_path_call call = {
-            .uri = (uint64_t)path->uri,
-            .uri_length = path->length,
-            .command = *command,
-        };
-        call.command.out = (uint64_t)out;
-        call.command.out_length = PATH_LENGTH_MAX;
-        int64_t result = sys_path_call(HANDLE_SELF, &call);
-        if (result != -E_LINK) {
-            memcpy(command->values, call.command.values, sizeof(command->values));
+        call->uri = (uint64_t)path->uri;
+        call->uri_length = path->length;
+        int64_t result = sys_path_call(HANDLE_SELF, call);
+        if (likely(!result))
+            return (int64_t)call->command.values[0];
+        if (result != -E_LINK)
             return answer(result);
-        }
-        if ((result = follow(path, out, MIN(call.command.values[0], (uint64_t)PATH_LENGTH_MAX))) <
-            0)
+        if ((result = follow(path, out->text,
+                             MIN(call->command.values[0], (uint64_t)sizeof(out->text)))) < 0)
             return result;
     }
     return -LINUX_ELOOP;
 }
 
+int64_t path_ask(struct path *path, uint32_t op, uint64_t argument, union path_answer *out)
+{
+    struct abi_path_call call = {.command = {.op = op, .args = {argument}}};
+
+    return call_followed(path, &call, out);
+}
+
+int64_t path_command(struct path *path, const struct abi_command *command, union path_answer *out)
+{
+    struct abi_path_call call = {.command = *command};
+    int64_t result = call_followed(path, &call, out);
+
+    return MIN(result, INT64_C(0));
+}
+
 static uint32_t open_flags(uint64_t flags)
 {
-    static const uint32_t map[][2] = {
-        {LINUX_O_CREAT, OPEN_CREATE},        {LINUX_O_EXCL, OPEN_EXCLUSIVE},
-        {LINUX_O_TRUNC, OPEN_TRUNCATE},      {LINUX_O_APPEND, OPEN_APPEND},
-        {LINUX_O_DIRECTORY, OPEN_DIRECTORY}, {LINUX_O_NOFOLLOW, OPEN_NOFOLLOW},
-        {LINUX_O_NONBLOCK, OPEN_NONBLOCK},   {LINUX_O_PATH, OPEN_PATH},
-    };
-    uint64_t access = flags & LINUX_O_ACCMODE;
-    uint32_t result = 0;
+#define FLAG(linux, native) ((flags & (linux)) / (linux) * (native)) /* the compiler shifts */
+    uint32_t access = (flags & LINUX_O_ACCMODE) != LINUX_O_WRONLY ? OPEN_READ : 0;
+    uint32_t only_named =
+        (uint32_t)(FLAG(LINUX_O_DIRECTORY, OPEN_DIRECTORY) | FLAG(LINUX_O_NOFOLLOW, OPEN_NOFOLLOW));
 
-    for (size_t i = 0; i < ARRAY_SIZE(map); i++)
-        if (flags & map[i][0])
-            result |= map[i][1];
     if (flags & LINUX_O_PATH)
-        return result & (OPEN_PATH | OPEN_DIRECTORY | OPEN_NOFOLLOW);
-    return result | (access != LINUX_O_WRONLY ? OPEN_READ : 0) | (access ? OPEN_WRITE : 0);
+        return only_named | OPEN_PATH;
+    if (flags & LINUX_O_ACCMODE)
+        access |= OPEN_WRITE;
+    return access | only_named |
+           (uint32_t)(FLAG(LINUX_O_CREAT, OPEN_CREATE) | FLAG(LINUX_O_EXCL, OPEN_EXCLUSIVE) |
+                      FLAG(LINUX_O_TRUNC, OPEN_TRUNCATE) | FLAG(LINUX_O_APPEND, OPEN_APPEND) |
+                      FLAG(LINUX_O_NONBLOCK, OPEN_NONBLOCK));
+#undef FLAG
 }
 
 /* The kind of what an open gave us: a service may hand out a stream instead of a file. KIND_NONE: what cannot be opened, but
@@ -217,34 +249,30 @@ static enum file_kind handle_kind(handle_t handle)
 int64_t linux_openat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t flags,
                      uint64_t mode)
 {
+    const uint32_t kept = LINUX_O_ACCMODE | LINUX_O_PATH | LINUX_O_DIRECTORY;
     struct process *process = thread->process;
     struct path path;
     int64_t result = path_read(thread, dirfd, address, &path);
 
-    if (result < 0)
+    if (unlikely(result < 0))
         return result;
     if ((flags & LINUX_O_CREAT) && (path.flags & URI_DIRECTORY))
         return -LINUX_EISDIR;
     result = path_open(&path, open_flags(flags), (uint32_t)(mode & 07777 & ~process->umask));
-    if (result < 0)
+    if (unlikely(result < 0))
         return result;
     handle_t handle = (handle_t)result;
     uint32_t status = (flags & LINUX_O_NONBLOCK ? HANDLE_FLAG_NONBLOCK : 0) |
                       (flags & LINUX_O_APPEND ? HANDLE_FLAG_APPEND : 0);
-    if (status && !(flags & LINUX_O_PATH))
+    if (status && !(flags & LINUX_O_PATH)) /* the service may have handed out another's */
         sys_ignore(sys_handle_flags(handle, status, status));
     enum file_kind kind = handle_kind(handle);
     if (kind == KIND_NONE) {
         handle_drop(handle);
         return -LINUX_ENXIO;
     }
-    char *uri = heap_string(path.uri, path.length);
-    struct file *file =
-        uri ? file_new(kind, handle,
-                       (uint32_t)flags & (LINUX_O_ACCMODE | LINUX_O_PATH | LINUX_O_DIRECTORY), uri)
-            : NULL;
+    struct file *file = file_new(kind, handle, (uint32_t)flags & kept, path.uri, path.length);
     if (!file) {
-        heap_free(uri);
         handle_drop(handle);
         return -LINUX_ENOMEM;
     }
@@ -284,12 +312,12 @@ int64_t linux_getcwd(struct thread *thread, uint64_t address, uint64_t room)
 
 static int64_t set_cwd(struct process *process, struct path *path)
 {
-    struct abi_stat stat;
-    int64_t result = path_stat(path, true, &stat);
+    union path_answer out;
+    int64_t result = path_stat(path, true, &out);
 
     if (result < 0)
         return result;
-    if (stat.type != FILE_DIRECTORY)
+    if (out.stat.type != FILE_DIRECTORY)
         return -LINUX_ENOTDIR;
     char *text = heap_string(path->uri, path->length);
     if (!text)
@@ -327,13 +355,18 @@ int64_t linux_fchdir(struct thread *thread, uint64_t fd)
 static int64_t plain(struct path *path, uint32_t op, uint64_t first, uint64_t second)
 {
     struct abi_command command;
-    char out[PATH_LENGTH_MAX];
+    union path_answer out;
+    int64_t result;
 
-    memset(&command, 0, sizeof(command));
-    command.op = op;
-    command.args[0] = first;
-    command.args[1] = second;
-    int64_t result = path_command(path, &command, out);
+    if (!second) {
+        result = MIN(path_ask(path, op, first, &out), INT64_C(0));
+    } else {
+        memset(&command, 0, sizeof(command));
+        command.op = op;
+        command.args[0] = first;
+        command.args[1] = second;
+        result = path_command(path, &command, &out);
+    }
     return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
 }
 
@@ -369,14 +402,14 @@ static int64_t with_text(struct path *path, uint32_t op, const char *text, size_
                          uint64_t argument)
 {
     struct abi_command command;
-    char out[PATH_LENGTH_MAX];
+    union path_answer out;
 
     memset(&command, 0, sizeof(command));
     command.op = op;
     command.args[0] = argument;
     command.in = (uint64_t)text;
     command.in_length = length;
-    return path_command(path, &command, out);
+    return path_command(path, &command, &out);
 }
 
 /* RENAME and LINK: the other name goes along as its part behind "scheme://", of the same scheme. */
@@ -488,8 +521,7 @@ int64_t linux_readlinkat(struct thread *thread, uint64_t dirfd, uint64_t address
 {
     struct path path;
     struct file *file;
-    struct abi_command command;
-    char out[PATH_LENGTH_MAX];
+    union path_answer out;
     size_t length = 0;
 
     if ((int32_t)room <= 0)
@@ -503,12 +535,10 @@ int64_t linux_readlinkat(struct thread *thread, uint64_t dirfd, uint64_t address
         return -LINUX_ENOENT;
     }
     if (target) {
-        result = answer(uri_posix(target, strlen(target), out, sizeof(out), &length));
+        result = answer(uri_posix(target, strlen(target), out.text, sizeof(out.text), &length));
     } else {
-        memset(&command, 0, sizeof(command));
-        command.op = OP_READLINK;
-        result = path_command(&path, &command, out);
-        length = MIN(command.values[0], (uint64_t)sizeof(out));
+        result = path_ask(&path, OP_READLINK, 0, &out);
+        length = MIN((uint64_t)result, (uint64_t)sizeof(out.text));
         if (result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS)
             result = -LINUX_EINVAL;
     }
@@ -516,7 +546,7 @@ int64_t linux_readlinkat(struct thread *thread, uint64_t dirfd, uint64_t address
     if (result < 0)
         return result;
     length = MIN(length, (size_t)(uint32_t)room);
-    return user_write(buffer, out, length) ? -LINUX_EFAULT : (int64_t)length;
+    return user_write(buffer, out.text, length) ? -LINUX_EFAULT : (int64_t)length;
 }
 
 int64_t linux_readlink(struct thread *thread, uint64_t address, uint64_t buffer, uint64_t room)
@@ -552,7 +582,7 @@ int64_t linux_fchownat(struct thread *thread, uint64_t dirfd, uint64_t address, 
 {
     struct path path;
     struct abi_command command;
-    char out[PATH_LENGTH_MAX];
+    union path_answer out;
     int64_t result = path_read(thread, dirfd, address, &path);
 
     if (result < 0)
@@ -562,7 +592,7 @@ int64_t linux_fchownat(struct thread *thread, uint64_t dirfd, uint64_t address, 
     command.args[0] = (uint32_t)uid;
     command.args[1] = (uint32_t)gid;
     command.args[2] = flags & LINUX_AT_SYMLINK_NOFOLLOW ? OPEN_NOFOLLOW : 0;
-    result = path_command(&path, &command, out);
+    result = path_command(&path, &command, &out);
     return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
 }
 

@@ -1,21 +1,30 @@
 /* Paths of the program on their way to services.
  *
  *     path_read(thread, dirfd, address, &path)      the canonical URI of what the program wrote
- *     path_open(&path, flags, mode, &handle)        a file, links followed
- *     path_command(&path, &command, out)            one command on it, links followed; out: PATH_LENGTH_MAX
- *                                                   bytes, the command's out window
+ *     path_open(&path, flags, mode)                 a handle, links followed
+ *     path_ask(&path, op, argument, &answer)        one command on it, links followed
+ *     path_command(&path, &command, &answer)        ... that has in bytes or more arguments
  *
  * Results: 0 (or more) or -errno / -RESTART_*. A link that a service answers with (E_LINK) replaces the path, so
  * that afterwards path holds the name of the thing itself.
  */
 #pragma once
 
-#include "lib/linux/thread.h"
+#include "lib/linux/file.h"
+
+#define PATH_ROOM (PATH_LENGTH_MAX + 8u) /* what is too long with its scheme the kernel refuses */
 
 struct path {
-    char uri[PATH_LENGTH_MAX];
+    char uri[PATH_ROOM];
     size_t length;
     unsigned flags; /* URI_DIRECTORY */
+};
+
+/* The out window of a command on a path: what the operation says, or a link. */
+union path_answer {
+    char text[PATH_LENGTH_MAX];
+    struct abi_stat stat;
+    struct abi_statfs statfs;
 };
 
 int64_t path_read(struct thread *thread, uint64_t dirfd, uint64_t address,
@@ -24,6 +33,10 @@ int64_t path_from_text(struct thread *thread, const char *text, size_t length,
                        struct path *path) MUST_CHECK;
 /* handle_t or -errno */
 int64_t path_open(struct path *path, uint32_t flags, uint32_t mode) MUST_CHECK;
-int64_t path_command(struct path *path, struct abi_command *command, char *out) MUST_CHECK;
-/* follow: the link at the end; else the link itself. */
-int64_t path_stat(struct path *path, bool follow, struct abi_stat *stat) MUST_CHECK;
+/* The first value, or -errno. */
+int64_t path_ask(struct path *path, uint32_t op, uint64_t argument,
+                 union path_answer *answer) MUST_CHECK;
+int64_t path_command(struct path *path, const struct abi_command *command,
+                     union path_answer *answer) MUST_CHECK;
+/* answer->stat. follow: of what the link at the end leads to; else of the link itself. */
+int64_t path_stat(struct path *path, bool follow, union path_answer *answer) MUST_CHECK;

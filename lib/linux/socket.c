@@ -57,7 +57,7 @@ uint32_t socket_type(const struct file *socket)
 /* Takes the handle over. */
 static int64_t socket_install(struct process *process, handle_t handle, uint64_t flags)
 {
-    struct file *file = file_new(KIND_STREAM, handle, LINUX_O_RDWR, NULL);
+    struct file *file = file_new(KIND_STREAM, handle, LINUX_O_RDWR, NULL, 0);
 
     if (!file)
         handle_drop(handle);
@@ -149,7 +149,7 @@ int64_t linux_socket(struct thread *thread, uint64_t family, uint64_t type, uint
     if (result < 0)
         return result;
     struct file *file =
-        file_new(datagrams ? KIND_DATAGRAM : KIND_SOCKET, ends[0], LINUX_O_RDWR, NULL);
+        file_new(datagrams ? KIND_DATAGRAM : KIND_SOCKET, ends[0], LINUX_O_RDWR, NULL, 0);
     struct socket *state = file ? socket_state_add(file, plain_type) : NULL;
     if (!state) {
         handle_drop(ends[1]);

@@ -98,7 +98,8 @@ static bool descriptor_name(const char *name, uint64_t *fd)
 static void descriptors_default(struct process *process)
 {
     for (uint64_t fd = 0; fd <= 2; fd++)
-        descriptor_set(process, fd, file_new(KIND_LOG, HANDLE_NONE, fd ? LINUX_O_WRONLY : 0, NULL));
+        descriptor_set(process, fd,
+                       file_new(KIND_LOG, HANDLE_NONE, fd ? LINUX_O_WRONLY : 0, NULL, 0));
 }
 
 static bool startup_valid(const struct abi_startup *startup)

@@ -56,21 +56,14 @@ int64_t stat_file(struct file *file, struct abi_stat *stat)
                                       sizeof(*stat), &completion));
 }
 
-int64_t path_stat(struct path *path, bool follow, struct abi_stat *stat)
+int64_t path_stat(struct path *path, bool follow, union path_answer *out)
 {
-    struct abi_command command;
-    char out[PATH_LENGTH_MAX] __attribute__((aligned(8)));
+    bool directory = path->flags & URI_DIRECTORY;
+    int64_t result = path_ask(path, OP_STAT, follow || directory ? 0 : OPEN_NOFOLLOW, out);
 
-    memset(&command, 0, sizeof(command));
-    command.op = OP_STAT;
-    command.args[0] = follow || (path->flags & URI_DIRECTORY) ? 0 : OPEN_NOFOLLOW;
-    int64_t result = path_command(path, &command, out);
-    if (result < 0)
+    if (unlikely(result < 0))
         return result;
-    memcpy(stat, out, sizeof(*stat));
-    if ((path->flags & URI_DIRECTORY) && stat->type != FILE_DIRECTORY)
-        return -LINUX_ENOTDIR;
-    return 0;
+    return unlikely(directory) && out->stat.type != FILE_DIRECTORY ? -LINUX_ENOTDIR : 0;
 }
 
 static int64_t stat_write(const struct abi_stat *stat, uint64_t address)
@@ -86,14 +79,20 @@ static int64_t stat_write(const struct abi_stat *stat, uint64_t address)
         .size = (int64_t)stat->size,
         .block_size = stat->block_size ? stat->block_size : PAGE_SIZE,
         .blocks = (int64_t)stat->blocks,
-        .accessed = (uint64_t)(stat->accessed / NS_PER_SECOND),
-        .accessed_ns = (uint64_t)(stat->accessed % NS_PER_SECOND),
         .modified = (uint64_t)(stat->modified / NS_PER_SECOND),
         .modified_ns = (uint64_t)(stat->modified % NS_PER_SECOND),
-        .changed = (uint64_t)(stat->changed / NS_PER_SECOND),
-        .changed_ns = (uint64_t)(stat->changed % NS_PER_SECOND),
     };
 
+    result.accessed = result.changed = result.modified;
+    result.accessed_ns = result.changed_ns = result.modified_ns;
+    if (stat->accessed != stat->modified) {
+        result.accessed = (uint64_t)(stat->accessed / NS_PER_SECOND);
+        result.accessed_ns = (uint64_t)(stat->accessed % NS_PER_SECOND);
+    }
+    if (stat->changed != stat->modified) {
+        result.changed = (uint64_t)(stat->changed / NS_PER_SECOND);
+        result.changed_ns = (uint64_t)(stat->changed % NS_PER_SECOND);
+    }
     return user_write(address, &result, sizeof(result)) ? -LINUX_EFAULT : 0;
 }
 
@@ -120,14 +119,14 @@ int64_t linux_newfstatat(struct thread *thread, uint64_t dirfd, uint64_t name, u
                          uint64_t flags)
 {
     struct path path;
-    struct abi_stat stat;
+    union path_answer out;
 
     if ((flags & LINUX_AT_EMPTY_PATH) && (int32_t)dirfd != LINUX_AT_FDCWD && empty_path(name))
         return linux_fstat(thread, dirfd, address);
     int64_t result = path_read(thread, dirfd, name, &path);
     if (result >= 0)
-        result = path_stat(&path, !(flags & LINUX_AT_SYMLINK_NOFOLLOW), &stat);
-    return result < 0 ? result : stat_write(&stat, address);
+        result = path_stat(&path, !(flags & LINUX_AT_SYMLINK_NOFOLLOW), &out);
+    return result < 0 ? result : stat_write(&out.stat, address);
 }
 
 int64_t linux_stat(struct thread *thread, uint64_t name, uint64_t address)
@@ -144,21 +143,22 @@ int64_t linux_lstat(struct thread *thread, uint64_t name, uint64_t address)
 int64_t linux_faccessat(struct thread *thread, uint64_t dirfd, uint64_t name, uint64_t mode)
 {
     struct path path;
-    struct abi_stat stat;
+    union path_answer out;
+    const struct abi_stat *stat = &out.stat;
     struct process *process = thread->process;
 
     if (mode & ~(uint64_t)(R_OK | W_OK | X_OK))
         return -LINUX_EINVAL;
     int64_t result = path_read(thread, dirfd, name, &path);
     if (result >= 0)
-        result = path_stat(&path, true, &stat);
+        result = path_stat(&path, true, &out);
     if (result < 0)
         return result;
     if (!process->uid) /* who may do everything may execute what anybody may */
-        return (mode & X_OK) && stat.type == FILE_REGULAR && !(stat.mode & 0111) ? -LINUX_EACCES
-                                                                                 : 0;
-    unsigned shift = process->uid == stat.uid ? 6 : process->gid == stat.gid ? 3 : 0;
-    return mode & ~(uint64_t)(stat.mode >> shift) ? -LINUX_EACCES : 0;
+        return (mode & X_OK) && stat->type == FILE_REGULAR && !(stat->mode & 0111) ? -LINUX_EACCES
+                                                                                   : 0;
+    unsigned shift = process->uid == stat->uid ? 6 : process->gid == stat->gid ? 3 : 0;
+    return mode & ~(uint64_t)(stat->mode >> shift) ? -LINUX_EACCES : 0;
 }
 
 int64_t linux_access(struct thread *thread, uint64_t name, uint64_t mode)
@@ -192,18 +192,13 @@ static int64_t statfs_error(int64_t result)
 int64_t linux_statfs(struct thread *thread, uint64_t name, uint64_t address)
 {
     struct path path;
-    struct abi_command command;
-    struct abi_statfs statfs;
-    char out[PATH_LENGTH_MAX];
+    union path_answer out;
     int64_t result = path_read(thread, (uint64_t)LINUX_AT_FDCWD, name, &path);
 
     if (result < 0)
         return result;
-    memset(&command, 0, sizeof(command));
-    command.op = OP_STATFS;
-    result = path_command(&path, &command, out);
-    memcpy(&statfs, out, sizeof(statfs));
-    return result < 0 ? statfs_error(result) : statfs_write(&statfs, address);
+    result = path_ask(&path, OP_STATFS, 0, &out);
+    return result < 0 ? statfs_error(result) : statfs_write(&out.statfs, address);
 }
 
 int64_t linux_fstatfs(struct thread *thread, uint64_t fd, uint64_t address)

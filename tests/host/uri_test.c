@@ -187,3 +187,40 @@ TEST(resolve_is_idempotent)
     }
     CHECK(resolved > 10000);
 }
+
+/* What is called plain is canonical behind its scheme; and ordinary paths are called plain. */
+TEST(plain_paths)
+{
+    static const char *const pieces[] = {
+        "/",        "/..",        "/.", "/a", ".", "..",      "/bin", "/.rc", "/x:",
+        "/initfs:", "/long-name", "//", "0",  "~", "/a.b.c/", ":",    "\xaf", "\x2e"};
+    static const char *const ordinary[] = {"/etc/motd",    "/bin/busybox", "/lib/x86_64/libc.so.6",
+                                           "/usr/share/x", "/abcdefg",     "/tmp/0123456789abcdef"};
+    uint64_t random = 11;
+    int plain = 0;
+
+    for (size_t i = 0; i < sizeof(ordinary) / sizeof(ordinary[0]); i++)
+        CHECK(uri_plain(ordinary[i], strlen(ordinary[i])));
+    CHECK(!uri_plain("/short", 6));
+    CHECK(!uri_plain("relative/path", 13));
+    CHECK(!uri_plain("/directory/", 11));
+    CHECK(!uri_plain("/a/../bcdef", 11));
+    CHECK(!uri_plain("/initfs:/etc/motd", 17));
+    for (int round = 0; round < 200000; round++) {
+        char path[2 * ROOM] = "", want[3 * ROOM], got[3 * ROOM];
+        size_t length;
+        unsigned flags;
+
+        for (uint64_t i = test_random(&random) % 8; i > 0; i--)
+            strcat(path, pieces[test_random(&random) % (sizeof(pieces) / sizeof(pieces[0]))]);
+        if (!uri_plain(path, strlen(path)))
+            continue;
+        plain++;
+        snprintf(want, sizeof(want), "fs://%s", path);
+        CHECK_EQUAL(
+            uri_resolve("initfs:///x", path, strlen(path), got, sizeof(got), &length, &flags), 0);
+        CHECK_STRING(got, want);
+        CHECK_EQUAL(flags, 0);
+    }
+    CHECK(plain > 500);
+}
