@@ -8,21 +8,29 @@
 #include "kernel/syscall.h"
 #include "kernel/types.h"
 #include "kernel/vmm/heap.h"
-#include "lib/base/string.h"
+
+#define TARGET_ROOM 256u
 
 /* A URI in kernel memory and the protocol it names. */
 struct target {
-    char *uri; /* heap */
+    char *uri; /* room, or on the heap */
     struct port *port;
     const char *path;
     size_t path_length;
+    char room[TARGET_ROOM];
 };
+
+static void target_free(struct target *target)
+{
+    if (unlikely(target->uri != target->room))
+        heap_free(target->uri);
+}
 
 static int target_get(struct target *target, struct object *names, uint64_t uri, uint64_t length)
 {
     if (length > PATH_LENGTH_MAX)
         return -E_TOO_LONG;
-    target->uri = heap_alloc(length ? length : 1);
+    target->uri = likely(length <= TARGET_ROOM) ? target->room : heap_alloc(length);
     if (!target->uri)
         return -E_NO_MEMORY;
 
@@ -32,14 +40,14 @@ static int target_get(struct target *target, struct object *names, uint64_t uri,
         error = namespace_resolve(container_of(names, struct namespace, object), target->uri,
                                   length, &target->port, &target->path, &target->path_length);
     if (error)
-        heap_free(target->uri);
+        target_free(target);
     return error;
 }
 
 static void target_put(struct target *target)
 {
     object_put(&target->port->object);
-    heap_free(target->uri);
+    target_free(target);
 }
 
 /* --- open ------------------------------------------------------------------------------------------------- */
@@ -48,6 +56,7 @@ int64_t sys_open(struct object *names, uaddr_t argument)
 {
     struct abi_open open;
     struct target target;
+    struct request request;
     struct completion completion;
     struct file *file;
     int64_t error = user_copy_in(&open, argument, sizeof(open));
@@ -62,18 +71,18 @@ int64_t sys_open(struct object *names, uaddr_t argument)
         target_put(&target);
         return error;
     }
-
-    struct request request = {
-        .op = OP_OPEN,
-        .flags = open.flags & OPEN_NONBLOCK ? COMMAND_NONBLOCK : 0,
-        .args = {open.flags, open.mode},
-        .deadline = wait_deadline_or_never(open.deadline),
-        .out = UADDR(open.link),
-        .out_length = open.link_length,
-        .path = target.path,
-        .path_length = (uint32_t)target.path_length,
-    };
-
+    request_empty(&request);
+    request.op = OP_OPEN;
+    request.flags = open.flags & OPEN_NONBLOCK ? COMMAND_NONBLOCK : 0;
+    request.args[0] = open.flags;
+    request.args[1] = open.mode;
+    request.args[2] = request.args[3] = 0;
+    request.deadline = wait_deadline_or_never(open.deadline);
+    request.in = UADDR(0);
+    request.out = UADDR(open.link);
+    request.out_length = open.link_length;
+    request.path = target.path;
+    request.path_length = (uint32_t)target.path_length;
     error = command_call(&request, target.port, file, &completion);
     if (error == -E_LINK) {
         open.link_length = MIN(completion.values[0], open.link_length);
@@ -81,7 +90,7 @@ int64_t sys_open(struct object *names, uaddr_t argument)
         if (fault)
             error = fault;
     }
-    heap_free(target.uri);
+    target_free(&target);
     return file_open_end(file, &completion, error);
 }
 
@@ -94,23 +103,25 @@ static int request_make(struct request *request, const struct abi_command *comma
     if ((command->in_length && !user_range_ok(UADDR(command->in), command->in_length)) ||
         (command->out_length && !user_range_ok(UADDR(command->out), command->out_length)))
         return -E_FAULT;
-    *request = (struct request){
-        .op = command->op,
-        .flags = command->flags & (COMMAND_POSITION | COMMAND_NONBLOCK | COMMAND_RESTARTABLE),
-        .deadline = wait_deadline_or_never(command->deadline),
-        .in = UADDR(command->in),
-        .out = UADDR(command->out),
-        .in_length = command->in_length,
-        .out_length = command->out_length,
-        .send_count = command->send_count,
-    };
-    memcpy(request->args, command->args, sizeof(request->args));
+    request_empty(request);
+    request->op = command->op;
+    request->flags = command->flags & (COMMAND_POSITION | COMMAND_NONBLOCK | COMMAND_RESTARTABLE);
+    __builtin_memcpy(request->args, command->args, sizeof(request->args));
+    request->deadline = wait_deadline_or_never(command->deadline);
+    request->in = UADDR(command->in);
+    request->out = UADDR(command->out);
+    request->in_length = command->in_length;
+    request->out_length = command->out_length;
+    if (likely(!command->send_count))
+        return 0;
 
     int error = transfer_take(process_current()->handles, command->send, command->send_count,
                               request->send);
 
-    if (!error && command->send_count)
+    if (!error) {
+        request->send_count = command->send_count;
         thread_current()->sending = request;
+    }
     return error;
 }
 
@@ -121,7 +132,7 @@ static int64_t answer(uaddr_t to, struct abi_command *command, struct completion
     if (status && status != -E_LINK)
         return status;
     command->receive_count = 0;
-    memcpy(command->values, completion->values, sizeof(command->values));
+    __builtin_memcpy(command->values, completion->values, sizeof(command->values));
     if (!status && completion->receive_count) {
         int error = transfer_install(process_current()->handles, completion->receive,
                                      completion->receive_count, command->receive);
