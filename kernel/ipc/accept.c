@@ -198,8 +198,8 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
                                  message->handles);
         message->handle_count = error ? 0 : request->send_count;
     }
-    *short_form = *short_form && !request->send_count &&
-                  command->deadline == UINT64_MAX && copied == MIN(where->size, in_length) &&
+    *short_form = *short_form && !request->send_count && command->deadline == UINT64_MAX &&
+                  copied == MIN(where->size, in_length) &&
                   (in_length | request->out_length) <= UINT32_MAX;
     if (!error && !*short_form) {
         error = user_copy_out(where->message, message, sizeof(*message));

@@ -78,6 +78,8 @@ static inline int request_read(struct request *request, const struct register_fr
         return 0;
     if (unlikely(!user_range_ok(UADDR(frame->r8), frame->r9)))
         return -E_FAULT;
+    if (unlikely(frame->r9 > UINT32_MAX)) /* message_write has no room for it */
+        return -E_INVALID;
     if (flags & COMMAND_IN) {
         request->in = UADDR(frame->r8);
         request->in_length = frame->r9;

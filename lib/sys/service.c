@@ -112,11 +112,12 @@ static int64_t service_loop(struct service *service)
     size_t size = service->buffer_size ? service->buffer_size : BUFFER_SIZE;
     uint8_t *buffer = malloc(size);
     struct command *command = calloc(1, sizeof(*command));
-    int64_t result = buffer && command ? 0 : -E_NO_MEMORY;
+    int64_t result = -E_NO_MEMORY;
     struct short_return reply = {0};
-    if (command)
-        command->port = service->port;
-    while (result != -E_NO_MEMORY) {
+    if (!buffer || !command)
+        goto out;
+    command->port = service->port;
+    for (;;) {
         int64_t deadline = service->deadline ? service->deadline(service->context) : DEADLINE_NEVER;
         struct short_message got = sys_proto_return_accept_short(
             service->port, reply, &command->message, buffer, size, deadline);
@@ -134,6 +135,7 @@ static int64_t service_loop(struct service *service)
         else if (result != -E_INTERRUPTED)
             break;
     }
+out:
     free(command);
     free(buffer);
     return result;

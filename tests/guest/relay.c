@@ -120,6 +120,33 @@ TEST(windows_with_holes)
 }
 
 /* The kernel never writes where the caller itself may not. */
+/* Both lengths share one register of the service. */
+TEST(windows_of_register_calls)
+{
+    struct protocol protocol = protocol_new();
+    struct helper *server = helper_process(serve_protocol, &protocol);
+    handle_t file = open_uri(&protocol, "test://x", OPEN_READ | OPEN_WRITE);
+    static char window[16];
+    struct short_completion got;
+
+#define CALL(op, flags, length) \
+    sys_file_call_short(file, op, flags, 0, 0, (uintptr_t)window, length, &got)
+    for (int again = 0; again < 3; again++) {
+        MUST(CALL(OP_READ, COMMAND_OUT, sizeof(window)));
+        CHECK_EQUAL(got.values[0], sizeof(window));
+        CHECK_ERROR(CALL(OP_READ, COMMAND_OUT, UINT64_C(1) << 32), INVALID);
+        CHECK_ERROR(CALL(OP_WRITE, COMMAND_IN, UINT64_C(1) << 32), INVALID);
+        CHECK_ERROR(CALL(OP_WRITE, COMMAND_IN, UINT64_C(1) << 62), FAULT);
+        CHECK_ERROR(CALL(OP_OPEN, COMMAND_IN, 1), INVALID);
+        CHECK_ERROR(CALL(OP_EXCEPTION, 0, 0), INVALID);
+    }
+#undef CALL
+    handle_drop(file);
+    protocol_stop(&protocol);
+    helper_join(server);
+    protocol_end(&protocol);
+}
+
 TEST(read_only_windows)
 {
     struct protocol protocol = protocol_new();
