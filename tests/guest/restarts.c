@@ -147,7 +147,8 @@ TEST(commands_in_the_queue_stay)
         else
             CHECK_EQUAL(calls[i].command.values[0], i);
     }
-    CHECK_EQUAL(failed, doomed->accepted);
+    /* The kill may find it between accepting one more and counting that. */
+    CHECK(failed == doomed->accepted || failed == doomed->accepted + 1);
     helper_kill(second);
     doomed_end(doomed);
 }
