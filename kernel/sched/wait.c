@@ -43,6 +43,14 @@ static bool interrupted(const struct thread *thread)
     return (work & WORK_KICK) && (thread_waits(thread) & WAIT_INTERRUPTIBLE);
 }
 
+/* The caller is BLOCKED from here on: suspended meanwhile, it may have been the last of its process that could run. */
+static void sleep_now(const struct thread *self)
+{
+    if (unlikely(thread_has_work(self, WORK_SUSPEND)))
+        circle_suspect();
+    sched_switch();
+}
+
 int wait_block(uint64_t deadline)
 {
     struct thread *self = thread_current();
@@ -65,7 +73,7 @@ int wait_block(uint64_t deadline)
         thread_set_state(self, THREAD_BLOCKED);
     lock_release(&self->lock);
     if (sleep)
-        sched_switch();
+        sleep_now(self);
     if (timed)
         timer_cancel(&timer.timer);
     return self->wait_result;
@@ -85,7 +93,7 @@ int wait_parked_call(void)
     }
     lock_release(&self->lock);
     if (!stay) /* if it was woken already, it is in this CPU's queue */
-        sched_switch();
+        sleep_now(self);
     return self->wait_result;
 }
 

@@ -242,8 +242,8 @@ static inline pte_t *pte_scan(pte_t *entry, const pte_t *end)
 {
     if (entry < end && *entry)
         return entry;
-    while (entry + 16 <= end &&
-           pte_none(entry) & pte_none(entry + 4) & pte_none(entry + 8) & pte_none(entry + 12))
+    while (entry + 16 <= end && (int)pte_none(entry) & (int)pte_none(entry + 4) &
+                                    (int)pte_none(entry + 8) & (int)pte_none(entry + 12))
         entry += 16;
     while (entry + 4 <= end && pte_none(entry))
         entry += 4;
