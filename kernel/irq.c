@@ -314,12 +314,13 @@ void irq_destroy(struct object *object)
 static int irq_new(struct irq **irq, struct irq_line **line)
 {
     *line = cache_alloc(&line_cache);
-    *irq = *line ? object_alloc(&irq_cache, OBJECT_IRQ, sizeof(struct irq_line)) : NULL;
+    *irq = *line ? cache_alloc(&irq_cache) : NULL;
     if (!*irq) {
         if (*line)
             cache_free(&line_cache, *line);
         return -E_NO_MEMORY;
     }
+    object_init(&(*irq)->object, OBJECT_IRQ);
     list_init(&(*irq)->link);
     list_init(&(*line)->link);
     list_init(&(*line)->bound);

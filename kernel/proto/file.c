@@ -18,19 +18,18 @@ static struct cache file_cache = CACHE_INIT("file", sizeof(struct file), 64);
 int file_new(struct port *port, const char *path, uint32_t path_length, uint32_t open_flags,
              uint32_t mode, struct file **result)
 {
-    bool in_itself = likely(path_length <= FILE_OWN_PATH);
-    char *copy = in_itself ? NULL : heap_alloc(path_length);
-    struct file *file = NULL;
+    struct file *file = cache_alloc(&file_cache);
 
-    if (in_itself || copy)
-        file = object_alloc(&file_cache, OBJECT_FILE, in_itself ? 0 : path_length);
-    if (!file) {
-        heap_free(copy);
+    if (!file)
+        return -E_NO_MEMORY;
+    file->path = likely(path_length <= FILE_OWN_PATH) ? file->own_path : heap_alloc(path_length);
+    if (!file->path) {
+        cache_free(&file_cache, file);
         return -E_NO_MEMORY;
     }
-    file->path = in_itself ? file->own_path : copy;
     memcpy(file->path, path, path_length);
     file->path_length = path_length;
+    object_init(&file->object, OBJECT_FILE);
     lock_init(&file->lock, RANK_FILE, "file");
     list_init(&file->close_link);
     list_init(&file->waiting);

@@ -12,7 +12,6 @@
  */
 #include "kernel/cpu.h"
 #include "kernel/vmm/gather.h"
-#include "kernel/vmm/region.h"
 
 #define FULL (TABLE_PAGES - TABLE_PAGES / 16)
 
@@ -48,10 +47,8 @@ int huge_split(struct space *space, uint64_t address)
         return 0;
 
     pte_t old = *entry;
-    int result =
-        space_affords_tables(space) ? arch_huge_split(&space->arch, address) : -E_NO_MEMORY;
+    int result = arch_huge_split(&space->arch, address);
 
-    space_tables_made(space);
     if (result != 0)
         return result;
     cpu_self()->huge_pages--;

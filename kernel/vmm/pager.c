@@ -286,9 +286,11 @@ static struct frame *take_away(struct memory *source, uint64_t index)
 {
     lock_acquire(&source->lock);
 
-    struct frame *frame = memory_remove(source, index);
+    struct frame *frame = page_tree_remove(&source->tree, index);
     bool mapped = frame && !list_empty(&source->regions);
 
+    if (frame)
+        source->committed--;
     lock_release(&source->lock);
     if (mapped)
         mapping_change(source, index, index + 1, MAPPING_UNMAP);
@@ -321,9 +323,11 @@ static int give_frame(struct memory *memory, uint64_t index, struct frame *frame
 
     lock_acquire(&memory->lock);
     if (index < memory->pages && !page_at(memory, index)) {
-        result = memory_insert(memory, index, frame);
-        if (result == 0)
+        result = page_tree_insert(&memory->tree, index, frame);
+        if (result == 0) {
+            memory->committed++;
             page_arrived(memory->pager, index);
+        }
     }
     lock_release(&memory->lock);
     return result;

@@ -26,7 +26,6 @@
 #define LINUX_EINVAL       22
 #define LINUX_EMFILE       24
 #define LINUX_ENOTTY       25
-#define LINUX_ENOSPC       28
 #define LINUX_ESPIPE       29
 #define LINUX_EPIPE        32
 #define LINUX_ERANGE       34
@@ -299,12 +298,8 @@ struct linux_rusage {
 };
 
 #define LINUX_RLIMIT_COUNT  16
-#define LINUX_RLIMIT_DATA   2
 #define LINUX_RLIMIT_STACK  3
-#define LINUX_RLIMIT_RSS    5
-#define LINUX_RLIMIT_NPROC  6
 #define LINUX_RLIMIT_NOFILE 7
-#define LINUX_RLIMIT_AS     9
 #define LINUX_RLIM_INFINITY UINT64_MAX
 struct linux_rlimit {
     uint64_t current, maximum;

@@ -11,7 +11,6 @@
 #include "abi/abi.h"
 #include "abi/errors.h"
 #include "lib/sys/conf.h"
-#include "lib/sys/quota.h"
 
 #define WORDS_MAX    64u
 #define READY_MS_MAX 600000u
@@ -227,13 +226,6 @@ static const char *key_priority(struct service_conf *conf, char **words, size_t 
     return NULL;
 }
 
-static const char *key_limit(struct service_conf *conf, char **words, size_t count)
-{
-    (void)count;
-    conf->limited = true;
-    return quota_parse(conf->limits, words[0], words[1]);
-}
-
 static const char *key_ready(struct service_conf *conf, char **words, size_t count)
 {
     uint64_t value;
@@ -263,7 +255,6 @@ static const struct {
     {"messages", 2, 2, key_messages},
     {"dma", 2, 2, key_dma},
     {"restart", 1, 1, key_restart},
-    {"limit", 2, 2, key_limit},
     {"priority", 1, 1, key_priority},
     {"ready", 1, 1, key_ready},
 };
@@ -284,7 +275,6 @@ static bool conf_start(struct service_conf *conf, const char *name)
 {
     size_t length = sizeof(PROGRAM_FOLDER) + strlen(name);
     *conf = (struct service_conf){.restart = true, .ready_ms = CONF_READY_MS};
-    quota_none(conf->limits);
     conf->name = strdup(name);
     conf->program = malloc(length);
     if (!conf->name || !conf->program)

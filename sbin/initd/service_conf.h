@@ -15,13 +15,11 @@
  *     dma 0x0 0x100000000             handle "dma:0x0": the right to RAM at these addresses, for devices
  *     give framebuffer                handles of initd's own, under their names
  *     restart always                  or never
- *     limit memory 64M                what it and its processes may use at most: abi/quotas.def
  *     priority 4                      real-time priority of its first thread; 0: fair
  *     ready 5000                      milliseconds until it must accept on its protocols
  */
 #pragma once
 
-#include "abi/abi.h"
 #include "lib/base/base.h"
 
 struct strings {
@@ -44,8 +42,6 @@ struct service_conf {
     struct strings environment;
     struct strings protocols, uses, after, gives;
     struct device_ranges ioports, irqs, memories, lines, messages, dmas;
-    bool limited; /* something of `limits` was said */
-    uint64_t limits[QUOTA_COUNT];
     bool restart;
     uint32_t priority;
     uint32_t ready_ms;
