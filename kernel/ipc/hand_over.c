@@ -69,7 +69,7 @@ static struct register_frame *send_to(struct thread *thread, struct command *com
     struct thread *self = command->thread;
     struct worker *worker = &thread->worker;
 
-    list_unlink(&worker->link);
+    list_remove(&worker->link);
     command->port = port;
     command->server = worker->server;
     command->file = file;
@@ -161,7 +161,7 @@ bool hand_over_notification(struct port *port, uint64_t bits)
     bool mine = frame && sched_allowed(thread, cpu);
 
     if (likely(mine)) {
-        list_unlink(&worker->link);
+        list_remove(&worker->link);
         thread_set_parked_call(thread, NULL);
         thread->waiting = 0;
         short_notification(frame, bits);

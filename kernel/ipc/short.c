@@ -159,7 +159,7 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
     if (likely(&worker->link != &port->workers && worker->server == server &&
                thread_cpu(worker_thread(worker)) == cpu)) {
         thread = worker_thread(worker);
-        list_unlink(&worker->link);
+        list_remove(&worker->link);
         command->port = port;
         command->server = server;
         command->file = file;
