@@ -46,13 +46,25 @@ static uint64_t total, reserve;
 static bool ram_known;                     /* boot: frame_early came before frame_init */
 static struct frame_cache caches[CPU_MAX]; /* each its CPU's own */
 
+/* Whoever frees its buddy looks at a frame's state under the lock, while its owner may change it without: but only from one to
+ * another that is not FREE. */
+static void state_set(struct frame *frame, enum frame_state state)
+{
+    __atomic_store_n(&frame->state, (uint8_t)state, __ATOMIC_RELAXED);
+}
+
+static bool is_free(const struct frame *frame)
+{
+    return __atomic_load_n(&frame->state, __ATOMIC_RELAXED) == FRAME_STATE_FREE;
+}
+
 /* --- The buddy allocator; the lock is held ------------------------------------------------------------ */
 
 static void block_insert(struct frame *frame, unsigned order)
 {
     struct zone *zone = &zones[frame->zone];
 
-    frame->state = FRAME_STATE_FREE;
+    state_set(frame, FRAME_STATE_FREE);
     frame->order = (uint8_t)order;
     list_prepend(&zone->free[order], &frame->link);
     zone->count += UINT64_C(1) << order;
@@ -62,17 +74,16 @@ static void block_remove(struct frame *frame)
 {
     list_remove(&frame->link);
     zones[frame->zone].count -= UINT64_C(1) << frame->order;
-    frame->state = FRAME_STATE_TAIL;
+    state_set(frame, FRAME_STATE_TAIL);
 }
 
 static void block_free(struct frame *frame, unsigned order)
 {
-    frame->state = FRAME_STATE_TAIL;
+    state_set(frame, FRAME_STATE_TAIL);
     while (order < FRAME_ORDER_MAX) {
         struct frame *buddy = frame_numbered(frame->number ^ (1u << order));
 
-        if (!buddy || buddy->state != FRAME_STATE_FREE || buddy->order != order ||
-            buddy->zone != frame->zone)
+        if (!buddy || !is_free(buddy) || buddy->order != order || buddy->zone != frame->zone)
             break;
         block_remove(buddy);
         if (buddy < frame)
@@ -127,7 +138,7 @@ static struct frame *block_alloc(unsigned order, unsigned flags)
 
 static void cache_push(struct frame_cache *cache, struct frame *frame)
 {
-    frame->state = FRAME_STATE_CACHED;
+    state_set(frame, FRAME_STATE_CACHED);
     frame->link.next = cache->top ? &cache->top->link : NULL;
     cache->top = frame;
     cache->count++;
@@ -182,7 +193,7 @@ int frame_alloc(unsigned flags, struct frame **result)
 
     struct frame *frame = cache_pop(cache);
 
-    frame->state = FRAME_STATE_USED;
+    state_set(frame, FRAME_STATE_USED);
     frame->order = 0;
     frame->owners = 1;
     if (flags & FRAME_ZERO)
@@ -233,7 +244,7 @@ int frame_alloc_order(unsigned order, unsigned flags, struct frame **result)
     if (!frame)
         return -E_NO_MEMORY;
 
-    frame->state = FRAME_STATE_USED;
+    state_set(frame, FRAME_STATE_USED);
     frame->order = (uint8_t)order;
     frame->owners = 1;
     if (flags & FRAME_ZERO)
@@ -259,7 +270,7 @@ void frame_split(struct frame *frame, unsigned order)
 {
     ASSERT(frame->state == FRAME_STATE_USED && frame->order == order);
     for (uint32_t i = 0; i < 1u << order; i++) {
-        frame[i].state = FRAME_STATE_USED;
+        state_set(&frame[i], FRAME_STATE_USED);
         frame[i].order = 0;
         frame[i].owners = 1;
     }
@@ -370,7 +381,7 @@ paddr_t frame_low(void)
 
     if (frame) {
         list_remove(&frame->link);
-        frame->state = FRAME_STATE_RESERVED;
+        state_set(frame, FRAME_STATE_RESERVED);
     }
     lock_release(&frames_lock);
     return frame ? frame_paddr(frame) : PADDR(0);
@@ -436,14 +447,14 @@ static void range_free(uint64_t start, uint64_t end)
         unsigned order = 0;
 
         if (start < RAM_LOW) {
-            frame->state = FRAME_STATE_LOW;
+            state_set(frame, FRAME_STATE_LOW);
             list_append(&low, &frame->link);
         } else {
             while (order < FRAME_ORDER_MAX && IS_ALIGNED(number, UINT64_C(2) << order) &&
                    UINT64_C(2) << order <= count)
                 order++;
             for (uint64_t i = 1; i < UINT64_C(1) << order; i++)
-                frame[i].state = FRAME_STATE_TAIL;
+                state_set(&frame[i], FRAME_STATE_TAIL);
             block_insert(frame, order);
         }
         start += (uint64_t)PAGE_SIZE << order;
