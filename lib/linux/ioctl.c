@@ -47,7 +47,12 @@ static int64_t terminal_control(struct file *file, const struct control *control
     command.in_length = control->in;
     command.out = control->out ? argument : 0;
     command.out_length = control->out;
-    int64_t result = answer(sys_file_call(file->handle, &command));
+    /* Each control says what is to be, so one that a terminal took before it died may be sent again. */
+    int64_t result;
+    do
+        result = sys_file_call(file->handle, &command);
+    while (result == -E_RESTARTED);
+    result = answer(result);
     if (result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS || result == -LINUX_EINVAL)
         return -LINUX_ENOTTY;
     if (result >= 0 && control->kind == RESULT_I32)
