@@ -587,6 +587,8 @@ struct abi_log_read {
 
 #define SYSTEM_SCREEN \
     6u /* the loader's framebuffer is a service's from now on: the kernel draws there only when it panics */
+#define SYSTEM_IDLE_POLL \
+    7u /* value: for so many ns an idle CPU looks for work before it halts, while others work; 0: not at all. Returns what it was */
 
 /* Configuration space of PCI in memory (ACPI's MCFG): bus b of first_bus to last_bus at address + (b << 20). */
 struct abi_pci_segment {
@@ -618,6 +620,7 @@ struct abi_system_info {
     uint64_t
         shootdown_interrupts; /* sent to make other CPUs forget translations; shootdowns: the occasions */
     struct abi_pci_segment pci[ABI_PCI_SEGMENTS];
+    uint64_t reschedule_interrupts; /* sent to make other CPUs look whom they run */
 };
 
 #define FEATURE_FSGSBASE 0x1u /* rdfsbase and its kin work in user mode */

@@ -170,8 +170,9 @@ uint64_t arch_cycles_hz(void);
 void arch_timer_set(
     uint64_t deadline); /* this CPU: timer_interrupt() at or soon after; UINT64_MAX: never */
 void arch_cpu_kick(
-    struct cpu *cpu); /* make another CPU leave idle or user mode and look at need_resched */
-void arch_idle(void); /* until an interrupt; called with interrupts off, returns so */
+    struct cpu *
+        cpu); /* make another CPU leave idle or user mode and look at need_resched; see sched_nudge */
+void arch_idle(void);           /* until an interrupt; called with interrupts off, returns so */
 void arch_preempt_window(void); /* let pending interrupts in, once */
 void arch_spin_wait(void); /* pause, and serve what other CPUs want of this one (TLB shootdown) */
 void arch_cpus_stop(void); /* for a panic: all others, wherever they are (NMI) */

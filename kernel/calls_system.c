@@ -5,6 +5,7 @@
 #include "kernel/keeper.h"
 #include "kernel/log.h"
 #include "kernel/resource.h"
+#include "kernel/sched/idle.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/vmm/fail.h"
@@ -103,6 +104,7 @@ int64_t sys_system_info(uaddr_t to, uint64_t size)
         info.page_faults += cpus[i]->page_faults;
         info.shootdowns += cpus[i]->shootdowns;
         info.shootdown_interrupts += cpus[i]->shootdown_interrupts;
+        info.reschedule_interrupts += cpus[i]->reschedule_interrupts;
         info.huge_pages += (uint64_t)cpus[i]->huge_pages;
         info.page_tables += (uint64_t)cpus[i]->page_tables;
     }
@@ -144,6 +146,8 @@ int64_t sys_system_control(struct object *object, uint32_t op, uint64_t value)
     case SYSTEM_SCREEN:
         log_screen_taken();
         return 0;
+    case SYSTEM_IDLE_POLL:
+        return value > INT64_MAX ? -E_INVALID : (int64_t)idle_set_poll(value);
     default:
         return -E_INVALID;
     }

@@ -37,6 +37,7 @@
 #include "kernel/panic.h"
 #include "kernel/process.h"
 #include "kernel/proto/namespace.h"
+#include "kernel/sched/idle.h"
 #include "kernel/sched/sched.h"
 
 enum { UNSEEN, FOUND, TOUCHED, REACHED }; /* object->look */

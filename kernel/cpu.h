@@ -10,6 +10,10 @@
 
 struct cpu_queue; /* kernel/sched/sched.h */
 
+#define RESCHED_WANTED 0x1u /* set by anybody: the CPU is to look whom it runs */
+#define RESCHED_POLLED \
+    0x2u /* set by itself, idle: it looks at this word and needs no interrupt (sched/idle.h) */
+
 struct cpu {
     struct arch_cpu arch; /* must be first: assembly knows its offsets */
     struct cpu *self;
@@ -18,17 +22,17 @@ struct cpu {
     struct thread *current;
     struct thread *idle;
     struct thread *handed; /* runs when `current` leaves (sched.h) */
-    uint32_t need_resched; /* set by anybody, tested on the way to user mode */
+    uint32_t need_resched; /* RESCHED_*, 0 in user mode: tested on the way there */
     uint32_t unread;       /* a word to write where nobody looks (ipc/short.c) */
-    uint32_t sleeping;     /* in arch_idle: wants arch_cpu_kick after work is queued */
     struct cpu_queue *queue;
     struct rb_tree timers; /* struct timer by time; own CPU and RANK_TIMER */
     struct lock timer_lock;
     uint64_t timer_programmed; /* what the hardware is set to */
     /* counters, read by anybody, written by this CPU */
     uint64_t context_switches, interrupts, page_faults, shootdowns;
-    uint64_t shootdown_interrupts; /* sent: one for each CPU asked */
-    int64_t huge_pages;            /* mapped less unmapped or split; a CPU's own may be below 0 */
+    uint64_t shootdown_interrupts;  /* sent: one for each CPU asked */
+    uint64_t reschedule_interrupts; /* sent, by arch_cpu_kick */
+    int64_t huge_pages;             /* mapped less unmapped or split; a CPU's own may be below 0 */
     int64_t page_tables; /* taken for spaces less given back; a CPU's own may be below 0 */
     uint64_t fail_countdown;
     uint64_t charged_at; /* arch_cycles() up to which its time is some thread's (sched.h) */

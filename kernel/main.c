@@ -8,6 +8,7 @@
 #include "kernel/proto/namespace.h"
 #include "kernel/resource.h"
 #include "kernel/sched/futex.h"
+#include "kernel/sched/idle.h"
 #include "kernel/sched/sched.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/vmm/space.h"

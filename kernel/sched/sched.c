@@ -2,12 +2,10 @@
 #include "kernel/sched/sched.h"
 
 #include "abi/errors.h"
-#include "kernel/circle.h"
 #include "kernel/panic.h"
+#include "kernel/sched/idle.h"
 #include "kernel/sched/timer.h"
 #include "kernel/vmm/heap.h"
-
-static uint64_t idle_mask[CPU_MAX / 64]; /* CPUs in sched_idle: a hint where to put work */
 
 int sched_cpu_init(struct cpu *cpu)
 {
@@ -20,11 +18,6 @@ int sched_cpu_init(struct cpu *cpu)
     return 0;
 }
 
-static bool cpu_is_idle(uint32_t index)
-{
-    return __atomic_load_n(&idle_mask[index / 64], __ATOMIC_RELAXED) & BIT(index % 64);
-}
-
 /* Where a thread that became ready should run. */
 static struct cpu *place(struct thread *thread, unsigned flags)
 {
@@ -34,19 +27,13 @@ static struct cpu *place(struct thread *thread, unsigned flags)
         return last;
     if ((flags & SCHED_SYNC) && sched_allowed(thread, cpu_self()))
         return cpu_self();
-    if (last && sched_allowed(thread, last) && cpu_is_idle(last->index))
+    if (last && sched_allowed(thread, last) && idle_is(last))
         return last;
 
-    uint64_t affinity = __atomic_load_n(&thread->affinity, __ATOMIC_RELAXED);
+    struct cpu *idle = idle_find(__atomic_load_n(&thread->affinity, __ATOMIC_RELAXED));
 
-    for (uint32_t word = 0; word * 64 < cpu_count; word++) {
-        uint64_t idle = __atomic_load_n(&idle_mask[word], __ATOMIC_RELAXED);
-
-        if (affinity)
-            idle &= word == 0 ? affinity : 0;
-        if (idle)
-            return cpus[word * 64 + (uint32_t)__builtin_ctzll(idle)];
-    }
+    if (idle)
+        return idle;
     if (last && last->online && sched_allowed(thread, last))
         return last;
     if (sched_allowed(thread, cpu_self()))
@@ -107,8 +94,7 @@ static void enqueue(struct thread *thread, unsigned flags)
         return;
     }
     /* Even without preemption: the other CPU must start its slice timer now that somebody waits. */
-    __atomic_store_n(&cpu->need_resched, 1, __ATOMIC_SEQ_CST);
-    arch_cpu_kick(cpu);
+    sched_nudge(cpu);
 }
 
 /* The caller may go on for SYNC_NS at most. What the timer was set to for that is good until it fires. */
@@ -148,7 +134,7 @@ void sched_flush_handoff(void)
     }
 }
 
-static struct thread *steal(struct cpu *cpu)
+struct thread *sched_steal(struct cpu *cpu)
 {
     for (uint32_t i = 1; i < cpu_count; i++) {
         struct cpu *victim = cpus[(cpu->index + i) % cpu_count];
@@ -204,7 +190,7 @@ static struct thread *choose(struct cpu *cpu, struct thread *self, bool stays)
     if (handed)
         return next;
     if (!next)
-        next = steal(cpu);
+        next = sched_steal(cpu);
     queue->slice_end = arch_clock() + SLICE_NS;
     return next ? next : cpu->idle;
 }
@@ -213,7 +199,7 @@ static struct thread *choose(struct cpu *cpu, struct thread *self, bool stays)
 static inline void leave(struct cpu *cpu, struct thread *self, bool stays)
 {
     /* Before choosing: what is queued after the choice sets it again. */
-    __atomic_store_n(&cpu->need_resched, 0, __ATOMIC_SEQ_CST);
+    sched_looking(cpu);
 
     struct thread *next = choose(cpu, self, stays);
 
@@ -289,18 +275,6 @@ static void migrate(struct thread *self)
     sched_switch();
 }
 
-void sched_rouse(void)
-{
-    for (uint32_t word = 0; word * 64 < cpu_count; word++) {
-        uint64_t idle = __atomic_load_n(&idle_mask[word], __ATOMIC_RELAXED);
-
-        if (idle) {
-            arch_cpu_kick(cpus[word * 64 + (uint32_t)__builtin_ctzll(idle)]);
-            return;
-        }
-    }
-}
-
 /* Threads wait here while another CPU idles: wake it, and it takes one. */
 static void share(struct cpu_queue *queue)
 {
@@ -315,8 +289,7 @@ void sched_preempt(void)
     struct cpu_queue *queue = cpu->queue;
     struct thread *self = cpu->current;
 
-    /* Before looking at the queue, as in sched_switch. */
-    __atomic_store_n(&cpu->need_resched, 0, __ATOMIC_SEQ_CST);
+    sched_looking(cpu); /* before looking at the queue, as in sched_switch */
     sched_flush_handoff();
     if (unlikely(!sched_allowed(self, cpu))) {
         migrate(self);
@@ -355,34 +328,6 @@ void sched_preempt(void)
     if (slice_over) /* it outranks all that wait */
         queue->slice_end = arch_clock() + SLICE_NS;
     timer_want(queue->slice_end);
-}
-
-void sched_idle(void)
-{
-    struct cpu *cpu = cpu_self();
-
-    for (;;) {
-        __atomic_store_n(&cpu->need_resched, 0, __ATOMIC_RELAXED);
-        __atomic_fetch_or(&idle_mask[cpu->index / 64], BIT(cpu->index % 64), __ATOMIC_SEQ_CST);
-        /* Work queued before the bit was seen is found here; later work comes with a kick. */
-        bool work = cpu->handed || __atomic_load_n(&cpu->queue->length, __ATOMIC_SEQ_CST) ||
-                    __atomic_load_n(&cpu->need_resched, __ATOMIC_SEQ_CST);
-        if (!work) {
-            struct thread *stolen = steal(cpu);
-
-            if (stolen) {
-                cpu->handed = stolen;
-                work = true;
-            }
-        }
-        if (!work && circle_step())
-            arch_preempt_window();
-        else if (!work)
-            arch_idle();
-        __atomic_fetch_and(&idle_mask[cpu->index / 64], ~BIT(cpu->index % 64), __ATOMIC_SEQ_CST);
-        if (cpu->handed || queue_length(cpu->queue))
-            sched_switch();
-    }
 }
 
 static void set_rank(struct thread *thread, uint32_t priority, uint32_t weight)
@@ -430,9 +375,10 @@ void sched_set_affinity(struct thread *thread, uint64_t mask)
 
     if (!cpu || sched_allowed(thread, cpu))
         return;
-    __atomic_store_n(&cpu->need_resched, 1, __ATOMIC_SEQ_CST);
-    if (cpu != cpu_self())
-        arch_cpu_kick(cpu);
+    if (cpu == cpu_self())
+        sched_look(cpu);
+    else
+        sched_nudge(cpu);
 }
 
 uint64_t sched_cpu_time(struct thread *thread)

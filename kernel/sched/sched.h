@@ -4,7 +4,7 @@
  *     sched_ready(thread, flags)        a thread that may run: queued, or handed the CPU (SCHED_HANDOFF)
  *     sched_switch()                    the caller, no longer runnable, leaves the CPU
  *     sched_yield(), sched_preempt()    the caller stays runnable
- *     sched_idle()                      what an idle CPU does, for ever
+ *     sched_idle()                      what an idle CPU does, for ever (idle.h)
  *
  * Each CPU has 31 FIFO levels (a bitmap finds the highest) above a fair class ordered by virtual time. Waking a
  * thread puts it on an idle CPU it may use, best the one it ran on, else on its own CPU's queue, and preempts what
@@ -55,9 +55,8 @@ void sched_switch(void);
 void sched_switched(struct thread *previous);
 void sched_yield(void);
 void sched_preempt(void);
-NORETURN void sched_idle(void);
 void sched_flush_handoff(void);
-void sched_rouse(void); /* wakes an idle CPU, if there is one, to look for something to do */
+struct thread *sched_steal(struct cpu *cpu); /* from another CPU's queue; NULL: nothing there */
 void sched_set_priority(struct thread *thread, uint32_t priority, uint32_t weight);
 void sched_set_affinity(struct thread *thread, uint64_t mask);
 uint64_t sched_cpu_time(struct thread *thread); /* ns */
@@ -78,7 +77,13 @@ static inline uint32_t queue_length(const struct cpu_queue *queue)
 /* The calling CPU is to look whom to run on its way to user mode. */
 static inline void sched_look(struct cpu *cpu)
 {
-    __atomic_store_n(&cpu->need_resched, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&cpu->need_resched, RESCHED_WANTED, __ATOMIC_RELAXED);
+}
+
+/* It looks now: who has queued something and found RESCHED_WANTED set has been seen to. Acquires what he released. */
+static inline void sched_looking(struct cpu *cpu)
+{
+    __atomic_exchange_n(&cpu->need_resched, 0, __ATOMIC_SEQ_CST);
 }
 
 static inline void queue_charge(struct thread *thread, uint64_t cycles)

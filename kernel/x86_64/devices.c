@@ -91,6 +91,7 @@ void arch_cpu_kick(struct cpu *cpu)
 {
     if (cpu == cpu_self() || __atomic_exchange_n(&kicked[cpu->index], 1, __ATOMIC_SEQ_CST))
         return;
+    cpu_self()->reschedule_interrupts++;
     lapic_send(cpu->arch.apic_id, VECTOR_RESCHEDULE);
 }
 

@@ -63,6 +63,7 @@ uint64_t user_random(void); /* the thread's own sequence, from its creator's */
 extern uint32_t fake_speed;
 /* How CPUs went from thread to thread: by arch_switch, and by the relay alone. */
 extern uint32_t fake_switches, fake_hand_overs;
+extern uint32_t fake_kicks; /* interrupts that CPUs sent each other */
 
 /* The first failure of any program; it stands in fake_failure, and fake_failed() says that it is time to stop. */
 void fake_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,7 +1,7 @@
 /* Run queues and futexes from many threads on four CPUs (fake_cpus.h): tokens that futexes pass on, a mutex, requeued waiters, threads
  * that are moved, outranked, stolen and killed meanwhile. A wake that is lost leaves every CPU idle, and fake_cpus.c ends the
  * program; that a thread runs on one CPU at a time it checks, too. */
-// sources: kernel/sched/sched.c kernel/sched/queue.c kernel/sched/wait.c kernel/sched/timer.c kernel/sched/futex.c
+// sources: kernel/sched/sched.c kernel/sched/idle.c kernel/sched/queue.c kernel/sched/wait.c kernel/sched/timer.c kernel/sched/futex.c
 // sources: kernel/sched/thread.c kernel/sched/return.c kernel/process.c kernel/syscall.c kernel/calls_handle.c kernel/circle.c
 // sources: kernel/ipc/inherit.c kernel/ipc/hand_over.c
 // sources: kernel/ipc/short.c kernel/ipc/command.c kernel/ipc/accept.c kernel/ipc/port.c kernel/ipc/notify.c
@@ -10,6 +10,7 @@
 // sources: tests/host/fake_arch.c tests/host/fake_cpus.c tests/host/fake_kernel.c
 // libs: pthread
 #include "kernel/handle.h"
+#include "kernel/sched/idle.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
 #include "tests/host/fake_user.h"
@@ -415,4 +416,68 @@ TEST(a_better_thread_runs_at_once)
     bell = rung = 0;
     fake_cpus_run(ringer, 0);
     nothing_left();
+}
+
+/* --- Idle CPUs ---------------------------------------------------------------------------------------------------------- */
+
+#define PAIRS   2u /* so each CPU has one of two threads */
+#define RETURNS 2000u
+
+static uint32_t balls[PAIRS], returns;
+
+/* Odd players hit the odd ball: whoever waits leaves its CPU idle, and the other one wakes it. */
+static void player(uint64_t number)
+{
+    uint32_t *ball = &balls[number / 2], mine = (uint32_t)number % 2;
+
+    for (uint32_t i = 0; i < RETURNS; i++) {
+        uint32_t seen;
+
+        while ((seen = load(ball)) % 2 != mine)
+            futex_wait(ball, seen, 0, DEADLINE_NEVER, FUTEX_ANY);
+        for (uint64_t delay = user_random() % 64; delay;
+             delay--) /* so that a poll ends now before, now after */
+            __asm__ volatile("");
+        add(ball, 1);
+        add(&returns, (uint32_t)futex_wake(ball, 1, 0, FUTEX_ANY));
+    }
+}
+
+static void match_root(uint64_t unused)
+{
+    (void)unused;
+    for (uint32_t i = 0; i < 2 * PAIRS; i++)
+        put(user_thread(process_current(), player, i, 1u << i));
+}
+
+/* The interrupts of a match. */
+static uint32_t match(uint64_t poll_ns)
+{
+    uint64_t usual = idle_set_poll(poll_ns);
+    uint32_t before = fake_kicks;
+
+    memset(balls, 0, sizeof(balls));
+    returns = 0;
+    fake_cpus_run(match_root, 0);
+    idle_set_poll(usual);
+    nothing_left();
+    for (uint32_t i = 0; i < PAIRS; i++)
+        CHECK_EQUAL(balls[i], 2 * RETURNS);
+    return fake_kicks - before;
+}
+
+TEST(a_cpu_that_stops_polling_misses_nothing)
+{
+    match(0);
+    match(IDLE_POLL_NS / 4);
+    match(IDLE_POLL_NS);
+    match(8 * IDLE_POLL_NS);
+    CHECK(returns > 0);
+}
+
+TEST(a_polling_cpu_is_not_interrupted)
+{
+    uint32_t interrupts = match(1000 * MS);
+
+    CHECK(interrupts < returns);
 }

@@ -5,7 +5,7 @@
 // sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c
 // sources: kernel/process.c kernel/syscall.c kernel/calls_handle.c kernel/circle.c kernel/ipc/inherit.c
 // sources: kernel/ipc/hand_over.c
-// sources: kernel/sched/sched.c kernel/sched/queue.c kernel/sched/wait.c kernel/sched/timer.c kernel/sched/futex.c
+// sources: kernel/sched/sched.c kernel/sched/idle.c kernel/sched/queue.c kernel/sched/wait.c kernel/sched/timer.c kernel/sched/futex.c
 // sources: kernel/sched/thread.c kernel/sched/return.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c
 // sources: kernel/vmm/fail.c kernel/lock.c lib/base/rbtree.c
 // sources: tests/host/fake_arch.c tests/host/fake_cpus.c tests/host/fake_kernel.c tests/host/fake_service.c
