@@ -10,10 +10,15 @@ BOOT_IMAGE ?= $(O)/bootstrap.image
 
 link_kernel = ld -n -z noexecstack --no-warn-rwx-segments --build-id=none -T $(KERNEL_SCRIPT) -o $(1) $(KERNEL_OBJECTS) $(2)
 
-# What syscall.S calls with every register saved need save none itself (gcc's option; clang saves them).
+# What syscall.S calls with every register saved need save none itself (gcc's option; clang saves them). So nobody else may call it.
+SHORT := $(O)/obj/kernel/kernel/ipc/short.c.o
+SHORT_CALLER := $(O)/obj/kernel/kernel/x86_64/syscall.S.o
 ifeq ($(findstring clang,$(CC)),)
-$(O)/obj/kernel/kernel/ipc/short.c.o: KERNEL_FLAGS += $(foreach r,rbx r12 r13 r14 r15,-fcall-used-$(r))
+$(SHORT): KERNEL_FLAGS += $(foreach r,rbx r12 r13 r14 r15,-fcall-used-$(r))
 endif
+
+$(O)/obj/kernel/short.callers: $(KERNEL_OBJECTS) tools/callers mk/kernel.mk
+	@tools/callers $(SHORT) --by $(SHORT_CALLER) $(KERNEL_OBJECTS) && touch $@
 
 # Rewritten only when BOOT_IMAGE names another file.
 $(O)/obj/kernel/boot_image.S: FORCE
@@ -53,5 +58,5 @@ $(O)/obj/kernel/symbols.2.S: $(O)/obj/kernel/protos.1 tools/symbols.py
 $(O)/obj/kernel/protos.%: $(O)/obj/kernel/symbols.%.o $(KERNEL_OBJECTS) $(KERNEL_SCRIPT)
 	@$(call link_kernel,$@,$<)
 
-$(O)/protos.elf: $(O)/obj/kernel/symbols.2.o $(KERNEL_OBJECTS) $(KERNEL_SCRIPT)
+$(O)/protos.elf: $(O)/obj/kernel/symbols.2.o $(KERNEL_OBJECTS) $(KERNEL_SCRIPT) $(O)/obj/kernel/short.callers
 	$(call quiet,LD,$@)$(call link_kernel,$@,$<) && tools/symbols.py --verify $@ $(O)/obj/kernel/symbols.2.S
