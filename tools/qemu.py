@@ -15,6 +15,10 @@ DEVICES = {
     "edu2": "edu,id=edu2,addr=0x14,dma_mask=0xffffffff",
     "pci-testdev": "pci-testdev,addr=0x11",
     "nvme": "nvme,serial=none,addr=0x12",  # a controller without a disk
+    "virtio-rng": "virtio-rng-pci,addr=0x15",
+    "virtio-keyboard": "virtio-keyboard-pci,addr=0x16",
+    "virtio-mouse": "virtio-mouse-pci,addr=0x17",
+    "virtio-tablet": "virtio-tablet-pci,addr=0x18",
 }
 
 

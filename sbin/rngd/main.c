@@ -1,15 +1,18 @@
 /* rngd: rng://, random bytes without end. Writing mixes the bytes in.
  *
  * Seeded before the first accept (so being ready means being seeded), from every source there is; again after
- * a mebibyte or a minute, when somebody reads. Two threads serve.
+ * a mebibyte or a minute, when somebody reads, and whenever a source that a driver attached (rng:///source/<name>) brings
+ * something. Two threads serve.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include <sodium.h>
 
 #include "lib/sys/error.h"
 #include "lib/sys/service.h"
 #include "lib/sys/startup.h"
+#include "sbin/rngd/attached.h"
 #include "sbin/rngd/generator.h"
 #include "sbin/rngd/sources.h"
 
@@ -18,6 +21,10 @@
 #define PIECE     16384u
 #define READ_MAX  (UINT64_C(16) << 20) /* per command; readers ask again */
 #define WRITE_MAX (UINT64_C(1) << 20)
+
+/* Cookies: the generator, the list of attached sources, and else one of them. */
+#define GENERATOR 0u
+#define SOURCES   1u
 
 static _Thread_local uint8_t piece[PIECE];
 static _Thread_local struct abi_stat stat_answer;
@@ -35,15 +42,47 @@ static unsigned seed(unsigned bits)
     return sample.bits;
 }
 
+static struct attached *source_of(const struct command *command)
+{
+    uint64_t cookie = command->message.cookie;
+    return cookie > SOURCES ? (struct attached *)(uintptr_t)cookie : NULL;
+}
+
 static int64_t rng_open(void *context, struct command *command)
 {
     (void)context;
+    static const char folder[] = ATTACHED_FOLDER;
     const char *name;
-    if (command_name(command, &name) != 0)
+    size_t length = command_name(command, &name);
+    bool sources = command_names(command, "sources");
+    if (length > strlen(folder) && memcmp(name, folder, strlen(folder)) == 0)
+        return attached_open(command, name + strlen(folder), length - strlen(folder));
+    if (length && !sources)
         return -E_NOT_FOUND;
     if (command->message.args[0] & OPEN_DIRECTORY)
         return -E_NOT_DIRECTORY;
+    command->reply.values[0] = sources ? SOURCES : GENERATOR;
+    command->reply.values[1] = HANDLE_FLAG_SILENT | (sources ? HANDLE_FLAG_SEEKABLE : 0);
     command->reply.values[2] = SIGNAL_READABLE | SIGNAL_WRITABLE;
+    return 0;
+}
+
+/* Of sources only: the others are silent. */
+static void rng_closed(void *context, uint64_t cookie)
+{
+    (void)context;
+    attached_close((struct attached *)(uintptr_t)cookie);
+}
+
+static int64_t sources_read(struct command *command)
+{
+    uint64_t offset = command->message.args[0];
+    size_t length = attached_list((char *)piece, PIECE);
+    if (offset >= length)
+        return 0;
+    command->reply.data = (uintptr_t)piece + offset;
+    command->reply.data_length = MIN(length - offset, command->message.out_length);
+    command->reply.values[0] = command->reply.data_length;
     return 0;
 }
 
@@ -54,8 +93,14 @@ static int64_t rng_read(void *context, struct command *command)
     uint8_t key[GENERATOR_KEY];
     uint64_t length = MIN(command->message.out_length, READ_MAX), done = 0;
     int64_t result = 0;
-    if (generator_due())
+    if (source_of(command))
+        return -E_INVALID;
+    if (command->message.cookie == SOURCES)
+        return sources_read(command);
+    if (generator_due()) {
         seed(SEED_BITS);
+        attached_ask();
+    }
     generator_key(key, length);
     for (; length - done > PIECE; done += PIECE) {
         generator_bytes(key, piece, PIECE);
@@ -80,7 +125,10 @@ static int64_t rng_read(void *context, struct command *command)
 static int64_t rng_write(void *context, struct command *command)
 {
     (void)context;
+    struct attached *source = source_of(command);
     uint64_t length = MIN(command->in_length, WRITE_MAX), done = 0;
+    if (command->message.cookie == SOURCES)
+        return -E_READ_ONLY;
     while (done < length) {
         int64_t count = command_read(command, done, piece, MIN(length - done, PIECE));
         if (count <= 0)
@@ -89,6 +137,8 @@ static int64_t rng_write(void *context, struct command *command)
         done += (uint64_t)count;
     }
     generator_reseed();
+    if (source)
+        attached_wrote(source, done);
     command->reply.values[0] = done;
     return 0;
 }
@@ -117,7 +167,11 @@ static command_handler *const operations[SERVICE_OPERATIONS] = {
 
 int main(void)
 {
-    struct service service = {.port = startup_require("port:rng"), .operations = operations};
+    struct service service = {
+        .port = startup_require("port:rng"),
+        .operations = operations,
+        .closed = rng_closed,
+    };
     unsigned present = sources_present();
     unsigned bits = seed(SEED_BITS);
     fprintf(stderr, "seeded with %u bits:%s%s jitter\n", bits,
