@@ -550,6 +550,7 @@ enum resource_kind {
     RESOURCE_MEMORY = 3,
     RESOURCE_MESSAGE = 4, /* vectors of these CPUs, for message-signalled interrupts */
     RESOURCE_DMA = 5,     /* RAM at these addresses, which may be told to devices */
+    RESOURCE_POWER = 6,   /* SYSTEM_POWER_OFF, SYSTEM_RESET; its range means nothing */
 };
 
 #define IRQ_EDGE  0x0u
@@ -589,6 +590,9 @@ struct abi_log_read {
     6u /* the loader's framebuffer is a service's from now on: the kernel draws there only when it panics */
 #define SYSTEM_IDLE_POLL \
     7u /* value: for so many ns an idle CPU looks for work before it halts, while others work; 0: not at all. Returns what it was */
+
+#define SYSTEM_CONSOLE \
+    8u /* the serial console is the kernel's again: who was given its ports writes there no more */
 
 /* Configuration space of PCI in memory (ACPI's MCFG): bus b of first_bus to last_bus at address + (b << 20). */
 struct abi_pci_segment {

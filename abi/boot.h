@@ -31,6 +31,10 @@ struct boot_image {
 
 #define BOOT_COMMAND_LINE_MAX 2048u
 
+/* ACPI's tables as user space gets them: copies of those whose length and checksum are right, the DSDT among them, one
+ * behind the other at multiples of this; behind the last one zeros, or the memory's end. */
+#define ACPI_TABLE_ALIGNMENT 16u
+
 /* At BOOT_ARGUMENTS, in a read-only page of the first process. */
 #define BOOT_ARGUMENTS UINT64_C(0x7ffef0000000)
 
@@ -43,7 +47,8 @@ struct boot_arguments {
     uint64_t framebuffer_width, framebuffer_height, framebuffer_pitch;
     uint8_t framebuffer_bits, red_shift, red_bits, green_shift, green_bits, blue_shift, blue_bits,
         reserved;
-    uint64_t rsdp; /* physical; 0 if none */
+    handle_t acpi; /* memory: ACPI's tables, to be read; HANDLE_NONE if none */
+    uint32_t padding;
     uint64_t command_line_length;
     char command_line[BOOT_COMMAND_LINE_MAX];
 };

@@ -3,9 +3,9 @@
  *     gunzip -> tree_build -> proto_create("initfs") -> spawn(init) -> "initfsd" -> initfs_serve
  *
  * The kernel gives it struct boot_arguments (abi/boot.h); init is given everything in it that services need:
- * "resource" (all devices), "image" (lib/linux.elf), "archive", "port:initfs", "framebuffer", "self" (its own process),
+ * "resource" (all devices), "image" (lib/linux.elf), "archive", "port:initfs", "framebuffer", "acpi" (the tables), "self" (its own process),
  * what it needs to bring back this process ("process:initfsd", "program:initfsd": the ELF file), and as environment
- * the command line's key=value words, PROTOS_FRAMEBUFFER, PROTOS_RSDP and PROTOS_ARCHIVE (its length). The command
+ * the command line's key=value words, PROTOS_FRAMEBUFFER and PROTOS_ARCHIVE (its length). The command
  * line's init= names the program (default initfs:///sbin/initd); words behind "--" are its arguments. init itself is
  * kept by the kernel (SYSTEM_KEEP): it comes back with these handles, and finds with "port:log", which is made here for
  * that, what it kept there.
@@ -101,8 +101,8 @@ static void command_line_split(struct words *words)
 struct init {
     const char *uri;
     char *argv[WORDS_MAX + 2];
-    char *environment[WORDS_MAX + 4];
-    char framebuffer[128], rsdp[48], archive[48];
+    char *environment[WORDS_MAX + 3];
+    char framebuffer[128], archive[48];
 };
 
 /* Splits the command line into init's program, arguments and environment. */
@@ -131,10 +131,6 @@ static void init_describe(struct init *init, const struct words *words)
                  arguments->red_bits, arguments->green_shift, arguments->green_bits,
                  arguments->blue_shift, arguments->blue_bits);
         init->environment[environment_count++] = init->framebuffer;
-    }
-    if (arguments->rsdp) {
-        snprintf(init->rsdp, sizeof(init->rsdp), "PROTOS_RSDP=0x%" PRIx64, arguments->rsdp);
-        init->environment[environment_count++] = init->rsdp;
     }
     snprintf(init->archive, sizeof(init->archive), "PROTOS_ARCHIVE=%" PRIu64,
              arguments->archive_length);
@@ -210,7 +206,7 @@ static void init_start(const struct tree *tree, handle_t initfs)
     static struct words words;
     static struct init init;
     struct spawn_program image, own;
-    struct spawn_handle handles[8];
+    struct spawn_handle handles[9];
     struct spawn spawn = {.argv = init.argv,
                           .environment = init.environment,
                           .handles = handles,
@@ -235,6 +231,8 @@ static void init_start(const struct tree *tree, handle_t initfs)
     handle_give(&spawn, handles, "program:initfsd", own.memory, memory_rights);
     if (arguments->framebuffer != HANDLE_NONE)
         handle_give(&spawn, handles, "framebuffer", arguments->framebuffer, RIGHT_ALL);
+    if (arguments->acpi != HANDLE_NONE)
+        handle_give(&spawn, handles, "acpi", arguments->acpi, RIGHT_ALL);
     int64_t result = spawn_start(&spawn, &process);
     if (result < 0)
         boot_fail(init.uri, result);

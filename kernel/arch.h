@@ -215,6 +215,8 @@ uint64_t arch_features(void); /* FEATURE_* */
 uint64_t arch_xsave_size(void);
 /* What there is of them. */
 void arch_pci_segments(struct abi_pci_segment segments[ABI_PCI_SEGMENTS]);
+/* Copies of ACPI's tables (abi/boot.h), the caller's to heap_free; NULL: there are none. */
+void *arch_acpi_tables(uint64_t *length);
 void arch_backtrace(void (*print)(uint64_t address)); /* of the caller */
 /* ... and of a CPU that arch_cpus_stop stopped, if it could be reached. */
 void arch_backtrace_stopped(uint32_t cpu, void (*print)(uint64_t address));

@@ -126,9 +126,16 @@ static int64_t keep(uint64_t handle)
     return error;
 }
 
+static bool system_allowed(const struct resource *resource, uint32_t op)
+{
+    if (resource->kind == RESOURCE_POWER)
+        return op == SYSTEM_POWER_OFF || op == SYSTEM_RESET;
+    return resource->kind == RESOURCE_ROOT;
+}
+
 int64_t sys_system_control(struct object *object, uint32_t op, uint64_t value)
 {
-    if (resource_of(object)->kind != RESOURCE_ROOT)
+    if (!system_allowed(resource_of(object), op))
         return -E_ACCESS;
     switch (op) {
     case SYSTEM_POWER_OFF:
@@ -148,6 +155,9 @@ int64_t sys_system_control(struct object *object, uint32_t op, uint64_t value)
         return 0;
     case SYSTEM_IDLE_POLL:
         return value > INT64_MAX ? -E_INVALID : (int64_t)idle_set_poll(value);
+    case SYSTEM_CONSOLE:
+        log_console_back();
+        return 0;
     default:
         return -E_INVALID;
     }

@@ -330,3 +330,13 @@ void log_console_taken(void)
         console_level = LOG_WARNING;
     lock_release(&log_lock);
 }
+
+void log_console_back(void)
+{
+    size_t length;
+
+    lock_acquire(&log_lock);
+    if (!boot_option("log", &length))
+        console_level = LOG_INFO;
+    lock_release(&log_lock);
+}

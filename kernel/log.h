@@ -20,6 +20,7 @@ void log_user(const char *name, const char *text, size_t length);
 size_t log_read(uint64_t *sequence, char *buffer, size_t length);
 /* A driver has the serial line now: only warnings go there from here on, unless log= asks for more. */
 void log_console_taken(void);
+void log_console_back(void); /* it has none any more */
 /* ... and the screen. */
 void log_screen_taken(void);
 int format_text(char *buffer, size_t size, const char *format, va_list arguments);

@@ -95,6 +95,21 @@ static void fill_framebuffer(struct process *process, struct boot_arguments *arg
     arguments->blue_bits = screen->blue_bits;
 }
 
+static void fill_acpi(struct process *process, struct boot_arguments *arguments)
+{
+    struct memory *memory;
+    uint64_t length;
+    void *tables = arch_acpi_tables(&length);
+
+    arguments->acpi = HANDLE_NONE;
+    if (!tables)
+        return;
+    check(memory_new(length, 0, &memory), "ACPI's tables");
+    check(memory_write_kernel(memory, 0, tables, length), "ACPI's tables");
+    arguments->acpi = give(process, &memory->object, RIGHT_READ | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    heap_free(tables);
+}
+
 static void fill_arguments(struct process *process, struct boot_arguments *arguments)
 {
     struct resource *root;
@@ -112,7 +127,7 @@ static void fill_arguments(struct process *process, struct boot_arguments *argum
         arguments->archive_length = boot_info.module_length;
     }
     fill_framebuffer(process, arguments);
-    arguments->rsdp = boot_info.rsdp.value;
+    fill_acpi(process, arguments);
     arguments->command_line_length = strlen(boot_info.command_line);
     memcpy(arguments->command_line, boot_info.command_line, arguments->command_line_length);
 }

@@ -2,6 +2,7 @@
  *
  *     acpi_find_rsdp(&memory, &rsdp)            where the loader named none: EBDA and 0xe0000..0xfffff (ACPI 5.2.5.1)
  *     acpi_load(&acpi, &memory, rsdp)           every table we know, whose length and checksum are right
+ *     acpi_collect(&acpi, rsdp, buffer, room)   all tables, for user space (abi/boot.h)
  *     acpi_madt_next(&acpi, &offset, &entry)    CPUs, IO-APICs and interrupt overrides, one by one
  *     acpi_hpet(&acpi, &hpet), acpi_power(&acpi, &power), acpi_mcfg_next(...), acpi_sleep_type(...)
  *
@@ -11,6 +12,7 @@
  */
 #pragma once
 
+#include "abi/boot.h"
 #include "lib/base/base.h"
 
 /* Read-only views of physical memory. map may fail (NULL). */
@@ -95,6 +97,9 @@ struct acpi_mcfg {
 bool acpi_find_rsdp(const struct acpi_memory *memory, uint64_t *rsdp);
 /* False: nothing usable at all. */
 bool acpi_load(struct acpi *acpi, const struct acpi_memory *memory, uint64_t rsdp);
+/* Every table that is whole, copied one behind the other at multiples of ACPI_TABLE_ALIGNMENT, as far as room goes; the
+ * length of it all. buffer NULL: only that. */
+uint64_t acpi_collect(const struct acpi *acpi, uint64_t rsdp, void *buffer, uint64_t room);
 uint64_t acpi_lapic_address(const struct acpi *acpi); /* 0: not said */
 /* *offset starts at 0. */
 bool acpi_madt_next(const struct acpi *acpi, uint32_t *offset, struct acpi_madt_entry *entry);

@@ -109,17 +109,19 @@ static const struct acpi_header *load_table(const struct acpi_memory *memory, ui
     return header;
 }
 
-static void keep(struct acpi *acpi, uint64_t address)
+static const struct {
+    char signature[5];
+    uint16_t place;
+} wanted[] = {
+    {"APIC", offsetof(struct acpi, madt)},
+    {"HPET", offsetof(struct acpi, hpet)},
+    {"FACP", offsetof(struct acpi, fadt)},
+    {"MCFG", offsetof(struct acpi, mcfg)},
+};
+
+static void keep(void *context, uint64_t address)
 {
-    static const struct {
-        char signature[5];
-        uint16_t place;
-    } wanted[] = {
-        {"APIC", offsetof(struct acpi, madt)},
-        {"HPET", offsetof(struct acpi, hpet)},
-        {"FACP", offsetof(struct acpi, fadt)},
-        {"MCFG", offsetof(struct acpi, mcfg)},
-    };
+    struct acpi *acpi = context;
     const struct acpi_header **place = NULL;
     const struct acpi_header *table = map(acpi->memory, address, sizeof(*table));
 
@@ -134,16 +136,19 @@ static void keep(struct acpi *acpi, uint64_t address)
         *place = load_table(acpi->memory, address);
 }
 
+typedef void table_visitor(void *context, uint64_t address);
+
 /* The root's entries are addresses of 4 (RSDT) or 8 (XSDT) bytes behind its header. */
-static bool load_root(struct acpi *acpi, uint64_t address, const char *signature, unsigned size)
+static bool walk_root(const struct acpi_memory *memory, uint64_t address, const char *signature,
+                      unsigned size, table_visitor *visit, void *context)
 {
-    const struct acpi_header *root = load_table(acpi->memory, address);
+    const struct acpi_header *root = load_table(memory, address);
 
     if (!root)
         return false;
     if (memcmp(root->signature, signature, 4) != 0) {
         log_warning("acpi: no %s at 0x%lx", signature, address);
-        unmap(acpi->memory, root, root->length);
+        unmap(memory, root, root->length);
         return false;
     }
     const uint8_t *entries = (const uint8_t *)root + sizeof(*root);
@@ -152,25 +157,68 @@ static bool load_root(struct acpi *acpi, uint64_t address, const char *signature
         uint64_t entry = 0;
 
         memcpy(&entry, entries + (size_t)i * size, size);
-        keep(acpi, entry);
+        visit(context, entry);
     }
-    unmap(acpi->memory, root, root->length);
+    unmap(memory, root, root->length);
     return true;
 }
 
-static void load_dsdt(struct acpi *acpi)
+static bool read_rsdp(const struct acpi_memory *memory, uint64_t address, struct rsdp *rsdp)
+{
+    const void *view = map(memory, address, RSDP_SIZE_1);
+
+    memset(rsdp, 0, sizeof(*rsdp));
+    if (!view || !is_rsdp(view)) {
+        log_warning("acpi: no root pointer at 0x%lx", address);
+        unmap(memory, view, RSDP_SIZE_1);
+        return false;
+    }
+    memcpy(rsdp, view, RSDP_SIZE_1);
+    unmap(memory, view, RSDP_SIZE_1);
+    if (rsdp->revision >= 2) {
+        view = map(memory, address, RSDP_SIZE_2);
+        if (view && sum_is_zero(view, RSDP_SIZE_2))
+            memcpy(rsdp, view, RSDP_SIZE_2);
+        else
+            log_warning(
+                "acpi: the root pointer's second part has a wrong checksum: the first is used");
+        unmap(memory, view, RSDP_SIZE_2);
+    }
+    return true;
+}
+
+static bool walk_tables(const struct acpi_memory *memory, uint64_t address, table_visitor *visit,
+                        void *context)
+{
+    struct rsdp rsdp;
+
+    if (!read_rsdp(memory, address, &rsdp))
+        return false;
+    if (rsdp.xsdt != 0 && walk_root(memory, rsdp.xsdt, "XSDT", 8, visit, context))
+        return true;
+    if (rsdp.rsdt != 0 && walk_root(memory, rsdp.rsdt, "RSDT", 4, visit, context))
+        return true;
+    log_warning("acpi: neither XSDT nor RSDT");
+    return false;
+}
+
+/* 0: there is none. */
+static uint64_t dsdt_address(const struct acpi_header *fadt)
 {
     uint64_t address = 0;
     uint32_t low = 0;
 
-    if (!acpi->fadt)
-        return;
-    if (acpi->fadt->length >= 148) /* X_DSDT */
-        memcpy(&address, (const uint8_t *)acpi->fadt + 140, 8);
-    if (acpi->fadt->length >= 44)
-        memcpy(&low, (const uint8_t *)acpi->fadt + 40, 4);
-    if (address == 0)
-        address = low;
+    if (fadt->length >= 148) /* X_DSDT */
+        memcpy(&address, (const uint8_t *)fadt + 140, 8);
+    if (fadt->length >= 44)
+        memcpy(&low, (const uint8_t *)fadt + 40, 4);
+    return address ? address : low;
+}
+
+static void load_dsdt(struct acpi *acpi)
+{
+    uint64_t address = acpi->fadt ? dsdt_address(acpi->fadt) : 0;
+
     if (address == 0)
         return;
     acpi->dsdt = load_table(acpi->memory, address);
@@ -181,38 +229,61 @@ static void load_dsdt(struct acpi *acpi)
     }
 }
 
-bool acpi_load(struct acpi *acpi, const struct acpi_memory *memory, uint64_t address)
+bool acpi_load(struct acpi *acpi, const struct acpi_memory *memory, uint64_t rsdp)
 {
-    struct rsdp rsdp;
-    const void *view = map(memory, address, RSDP_SIZE_1);
-
     memset(acpi, 0, sizeof(*acpi));
-    memset(&rsdp, 0, sizeof(rsdp));
     acpi->memory = memory;
-    if (!view || !is_rsdp(view)) {
-        log_warning("acpi: no root pointer at 0x%lx", address);
-        unmap(memory, view, RSDP_SIZE_1);
+    if (!walk_tables(memory, rsdp, keep, acpi))
         return false;
-    }
-    memcpy(&rsdp, view, RSDP_SIZE_1);
-    unmap(memory, view, RSDP_SIZE_1);
-    if (rsdp.revision >= 2) {
-        view = map(memory, address, RSDP_SIZE_2);
-        if (view && sum_is_zero(view, RSDP_SIZE_2))
-            memcpy(&rsdp, view, RSDP_SIZE_2);
-        else
-            log_warning(
-                "acpi: the root pointer's second part has a wrong checksum: the first is used");
-        unmap(memory, view, RSDP_SIZE_2);
-    }
-    if (rsdp.xsdt != 0 && load_root(acpi, rsdp.xsdt, "XSDT", 8)) {
-        load_dsdt(acpi);
-        return true;
-    }
-    if (rsdp.rsdt != 0 && load_root(acpi, rsdp.rsdt, "RSDT", 4)) {
-        load_dsdt(acpi);
-        return true;
-    }
-    log_warning("acpi: neither XSDT nor RSDT");
-    return false;
+    load_dsdt(acpi);
+    return true;
+}
+
+/* --- All of them, for user space --- */
+
+struct collection {
+    const struct acpi *acpi;
+    uint8_t *buffer;
+    uint64_t room, used;
+};
+
+static void collect_table(struct collection *collection, const struct acpi_header *table)
+{
+    uint64_t at = ALIGN_UP(collection->used, ACPI_TABLE_ALIGNMENT);
+
+    if (table->length > collection->room || at > collection->room - table->length)
+        return;
+    if (collection->buffer)
+        memcpy(collection->buffer + at, table, table->length);
+    collection->used = at + table->length;
+}
+
+static void collect(void *context, uint64_t address)
+{
+    struct collection *collection = context;
+    const struct acpi_memory *memory = collection->acpi->memory;
+    const struct acpi_header *table = map(memory, address, sizeof(*table));
+    bool known = false; /* those are loaded already, or were found to be wrong */
+
+    for (unsigned i = 0; table && i < ARRAY_SIZE(wanted); i++)
+        known |= memcmp(table->signature, wanted[i].signature, 4) == 0;
+    unmap(memory, table, sizeof(*table));
+    table = table && !known ? load_table(memory, address) : NULL;
+    if (!table)
+        return;
+    collect_table(collection, table);
+    unmap(memory, table, table->length);
+}
+
+uint64_t acpi_collect(const struct acpi *acpi, uint64_t rsdp, void *buffer, uint64_t room)
+{
+    const struct acpi_header *loaded[] = {acpi->fadt, acpi->dsdt, acpi->madt, acpi->hpet,
+                                          acpi->mcfg};
+    struct collection collection = {.acpi = acpi, .buffer = buffer, .room = room};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(loaded); i++)
+        if (loaded[i])
+            collect_table(&collection, loaded[i]);
+    walk_tables(acpi->memory, rsdp, collect, &collection);
+    return collection.used;
 }

@@ -3,6 +3,7 @@
 #include "kernel/boot.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "kernel/vmm/heap.h"
 #include "kernel/x86_64/clock.h"
 #include "kernel/x86_64/interrupts.h"
 #include "kernel/x86_64/ioapic.h"
@@ -15,9 +16,12 @@
 #include "kernel/x86_64/smp.h"
 #include "kernel/x86_64/state.h"
 
-#define STOP_PATIENCE 10000000u /* turns of a loop, for other CPUs to take an NMI */
+#define TABLES_MAX    (4u << 20) /* of ACPI, together */
+#define STOP_PATIENCE 10000000u  /* turns of a loop, for other CPUs to take an NMI */
 
 static struct abi_pci_segment pci_segments[ABI_PCI_SEGMENTS];
+static void *acpi_tables; /* copies of all of them */
+static uint64_t acpi_tables_length;
 static uint32_t kicked[CPU_MAX]; /* an interrupt is on its way to that CPU */
 static uint32_t stopping, stopped;
 
@@ -47,6 +51,22 @@ static void unmap_memory(void *context, const void *view, uint64_t length)
 
 static const struct acpi_memory acpi_memory = {map_memory, unmap_memory, NULL};
 
+/* Now: where they lie may be memory that is used for other things later. */
+static void collect_tables(const struct acpi *acpi, uint64_t rsdp)
+{
+    uint64_t length = acpi_collect(acpi, rsdp, NULL, TABLES_MAX);
+
+    acpi_tables = length ? heap_alloc(length) : NULL;
+    if (acpi_tables)
+        acpi_tables_length = acpi_collect(acpi, rsdp, acpi_tables, length);
+}
+
+void *arch_acpi_tables(uint64_t *length)
+{
+    *length = acpi_tables_length;
+    return acpi_tables;
+}
+
 static void find_acpi(const struct boot_info *boot, struct acpi *acpi)
 {
     uint64_t rsdp = boot->rsdp.value;
@@ -60,6 +80,7 @@ static void find_acpi(const struct boot_info *boot, struct acpi *acpi)
     }
     if (!acpi_load(acpi, &acpi_memory, rsdp))
         return;
+    collect_tables(acpi, rsdp);
     log_info("acpi:%s%s%s%s%s", acpi->madt ? " MADT" : "", acpi->fadt ? " FADT" : "",
              acpi->dsdt ? " DSDT" : "", acpi->hpet ? " HPET" : "", acpi->mcfg ? " MCFG" : "");
     for (uint32_t n = 0; acpi_mcfg_next(acpi, &offset, &mcfg); n++) {

@@ -118,6 +118,16 @@ static int64_t add_interrupts(struct parcel *parcel, const struct service_conf *
     return 0;
 }
 
+static int64_t add_power(struct parcel *parcel, const struct service_conf *conf)
+{
+    if (!conf->power)
+        return 0;
+    int64_t result = sys_resource_create(launch_own("resource"), RESOURCE_POWER, 0, 1);
+    if (result >= 0)
+        result = parcel_add(parcel, (handle_t)result, "power");
+    return result < 0 ? complain(parcel->who, "power", result) : result;
+}
+
 static int64_t add_own(struct parcel *parcel, const struct service_conf *conf)
 {
     for (size_t i = 0; i < conf->gives.count; i++) {
@@ -179,6 +189,8 @@ static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *con
         result = add_ranges(parcel, &conf->dmas, RESOURCE_DMA, "dma:");
     if (result >= 0)
         result = add_interrupts(parcel, conf);
+    if (result >= 0)
+        result = add_power(parcel, conf);
     if (result >= 0)
         result = add_own(parcel, conf);
     if (result >= 0)

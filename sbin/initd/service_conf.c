@@ -14,6 +14,7 @@
 
 #define WORDS_MAX    64u
 #define READY_MS_MAX 600000u
+#define STOP_MS_MAX  15000u
 
 #define PROGRAM_FOLDER "initfs:///sbin/"
 
@@ -207,6 +208,13 @@ static const char *key_irq(struct service_conf *conf, char **words, size_t count
     return range_add(&conf->irqs, line, set);
 }
 
+static const char *key_power(struct service_conf *conf, char **words, size_t count)
+{
+    (void)words, (void)count;
+    conf->power = true;
+    return NULL;
+}
+
 static const char *key_restart(struct service_conf *conf, char **words, size_t count)
 {
     (void)count;
@@ -236,6 +244,16 @@ static const char *key_ready(struct service_conf *conf, char **words, size_t cou
     return NULL;
 }
 
+static const char *key_stop(struct service_conf *conf, char **words, size_t count)
+{
+    uint64_t value;
+    (void)count;
+    if (!conf_number(words[0], STOP_MS_MAX, &value))
+        return "stop: milliseconds, at most 15000";
+    conf->stop_ms = (uint32_t)value;
+    return NULL;
+}
+
 static const struct {
     const char *word;
     size_t least, most; /* values */
@@ -254,9 +272,11 @@ static const struct {
     {"lines", 2, 2, key_lines},
     {"messages", 2, 2, key_messages},
     {"dma", 2, 2, key_dma},
+    {"power", 0, 0, key_power},
     {"restart", 1, 1, key_restart},
     {"priority", 1, 1, key_priority},
     {"ready", 1, 1, key_ready},
+    {"stop", 1, 1, key_stop},
 };
 
 static const char *line_apply(struct service_conf *conf, char **words, size_t count)
@@ -274,7 +294,8 @@ static const char *line_apply(struct service_conf *conf, char **words, size_t co
 static bool conf_start(struct service_conf *conf, const char *name)
 {
     size_t length = sizeof(PROGRAM_FOLDER) + strlen(name);
-    *conf = (struct service_conf){.restart = true, .ready_ms = CONF_READY_MS};
+    *conf =
+        (struct service_conf){.restart = true, .ready_ms = CONF_READY_MS, .stop_ms = CONF_STOP_MS};
     conf->name = strdup(name);
     conf->program = malloc(length);
     if (!conf->name || !conf->program)

@@ -13,10 +13,12 @@
  *     lines 16 8                      handle "lines:0x10": the right to interrupt lines, to bind at will
  *     messages 0 4                    handle "messages:0x0": the right to message vectors of these CPUs
  *     dma 0x0 0x100000000             handle "dma:0x0": the right to RAM at these addresses, for devices
+ *     power                           handle "power": the right to turn the machine off, and to reset it
  *     give framebuffer                handles of initd's own, under their names
  *     restart always                  or never
  *     priority 4                      real-time priority of its first thread; 0: fair
  *     ready 5000                      milliseconds until it must accept on its protocols
+ *     stop 2000                       ... it has for ending itself when the system stops
  */
 #pragma once
 
@@ -42,13 +44,14 @@ struct service_conf {
     struct strings environment;
     struct strings protocols, uses, after, gives;
     struct device_ranges ioports, irqs, memories, lines, messages, dmas;
-    bool restart;
+    bool restart, power;
     uint32_t priority;
-    uint32_t ready_ms;
+    uint32_t ready_ms, stop_ms;
 };
 
 #define CONF_PRIORITY_MAX 31u
 #define CONF_READY_MS     5000u /* default */
+#define CONF_STOP_MS      2000u /* default */
 
 struct conf_problem {
     uint32_t line;

@@ -8,6 +8,7 @@
 #include "kernel/log.h"
 
 #define BASE 0xe0000u
+#define ROOM 0x10000u
 
 static const uint8_t *input;
 static size_t input_length;
@@ -75,6 +76,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     while (acpi_mcfg_next(&acpi, &offset, &mcfg))
         ;
     (void)acpi_sleep_type(&acpi, &a, &b);
+    uint64_t needed = acpi_collect(&acpi, rsdp, NULL, ROOM);
+    void *copies = malloc(needed + 1);
+    if (acpi_collect(&acpi, rsdp, copies, needed) > needed)
+        abort();
+    free(copies);
     const struct acpi_header *all[] = {acpi.madt, acpi.hpet, acpi.fadt, acpi.mcfg, acpi.dsdt};
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
         free((void *)(uintptr_t)all[i]);

@@ -157,11 +157,24 @@ TEST(narrowing)
     CHECK_ERROR(sys_resource_create(narrow, RESOURCE_MEMORY, 0x180, 1), RANGE); /* another kind */
     CHECK_ERROR(sys_resource_create(narrow, RESOURCE_IRQ, 0x180, 1), RANGE);
     CHECK_ERROR(sys_resource_create(root(), RESOURCE_ROOT, 0, 1), INVALID);
-    CHECK_ERROR(sys_resource_create(root(), RESOURCE_DMA + 1, 0, 1), INVALID);
+    CHECK_ERROR(sys_resource_create(root(), RESOURCE_POWER + 1, 0, 1), INVALID);
     CHECK_ERROR(sys_resource_create(root(), RESOURCE_IOPORT, 0xffff, 2), RANGE);
     handle_drop((handle_t)MUST(sys_resource_create(narrow, RESOURCE_IOPORT, 0x180, 8)));
     handle_drop(narrow);
     handle_drop(wide);
+}
+
+TEST(the_right_to_the_switch_is_good_for_nothing_else)
+{
+    handle_t power = (handle_t)MUST(sys_resource_create(root(), RESOURCE_POWER, 0, 1));
+
+    CHECK_ERROR(sys_system_control(power, SYSTEM_FAIL_ALLOCATION, 0), ACCESS);
+    CHECK_ERROR(sys_system_control(power, SYSTEM_CONSOLE, 0), ACCESS);
+    CHECK_ERROR(sys_system_control(power, 99, 0), ACCESS);
+    CHECK_ERROR(sys_resource_create(power, RESOURCE_IOPORT, 0x80, 1), RANGE);
+    CHECK_ERROR(sys_ioport_grant(power), WRONG_TYPE);
+    CHECK_ERROR(sys_memory_physical(power, 0xfed00000, PAGE_SIZE, CACHE_NONE), RANGE);
+    handle_drop(power);
 }
 
 TEST(resources_need_control)

@@ -254,6 +254,37 @@ TEST(a_table_that_lies_is_left_out)
     release();
 }
 
+TEST(whole_tables_are_collected)
+{
+    static uint8_t all[4096];
+    uint64_t length, at = 0;
+    char names[64] = "";
+
+    build();
+    put(XSDT + 36 + 32, 0x86000, 8);
+    put(XSDT + 36 + 40, 0x87000, 8);
+    table(XSDT, "XSDT", 36 + 48);
+    table(0x86000, "SSDT", 41);
+    table(0x87000, "BERT", 48);
+    memory[0x87000 + 40]++; /* its checksum is wrong now */
+    CHECK(acpi_load(&acpi, &access, RSDP));
+    length = acpi_collect(&acpi, RSDP, NULL, sizeof(all));
+    CHECK(length > 0 && length < sizeof(all));
+    CHECK_EQUAL(acpi_collect(&acpi, RSDP, all, length), length);
+    while (at < length) {
+        struct acpi_header header;
+        memcpy(&header, all + at, sizeof(header));
+        strncat(names, header.signature, 4);
+        at = ALIGN_UP(at + header.length, ACPI_TABLE_ALIGNMENT);
+    }
+    CHECK_STRING(names, "FACPDSDTAPICHPETMCFGSSDT");
+    /* What does not fit is left out. */
+    memset(all, 0, sizeof(all));
+    CHECK_EQUAL(acpi_collect(&acpi, RSDP, all, 250), 244);
+    CHECK_EQUAL(all[250], 0);
+    release();
+}
+
 TEST(a_bad_madt_entry_ends_or_is_skipped)
 {
     build();

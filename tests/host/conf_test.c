@@ -35,6 +35,19 @@ TEST(words_quotes_and_comments)
     CHECK_EQUAL(conf_next(&reader, words, 4), 0);
 }
 
+TEST(a_service_has_time_for_ending)
+{
+    struct service_conf conf;
+    CHECK_EQUAL(parse(&conf, "protocol demo"), 0);
+    CHECK_EQUAL(conf.stop_ms, CONF_STOP_MS);
+    service_conf_destroy(&conf);
+    CHECK_EQUAL(parse(&conf, "stop 9000"), 0);
+    CHECK_EQUAL(conf.stop_ms, 9000);
+    service_conf_destroy(&conf);
+    CHECK_EQUAL(parse(&conf, "stop 15001"), -E_BAD_FORMAT);
+    service_conf_destroy(&conf);
+}
+
 TEST(broken_lines_are_errors_and_the_rest_is_read)
 {
     char *words[2];

@@ -99,6 +99,10 @@ TEST(lines_have_times_and_levels)
     log_info("not shown either");
     log_warning("shown");
     CHECK_STRING(console, "[    1.500000] shown\n");
+    log_console_back();
+    console_length = 0;
+    log_info("shown again");
+    CHECK_STRING(console, "[    1.500000] shown again\n");
 }
 
 TEST(processes_cannot_forge_lines_or_reach_the_terminal)
