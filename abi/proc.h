@@ -57,6 +57,7 @@ struct proc_siginfo {
 };
 
 struct proc_entry {
+    uint64_t id; /* the kernel's, as in abi_process_info */
     int32_t pid, ppid, pgid, sid;
     uint32_t state; /* 'R', 'S', 'T', 'Z' */
     uint32_t uid;

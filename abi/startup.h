@@ -30,6 +30,11 @@
  * "memory:<base>", "resource" (resources of a service), "proc" (a file on proc://), others as agreed. */
 #define STARTUP_NAME_MAX 23u
 
+/* The system stops: in the software notification of a service's port (port_notify: whoever made the port), beside which
+ * no other notification has this bit. Nothing more will be asked that matters; what is not on its medium yet goes there,
+ * then the process exits. Its supervisor waits for that, and ends it if it takes too long. */
+#define PORT_STOP (UINT64_C(1) << 63)
+
 struct abi_startup_handle {
     char name[STARTUP_NAME_MAX + 1]; /* terminated */
     handle_t handle;

@@ -148,8 +148,10 @@ struct linux_itimerval {
 #define LINUX_SIGFPE   8
 #define LINUX_SIGKILL  9
 #define LINUX_SIGSEGV  11
+#define LINUX_SIGUSR2  12
 #define LINUX_SIGPIPE  13
 #define LINUX_SIGALRM  14
+#define LINUX_SIGTERM  15
 #define LINUX_SIGCHLD  17
 #define LINUX_SIGCONT  18
 #define LINUX_SIGSTOP  19
@@ -297,10 +299,19 @@ struct linux_rusage {
     int64_t counters[14];
 };
 
-#define LINUX_RLIMIT_COUNT  16
-#define LINUX_RLIMIT_STACK  3
-#define LINUX_RLIMIT_NOFILE 7
-#define LINUX_RLIM_INFINITY UINT64_MAX
+#define LINUX_RLIMIT_COUNT 16
+
+/* reboot: the second number is one of Linux's four; programs use the first. */
+#define LINUX_REBOOT_MAGIC     0xfee1deadu
+#define LINUX_REBOOT_MAGIC_TOO 672274793u
+#define LINUX_REBOOT_RESTART   0x01234567u
+#define LINUX_REBOOT_HALT      0xcdef0123u
+#define LINUX_REBOOT_POWER_OFF 0x4321fedcu
+#define LINUX_REBOOT_CAD_ON    0x89abcdefu
+#define LINUX_REBOOT_CAD_OFF   0u
+#define LINUX_RLIMIT_STACK     3
+#define LINUX_RLIMIT_NOFILE    7
+#define LINUX_RLIM_INFINITY    UINT64_MAX
 struct linux_rlimit {
     uint64_t current, maximum;
 };

@@ -1,4 +1,5 @@
 /* What programs ask about the system and their limits, and randomness. */
+#include "abi/power.h"
 #include "lib/base/string.h"
 #include "lib/linux/answer.h"
 #include "lib/linux/calls.h"
@@ -141,4 +142,47 @@ int64_t linux_getrandom(struct thread *thread, uint64_t address, uint64_t length
     if (flags & ~(uint64_t)GRND_KNOWN)
         return -LINUX_EINVAL;
     return random_read(thread, address, length, !(flags & GRND_NONBLOCK_));
+}
+
+/* --- reboot(2) --- */
+
+#define POWER_URI     "power:///"
+#define POWER_TIME_NS (5 * NS_PER_SECOND)
+#define INIT_PID      1
+
+/* powerd may be gone, or hang: then init does it, whose every step has a deadline. */
+static int64_t power_switch(struct thread *thread, uint32_t op, uint64_t signal)
+{
+    struct abi_path_call call = {
+        .uri = (uintptr_t)POWER_URI,
+        .uri_length = sizeof(POWER_URI) - 1,
+        .command = {.op = op, .deadline = sys_clock_get(CLOCK_MONOTONIC_) + POWER_TIME_NS},
+    };
+    int64_t result = sys_path_call(HANDLE_SELF, &call);
+
+    if (result == -E_PERMISSION)
+        return -LINUX_EPERM;
+    return linux_kill(thread, INIT_PID, signal);
+}
+
+int64_t linux_reboot(struct thread *thread, uint64_t magic, uint64_t magic_too, uint64_t command,
+                     uint64_t argument)
+{
+    (void)argument;
+    if (linux_getuid(thread) != 0)
+        return -LINUX_EPERM;
+    if ((uint32_t)magic != LINUX_REBOOT_MAGIC || (uint32_t)magic_too != LINUX_REBOOT_MAGIC_TOO)
+        return -LINUX_EINVAL;
+    switch ((uint32_t)command) {
+    case LINUX_REBOOT_RESTART:
+        return power_switch(thread, POWER_RESET, LINUX_SIGTERM);
+    case LINUX_REBOOT_HALT: /* nobody could switch it off but a person */
+    case LINUX_REBOOT_POWER_OFF:
+        return power_switch(thread, POWER_OFF, LINUX_SIGUSR2);
+    case LINUX_REBOOT_CAD_ON:
+    case LINUX_REBOOT_CAD_OFF: /* nothing is bound to these keys */
+        return 0;
+    default:
+        return -LINUX_EINVAL;
+    }
 }

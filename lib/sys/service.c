@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/startup.h"
 #include "lib/sys/error.h"
 
 #define BUFFER_SIZE 65536u
@@ -52,6 +53,17 @@ static bool command_serve(struct service *service, struct command *command, cons
     return true;
 }
 
+static void notification_serve(struct service *service, const struct abi_message *message)
+{
+    if (message->args[0] & PORT_STOP) {
+        if (service->stopping)
+            service->stopping(service->context);
+        exit(0);
+    }
+    if (service->notified)
+        service->notified(service->context, message->cookie, message->args[0]);
+}
+
 /* Whether there is something to return. */
 static bool message_serve(struct service *service, struct command *command, const uint8_t *buffer)
 {
@@ -60,8 +72,7 @@ static bool message_serve(struct service *service, struct command *command, cons
     case MESSAGE_COMMAND:
         return command_serve(service, command, buffer);
     case MESSAGE_NOTIFY:
-        if (service->notified)
-            service->notified(service->context, message->cookie, message->args[0]);
+        notification_serve(service, message);
         return false;
     case MESSAGE_CANCEL:
         if (service->cancelled)

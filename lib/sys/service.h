@@ -55,7 +55,9 @@ struct service {
     int64_t (*deadline)(void *context); /* when `expired` is due; DEADLINE_NEVER: not */
     void (*expired)(void *context);
     void (*interrupted)(void *context); /* a kick reached the thread that accepts */
-    size_t buffer_size;                 /* for what comes along with a command; 0: 64 KiB */
+    void (*stopping)(
+        void *context); /* the system stops: the process exits when this has returned */
+    size_t buffer_size; /* for what comes along with a command; 0: 64 KiB */
 };
 
 /* Serves with this many threads, the caller among them. Returns only when the port fails: -E_*. */

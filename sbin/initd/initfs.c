@@ -153,6 +153,13 @@ void initfs_adopt(void)
     handle_drop((handle_t)copy);
 }
 
+void initfs_spare(struct posix_spared *spared)
+{
+    pthread_mutex_lock(&lock);
+    posix_spare(spared, process);
+    pthread_mutex_unlock(&lock);
+}
+
 void initfs_status(FILE *stream)
 {
     pthread_mutex_lock(&lock);

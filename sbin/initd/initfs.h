@@ -9,11 +9,16 @@
 
 #include <stdio.h>
 
+#include "sbin/initd/posix.h"
+
 /* Starts the thread; returns at once. */
 void initfs_guard(void);
 
 /* procd is new: enters initfsd. */
 void initfs_adopt(void);
+
+/* The system stops: it is no program. */
+void initfs_spare(struct posix_spared *spared);
 
 /* Its line of log:///status. */
 void initfs_status(FILE *stream);

@@ -4,11 +4,12 @@
  *     roster: what an initd before this one had (roster.h); a thread that guards initfsd (initfs.h)
  *     /etc/services, /etc/services.d -> protocols -> services, by dependency (supervise.h)
  *     /etc/ttys -> a thread for each terminal (session.h)
+ *     a signal -> programs end, services stop, the machine goes off or starts again (stop.h)
  *
  * When it ends itself the kernel starts it again (SYSTEM_KEEP): services and shells notice nothing.
  *
  * One thread accepts on log://'s port: commands, the ends of services, and their readiness. Signals to pid 1 (kill,
- * busybox's reboot, halt and poweroff) turn the machine off or reset it.
+ * busybox's reboot, halt and poweroff, powerd's button) stop the system.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +24,16 @@
 #include "sbin/initd/protocol.h"
 #include "sbin/initd/roster.h"
 #include "sbin/initd/session.h"
+#include "sbin/initd/stop.h"
 #include "sbin/initd/supervise.h"
 
 static void notified(void *context, uint64_t key, uint64_t signals)
 {
     (void)context;
-    supervise_notified(key, signals);
+    if (key == 0 && signals & STOP_SERVICES)
+        supervise_stop();
+    else
+        supervise_notified(key, signals);
 }
 
 static int64_t deadline(void *context)
@@ -47,15 +52,10 @@ static void interrupted(void *context)
 {
     (void)context;
     uint64_t signals = posix_signals();
-    uint32_t op = signals & POSIX_BIT(POSIX_SIGTERM) ? SYSTEM_RESET
-                  : signals & (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2))
-                      ? SYSTEM_POWER_OFF
-                      : 0;
-    if (!op)
-        return;
-    fprintf(stderr, "the machine %s\n", op == SYSTEM_RESET ? "is reset" : "is turned off");
-    sys_ignore(sys_system_control(launch_own("resource"), op, 0));
-    fprintf(stderr, "it cannot\n");
+    if (signals & POSIX_BIT(POSIX_SIGTERM))
+        stop_begin(STOP_RESET, "SIGTERM");
+    else if (signals & (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2)))
+        stop_begin(STOP_OFF, "SIGUSR2");
 }
 
 static void check(int64_t result, const char *what)
@@ -86,8 +86,10 @@ int main(void)
         .expired = expired,
         .interrupted = interrupted,
     };
+    stop_prepare(port);
     supervise_load(port);
     supervise_start();
+    stop_resume();
     session_start(getenv("run"));
     check(service_run(&service, 1), "cannot serve log://");
     return 1;

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
@@ -89,4 +90,61 @@ uint64_t posix_signals(void)
         .out_length = sizeof(infos),
     };
     return proc_command(&command) < 0 ? 0 : command.values[0];
+}
+
+/* --- programs --- */
+
+#define ENTRIES 64u /* asked for at a time */
+
+void posix_spare(struct posix_spared *spared, handle_t process)
+{
+    struct abi_process_info info;
+    if (process == HANDLE_NONE || sys_process_info(process, &info) < 0)
+        return;
+    uint64_t *ids = realloc(spared->ids, (spared->count + 1) * sizeof(*ids));
+    if (!ids)
+        return;
+    spared->ids = ids;
+    spared->ids[spared->count++] = info.id;
+}
+
+static bool is_program(const struct posix_spared *spared, const struct proc_entry *entry)
+{
+    for (size_t i = 0; i < spared->count; i++)
+        if (spared->ids[i] == entry->id)
+            return false;
+    return entry->state != 'Z';
+}
+
+static int64_t signal_send(int32_t pid, int signal)
+{
+    struct abi_command command = {.op = PROC_KILL, .args = {(uint64_t)pid, (uint64_t)signal}};
+    return proc_command(&command);
+}
+
+int64_t posix_programs(const struct posix_spared *spared, int signal)
+{
+    struct proc_entry entries[ENTRIES];
+    int64_t programs = 0;
+    for (uint64_t index = 0;; index += ENTRIES) {
+        struct abi_command command = {
+            .op = PROC_LIST,
+            .args = {index},
+            .out = (uintptr_t)entries,
+            .out_length = sizeof(entries),
+        };
+        int64_t result = proc_command(&command);
+        if (result < 0)
+            return result;
+        size_t count = command.values[0] / sizeof(entries[0]);
+        for (size_t i = 0; i < count; i++) {
+            if (!is_program(spared, &entries[i]))
+                continue;
+            programs++;
+            if (signal)
+                sys_ignore(signal_send(entries[i].pid, signal));
+        }
+        if (count < ENTRIES)
+            return programs;
+    }
 }

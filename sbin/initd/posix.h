@@ -19,11 +19,26 @@ handle_t posix_file(void);
 /* Enters a process; flags: PROC_LEADER. Its pid, or -E_*. */
 MUST_CHECK int64_t posix_adopt(handle_t process, uint32_t flags);
 
+/* Processes that are no programs: the system's own, by the kernel's ids. */
+struct posix_spared {
+    uint64_t *ids;
+    size_t count;
+};
+
+/* Adds one; HANDLE_NONE: nothing. Not added, for want of memory, means to be ended like a program. */
+void posix_spare(struct posix_spared *spared, handle_t process);
+
+/* The others that live, each sent a signal (0: none); how many, or -E_*. */
+MUST_CHECK int64_t posix_programs(const struct posix_spared *spared, int signal);
+
 /* The signals sent to initd since the last time, bit n-1 for n. */
 uint64_t posix_signals(void);
 
+#define POSIX_SIGHUP      1
+#define POSIX_SIGKILL     9
 #define POSIX_SIGUSR1     10
 #define POSIX_SIGUSR2     12
 #define POSIX_SIGTERM     15
 #define POSIX_SIGCHLD     17
+#define POSIX_SIGCONT     18
 #define POSIX_BIT(signal) BIT((signal)-1)

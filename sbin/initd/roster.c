@@ -43,7 +43,7 @@ static bool table_map(uint32_t count)
 
 static bool entry_sound(const struct entry *entry)
 {
-    return entry->kind <= ROSTER_SESSION && entry->name[0] &&
+    return entry->kind <= ROSTER_STOP && entry->name[0] &&
            memchr(entry->name, '\0', sizeof(entry->name));
 }
 

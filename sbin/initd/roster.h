@@ -14,7 +14,7 @@
 #include "lib/sys/syscall.h"
 #include "sbin/initd/life.h"
 
-enum roster_kind { ROSTER_FREE, ROSTER_PROTOCOL, ROSTER_SERVICE, ROSTER_SESSION };
+enum roster_kind { ROSTER_FREE, ROSTER_PROTOCOL, ROSTER_SERVICE, ROSTER_SESSION, ROSTER_STOP };
 
 #define ROSTER_NONE     UINT32_MAX /* no entry: nothing is kept */
 #define ROSTER_NAME_MAX 71u

@@ -15,6 +15,7 @@
 #include "sbin/initd/protocol.h"
 #include "sbin/initd/roster.h"
 #include "sbin/initd/status.h"
+#include "sbin/initd/stop.h"
 #include "sbin/initd/ttys.h"
 
 #define TTYS_FILE  "initfs:///etc/ttys"
@@ -198,6 +199,8 @@ static void *session_thread(void *argument)
             return NULL;
         }
         roster_keep(session->entry, HANDLE_NONE);
+        if (stop_begun())
+            return NULL;
         pause_ms = now() - began >= LIFE_NS ? PAUSE_FIRST_MS : MIN(pause_ms * 2, PAUSE_LAST_MS);
         sleep_until(now() + pause_ms * (SECOND / 1000));
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/startup.h"
 #include "lib/sys/conf.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
@@ -15,6 +16,7 @@
 #include "sbin/initd/roster.h"
 #include "sbin/initd/session.h"
 #include "sbin/initd/status.h"
+#include "sbin/initd/stop.h"
 
 #define SERVICES_FILE   "initfs:///etc/services"
 #define SERVICES_FOLDER "initfs:///etc/services.d/"
@@ -27,7 +29,7 @@
 #define KEY_EXIT  (UINT64_C(2) << 32) /* | index of the service */
 #define KEY_KIND  (UINT64_C(0xffffffff) << 32)
 
-enum state { WAITING, STARTING, LATE, READY, PAUSED, ENDED };
+enum state { WAITING, STARTING, LATE, READY, PAUSED, STOPPING, ENDED };
 
 struct unit {
     struct service_conf conf;
@@ -35,7 +37,7 @@ struct unit {
     enum state state;
     handle_t process;
     bool taken_over; /* an initd before us started the process */
-    int64_t due;     /* when STARTING is late, or PAUSED is over */
+    int64_t due;     /* when STARTING is late, PAUSED is over, or STOPPING is */
     uint32_t entry;  /* in the roster */
     struct life life;
 };
@@ -43,8 +45,10 @@ struct unit {
 static struct unit **units;
 static size_t unit_count;
 static handle_t port;
+static bool stopping; /* the system: nothing is started any more */
 
 static void units_advance(void);
+static void units_stop(void);
 
 static int64_t now(void)
 {
@@ -63,7 +67,11 @@ static struct unit *unit_find(const char *name)
 
 static void unit_pause(struct unit *unit, const char *why)
 {
-    if (!unit->conf.restart) {
+    if (stopping) {
+        if (unit->life.status || unit->state != STOPPING)
+            fprintf(stderr, "%s: %s\n", unit->conf.name, why);
+        unit->state = ENDED;
+    } else if (!unit->conf.restart) {
         fprintf(stderr, "%s: %s\n", unit->conf.name, why);
         unit->state = ENDED;
         unit->life.over = 1;
@@ -91,6 +99,7 @@ static void unit_exited(struct unit *unit)
     roster_keep(unit->entry, HANDLE_NONE);
     unit_pause(unit, why);
     units_advance();
+    units_stop();
 }
 
 /* --- starts --- */
@@ -205,7 +214,7 @@ static bool dependencies_met(const struct unit *unit)
 static void units_advance(void)
 {
     static bool advancing;
-    if (advancing) /* called by a start: the loop below goes round once more */
+    if (advancing || stopping) /* called by a start: the loop below goes round once more */
         return;
     advancing = true;
     for (size_t i = 0; i < unit_count; i++) {
@@ -220,7 +229,7 @@ static void units_advance(void)
 /* Nothing starts any more and nobody is starting: who still waits does so in a circle. */
 static void circles_break(void)
 {
-    for (;;) {
+    while (!stopping) {
         struct unit *waiting = NULL;
         size_t index = 0;
         for (size_t i = 0; i < unit_count; i++) {
@@ -238,6 +247,96 @@ static void circles_break(void)
         units_advance();
     }
 }
+
+/* --- the end of the system --- */
+
+#define KILL_NS (1000 * MILLISECOND) /* for a process to be gone that was killed */
+
+/* Who lives, but for the one that turns the machine off at last. */
+static bool unit_lives(const struct unit *unit)
+{
+    const struct protocol *power = protocol_find("power");
+    return unit->process != HANDLE_NONE && !(power && units[power->service] == unit);
+}
+
+static bool unit_needed(const struct unit *unit)
+{
+    for (size_t i = 0; i < unit_count; i++) {
+        const struct strings *after = &units[i]->conf.after;
+        for (size_t j = 0; j < after->count && units[i] != unit && unit_lives(units[i]); j++)
+            if (strcmp(after->items[j], unit->conf.name) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* By each of its ports: whichever it looks at first ends it. */
+static void unit_tell(struct unit *unit)
+{
+    unit->state = STOPPING;
+    unit->due = now() + unit->conf.stop_ms * MILLISECOND;
+    for (size_t i = 0; i < unit->conf.protocols.count; i++) {
+        const struct protocol *protocol = protocol_find(unit->conf.protocols.items[i]);
+        if (protocol)
+            sys_ignore(sys_port_notify(protocol->port, PORT_STOP));
+    }
+    if (unit->conf.protocols.count == 0)
+        unit->due = now(); /* it cannot be told */
+}
+
+/* Its deadline has passed: the first time it is killed, the second time it is left. */
+static void unit_end(struct unit *unit)
+{
+    if (unit->life.over) {
+        fprintf(stderr, "%s: cannot be ended\n", unit->conf.name);
+        handle_drop(unit->process);
+        unit->process = HANDLE_NONE;
+        unit->state = ENDED;
+        units_stop();
+        return;
+    }
+    if (unit->conf.protocols.count)
+        fprintf(stderr, "%s: not ended after %u ms: killed\n", unit->conf.name, unit->conf.stop_ms);
+    unit->life.over = 1;
+    unit->due = now() + KILL_NS;
+    sys_ignore(sys_process_kill(unit->process, POSIX_SIGKILL));
+}
+
+/* Tells those whom nobody needs any more; a circle of `after`: all of it. */
+static void units_stop(void)
+{
+    size_t living = 0, ending = 0;
+    for (size_t i = 0; stopping && i < unit_count; i++) {
+        if (!unit_lives(units[i])) {
+            if (units[i]->process == HANDLE_NONE)
+                units[i]->state = ENDED;
+            continue;
+        }
+        living++;
+        if (units[i]->state != STOPPING && !unit_needed(units[i]))
+            unit_tell(units[i]);
+        ending += units[i]->state == STOPPING;
+    }
+    for (size_t i = 0; living && !ending && i < unit_count; i++)
+        if (unit_lives(units[i]))
+            unit_tell(units[i]);
+    if (stopping && !living)
+        stop_services_ended();
+}
+
+void supervise_stop(void)
+{
+    stopping = true;
+    units_stop();
+}
+
+void supervise_spare(struct posix_spared *spared)
+{
+    for (size_t i = 0; i < unit_count; i++)
+        posix_spare(spared, units[i]->process);
+}
+
+/* --- what was there before --- */
 
 /* What the initd before us had started and runs still, or ended meanwhile: the notification tells. */
 static void unit_take_over(struct unit *unit, size_t index)
@@ -299,7 +398,7 @@ int64_t supervise_deadline(void)
 {
     int64_t first = DEADLINE_NEVER;
     for (size_t i = 0; i < unit_count; i++)
-        if (units[i]->state == STARTING || units[i]->state == PAUSED)
+        if (units[i]->state == STARTING || units[i]->state == PAUSED || units[i]->state == STOPPING)
             first = MIN(first, units[i]->due);
     return first;
 }
@@ -313,6 +412,8 @@ void supervise_expired(void)
             continue;
         if (unit->state == PAUSED) {
             unit_start(unit, i);
+        } else if (unit->state == STOPPING) {
+            unit_end(unit);
         } else if (unit->state == STARTING) {
             fprintf(stderr, "%s: not ready after %u ms; others no longer wait for it\n",
                     unit->conf.name, unit->conf.ready_ms);
@@ -326,8 +427,8 @@ void supervise_expired(void)
 void supervise_status(FILE *stream)
 {
     static const char *const names[] = {
-        [WAITING] = "waiting", [STARTING] = "starting", [LATE] = "late",
-        [READY] = "ready",     [PAUSED] = "paused",     [ENDED] = "ended"};
+        [WAITING] = "waiting", [STARTING] = "starting", [LATE] = "late",  [READY] = "ready",
+        [PAUSED] = "paused",   [STOPPING] = "stopping", [ENDED] = "ended"};
     status_head(stream);
     initfs_status(stream);
     for (size_t i = 0; i < unit_count; i++) {

@@ -6,7 +6,11 @@
  *   (boot)          PAUSED <--ended, restart always-- STARTING, LATE, READY --ended, restart never--> ENDED
  *                      \--after the pause--> STARTING
  *
- * Pauses are life.h's. One thread: that of the log service's loop, whose port also receives the notifications (keys
+ * When the system stops, whoever no living service has in its `after` is told (PORT_STOP) and ends, or is killed:
+ *
+ *   STARTING, LATE, READY --told--> STOPPING --ended, or killed at the deadline--> ENDED      WAITING, PAUSED --> ENDED
+ *
+ * The service of power:// is spared. Pauses are life.h's. One thread: that of the log service's loop, whose port also receives the notifications (keys
  * below). When initd itself comes back it takes over what the roster says was started: those units begin in STARTING,
  * and are READY at once if they serve.
  */
@@ -15,6 +19,7 @@
 #include <stdio.h>
 
 #include "lib/sys/syscall.h"
+#include "sbin/initd/posix.h"
 
 /* Reads /etc/services and /etc/services.d; makes the protocols. What is wrong is logged and left out. */
 void supervise_load(handle_t port);
@@ -25,6 +30,12 @@ void supervise_start(void);
 void supervise_notified(uint64_t key, uint64_t signals);
 int64_t supervise_deadline(void);
 void supervise_expired(void);
+
+/* Stops the services; stop_services_ended is called when none is left. Nothing is started any more. */
+void supervise_stop(void);
+
+/* Adds what runs. */
+void supervise_spare(struct posix_spared *spared);
 
 /* A table for people. */
 void supervise_status(FILE *stream);

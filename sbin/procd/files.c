@@ -33,6 +33,7 @@ void process_entry(const struct process *process, struct proc_entry *entry)
     entry->start_time = process->start_time;
     memcpy(entry->name, process->name, sizeof(entry->name) - 1);
     if (process->handle != HANDLE_NONE && sys_process_info(process->handle, &info) >= 0) {
+        entry->id = info.id;
         entry->cpu_time = info.cpu_time;
         entry->pages = info.pages;
     }
