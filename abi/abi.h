@@ -590,7 +590,6 @@ struct abi_log_read {
     6u /* the loader's framebuffer is a service's from now on: the kernel draws there only when it panics */
 #define SYSTEM_IDLE_POLL \
     7u /* value: for so many ns an idle CPU looks for work before it halts, while others work; 0: not at all. Returns what it was */
-
 #define SYSTEM_CONSOLE \
     8u /* the serial console is the kernel's again: who was given its ports writes there no more */
 
