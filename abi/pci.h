@@ -11,7 +11,8 @@
 
 #include "abi/ops.h"
 
-#define PCI_BARS 6u
+#define PCI_BARS        6u
+#define PCI_CONFIG_SIZE 4096u /* of a function with PCI Express' registers; 256 else */
 
 enum pci_op {
     PCI_DESCRIBE = OP_PROTOCOL, /* out: struct pci_description */

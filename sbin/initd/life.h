@@ -10,6 +10,7 @@ struct life {
     uint32_t status;    /* of its last end */
     uint32_t let_run;   /* its process was resumed */
     uint32_t over;      /* it ended and is not to be started again */
+    uint64_t resets;    /* of a driver: its device's at the start (driver_conf.h) */
 };
 
 /* How long to wait before the next start, ms: 10 at first, doubling to 5 s; one who lived for 10 s begins anew. */

@@ -9,6 +9,7 @@
 #include "lib/base/base.h"
 
 #define PROTOCOL_NO_SERVICE SIZE_MAX
+#define PROTOCOL_OF_DRIVERS (SIZE_MAX - 1)
 
 struct protocol {
     char name[PROTOCOL_NAME_MAX + 1];

@@ -324,6 +324,22 @@ int service_conf_parse(struct service_conf *conf, const char *name, char *text, 
     return count;
 }
 
+bool service_conf_for_device(struct service_conf *conf, const char *uri)
+{
+    const char *slash = strrchr(uri, '/');
+    char *name;
+    if (!strings_add(&conf->arguments, uri))
+        return false;
+    char **items = conf->arguments.items, *last = items[conf->arguments.count - 1];
+    memmove(items + 2, items + 1, (conf->arguments.count - 2) * sizeof(*items));
+    items[1] = last;
+    if (asprintf(&name, "%s@%s", conf->name, slash ? slash + 1 : uri) < 0)
+        return false;
+    free(conf->name);
+    conf->name = name;
+    return true;
+}
+
 void service_conf_destroy(struct service_conf *conf)
 {
     free(conf->name);

@@ -64,6 +64,10 @@ MUST_CHECK int service_conf_parse(struct service_conf *conf, const char *name, c
                                   size_t length, struct conf_problem *problem);
 void service_conf_destroy(struct service_conf *conf);
 
+/* Makes it the configuration of a driver of one device: its URI ("pci:///00:04.0") becomes argv[1], and the name ends in
+ * "@00:04.0". False: no memory. */
+MUST_CHECK bool service_conf_for_device(struct service_conf *conf, const char *uri);
+
 /* Appends a copy. */
 MUST_CHECK bool strings_add(struct strings *strings, const char *text);
 void strings_destroy(struct strings *strings);

@@ -9,6 +9,7 @@
 #include "lib/sys/conf.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "sbin/initd/drivers.h"
 #include "sbin/initd/initfs.h"
 #include "sbin/initd/launch.h"
 #include "sbin/initd/posix.h"
@@ -23,8 +24,11 @@
 #define FILE_LIMIT      65536u
 #define WORDS_MAX       64u
 
+#define STATUS_KILLED 9u /* as if by SIGKILL */
+
 #define MILLISECOND INT64_C(1000000)
 
+#define KEY_LISTS UINT64_C(0)         /* port_notify: drivers_found has something new */
 #define KEY_READY (UINT64_C(1) << 32) /* | index of the protocol */
 #define KEY_EXIT  (UINT64_C(2) << 32) /* | index of the service */
 #define KEY_KIND  (UINT64_C(0xffffffff) << 32)
@@ -40,6 +44,8 @@ struct unit {
     int64_t due;     /* when STARTING is late, PAUSED is over, or STOPPING is */
     uint32_t entry;  /* in the roster */
     struct life life;
+    char *device;    /* of a driver: URI; else NULL */
+    uint64_t resets; /* what its bus said last */
 };
 
 static struct unit **units;
@@ -127,9 +133,15 @@ static void unit_check_ready(struct unit *unit)
                 (now() - unit->life.started_at) / MILLISECOND);
     unit->state = READY;
     const struct protocol *proc = protocol_find("proc");
-    if (proc && units[proc->service] == unit)
+    if (proc && proc->service < unit_count && units[proc->service] == unit)
         proc_connected();
     units_advance();
+}
+
+static void units_check_ready(void)
+{
+    for (size_t i = 0; i < unit_count; i++)
+        unit_check_ready(units[i]);
 }
 
 static void unit_adopt(const struct unit *unit)
@@ -172,6 +184,7 @@ static void unit_start(struct unit *unit, size_t index)
     unit->life.started_at = now();
     unit->life.starts++;
     unit->life.let_run = 0;
+    unit->life.resets = unit->resets;
     unit->taken_over = false;
     roster_set_life(unit->entry, &unit->life);
     int64_t result = unit_program(unit);
@@ -360,10 +373,10 @@ void supervise_start(void)
 {
     for (size_t i = 0; i < unit_count; i++)
         unit_take_over(units[i], i);
-    for (size_t i = 0; i < unit_count; i++)
-        unit_check_ready(units[i]);
+    units_check_ready();
     units_advance();
     circles_break();
+    drivers_watch(port);
 }
 
 /* procd serves again. It knows what it knew; what was started meanwhile is entered now. */
@@ -378,6 +391,40 @@ static void proc_connected(void)
     session_adopt_all();
 }
 
+/* --- drivers --- */
+
+static struct unit *unit_create(const char *service, const char *device);
+
+/* The unit of a device that was not seen yet. */
+static struct unit *driver_create(const char *service, const char *uri, uint64_t resets)
+{
+    struct unit *unit = unit_create(service, uri);
+    if (!unit)
+        return NULL;
+    unit->resets = resets;
+    unit_take_over(unit, unit_count - 1);
+    unit_check_ready(unit);
+    return unit;
+}
+
+/* There is a device, and this is its driver. One whose device was reset is ended, to begin anew. */
+static void device_found(const char *service, const char *uri, uint64_t resets)
+{
+    struct unit *unit = NULL;
+    for (size_t i = 0; i < unit_count && !unit; i++)
+        if (units[i]->device && strcmp(units[i]->device, uri) == 0)
+            unit = units[i];
+    if (!unit)
+        unit = driver_create(service, uri, resets);
+    if (!unit)
+        return;
+    unit->resets = resets;
+    if (unit->process == HANDLE_NONE || unit->life.resets == resets)
+        return;
+    fprintf(stderr, "%s: its device was reset\n", unit->conf.name);
+    sys_ignore(sys_process_kill(unit->process, STATUS_KILLED));
+}
+
 /* --- events --- */
 
 void supervise_notified(uint64_t key, uint64_t signals)
@@ -387,9 +434,10 @@ void supervise_notified(uint64_t key, uint64_t signals)
     if ((key & KEY_KIND) == KEY_EXIT && index < unit_count) {
         unit_exited(units[index]);
     } else if ((key & KEY_KIND) == KEY_READY) {
-        const struct protocol *protocol = protocol_at(index);
-        if (protocol && protocol->service < unit_count)
-            unit_check_ready(units[protocol->service]);
+        units_check_ready();
+    } else if (key == KEY_LISTS) {
+        drivers_found(device_found);
+        units_advance();
     }
     circles_break();
 }
@@ -464,15 +512,38 @@ static bool unit_load(const char *name, struct service_conf *conf)
     return error == 0;
 }
 
-static void unit_protocols(const struct unit *unit, size_t index)
+static void protocols_create(const struct service_conf *conf, size_t service)
 {
-    for (size_t i = 0; i < unit->conf.protocols.count; i++) {
-        const char *name = unit->conf.protocols.items[i];
-        int64_t result = protocol_create(name, index);
+    for (size_t i = 0; i < conf->protocols.count; i++) {
+        const char *name = conf->protocols.items[i];
+        int64_t result = protocol_create(name, service);
         if (result < 0)
-            fprintf(stderr, "%s: cannot create %s://: %s\n", unit->conf.name, name,
-                    error_text(result));
+            fprintf(stderr, "%s: cannot create %s://: %s\n", conf->name, name, error_text(result));
     }
+}
+
+/* Of a service, or of a driver for one device (its URI). NULL: the log says why. */
+static struct unit *unit_create(const char *service, const char *device)
+{
+    struct unit *unit = calloc(1, sizeof(*unit));
+    struct unit **table = realloc(units, (unit_count + 1) * sizeof(*table));
+    if (table)
+        units = table;
+    if (!unit || !table || !unit_load(service, &unit->conf)) {
+        free(unit);
+        return NULL;
+    }
+    if (device &&
+        (!service_conf_for_device(&unit->conf, device) || !(unit->device = strdup(device)))) {
+        fprintf(stderr, "%s: no memory for its driver\n", device);
+        service_conf_destroy(&unit->conf);
+        free(unit);
+        return NULL;
+    }
+    unit->process = unit->program.memory = HANDLE_NONE;
+    unit->entry = roster_enter(ROSTER_SERVICE, unit->conf.name);
+    units[unit_count++] = unit;
+    return unit;
 }
 
 static void unit_add(const char *name)
@@ -481,18 +552,19 @@ static void unit_add(const char *name)
         fprintf(stderr, "%s: listed twice\n", name);
         return;
     }
-    struct unit *unit = calloc(1, sizeof(*unit));
-    struct unit **table = realloc(units, (unit_count + 1) * sizeof(*table));
-    if (table)
-        units = table;
-    if (!unit || !table || !unit_load(name, &unit->conf)) {
-        free(unit);
+    struct unit *unit = unit_create(name, NULL);
+    if (unit)
+        protocols_create(&unit->conf, unit_count - 1);
+}
+
+/* What a driver serves, all its processes serve. */
+static void driver_add(const char *service)
+{
+    struct service_conf conf;
+    if (!unit_load(service, &conf))
         return;
-    }
-    unit->process = unit->program.memory = HANDLE_NONE;
-    unit->entry = roster_enter(ROSTER_SERVICE, name);
-    units[unit_count++] = unit;
-    unit_protocols(unit, unit_count - 1);
+    protocols_create(&conf, PROTOCOL_OF_DRIVERS);
+    service_conf_destroy(&conf);
 }
 
 static void dependencies_check(void)
@@ -526,6 +598,7 @@ void supervise_load(handle_t notify_port)
             unit_add(words[i]);
     }
     free(text);
+    drivers_load(driver_add);
     dependencies_check();
     const struct protocol *protocol;
     for (size_t i = 0; (protocol = protocol_at(i)); i++) {

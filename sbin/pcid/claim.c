@@ -6,13 +6,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/sys/error.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
+#include "sbin/pcid/names.h"
 #include "sbin/pcid/route.h"
 
 #define TABLE_KEY   0u
-#define TABLE_MAGIC UINT64_C(0x31656c6261746370)
+#define TABLE_MAGIC UINT64_C(0x32656c6261746370)
 #define DMA_LIMIT   (UINT64_C(256) << 20) /* bytes of one function */
 
 #define COMMAND 0x04u
@@ -32,6 +32,8 @@
 struct record {
     struct pci_function function;
     uint64_t next_dma, dma_bytes;
+    uint64_t resets;  /* how often it was taken from a driver */
+    uint64_t revoked; /* its owner may do no more than let go of it */
 };
 
 struct table {
@@ -67,15 +69,22 @@ const struct pci_function *claims_at(uint32_t index)
     return &table->records[index].function;
 }
 
-bool claim_is_open(uint32_t index)
+bool claim_is_revoked(uint32_t index)
 {
-    return claims[index].open;
+    return table->records[index].revoked;
 }
 
-static void report(const struct pci_function *function, const char *what, int64_t error)
+uint64_t claim_resets(uint32_t index)
 {
-    fprintf(stderr, "%02x:%02x.%x: %s: %s\n", function->where >> 8 & 0xff,
-            function->where >> 3 & 31, function->where & 7, what, error_text(error));
+    return table->records[index].resets;
+}
+
+static void report(const struct pci_function *function, const char *what)
+{
+    char name[NAME_SIZE];
+
+    function_name(function, name);
+    fprintf(stderr, "%s: %s\n", name, what);
 }
 
 /* --- Open and close ------------------------------------------------------------------------------------------------ */
@@ -155,6 +164,7 @@ static void make_free(uint32_t index)
     *claim = (struct claim){0};
     dma_forget_all(index);
     record->function.owner = 0;
+    record->revoked = 0;
 }
 
 /* Whether somebody besides the port has what was kept under keys from `from` on, and below end. */
@@ -188,6 +198,8 @@ int64_t claim_open(uint32_t index, uint64_t process)
         return -E_PERMISSION; /* what others' devices lie behind */
     if (claim->open || (function->owner && function->owner != process && is_used(index)))
         return -E_BUSY;
+    if (function->owner == process && table->records[index].revoked)
+        return -E_CLOSED;
     if (function->owner != process)
         make_free(index);
     function->owner = process;
@@ -435,14 +447,17 @@ int64_t claim_interrupt(uint32_t index, uint32_t kind, uint32_t entry, uint32_t 
     return irq;
 }
 
-void claim_storm(uint32_t index)
+bool claim_revoke(uint32_t index, const char *why)
 {
-    const struct pci_function *function = &table->records[index].function;
+    struct record *record = &table->records[index];
 
-    if (!function->owner)
-        return;
-    report(function, "its interrupts come without end and are switched off", -E_IO);
-    pci_quiet(&config_machine, function);
+    if (!record->function.owner || record->revoked)
+        return false;
+    report(&record->function, why);
+    pci_quiet(&config_machine, &record->function);
+    record->revoked = 1;
+    record->resets++;
+    return true;
 }
 
 /* --- DMA and configuration space ----------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  *     claims_start(port)               the table: kept by the port from pcid's predecessor, or made by looking at every function
  *     claim_open(f, process)           it is that process's; E_BUSY
  *     claim_bar, claim_interrupt, claim_dma, claim_dma_free, claim_config_write
+ *     claim_revoke(f, why)             quiet; its driver is to end
  *     claim_close(f)                   quiet, then everything it was given is let go of
  *
  * The table lies in memory that the port keeps, and so do all DMA memories, under keys of their own: while pcid is away no
@@ -11,6 +12,7 @@
  * and the function is made quiet first.
  *
  *     free --claim_open--> owned, open --claim_close--> free
+ *                          owned, open --claim_revoke--> revoked, open --claim_close--> free
  *     owned, open --pcid dies--> owned --claim_open by its owner--> owned, open
  *                                      --claim_open by another--> (quiet) --> owned, open
  *
@@ -25,7 +27,10 @@ int64_t claims_start(handle_t port);
 uint32_t claims_count(void);
 /* index < claims_count(). Of memory, not to be believed after pci_read was: who holds the port could have written it. */
 const struct pci_function *claims_at(uint32_t index);
-bool claim_is_open(uint32_t index);
+/* Taken from its driver, who still has it: nothing is given to him any more. */
+bool claim_is_revoked(uint32_t index);
+/* How often that has happened. */
+uint64_t claim_resets(uint32_t index);
 
 MUST_CHECK int64_t claim_open(uint32_t index, uint64_t process);
 void claim_close(uint32_t index);
@@ -39,5 +44,5 @@ MUST_CHECK int64_t claim_dma_free(uint32_t index, uint64_t number);
 MUST_CHECK int64_t claim_config_write(uint32_t index, uint32_t offset, uint32_t size,
                                       uint32_t value);
 MUST_CHECK int64_t claim_reset(uint32_t index);
-/* An interrupt of the function fires without end: no more of it. */
-void claim_storm(uint32_t index);
+/* What its driver does with it cannot go on. False: nobody has it, or it is revoked already. */
+bool claim_revoke(uint32_t index, const char *why);

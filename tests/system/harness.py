@@ -7,8 +7,11 @@
 
 A scenario runs once for each number of CPUs, as the test system/<name>/<cpus>; it fails by raising Failure.
 """
+import gzip
+import io
 import os
 import sys
+import tarfile
 import tempfile
 
 from machine import Failure, Machine
@@ -35,6 +38,20 @@ class Context:
 
     def initfs(self):
         return os.path.join(self.out, "initfs.tar.gz")
+
+    def archive(self, files, base="test-initfs.tar.gz"):
+        """As `base`, with files {name: bytes} besides or in place of what it holds; removed by leaving `with`."""
+        packed = io.BytesIO()
+        with tarfile.open(os.path.join(self.out, base)) as old, \
+                tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as new:
+            for member in old:
+                if member.name not in files:
+                    new.addfile(member, old.extractfile(member) if member.isreg() else None)
+            for name, data in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                new.addfile(member, io.BytesIO(data))
+        return self.scratch(".tar.gz", gzip.compress(packed.getvalue(), 1))
 
     def scratch(self, suffix, data):
         """A file for this test; the caller removes it by leaving `with`."""

@@ -39,7 +39,7 @@ def pci(context):
         for name in ("00:00.0", "00:01.0", EDU, OTHER, "00:1f.2", "devices"):
             if name not in listing:
                 vm.fail(f"{name} is not listed")
-        vm.check("cat /pci:/devices", re.compile(r"^00:1f.2 010601 8086:2922 SATA controller$", re.M))
+        vm.check("cat /pci:/devices", re.compile(r"^00:1f.2 010601 8086:2922 0 SATA controller$", re.M))
         vm.check(f"ls /pci:/{EDU}", re.compile(r"config\s+device\s+info"))
         vm.check(f"hexdump -n 4 -e '1/4 \"%08x\\n\"' /pci:/{EDU}/config", "11e81234\n")
         vm.shell("cat /pci:/00:1e.7/info /pci:/devices/x; echo x > /pci:/devices")
@@ -48,12 +48,83 @@ def pci(context):
             is_quiet(vm)
 
 
+def boot_with_driver(context, archive):
+    return context.boot(initfs=archive.name, devices=["edu", "edu2"])
+
+
+def driver_archive(context, argument=""):
+    """edud, started for every edu."""
+    conf = f"program initfs:///tests/tools/edud\nuse pci\n{argument}\n"
+    return context.archive({"etc/services.d/edud.conf": conf.encode(),
+                            "etc/drivers": b"pci 0108* nobody\npci 1234:11e8 edud\npci 00ff* nobody\n"})
+
+
+def wait_log(vm, pattern):
+    """Wait until the log has a line with the pattern."""
+    for _ in range(300):
+        if vm.shell(f"cat log:/// | grep -q '{pattern}'", 60)[1] == 0:  # the shell's text is without the log's lines
+            return
+        vm.shell("sleep 0.2")
+    vm.fail(f"{pattern!r} does not come into the log")
+
+
+def starts(vm, function):
+    """How often its driver was started."""
+    found = re.search(rf"^edud@{function} +\w+ +(\d+)", vm.check("cat log:///status", re.compile("SERVICE"), 60), re.M)
+    return int(found[1]) if found else 0
+
+
+def wait_starts(vm, function, count):
+    for _ in range(100):
+        if starts(vm, function) >= count and "driver: process" in info(vm, function):
+            return
+        vm.shell("sleep 0.1")
+    vm.fail(f"the driver of {function} was started {starts(vm, function)} times, not {count}")
+
+
+@scenario("devices/drivers")
+def drivers(context):
+    """A process for each device with a driver, for its life, whoever of pcid, initd and it is killed."""
+    with driver_archive(context) as archive, boot_with_driver(context, archive) as vm:
+        vm.prompt(60)
+        for function in (EDU, OTHER):
+            wait_log(vm, f"edud@{function}: drives pci:///{function}")
+        owner = re.search(r"driver: process \d+", info(vm, OTHER))[0]
+        vm.shell(f"kill -9 $(pidof edud@{EDU})", 60)
+        wait_starts(vm, EDU, 2)
+        for victim in ("$(pidof pcid)", "1", "$(pidof pcid) 1"):
+            vm.shell(f"kill -9 {victim}", 60)
+            vm.shell("sleep 1")
+            if owner not in info(vm, OTHER):
+                vm.fail("another driver has come")
+        if (starts(vm, EDU), starts(vm, OTHER)) != (2, 1):
+            vm.fail("drivers were started again, and nobody had ended them")
+        # the initd that came back watches as the one before
+        vm.shell(f"kill -9 $(pidof edud@{OTHER})", 60)
+        wait_starts(vm, OTHER, 2)
+
+
+@scenario("devices/drivers-storm", cpus=(1, 4))
+def drivers_storm(context):
+    """A driver whose device is taken away is ended, and begins anew."""
+    with driver_archive(context, "argument storm") as archive, boot_with_driver(context, archive) as vm:
+        vm.prompt(60)
+        for function in (EDU, OTHER):
+            for line in (f"pcid: {function}: its interrupts come without end",
+                         f"edud@{function}: its device was reset",
+                         f"edud@{function}: ended: killed by signal 9; starts again",
+                         f"edud@{function}: drives pci:///{function}"):
+                wait_log(vm, line)
+            if starts(vm, function) != 2:
+                vm.fail("its driver was not started twice")
+
+
 @scenario("devices/i440fx", cpus=(1,))
 def i440fx(context):
     """No configuration space in memory, another interrupt router."""
     with boot(context, machine="pc") as vm:
         vm.prompt(60)
-        vm.check("cat /pci:/devices", re.compile(r"8086:7000 ISA bridge"))
+        vm.check("cat /pci:/devices", re.compile(r"8086:7000 0 ISA bridge"))
         vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
 
 

@@ -1,0 +1,202 @@
+/* Lists of devices on their way from the buses to the supervisor. */
+#include "sbin/initd/drivers.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/list.h"
+#include "lib/sys/error.h"
+#include "lib/sys/file.h"
+#include "sbin/initd/driver_conf.h"
+
+#define DRIVERS_FILE "initfs:///etc/drivers"
+#define FILE_LIMIT   65536u
+#define LIST_FIRST   4096u
+#define LIST_LIMIT   (UINT64_C(16) << 20)
+#define PAUSE_NS     INT64_C(1000000000)
+
+#define URI_SIZE (PROTOCOL_NAME_MAX + 4 + DEVICE_NAME_MAX + 1)
+
+struct bus {
+    struct list link;
+    const char *name;
+    char *list; /* of its devices, new; NULL: nothing is new */
+};
+
+static struct driver_rule *rules; /* in the order of the file, whose text stays */
+static size_t rule_count;
+static struct list buses = LIST_INIT(buses);
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of buses' lists */
+static handle_t port;
+
+/* --- rules --- */
+
+static bool rule_add(const struct driver_rule *rule)
+{
+    struct driver_rule *table = realloc(rules, (rule_count + 1) * sizeof(*table));
+    if (!table)
+        return false;
+    rules = table;
+    rules[rule_count++] = *rule;
+    return true;
+}
+
+static bool bus_add(const char *name)
+{
+    list_for_each (struct bus, bus, &buses, link)
+        if (strcmp(bus->name, name) == 0)
+            return true;
+    struct bus *bus = calloc(1, sizeof(*bus));
+    if (!bus)
+        return false;
+    bus->name = name;
+    list_append(&buses, &bus->link);
+    return true;
+}
+
+static bool service_is_new(const char *service)
+{
+    for (size_t i = 0; i < rule_count; i++)
+        if (strcmp(rules[i].service, service) == 0)
+            return false;
+    return true;
+}
+
+void drivers_load(void (*service_needed)(const char *service))
+{
+    struct driver_rule rule;
+    char *text;
+    size_t length;
+    int found;
+    int64_t result = file_load(HANDLE_SELF, DRIVERS_FILE, FILE_LIMIT, &text, &length);
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", DRIVERS_FILE, error_text(result));
+        return;
+    }
+    struct conf_reader reader = {.text = text, .length = length};
+    while ((found = driver_rule_next(&reader, &rule)) != 0) {
+        bool is_new = found > 0 && service_is_new(rule.service);
+        if (found < 0)
+            fprintf(stderr, "%s:%u: %s\n", DRIVERS_FILE, reader.line, reader.problem);
+        else if (!bus_add(rule.bus) || !rule_add(&rule))
+            fprintf(stderr, "%s:%u: no memory\n", DRIVERS_FILE, reader.line);
+        else if (is_new)
+            service_needed(rule.service);
+    }
+}
+
+/* --- lists --- */
+
+/* The whole list in one read, which is one state of it; free() it. NULL: *result says why. */
+static char *list_read(handle_t file, int64_t *result)
+{
+    for (size_t size = LIST_FIRST; size <= LIST_LIMIT; size *= 2) {
+        char *text = malloc(size + 1);
+        struct abi_command command = {
+            .op = OP_READ, .out = (uintptr_t)text, .out_length = text ? size : 0};
+        *result = text ? file_command(file, &command) : -E_NO_MEMORY;
+        if (*result >= 0 && command.values[0] < size) {
+            text[command.values[0]] = '\0';
+            return text;
+        }
+        free(text);
+        if (*result < 0)
+            return NULL;
+    }
+    *result = -E_TOO_BIG;
+    return NULL;
+}
+
+static int64_t list_wait(handle_t file)
+{
+    struct abi_wait wait = {.handle = file, .signals = SIGNAL_READABLE};
+    int64_t result;
+    do
+        result = sys_wait_many(&wait, 1, DEADLINE_NEVER);
+    while (result == -E_INTERRUPTED);
+    return result;
+}
+
+static void list_pass_on(struct bus *bus, char *text)
+{
+    pthread_mutex_lock(&lock);
+    free(bus->list);
+    bus->list = text;
+    pthread_mutex_unlock(&lock);
+    sys_ignore(sys_port_notify(port, 1));
+}
+
+/* As long as the bus lets itself be asked; it may come back within that time. Why it ended. */
+static int64_t bus_follow(struct bus *bus)
+{
+    char uri[URI_SIZE];
+    handle_t file;
+    snprintf(uri, sizeof(uri), "%s:///devices", bus->name);
+    int64_t result = file_open(HANDLE_SELF, uri, OPEN_READ, &file);
+    if (result < 0)
+        return result;
+    while ((result = list_wait(file)) >= 0) {
+        char *text = list_read(file, &result);
+        if (!text)
+            break;
+        list_pass_on(bus, text);
+    }
+    handle_drop(file);
+    return result;
+}
+
+static void *bus_thread(void *argument)
+{
+    struct bus *bus = argument;
+    int64_t reported = 0;
+    for (;;) {
+        int64_t result = bus_follow(bus);
+        if (result != reported)
+            fprintf(stderr, "no list of the devices on %s://: %s\n", bus->name, error_text(result));
+        reported = result;
+        sys_ignore(sys_wait_many(NULL, 0, sys_clock_get(CLOCK_MONOTONIC_) + PAUSE_NS));
+    }
+    return NULL;
+}
+
+void drivers_watch(handle_t notify_port)
+{
+    port = notify_port;
+    list_for_each (struct bus, bus, &buses, link) {
+        pthread_t thread;
+        int error = pthread_create(&thread, NULL, bus_thread, bus);
+        if (error)
+            fprintf(stderr, "%s://: nobody starts its drivers: %s\n", bus->name, strerror(error));
+        else
+            pthread_detach(thread);
+    }
+}
+
+static const struct driver_rule *rule_find(const struct bus *bus, const struct bus_device *device)
+{
+    for (size_t i = 0; i < rule_count; i++)
+        if (driver_rule_fits(&rules[i], bus->name, device))
+            return &rules[i];
+    return NULL;
+}
+
+void drivers_found(void (*found)(const char *service, const char *uri, uint64_t resets))
+{
+    list_for_each (struct bus, bus, &buses, link) {
+        struct bus_device device;
+        char uri[URI_SIZE];
+        pthread_mutex_lock(&lock);
+        char *list = bus->list, *rest = list;
+        bus->list = NULL;
+        pthread_mutex_unlock(&lock);
+        while (bus_device_next(&rest, &device)) {
+            const struct driver_rule *rule = rule_find(bus, &device);
+            snprintf(uri, sizeof(uri), "%s:///%s", bus->name, device.name);
+            if (rule)
+                found(rule->service, uri, device.resets);
+        }
+        free(list);
+    }
+}

@@ -1,0 +1,7 @@
+/* What pcid tells people: of all functions a line each, of one all that is known. */
+#pragma once
+
+#include "lib/base/base.h"
+
+/* The text of a node that has one (names.h), valid until the next is made; its length. NULL: no memory. */
+const char *text_make(uint64_t cookie, size_t *length);
