@@ -33,33 +33,60 @@ def typing(context):
     """Keys reach the shell of the console that is shown; Alt-F1 to F4 show another; ^C, job control, key maps."""
     with context.boot() as vm:
         vm.prompt()
-        tell(vm, "one")
-        keys(vm, "tty > /dev/ttyS0; echo $TERM > /dev/ttyS0\n")
-        vm.expect(r"xterm-256color\n", 30)
-        vm.key("alt", "f2")
-        tell(vm, "two")
-        keys(vm, "sleep 1000\n")
-        time.sleep(1)
-        vm.key("ctrl", "c")
-        tell(vm, "interrupted")
-        vm.key("alt", "f1")
-        keys(vm, "stty size > /dev/ttyS0\n")
-        vm.expect(r"48 128\n", 30)
-        # Key maps: y and z change places, a dead key, AltGr.
-        keys(vm, "keymap de\n")
-        time.sleep(1)
-        keys(vm, "echo zy")
-        vm.key("spc")
-        vm.key("equal")
-        vm.key("e")
-        vm.key("spc")
-        vm.key("alt_r", "q")
-        vm.key("spc")
-        vm.key("shift", "dot")  # closes the word: ":"
-        keys(vm, "\n")
-        time.sleep(0.5)
-        vm.shell("keymap us")
-        tell(vm, "back")
+        type_everything(vm)
+
+
+@scenario("screen/typing-virtio", cpus=(1, 4))
+def typing_virtio(context):
+    """The same on a virtio keyboard, with the PS/2 keyboard's driver stopped."""
+    with context.boot(devices=["virtio-keyboard"]) as vm:
+        vm.prompt()
+        vm.shell("(/sbin/virtioinputd pci:///00:16.0 &); sleep 1; kill -STOP $(pidof kbd)")
+        type_everything(vm)
+        keys(vm, "echo ")
+        vm.key("caps_lock")
+        keys(vm, "shouted")
+        vm.key("caps_lock")  # its light went on and off by the status queue
+        keys(vm, " said > /dev/ttyS0\n")
+        vm.expect("SHOUTED said\n", 30)
+        vm.shell("kill -CONT $(pidof kbd)")
+        vm.screenshot(os.path.join(context.out, "logs", "screen-typing-virtio.png"))
+        for _ in range(3):  # the driver is killed while somebody types; nothing but a driver remembers keys
+            keys(vm, "echo bro")
+            vm.shell("kill -9 $(pidof virtioinputd)", 60)
+            vm.shell("(/sbin/virtioinputd pci:///00:16.0 &); sleep 1", 60)
+            keys(vm, "ken > /dev/ttyS0\n")
+            vm.expect("broken\n", 60)
+
+
+def type_everything(vm):
+    tell(vm, "one")
+    keys(vm, "tty > /dev/ttyS0; echo $TERM > /dev/ttyS0\n")
+    vm.expect(r"xterm-256color\n", 30)
+    vm.key("alt", "f2")
+    tell(vm, "two")
+    keys(vm, "sleep 1000\n")
+    time.sleep(1)
+    vm.key("ctrl", "c")
+    tell(vm, "interrupted")
+    vm.key("alt", "f1")
+    keys(vm, "stty size > /dev/ttyS0\n")
+    vm.expect(r"48 128\n", 30)
+    # Key maps: y and z change places, a dead key, AltGr.
+    keys(vm, "keymap de\n")
+    time.sleep(1)
+    keys(vm, "echo zy")
+    vm.key("spc")
+    vm.key("equal")
+    vm.key("e")
+    vm.key("spc")
+    vm.key("alt_r", "q")
+    vm.key("spc")
+    vm.key("shift", "dot")  # closes the word: ":"
+    keys(vm, "\n")
+    time.sleep(0.5)
+    vm.shell("keymap us")
+    tell(vm, "back")
 
 
 @scenario("screen/pictures", cpus=(2,))

@@ -38,3 +38,33 @@ def rng(context):
         brought(vm, 64)
         vm.check("/sbin/virtiorngd pci:///00:1f.2 || /sbin/virtiorngd pci:///00:15.0 || true",
                  re.compile(r"no such name\n(.*\n)*.*in use\n"))
+
+
+def move(vm, **events):
+    """One packet from the pointer: axes by QMP's names."""
+    kind = "abs" if events.pop("absolute", False) else "rel"
+    vm.qmp("input-send-event", events=[{"type": kind, "data": {"axis": axis, "value": value}} for axis, value in events.items()])
+
+
+def press(vm, button):
+    for down in (True, False):
+        vm.qmp("input-send-event", events=[{"type": "btn", "data": {"down": down, "button": button}}])
+
+
+@scenario("virtio/pointers", cpus=(1, 4))
+def pointers(context):
+    """A mouse and a tablet: movements, buttons and positions arrive in order."""
+    with boot(context, "virtio-mouse", "virtio-tablet") as vm:
+        vm.prompt()
+        vm.shell("(/sbin/virtioinputd pci:///00:17.0 &); (/sbin/virtioinputd pci:///00:18.0 &); sleep 1")
+        vm.send("/tests/tools/input_events 26\n")
+        vm.expect("^listening\n", 30)
+        for distance in range(1, 21):
+            move(vm, x=distance, y=-distance)
+        for distance in range(1, 21):
+            vm.expect(rf"^rel 0 {distance}; rel 1 -{distance}\n", 30)
+        press(vm, "right")
+        vm.expect("^key 273 1\nkey 273 0\n", 30)
+        for where in (0, 16384, 32767, 40000):
+            move(vm, absolute=True, x=where, y=32767 - min(where, 32767))
+        vm.expect("^abs 0 0; abs 1 65535\nabs 0 3276\\d; abs 1 3276\\d\nabs 0 65535; abs 1 0\nabs 0 65535; abs 1 0\n", 30)
