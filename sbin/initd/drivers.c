@@ -10,6 +10,7 @@
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 #include "sbin/initd/driver_conf.h"
+#include "sbin/initd/supervise.h"
 
 #define DRIVERS_FILE "initfs:///etc/drivers"
 #define FILE_LIMIT   65536u
@@ -125,7 +126,7 @@ static void list_pass_on(struct bus *bus, char *text)
     free(bus->list);
     bus->list = text;
     pthread_mutex_unlock(&lock);
-    sys_ignore(sys_port_notify(port, 1));
+    sys_ignore(sys_port_notify(port, NOTIFY_LISTS));
 }
 
 /* As long as the bus lets itself be asked; it may come back within that time. Why it ended. */

@@ -30,10 +30,7 @@
 static void notified(void *context, uint64_t key, uint64_t signals)
 {
     (void)context;
-    if (key == 0 && signals & STOP_SERVICES)
-        supervise_stop();
-    else
-        supervise_notified(key, signals);
+    supervise_notified(key, signals);
 }
 
 static int64_t deadline(void *context)

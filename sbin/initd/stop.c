@@ -89,7 +89,7 @@ void stop_services_ended(void)
 static void services_end(void)
 {
     int64_t deadline = now() + SERVICES_NS;
-    sys_ignore(sys_port_notify(log_port, STOP_SERVICES));
+    sys_ignore(sys_port_notify(log_port, NOTIFY_STOP));
     while (!__atomic_load_n(&services_ended, __ATOMIC_ACQUIRE)) {
         if (now() >= deadline) {
             fprintf(stderr, "not all services have ended\n");

@@ -15,9 +15,6 @@
 
 enum stop { STOP_NOT, STOP_OFF, STOP_RESET };
 
-/* What the stopping thread tells the supervisor's, in the software notification of log://'s port. */
-#define STOP_SERVICES UINT64_C(1)
-
 /* Before the supervisor starts anything. port: log://'s. */
 void stop_prepare(handle_t port);
 

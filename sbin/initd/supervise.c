@@ -28,10 +28,10 @@
 
 #define MILLISECOND INT64_C(1000000)
 
-#define KEY_LISTS UINT64_C(0)         /* port_notify: drivers_found has something new */
-#define KEY_READY (UINT64_C(1) << 32) /* | index of the protocol */
-#define KEY_EXIT  (UINT64_C(2) << 32) /* | index of the service */
-#define KEY_KIND  (UINT64_C(0xffffffff) << 32)
+#define KEY_THREADS UINT64_C(0)         /* port_notify: NOTIFY_* */
+#define KEY_READY   (UINT64_C(1) << 32) /* | index of the protocol */
+#define KEY_EXIT    (UINT64_C(2) << 32) /* | index of the service */
+#define KEY_KIND    (UINT64_C(0xffffffff) << 32)
 
 enum state { WAITING, STARTING, LATE, READY, PAUSED, STOPPING, ENDED };
 
@@ -430,14 +430,17 @@ static void device_found(const char *service, const char *uri, uint64_t resets)
 void supervise_notified(uint64_t key, uint64_t signals)
 {
     size_t index = (uint32_t)key;
-    (void)signals;
     if ((key & KEY_KIND) == KEY_EXIT && index < unit_count) {
         unit_exited(units[index]);
     } else if ((key & KEY_KIND) == KEY_READY) {
         units_check_ready();
-    } else if (key == KEY_LISTS) {
-        drivers_found(device_found);
-        units_advance();
+    } else if (key == KEY_THREADS) {
+        if (signals & NOTIFY_LISTS) {
+            drivers_found(device_found);
+            units_advance();
+        }
+        if (signals & NOTIFY_STOP)
+            supervise_stop();
     }
     circles_break();
 }
