@@ -320,6 +320,8 @@ void process_end_unreachable(struct process *process)
     lock_release(&process->lock);
     if (end)
         process_end(process, 0);
+    else
+        circle_suspect(); /* what is left may be its own */
 }
 
 static bool all_threads(struct process *process, bool (*are)(const struct thread *thread))

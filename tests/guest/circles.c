@@ -2,6 +2,8 @@
  * it, and the frame's leak check sees that nothing of it stays. Then what must not be taken for one. */
 #include "tests/guest/protocol.h"
 
+#define SEARCH_TIME (SECOND / 5) /* a search is done by then, if nobody is in its way */
+
 /* A process whose only thread never runs, with these handles, which are given away. */
 static handle_t stopped_new(void)
 {
@@ -227,6 +229,48 @@ TEST(a_process_that_stops_itself)
     handle_drop(ends[0]);
     handle_drop(ends[1]);
     handle_drop(port);
+}
+
+/* Takes a handle to its thread out of the stream, and stops for good. */
+static void stop_its_thread(void *argument)
+{
+    handle_t own, stream = *(handle_t *)argument;
+    struct abi_stream_message message = {.handles = (uintptr_t)&own, .handle_count = 1};
+    char byte;
+
+    CHECK_EQUAL(MUST(sys_stream_receive(stream, &byte, 1, 0, after(PATIENCE), &message)), 1);
+    MUST(sys_thread_control(own, THREAD_SUSPEND, 0, NULL));
+    sleep_for(PATIENCE);
+}
+
+/* The process or its thread is its own; the test has the other, and drops the last handle to it when it was looked for already. */
+static void drop_the_last_way(void (*stop)(void *), bool thread_is_own)
+{
+    handle_t ends[2], port = (handle_t)MUST(sys_proto_create(HANDLE_SELF, NULL, 0));
+    struct helper *helper;
+
+    MUST(sys_stream_pair(0, ends));
+    helper = helper_process(stop, &ends[1]);
+    MUST(sys_port_bind(port, helper->process, SIGNAL_EXITED, 77, 0));
+    send_handle(ends[0], thread_is_own ? helper->thread : helper->process);
+    sleep_for(SEARCH_TIME);
+    handle_drop(thread_is_own ? helper->process : helper->thread);
+    helper->process = helper->thread = HANDLE_NONE;
+    expect_end(port);
+    helper_free(helper);
+    handle_drop(ends[0]);
+    handle_drop(ends[1]);
+    handle_drop(port);
+}
+
+TEST(a_process_whose_thread_is_let_go)
+{
+    drop_the_last_way(stop_with_itself, false);
+}
+
+TEST(a_process_that_has_its_thread_is_let_go)
+{
+    drop_the_last_way(stop_its_thread, true);
 }
 
 struct caller {
