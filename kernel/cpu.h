@@ -21,9 +21,15 @@ struct cpu {
     bool online;
     struct thread *current;
     struct thread *idle;
-    struct thread *handed; /* runs when `current` leaves (sched.h) */
-    uint32_t need_resched; /* RESCHED_*, 0 in user mode: tested on the way there */
-    uint32_t unread;       /* a word to write where nobody looks (ipc/short.c) */
+    struct thread *handed; /* runs when `current` leaves (cpu_hand) */
+    union {
+        struct {
+            uint32_t need_resched; /* RESCHED_*; not 0: something to do on the way to user mode */
+            uint32_t handing;      /* handed is not NULL */
+        };
+        uint64_t attention; /* either */
+    };
+    uint32_t unread; /* a word to write where nobody looks (ipc/short.c) */
     struct cpu_queue *queue;
     struct rb_tree timers; /* struct timer by time; own CPU and RANK_TIMER */
     struct lock timer_lock;
@@ -38,6 +44,13 @@ struct cpu {
     uint64_t charged_at; /* arch_cycles() up to which its time is some thread's (sched.h) */
     int64_t commands;    /* sent by this CPU less completed by it (ipc/command.h) */
 };
+
+/* The CPU's own; NULL: nobody. */
+static inline void cpu_hand(struct cpu *cpu, struct thread *thread)
+{
+    cpu->handed = thread;
+    cpu->handing = thread != NULL;
+}
 
 extern struct cpu *cpus[CPU_MAX];
 extern uint32_t cpu_count; /* online */

@@ -87,7 +87,8 @@ static inline void lock_debug_released(struct lock *lock)
 
 static inline bool lock_grab(struct lock *lock)
 {
-    return __atomic_exchange_n(&lock->taken, 1, __ATOMIC_ACQUIRE) == 0;
+    /* One instruction that leaves the answer in a flag. */
+    return !(__atomic_fetch_or(&lock->taken, 1, __ATOMIC_ACQUIRE) & 1);
 }
 
 static inline void lock_acquire(struct lock *lock)

@@ -10,11 +10,12 @@ BOOT_IMAGE ?= $(O)/bootstrap.image
 
 link_kernel = ld -n -z noexecstack --no-warn-rwx-segments --build-id=none -T $(KERNEL_SCRIPT) -o $(1) $(KERNEL_OBJECTS) $(2)
 
-# What syscall.S calls with every register saved need save none itself (gcc's option; clang saves them). So nobody else may call it.
+# What syscall.S calls with every register saved need save none itself (gcc's options; clang saves them), nor have a frame for the
+# user's rbp. So nobody else may call it.
 SHORT := $(O)/obj/kernel/kernel/ipc/short.c.o
 SHORT_CALLER := $(O)/obj/kernel/kernel/x86_64/syscall.S.o
 ifeq ($(findstring clang,$(CC)),)
-$(SHORT): KERNEL_FLAGS += $(foreach r,rbx r12 r13 r14 r15,-fcall-used-$(r))
+$(SHORT): KERNEL_FLAGS += $(foreach r,rbx r12 r13 r14 r15,-fcall-used-$(r)) -fomit-frame-pointer -ffixed-rbp
 endif
 
 $(O)/obj/kernel/short.callers: $(KERNEL_OBJECTS) tools/callers mk/kernel.mk

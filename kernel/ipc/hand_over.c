@@ -181,7 +181,7 @@ static bool claim_waiting(struct thread *thread, const struct thread *self, cons
     lock_acquire(&thread->lock);
     bool mine = thread_waits(thread) &&
                 __atomic_load_n(&thread->state, __ATOMIC_RELAXED) == THREAD_BLOCKED &&
-                claimable(thread, self, cpu);
+                thread_cpu(thread) == cpu && claimable(thread, self, cpu);
     if (likely(mine)) {
         thread_set_parked_call(thread, NULL);
         thread->waiting = 0;

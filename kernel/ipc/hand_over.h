@@ -19,20 +19,20 @@ struct register_frame;
 /* Nothing of this CPU or the calling thread wants to be seen to before another thread runs. */
 static inline bool quiet(const struct cpu *cpu, const struct thread *self)
 {
-    return likely(!__atomic_load_n(&cpu->need_resched, __ATOMIC_RELAXED) && !cpu->handed &&
+    return likely(!__atomic_load_n(&cpu->attention, __ATOMIC_RELAXED) &&
                   !__atomic_load_n(&self->attention, __ATOMIC_RELAXED));
 }
 
-/* It was on this CPU last, and ranks as the caller does. Its lock is held. */
+/* It ranks as the caller does, and may be on this CPU. Its lock is held. */
 static inline bool claimable(const struct thread *thread, const struct thread *self,
                              const struct cpu *cpu)
 {
-    return likely(thread_cpu(thread) == cpu && thread_priority(thread) == thread_priority(self) &&
-                  sched_allowed(thread, cpu));
+    return likely(thread_priority(thread) == thread_priority(self) && sched_allowed(thread, cpu));
 }
 
 /* The thread is ours if it waits in a short call and is claimable; its frame. RUNNING from here on, so that whoever has
- * work for it interrupts this CPU. */
+ * work for it interrupts this CPU. It was on this CPU when the caller looked, under a lock without which it does not park again (the
+ * port's for a command's caller, notify_lock for a worker): it still is if it is parked, for only who wakes it moves it. */
 static inline struct register_frame *claim(struct thread *thread, const struct thread *self,
                                            const struct cpu *cpu)
 {
@@ -70,7 +70,7 @@ static inline struct thread *answered_next(struct cpu *cpu)
     if (unlikely(!next || !next->answered ||
                  __atomic_load_n(&cpu->queue->levels, __ATOMIC_RELAXED)))
         return NULL;
-    cpu->handed = NULL;
+    cpu_hand(cpu, NULL);
     /* As in sched_switch: its work is read on the way to user mode. */
     __atomic_store_n(&next->state, THREAD_RUNNING, __ATOMIC_SEQ_CST);
     return next;

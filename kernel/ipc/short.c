@@ -63,18 +63,24 @@ static inline int file_find_open(struct handle_table *table, handle_t handle, ui
     return error;
 }
 
+/* COMMAND_IN, COMMAND_OUT of what rsi says: memory is lent. */
+static inline uint32_t window_flags(uint64_t operation)
+{
+    return operation >> 32 & (COMMAND_IN | COMMAND_OUT);
+}
+
 /* The request of the registers: what is looked at while a worker has the command. What never changes in it was set when the
  * command was made; the arguments stay in the frame (request_arguments). */
-static inline int request_read(struct request *request, const struct register_frame *frame,
-                               const struct file *file)
+static inline int request_read(struct request *request, uint64_t operation,
+                               const struct register_frame *frame, const struct file *file)
 {
-    uint32_t flags = (uint32_t)(frame->rsi >> 32);
+    uint32_t flags = (uint32_t)(operation >> 32);
 
-    request->op = (uint32_t)frame->rsi;
+    request->op = (uint32_t)operation;
     request->flags = (flags & (COMMAND_POSITION | COMMAND_NONBLOCK | COMMAND_RESTARTABLE)) |
                      file_call_flags(file);
     request->in_length = request->out_length = 0;
-    if (likely(!(flags & (COMMAND_IN | COMMAND_OUT))))
+    if (likely(!window_flags(operation)))
         return 0;
     if (unlikely(!user_range_ok(UADDR(frame->r8), frame->r9)))
         return -E_FAULT;
@@ -96,7 +102,7 @@ static void request_arguments(struct command *command, const struct register_fra
                               const struct file *file)
 {
     uint64_t *args = command->own_request.args;
-    bool window = frame->rsi >> 32 & (COMMAND_IN | COMMAND_OUT);
+    bool window = window_flags(frame->rsi);
 
     args[0] = command->positioned ? file->position : frame->rdx;
     args[1] = frame->r10;
@@ -141,15 +147,28 @@ static struct leave call_answer(struct register_frame *frame, struct command *co
     return leave_answered(frame);
 }
 
+/* The worker is not to be claimed: it is woken, and finds the command by itself. Port and notify_lock held. */
+static __attribute__((noinline)) void send_unclaimed(struct worker *worker, struct command *command,
+                                                     struct file *file,
+                                                     const struct register_frame *frame,
+                                                     uint64_t trace)
+{
+    request_arguments(command, frame, file);
+    command->priority = thread_priority(command->thread);
+    command->deadline = UINT64_MAX;
+    command->trace = trace;
+    list_init(&worker->link); /* it will take itself off the list */
+    worker_wake(worker, command);
+}
+
 /* An idle worker of the file's server gets the command, and the caller is parked; NULL: there is none on this CPU, nothing
  * was done. *answer: the worker's frame if it is claimed; else it is awake and finds the command by itself. */
-static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
+static inline struct worker *send_short(struct cpu *cpu, struct thread *self,
                                         struct command *command, struct file *file,
                                         struct register_frame *frame, uint64_t trace,
                                         struct register_frame **answer)
 {
     struct port *port = file->port;
-    struct thread *thread = NULL;
 
     lock_acquire(&port->lock);
     struct server *server = file->server;
@@ -158,7 +177,8 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
 
     if (likely(&worker->link != &port->workers && worker->server == server &&
                thread_cpu(worker_thread(worker)) == cpu)) {
-        thread = worker_thread(worker);
+        struct thread *thread = worker_thread(worker);
+
         list_remove(&worker->link);
         command->port = port;
         command->server = server;
@@ -171,37 +191,30 @@ static inline struct thread *send_short(struct cpu *cpu, struct thread *self,
         command->state = likely(*answer) ? COMMAND_ACCEPTED : COMMAND_DELIVERED;
         /* With the port locked: inherit.c finds it. */
         thread_set_trace(thread, trace);
-        if (unlikely(!*answer)) {
-            request_arguments(command, frame, file);
-            command->priority = thread_priority(self);
-            command->deadline = UINT64_MAX;
-            command->trace = trace;
-            list_init(&worker->link); /* it will take itself off the list */
-            worker_wake(worker, command);
-        }
+        if (unlikely(!*answer))
+            send_unclaimed(worker, command, file, frame, trace);
+    } else {
+        worker = NULL;
     }
     lock_release(&port->notify_lock);
     lock_release(&port->lock);
-    return thread;
+    return worker;
 }
 
 /* The caller's bytes into the worker's buffer, all that fit; false: the worker must see to it. */
-static inline bool window_copy(struct thread *worker, const struct register_frame *frame,
-                               const struct request *request)
+static bool window_copy(struct thread *worker, const struct register_frame *frame,
+                        const struct request *request)
 {
-    if (likely(!request->in_length))
-        return true;
-
     uint64_t length = MIN(request->in_length, frame->r13);
 
-    return !length || space_copy_to_nofault(worker->process->space, UADDR(frame->r12), request->in,
-                                            length) == 0;
+    return likely(!length) || space_copy_to_nofault(worker->process->space, UADDR(frame->r12),
+                                                    request->in, length) == 0;
 }
 
 /* No worker idle here, or one that must see to the command by itself; claimed: it is to be told so. */
 static __attribute__((noinline)) struct leave call_slowly(struct register_frame *frame,
                                                           struct command *command,
-                                                          struct file *file, struct thread *worker,
+                                                          struct file *file, struct worker *worker,
                                                           bool claimed)
 {
     int64_t status;
@@ -209,14 +222,14 @@ static __attribute__((noinline)) struct leave call_slowly(struct register_frame 
     if (!worker || claimed)
         request_arguments(command, frame, file);
     if (claimed)
-        unclaim(worker, command);
+        unclaim(worker_thread(worker), command);
     status = worker ? command_resume(command, wait_parked_call())
                     : command_call_queued(&command->own_request, file->port, file,
                                           &command->own_completion);
     return call_answer(frame, command, file, status);
 }
 
-/* As short_message, from registers to registers. */
+/* As short_message, from registers to registers, if no memory is lent and the file's position does not matter. */
 static inline void message_write(struct register_frame *to, const struct register_frame *from,
                                  const struct command *command, const struct file *file,
                                  uint32_t priority, uint64_t trace)
@@ -233,47 +246,80 @@ static inline void message_write(struct register_frame *to, const struct registe
     to->r15 = from->r9;
     to->r9 = command->caller;
     to->rbx = file->object.id;
-    to->r12 = request->in_length | request->out_length << 32;
+    to->r12 = 0;
     to->r13 = trace;
-    if (unlikely(command->positioned))
-        to->r10 = file->position;
-    if (unlikely(from->rsi >> 32 & (COMMAND_IN | COMMAND_OUT)))
-        to->r14 = to->r15 = 0;
 }
 
-struct leave relay_call(struct register_frame *frame)
+/* ... or if they do. False: the worker must see to the window. */
+static __attribute__((noinline)) bool
+message_write_more(struct worker *worker, struct register_frame *to,
+                   const struct register_frame *from, const struct command *command,
+                   const struct file *file, uint32_t priority, uint64_t trace)
+{
+    const struct request *request = &command->own_request;
+
+    if (unlikely(!window_copy(worker_thread(worker), to, request)))
+        return false;
+    message_write(to, from, command, file, priority, trace);
+    if (command->positioned)
+        to->r10 = file->position;
+    if (window_flags(from->rsi)) {
+        to->r12 = request->in_length | request->out_length << 32;
+        to->r14 = to->r15 = 0;
+    }
+    return true;
+}
+
+/* Nothing was sent. */
+static __attribute__((noinline)) struct leave call_refused(struct register_frame *frame,
+                                                           struct file *file, int error)
+{
+    object_handle_put_leaf(&file->object);
+    return leave_self(frame, error);
+}
+
+struct leave relay_call(uint64_t handle, uint64_t operation, struct register_frame *frame)
 {
     struct thread *self = thread_current();
     struct command *command = self->command;
     struct request *request = &command->own_request;
-    uint32_t op = (uint32_t)frame->rsi;
     struct file *file;
-    int error = file_find_open(self->process->handles, (handle_t)frame->rdi, op, &file);
+    int error =
+        file_find_open(self->process->handles, (handle_t)handle, (uint32_t)operation, &file);
 
     if (unlikely(error))
         return leave_self(frame, error);
-    error = request_read(request, frame, file);
-    command->positioned = !error && file_positioned(file, request);
-    if (unlikely(command->positioned))
-        error = file_hold(file);
-    if (unlikely(error)) {
-        object_handle_put_leaf(&file->object);
-        return leave_self(frame, error);
-    }
+    error = request_read(request, operation, frame, file);
 
-    struct cpu *cpu = cpu_self();
+    uint32_t more = window_flags(operation);
+
+    command->positioned = !error && file_positioned(file, request);
+    if (unlikely(command->positioned)) {
+        more |= COMMAND_POSITION;
+        error = file_hold(file);
+    }
+    if (unlikely(error))
+        return call_refused(frame, file, error);
+
+    struct cpu *cpu = cpu_self(); /* here: what is above may sleep, and go on on another */
     struct register_frame *answer = NULL;
-    struct thread *worker = NULL;
+    struct worker *worker = NULL;
+    bool written = true;
     uint64_t trace = command_trace(self, command);
 
     if (quiet(cpu, self))
         worker = send_short(cpu, self, command, file, frame, trace, &answer);
     /* work: once more, behind the fence of the claim. */
-    if (likely(answer && !thread_has_work(self, WORK_ANY) &&
-               window_copy(worker, answer, request))) {
-        message_write(answer, frame, command, file, thread_priority(self), trace);
-        object_put(&file->port->object); /* the worker's hold: its call is over */
-        return leave_to(cpu, self, frame, worker, answer);
+    if (likely(answer && !thread_has_work(self, WORK_ANY))) {
+        if (likely(!more))
+            message_write(answer, frame, command, file, thread_priority(self), trace);
+        else
+            written = message_write_more(worker, answer, frame, command, file,
+                                         thread_priority(self), trace);
+        if (likely(written)) {
+            object_put(&file->port->object); /* the worker's hold: its call is over */
+            return leave_to(cpu, self, frame, worker_thread(worker), answer);
+        }
     }
     return call_slowly(frame, command, file, worker, answer != NULL);
 }
@@ -427,6 +473,14 @@ static __attribute__((noinline)) struct leave return_slowly(struct register_fram
     return accept_slowly(frame, port, parked);
 }
 
+/* Nothing was returned. */
+static __attribute__((noinline)) struct leave return_refused(struct register_frame *frame,
+                                                             struct port *port, int64_t error)
+{
+    object_put(&port->object);
+    return leave_self(frame, error);
+}
+
 /* What there is to return, with the port locked, or why there is not. */
 struct begun {
     struct command *command;
@@ -465,46 +519,47 @@ static __attribute__((noinline)) struct begun begin_with_data(struct register_fr
     return there ? begin_slowly(frame, port) : (struct begun){NULL, -E_CANCELLED};
 }
 
-static inline struct begun command_begin(struct register_frame *frame, struct thread *self,
+static inline struct begun command_begin(uint64_t token, uint64_t status_length,
+                                         struct register_frame *frame, struct thread *self,
                                          struct port *port)
 {
-    int64_t status = (int32_t)frame->rdx;
+    int64_t status = (int32_t)status_length;
 
     if (unlikely(status > 0 || status <= STATUS_RESEND))
         return (struct begun){NULL, -E_INVALID};
     lock_acquire(&port->lock);
-    struct command *command = command_find(port, self->process, frame->rsi);
+    struct command *command = command_find(port, self->process, token);
     if (unlikely(!command)) {
         lock_release(&port->lock);
         return (struct begun){NULL, -E_CANCELLED};
     }
-    if (frame->rdx >> 32)
+    if (status_length >> 32)
         return begin_with_data(frame, command, port, status);
     return (struct begun){command, status};
 }
 
-struct leave relay_return_accept(struct register_frame *frame)
+struct leave relay_return_accept(uint64_t handle, uint64_t token, uint64_t status,
+                                 struct register_frame *frame)
 {
     struct thread *self = thread_current();
     struct port *port;
-    int64_t error = port_find(self->process->handles, (handle_t)frame->rdi, &port);
+    int64_t error = port_find(self->process->handles, (handle_t)handle, &port);
 
     if (unlikely(error))
         return leave_self(frame, error);
-    if (unlikely(!frame->rsi))
+    if (unlikely(!token))
         return accept_alone(frame, self, port);
 
-    struct begun begun = command_begin(frame, self, port);
+    struct begun begun = command_begin(token, status, frame, self, port);
     struct command *command = begun.command;
 
     if (unlikely(!command)) {
         if (begun.status == -E_CANCELLED)
             return accept_slowly(frame, port, false);
-        object_put(&port->object);
-        return leave_self(frame, begun.status);
+        return return_refused(frame, port, begun.status);
     }
 
-    struct cpu *cpu = cpu_self();
+    struct cpu *cpu = cpu_self(); /* likewise */
     struct thread *client = command->thread;
     struct register_frame *answer = NULL;
     bool parked = false;

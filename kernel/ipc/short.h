@@ -40,8 +40,10 @@ struct leave {
     uint32_t *left;
 };
 
-struct leave relay_call(struct register_frame *frame);
-struct leave relay_return_accept(struct register_frame *frame);
+/* The first arguments are what the program passed in rdi, rsi, rdx: as it stands in the frame. */
+struct leave relay_call(uint64_t handle, uint64_t operation, struct register_frame *frame);
+struct leave relay_return_accept(uint64_t handle, uint64_t token, uint64_t status,
+                                 struct register_frame *frame);
 struct leave relay_resume(struct register_frame *frame);
 
 /* A command into a worker's registers. Port locked, or the worker claimed. */

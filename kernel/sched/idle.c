@@ -108,7 +108,7 @@ void sched_idle(void)
         idle_enter(cpu);
         /* Work queued before the bit was seen is found here; later work comes with a nudge. */
         if (!has_work(cpu)) {
-            cpu->handed = sched_steal(cpu);
+            cpu_hand(cpu, sched_steal(cpu));
             if (!cpu->handed)
                 rest(cpu);
         }

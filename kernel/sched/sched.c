@@ -113,7 +113,7 @@ void sched_ready(struct thread *thread, unsigned flags)
     thread_set_state(thread, THREAD_READY);
     if (flags && !cpu->handed && sched_allowed(thread, cpu) &&
         !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE)) {
-        cpu->handed = thread;
+        cpu_hand(cpu, thread);
         /* Unless the caller blocks, it is queued at the return to user mode, or a little later. */
         if ((flags & SCHED_SYNC) && thread_priority(thread) <= thread_priority(cpu->current))
             want_sync(cpu);
@@ -129,7 +129,7 @@ void sched_flush_handoff(void)
     struct thread *next = cpu_self()->handed;
 
     if (next) {
-        cpu_self()->handed = NULL;
+        cpu_hand(cpu_self(), NULL);
         enqueue(next, 0);
     }
 }
@@ -186,7 +186,7 @@ static struct thread *choose(struct cpu *cpu, struct thread *self, bool stays)
     bool handed = cpu->handed != NULL;
     struct thread *next = turn(cpu, self, stays);
 
-    cpu->handed = NULL;
+    cpu_hand(cpu, NULL);
     if (handed)
         return next;
     if (!next)

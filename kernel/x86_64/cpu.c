@@ -187,6 +187,7 @@ void cpu_descriptors_load(struct cpu *cpu)
 {
     cpu->arch.space_word = cpu->index / 64 * sizeof(uint64_t);
     cpu->arch.space_bit = BIT(cpu->index % 64);
+    cpu->arch.bases_by_msr = !cpu_features.fsgsbase;
     load_gdt(cpu);
     trap_descriptors_load();
     load_control_registers();

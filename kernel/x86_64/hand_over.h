@@ -10,13 +10,8 @@
 
 /* FS and GS base of user mode: see thread.c. For threads of the kernel, too: what they are given and leave behind means
  * nothing. */
-static inline void switch_bases(struct arch_thread *from, const struct arch_thread *to)
+static inline void exchange_bases(struct arch_thread *from, const struct arch_thread *to)
 {
-    if (unlikely(!cpu_features.fsgsbase)) {
-        msr_write(MSR_FS_BASE, to->fs_base);
-        msr_write(MSR_KERNEL_GS_BASE, to->gs_base);
-        return;
-    }
     __asm__ volatile("rdfsbase %0\n\t"
                      "wrfsbase %2\n\t"
                      "swapgs\n\t"
@@ -35,26 +30,24 @@ static inline void switch_entry_stack(struct cpu *cpu, const struct thread *to)
     cpu->arch.tss.rsp[0] = to->arch.stack_top - 2 * sizeof(uint64_t);
 }
 
-/* What few threads need: FPU registers that may have changed, ports. */
-static inline void switch_rare(struct cpu *cpu, struct thread *from, struct process *process)
+/* What is the user's in the CPU besides general registers; process: to's, NULL: of the kernel. */
+static inline void switch_user_state(struct cpu *cpu, struct thread *from, struct thread *to,
+                                     struct process *process)
 {
-    if (likely(!cpu->arch.leave_more && !process->arch_ports))
-        return;
-    if (cpu->arch.fpu_live)
-        fpu_leave(cpu, from);
-    if (process->arch_ports || cpu->arch.ports_open)
-        ports_switch(cpu, process);
+    if (likely(!cpu->arch.leave_more && !(process && process->arch_ports)))
+        exchange_bases(&from->arch, &to->arch);
+    else
+        switch_user_more(cpu, from, to);
 }
 
 /* Both are user threads, from is in its own space. */
 static inline void switch_user(struct cpu *cpu, struct thread *from, struct thread *to)
 {
-    struct arch_space *space = &to->process->space->arch;
+    struct arch_space *old = cpu->arch.space, *space = &to->process->space->arch;
 
-    switch_rare(cpu, from, to->process);
-    switch_bases(&from->arch, &to->arch);
-    if (likely(cpu->arch.space != space))
-        tlb_exchange(cpu, &from->process->space->arch, space);
+    switch_user_state(cpu, from, to, to->process);
+    if (likely(old != space))
+        tlb_exchange(cpu, old, space);
     switch_entry_stack(cpu, to);
 }
 

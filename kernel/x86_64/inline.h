@@ -127,10 +127,11 @@ struct arch_cpu {
     struct thread *fpu_owner; /* whose state the registers hold */
     union {
         struct {
-            bool fpu_live;   /* CR0.TS is clear: the current thread may have changed them */
-            bool ports_open; /* the TSS lets the current thread use some */
+            bool fpu_live;     /* CR0.TS is clear: the current thread may have changed them */
+            bool ports_open;   /* the TSS lets the current thread use some */
+            bool bases_by_msr; /* for ever: no FSGSBASE */
         };
-        uint16_t leave_more; /* either: there is more to do on leaving the thread */
+        uint32_t leave_more; /* any of them: there is more to do on leaving the thread */
     };
     uint64_t ports_version;         /* of the bitmap the TSS holds a copy of (ports.c); 0: none */
     uint32_t ports_low, ports_high; /* its part in use */

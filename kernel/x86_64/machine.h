@@ -68,6 +68,8 @@ void switch_stacks(uint64_t *from_rsp, uint64_t to_rsp, struct thread *from);
 void leave_stack(uint64_t *from_rsp, struct register_frame *frame, uint32_t *left);
 NORETURN void resume_stack(uint64_t to_rsp, uint32_t *left);
 void thread_begin(void); /* where a new thread's first switch returns to */
+/* What few threads and old CPUs need: FPU registers that may have changed, ports, bases by MSR (arch_cpu.leave_more). */
+void switch_user_more(struct cpu *cpu, struct thread *from, struct thread *to);
 NORETURN void trap_enter_user(struct abi_frame *frame); /* trap.S */
 
 /* --- fpu.c --- */
@@ -138,13 +140,13 @@ static inline uint64_t *tlb_mask(struct cpu *cpu, struct arch_space *space)
 /* The space into CR3 of this CPU, which has another's or (old NULL) the kernel's own there: tlb.c has the protocol. */
 static inline void tlb_exchange(struct cpu *cpu, struct arch_space *old, struct arch_space *space)
 {
-    uint64_t bit = cpu->arch.space_bit;
+    uint64_t bit = cpu->arch.space_bit, *left = old ? tlb_mask(cpu, old) : NULL;
 
     __atomic_fetch_or(tlb_mask(cpu, space), bit, __ATOMIC_SEQ_CST);
     cr3_write(unlikely(cpu_features.pcid) ? tlb_tagged_cr3(cpu, space) : space->root.value);
     cpu->arch.space = space;
-    if (old)
-        __atomic_fetch_and(tlb_mask(cpu, old), ~bit, __ATOMIC_RELEASE);
+    if (left)
+        __atomic_fetch_and(left, ~bit, __ATOMIC_RELEASE);
 }
 
 static inline uint64_t cr4_read(void)

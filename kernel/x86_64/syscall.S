@@ -20,9 +20,10 @@
  * back as they were.
  *
  * A short call of the relay (kernel/ipc/short.h) has all registers on the stack: below the above rax, rbp, rbx and r12-r15
- * (struct register_frame), and below that the seven words that switch_stacks pops, so that the thread can be left with
- * nothing else on its stack. The C code says whose frame is loaded on the way out; once its stack is the one in
- * use, the thread that was left may run elsewhere (on_cpu, as in sched_switched).
+ * (struct register_frame), and below that short_resumed, where switch_stacks returns to if the thread is left with nothing
+ * else on its stack; the six words further down that it pops first may hold anything. What the program passed in rdi, rsi and rdx
+ * the C code gets there, too. It says whose frame is loaded on the way out; once its stack is the one in use, the thread that was
+ * left may run elsewhere (on_cpu, as in sched_switched).
  *
  * A foreign call (any number outside our range) of a thread with a block needs no C code: {rip, rflags, rsp} go from
  * the kernel stack into the block and SYSRET enters the personality with rsp = block. rcx and r11, which the
@@ -57,9 +58,7 @@
     pushq %r13
     pushq %r14
     pushq %r15
-    movq %rsp, %rdi
     pushq $short_resumed
-    subq $48, %rsp
     .endm
 
     .text
@@ -125,12 +124,14 @@ rip_lost:
 not_listed:
     jne 1f
     save_short
-    call relay_call /* struct leave (struct register_frame *frame) */
+    leaq 8(%rsp), %rdx
+    call relay_call /* struct leave (uint64_t rdi, uint64_t rsi, struct register_frame *frame) */
     jmp short_leave
 1:  cmpl $SHORT_RETURN_ACCEPT, %ecx
     jne foreign
     save_short
-    call relay_return_accept
+    leaq 8(%rsp), %rcx
+    call relay_return_accept /* the same with rdx */
 short_leave:
     movq %rax, %rsp
     movl $0, (%rdx)
@@ -163,7 +164,6 @@ short_checked:
 short_resumed:
     movq %rsp, %rdi
     pushq $short_resumed
-    subq $48, %rsp
     call relay_resume
     jmp short_leave
 

@@ -96,6 +96,22 @@ void arch_set_gs(struct thread *thread, uint64_t base)
         write_gs_base(base);
 }
 
+void switch_user_more(struct cpu *cpu, struct thread *from, struct thread *to)
+{
+    struct process *process = to->process;
+
+    if (cpu->arch.fpu_live)
+        fpu_leave(cpu, from);
+    if (process && (process->arch_ports || cpu->arch.ports_open))
+        ports_switch(cpu, process);
+    if (likely(!cpu->arch.bases_by_msr)) {
+        exchange_bases(&from->arch, &to->arch);
+    } else {
+        msr_write(MSR_FS_BASE, to->arch.fs_base);
+        msr_write(MSR_KERNEL_GS_BASE, to->arch.gs_base);
+    }
+}
+
 void arch_switch(struct thread *from, struct thread *to)
 {
     struct cpu *cpu = cpu_self();
@@ -106,11 +122,8 @@ void arch_switch(struct thread *from, struct thread *to)
 
         if (space && cpu->arch.space != &space->arch)
             tlb_exchange(cpu, cpu->arch.space, &space->arch);
-        switch_rare(cpu, from, process);
-    } else if (cpu->arch.fpu_live) {
-        fpu_leave(cpu, from);
     }
-    switch_bases(&from->arch, &to->arch);
+    switch_user_state(cpu, from, to, process);
     switch_entry_stack(cpu, to);
     switch_stacks(&from->arch.rsp, to->arch.rsp, from);
 }

@@ -428,8 +428,9 @@ int64_t user_call(uint32_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t 
 
 static struct leave enter_short(struct register_frame *frame)
 {
-    return frame->rax == SYSCALL_BASE + SYSCALL_FILE_CALL_SHORT ? relay_call(frame)
-                                                                : relay_return_accept(frame);
+    if (frame->rax == SYSCALL_BASE + SYSCALL_FILE_CALL_SHORT)
+        return relay_call(frame->rdi, frame->rsi, frame);
+    return relay_return_accept(frame->rdi, frame->rsi, frame->rdx, frame);
 }
 
 /* The CPU was handed to the thread whose frame is to be loaded. */
