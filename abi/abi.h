@@ -171,8 +171,12 @@ struct abi_map {
 struct abi_process_create {
     uint64_t name; /* const char *: at most PROCESS_NAME_MAX */
     uint64_t name_length;
-    handle_t space_of; /* share this process's space (RIGHT_MAP on it); HANDLE_NONE: a new one */
-    uint32_t flags;    /* PROCESS_PRIORITY_LIMIT | n, PROCESS_ORDINARY */
+    handle_t space_of;    /* share this process's space (RIGHT_MAP on it); HANDLE_NONE: a new one */
+    uint32_t flags;       /* PROCESS_PRIORITY_LIMIT | n, PROCESS_ORDINARY, PROCESS_HOLDS_ACCOUNT */
+    uint64_t limits;      /* const uint64_t[limit_count], by enum quota: see below */
+    uint32_t limit_count; /* 0: the process is of account_of's account; else of a new one in that */
+    /* HANDLE_SELF: the creator; else a process (RIGHT_CONTROL) of the account that is meant, or that holds it. */
+    handle_t account_of;
 };
 
 /* The highest real-time priority the process and those it makes may give a thread: n, 0 to 31, at most the creator's own
@@ -181,8 +185,28 @@ struct abi_process_create {
 /* Neither it nor those it makes get memory from the reserve that is kept for the system's own processes. Without it they
  * do if the creator does. */
 #define PROCESS_ORDINARY 0x200u
+/* The process is not of the new account but holds it: once it has ended, killed or because its last handle is gone, so does
+ * everybody in the account and in those inside it (EXIT_ACCOUNT), and nobody can be made there any more (E_NO_PROCESS). */
+#define PROCESS_HOLDS_ACCOUNT 0x400u
 
 #define PROCESS_NAME_MAX 31u
+
+/* Quotas: what the processes of an account may use together (abi/quotas.def). A fork is of its parent's account. A new
+ * account is a part of its creator's: what is used in it counts in both, and a limit above the creator's means the
+ * creator's. */
+enum quota {
+#define QUOTA(number, name, text, meaning) QUOTA_##name = (number),
+#include "abi/quotas.def"
+#undef QUOTA
+    QUOTA_COUNT
+};
+
+#define QUOTA_UNLIMITED UINT64_MAX
+
+struct abi_quota {
+    uint64_t used;
+    uint64_t limit; /* QUOTA_UNLIMITED: none */
+};
 
 /* Where the kernel enters the personality, and which addresses are its own. All 0: none. */
 struct abi_personality {
@@ -258,6 +282,8 @@ struct abi_process_info {
 
 #define EXIT_EXCEPTION \
     0x80000000u /* status: ended by CPU exception (low byte: vector) nobody handled */
+
+#define EXIT_ACCOUNT 9u /* status: ended with its account; a POSIX parent takes it for SIGKILL */
 
 struct abi_thread {
     uint64_t entry, stack, argument, argument2;

@@ -71,6 +71,8 @@ void arch_cpus_start(void); /* every other CPU ends up in cpu_main() (kernel/mai
  *     pte_t pte_hide(pte_t)        the same entry, but absent for the CPU: for pages without any access
  *     pte_t pte_clear(pte_t *)     make it unused; what it was. If that was not accessed, no CPU has cached it
  *     pte_t pte_make_huge(paddr_t, unsigned flags), bool pte_huge(pte_t)
+ *     uint64_t arch_table_count(const struct arch_space *)   its page tables, without the root
+ *     TABLES_MADE_MAX              what one arch_pte or arch_huge_entry may add to them
  * An unused entry is 0; a hidden one is not 0 and not present, and pte_paddr and pte_flags still work on it.
  * Entries are read and written under the space's lock; the CPU sets accessed and dirty. Those of one TABLE_SPAN
  * lie next to each other in memory. The entry of a huge page stands for all of them; it is never hidden. */

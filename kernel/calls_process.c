@@ -1,5 +1,6 @@
 /* System calls on processes and threads. */
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/circle.h"
 #include "kernel/exception.h"
 #include "kernel/ipc/command.h"
@@ -49,42 +50,133 @@ static int priority_limit(uint32_t flags, uint32_t *limit)
     return *limit > own ? -E_PERMISSION : 0;
 }
 
+/* What account a process is of, or holds; a reference. */
+static struct account *account_of(const struct process *process)
+{
+    return account_get(process->held ? process->held : process->account);
+}
+
+/* The account that create is about, the one that is there already; a reference. */
+static int account_within(const struct abi_process_create *create, struct account **account)
+{
+    struct object *object;
+
+    if (create->account_of == HANDLE_SELF) {
+        *account = account_get(account_current());
+        return 0;
+    }
+    int error = handle_lookup(process_current()->handles, create->account_of, OBJECT_PROCESS,
+                              RIGHT_CONTROL, &object, NULL);
+
+    if (error)
+        return error;
+    *account = account_of(process_of(object));
+    object_put(object);
+    return 0;
+}
+
+/* The account the process is to be of, and the one that it is to hold; references. */
+static int accounts_for(const struct abi_process_create *create, struct account **own,
+                        struct account **held)
+{
+    uint64_t limits[QUOTA_COUNT];
+    struct account *new;
+
+    if (create->limit_count > QUOTA_COUNT ||
+        (create->flags & PROCESS_HOLDS_ACCOUNT && create->limit_count == 0))
+        return -E_INVALID;
+
+    int error =
+        user_copy_in(limits, UADDR(create->limits), create->limit_count * sizeof(limits[0]));
+
+    if (!error)
+        error = account_within(create, own);
+    if (error || create->limit_count == 0)
+        return error;
+    error = account_new(*own, limits, create->limit_count, &new);
+    if (error)
+        return error;
+    if (create->flags & PROCESS_HOLDS_ACCOUNT) {
+        *held = new;
+    } else {
+        account_put(*own);
+        *own = new;
+    }
+    return 0;
+}
+
+/* The space of another process, a reference; NULL: it is to have one of its own. */
+static int space_for(const struct abi_process_create *create, struct space **space)
+{
+    struct object *other;
+
+    *space = NULL;
+    if (create->space_of == HANDLE_NONE)
+        return 0;
+
+    int error = handle_lookup(process_current()->handles, create->space_of, OBJECT_PROCESS,
+                              RIGHT_MAP, &other, NULL);
+
+    if (error)
+        return error;
+    *space = process_space_get(process_of(other));
+    object_put(other);
+    return *space ? 0 : -E_NO_PROCESS;
+}
+
+/* As create says, with its name and without a handle. */
+static int make(const struct abi_process_create *create, struct namespace *names,
+                struct process **process)
+{
+    struct account *account = NULL, *held = NULL;
+    struct space *space;
+    int error = space_for(create, &space);
+
+    if (error)
+        return error;
+    error = accounts_for(create, &account, &held);
+    if (!error)
+        error = process_new(account, space, NULL, names, process);
+    account_put(account);
+    if (space)
+        space_put(space);
+    if (error) {
+        account_put(held);
+        return error;
+    }
+    (*process)->held = held;
+    (*process)->system = process_current()->system && !(create->flags & PROCESS_ORDINARY);
+    if (!space)
+        (*process)->space->system = (*process)->system;
+    return 0;
+}
+
 int64_t sys_process_create(struct object *object, uaddr_t argument)
 {
     uint32_t limit;
     struct abi_process_create create;
-    struct object *other = NULL;
-    struct space *space = NULL;
     struct process *process;
     char name[PROCESS_NAME_MAX];
     int error = user_copy_in(&create, argument, sizeof(create));
 
     if (!error)
-        error = priority_limit(create.flags & ~PROCESS_ORDINARY, &limit);
+        error = priority_limit(create.flags & ~(PROCESS_ORDINARY | PROCESS_HOLDS_ACCOUNT), &limit);
     if (!error)
         error = copy_name(create.name, create.name_length, name);
-    if (!error && create.space_of != HANDLE_NONE)
-        error = handle_lookup(process_current()->handles, create.space_of, OBJECT_PROCESS,
-                              RIGHT_MAP, &other, NULL);
     if (error)
         return error;
-    if (other) {
-        space = process_space_get(process_of(other));
-        object_put(other);
-        if (!space)
-            return -E_NO_PROCESS;
-    }
     circle_search();
-    error = process_new(space, NULL, container_of(object, struct namespace, object), &process);
-    if (space)
-        space_put(space);
+    error = make(&create, container_of(object, struct namespace, object), &process);
     if (error)
         return error;
     process->priority_limit = limit;
-    process->system = process_current()->system && !(create.flags & PROCESS_ORDINARY);
-    if (create.space_of == HANDLE_NONE)
-        process->space->system = process->system;
     process_set_name(process, name, create.name_length);
+    error = account_join(process);
+    if (error) {
+        process_end(process, EXIT_ACCOUNT);
+        object_put(&process->object);
+        return error;
+    }
     object_get(&process->object);
 
     int64_t handle = handle_return(&process->object, PROCESS_RIGHTS);
@@ -268,7 +360,9 @@ int64_t sys_process_fork(struct object *object, uaddr_t argument)
     struct thread_start start = {fork.entry,     fork.stack,   fork.argument,
                                  fork.argument2, fork.fs_base, fork.gs_base};
 
-    error = thread_new(child, &thread);
+    error = account_join(child);
+    if (!error)
+        error = thread_new(child, &thread);
     if (error) {
         process_end(child, 0);
         object_put(&child->object);
@@ -332,6 +426,20 @@ int64_t sys_process_info(struct object *object, uaddr_t to)
     if (space)
         space_put(space);
     return user_copy_out(to, &info, sizeof(info));
+}
+
+int64_t sys_process_quotas(struct object *object, uaddr_t to, uint64_t count)
+{
+    struct account *account = account_of(process_of(object));
+    struct abi_quota quotas[QUOTA_COUNT];
+
+    for (uint32_t i = 0; i < QUOTA_COUNT; i++)
+        quotas[i] = account_quota(account, (enum quota)i);
+    account_put(account);
+
+    int error = user_copy_out(to, quotas, MIN(count, (uint64_t)QUOTA_COUNT) * sizeof(quotas[0]));
+
+    return error ? error : QUOTA_COUNT;
 }
 
 int64_t sys_process_rename(struct object *object, uaddr_t name, uint64_t length)

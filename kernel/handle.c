@@ -2,6 +2,7 @@
 #include "kernel/handle.h"
 
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/panic.h"
 #include "kernel/sched/thread.h"
 #include "kernel/vmm/heap.h"
@@ -15,21 +16,58 @@ uint64_t handle_count_all(void)
     return __atomic_load_n(&handles_alive, __ATOMIC_RELAXED);
 }
 
-int handle_table_new(struct handle_table **table)
+int handle_table_new(struct account *account, struct handle_table **result)
 {
-    *table = heap_alloc(sizeof(**table));
-    if (!*table)
+    struct handle_table *table = heap_alloc(sizeof(*table));
+
+    if (!table)
         return -E_NO_MEMORY;
-    lock_init(&(*table)->lock, RANK_HANDLES, "handles");
-    (*table)->limit = HANDLE_LIMIT;
+    lock_init(&table->lock, RANK_HANDLES, "handles");
+    table->account = account_get(account);
+    table->limit = account ? 0 : HANDLE_LIMIT;
+    *result = table;
     return 0;
 }
+
+/* --- What the account allows; the table is locked ------------------------------------------------------------- */
+
+static void set_floor(struct handle_table *table)
+{
+    table->floor = table->limit > 2 * HANDLE_BATCH ? table->limit - 2 * HANDLE_BATCH : 0;
+}
+
+/* `count` more, or as many as there are, but at least `needed`. */
+static COLD int limit_raise(struct handle_table *table, uint32_t count, uint32_t needed)
+{
+    count = MIN(count, HANDLE_LIMIT - table->limit);
+    if (count < needed || !table->account)
+        return -E_QUOTA;
+    if (!account_take(table->account, QUOTA_HANDLES, count)) {
+        count = needed; /* the last of them */
+        if (!account_take(table->account, QUOTA_HANDLES, count))
+            return -E_QUOTA;
+    }
+    table->limit += count;
+    set_floor(table);
+    return 0;
+}
+
+static COLD void limit_lower(struct handle_table *table, uint32_t limit)
+{
+    account_give(table->account, QUOTA_HANDLES, table->limit - limit);
+    table->limit = limit;
+    set_floor(table);
+}
+
+/* --- Entries --------------------------------------------------------------------------------------------------- */
 
 /* A free entry. Chunks are made here with the lock held: heap locks rank above it. */
 static int entry_new(struct handle_table *table, uint32_t *index)
 {
-    if (table->count >= table->limit)
-        return -E_QUOTA;
+    int error = likely(table->count < table->limit) ? 0 : limit_raise(table, HANDLE_BATCH, 1);
+
+    if (error)
+        return error;
     if (table->free) {
         *index = table->free - 1u;
         table->free = handle_entry_at(table, *index)->next_free;
@@ -48,8 +86,8 @@ static int entry_new(struct handle_table *table, uint32_t *index)
 }
 
 /* Empties an entry; the caller gets its handle interest. */
-static struct transfer entry_clear(struct handle_table *table, struct handle_entry *entry,
-                                   uint32_t index)
+static inline struct transfer entry_clear(struct handle_table *table, struct handle_entry *entry,
+                                          uint32_t index)
 {
     struct transfer taken = {entry->object, entry->rights};
 
@@ -58,7 +96,8 @@ static struct transfer entry_clear(struct handle_table *table, struct handle_ent
     entry->generation = (entry->generation + 1u) & GENERATION_MASK;
     entry->next_free = table->free;
     table->free = (uint16_t)(index + 1);
-    table->count--;
+    if (unlikely(--table->count < table->floor))
+        limit_lower(table, table->count + HANDLE_BATCH);
     __atomic_fetch_sub(&handles_alive, 1, __ATOMIC_RELAXED);
     return taken;
 }
@@ -305,11 +344,18 @@ int64_t transfer_install_first(struct transfer *transfers, uint32_t count)
 int handle_table_clone(struct handle_table *from, struct handle_table **to)
 {
     struct handle_table *copy;
-    int error = handle_table_new(&copy);
+    int error = handle_table_new(from->account, &copy);
 
     if (error)
         return error;
     lock_acquire(&from->lock);
+    if (from->account && from->count)
+        error = limit_raise(copy, from->count + HANDLE_BATCH, from->count);
+    if (error) {
+        lock_release(&from->lock);
+        handle_table_free(copy);
+        return error;
+    }
     for (uint32_t i = 0; i < from->used; i += HANDLE_CHUNK) {
         copy->chunks[i / HANDLE_CHUNK] = heap_alloc(sizeof(struct handle_entry) * HANDLE_CHUNK);
         if (!copy->chunks[i / HANDLE_CHUNK]) {
@@ -321,7 +367,6 @@ int handle_table_clone(struct handle_table *from, struct handle_table **to)
     copy->used = from->used;
     copy->free = from->free;
     copy->count = from->count;
-    copy->limit = from->limit;
     for (uint32_t i = 0; i < from->used; i++) {
         struct handle_entry *entry = handle_entry_at(from, i);
 
@@ -369,6 +414,10 @@ void handle_table_clear(struct handle_table *table)
         if (i % HANDLE_CHUNK == 0)
             arch_preempt_window();
     }
+    lock_acquire(&table->lock);
+    if (table->limit > table->count && table->account)
+        limit_lower(table, table->count);
+    lock_release(&table->lock);
 }
 
 void handle_table_replace(struct handle_table *table, struct object *from, struct object *to)
@@ -393,7 +442,12 @@ void handle_table_replace(struct handle_table *table, struct object *from, struc
 void handle_table_free(struct handle_table *table)
 {
     ASSERT(table->count == 0);
+    struct account *account = table->account;
+
+    if (account && table->limit)
+        limit_lower(table, 0);
     for (uint32_t i = 0; i < HANDLE_CHUNKS && table->chunks[i]; i++)
         heap_free(table->chunks[i]);
     heap_free(table);
+    account_put(account);
 }

@@ -1,13 +1,14 @@
 /* Handle tables: numbers a process has for kernel objects, each with rights.
  *
- *     handle_table_new(&table), handle_table_clear, handle_table_free
+ *     handle_table_new(account, &table), handle_table_clear, handle_table_free
  *     handle_install(table, object, rights, &handle)    takes over one handle's worth of interest (object.h)
  *     handle_lookup(table, handle, type, rights, &object, &had)   adds a reference
  *     handle_take(table, handle, rights, &transfer)     out of the table, for sending
  *     handle_clone(from, &to)                           fork: the same numbers
  *
  * A handle is index + 1 in the low 16 bits and a generation in the 15 above, so that a number given back does not
- * soon name something else. Entries lie in chunks made on demand; the limit is a quota, not the table's size.
+ * soon name something else. Entries lie in chunks made on demand. How many there may be is up to the account
+ * (account.h), from which the table takes HANDLE_BATCH at a time.
  * Lock: table->lock (RANK_HANDLES).
  */
 #pragma once
@@ -25,11 +26,18 @@ struct handle_entry {
 #define HANDLE_CHUNKS 512u
 #define HANDLE_LIMIT  (HANDLE_CHUNK * HANDLE_CHUNKS - 1)
 
+#define HANDLE_BATCH 16u
+#define HANDLE_TABLE_BYTES \
+    (sizeof(struct handle_table) + HANDLE_CHUNK * sizeof(struct handle_entry))
+
 struct handle_table {
     struct lock lock;
-    uint32_t count, limit;
-    uint32_t used; /* entries ever handed out: the next fresh index */
-    uint16_t free; /* index + 1 of the first free entry */
+    uint32_t count;
+    uint32_t limit;          /* how many have been taken from */
+    uint32_t floor;          /* with fewer, some are given back to */
+    struct account *account; /* a reference, or NULL: HANDLE_LIMIT */
+    uint32_t used;           /* entries ever handed out: the next fresh index */
+    uint16_t free;           /* index + 1 of the first free entry */
     struct handle_entry *chunks[HANDLE_CHUNKS];
 };
 
@@ -63,7 +71,7 @@ struct transfer {
     uint32_t rights;
 };
 
-int handle_table_new(struct handle_table **table) MUST_CHECK;
+int handle_table_new(struct account *account, struct handle_table **table) MUST_CHECK;
 void handle_table_clear(struct handle_table *table); /* closes every handle */
 void handle_table_free(struct handle_table *table);
 int handle_table_clone(struct handle_table *from, struct handle_table **to) MUST_CHECK;

@@ -314,13 +314,12 @@ void irq_destroy(struct object *object)
 static int irq_new(struct irq **irq, struct irq_line **line)
 {
     *line = cache_alloc(&line_cache);
-    *irq = *line ? cache_alloc(&irq_cache) : NULL;
+    *irq = *line ? object_alloc(&irq_cache, OBJECT_IRQ, sizeof(struct irq_line)) : NULL;
     if (!*irq) {
         if (*line)
             cache_free(&line_cache, *line);
         return -E_NO_MEMORY;
     }
-    object_init(&(*irq)->object, OBJECT_IRQ);
     list_init(&(*irq)->link);
     list_init(&(*line)->link);
     list_init(&(*line)->bound);

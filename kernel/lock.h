@@ -21,6 +21,7 @@ enum lock_rank {
     RANK_STREAM,    /* both ends of a stream; a listener */
     RANK_CARGO,     /* which handles lie in which streams */
     RANK_FILE,      /* an open file's position and signals */
+    RANK_ACCOUNT,   /* an account: who is in it */
     RANK_PORT,      /* a port: queues, workers, accepted commands */
     RANK_IRQ_LINES, /* which interrupt lines there are */
     LOCK_INTERRUPT_SAFE,

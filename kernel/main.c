@@ -147,7 +147,7 @@ static void start_first_process(void)
     if (layout->magic != BOOT_IMAGE_MAGIC || !arguments)
         panic("no boot image in the kernel");
     check(namespace_new(&names), "its namespace");
-    check(process_new(NULL, NULL, names, &process), "the process");
+    check(process_new(NULL, NULL, NULL, names, &process), "the process");
     object_put(&names->object);
     process_set_name(process, "bootstrap", strlen("bootstrap"));
     process->personality = layout->personality;

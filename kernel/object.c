@@ -6,9 +6,11 @@
  */
 #include "kernel/object.h"
 
+#include "kernel/account.h"
 #include "kernel/cpu.h"
 #include "kernel/panic.h"
 #include "kernel/types.h"
+#include "kernel/vmm/heap.h"
 
 struct object_type_entry {
     const char *name;
@@ -39,17 +41,59 @@ static struct {
     bool busy;
 } dying[CPU_MAX]; /* the CPU's own */
 
-void object_init(struct object *object, enum object_type type)
+static inline void init(struct object *object, enum object_type type, struct account *account,
+                        uint32_t charged)
 {
     object->type = (uint8_t)type;
     object->references = 1;
     object->handles = 0;
     object->look = 0;
+    object->charged = charged;
+    object->account = account_get(account);
     object->signals = 0;
     object->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
     lock_init(&object->lock, RANK_BINDING, object_types[type].name);
     list_init(&object->watchers);
     __atomic_fetch_add(&alive[type], 1, __ATOMIC_RELAXED);
+}
+
+void object_init(struct object *object, enum object_type type)
+{
+    init(object, type, NULL, 0);
+}
+
+void *object_alloc_for(struct account *account, struct cache *cache, enum object_type type,
+                       uint32_t more)
+{
+    struct object *object = cache_alloc(cache);
+    uint32_t bytes = (uint32_t)cache->size + more;
+
+    if (unlikely(!object))
+        return NULL;
+    if (unlikely(!account_take(account, QUOTA_MEMORY, bytes))) {
+        cache_free(cache, object);
+        return NULL;
+    }
+    init(object, type, account, bytes);
+    return object;
+}
+
+void *object_alloc(struct cache *cache, enum object_type type, uint32_t more)
+{
+    return object_alloc_for(account_current(), cache, type, more);
+}
+
+/* What it was given is given back when it is gone. */
+static void destroy(struct object *object)
+{
+    struct account *account = object->account;
+    uint32_t charged = object->charged;
+
+    object_types[object->type].destroy(object);
+    if (account) {
+        account_give(account, QUOTA_MEMORY, charged);
+        account_put(account);
+    }
 }
 
 void object_destroy(struct object *object)
@@ -66,7 +110,7 @@ void object_destroy(struct object *object)
     dying[cpu].busy = true;
     while ((object = dying[cpu].first)) {
         dying[cpu].first = object->next_dying;
-        object_types[object->type].destroy(object);
+        destroy(object);
     }
     dying[cpu].busy = false;
 }

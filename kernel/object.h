@@ -1,6 +1,7 @@
 /* What every kernel object starts with, and waiting for its signals.
  *
- *     object_init(&port->object, OBJECT_PORT);       one reference, the caller's
+ *     object_alloc(&port_cache, OBJECT_PORT, 0)      zeroed, with one reference, the caller's; its account pays for it
+ *     object_init(&port->object, OBJECT_PORT);       the same for one that nobody pays for
  *     object_get / object_put                        the last put calls the type's destroy
  *     object_signal(&object, set, clear)             change state bits; wakes waiters, fires bindings
  *     object_show(&object, signals)                  the same for what its type changes under a lock of its own
@@ -16,16 +17,21 @@
 #include "kernel/lock.h"
 #include "lib/base/list.h"
 
+struct account;
+struct cache;
+
 struct object {
     uint8_t type; /* enum object_type */
     uint8_t look; /* circle.c */
     uint32_t references;
-    uint32_t handles;     /* in tables and in flight: at 0 the type's `closed` runs */
-    uint32_t inside;      /* circle.c */
-    uint64_t id;          /* unique for the life of the system */
-    struct lock lock;     /* RANK_BINDING: signals, watchers */
-    uint32_t signals;     /* SIGNAL_* */
-    struct list watchers; /* struct watcher: waiting threads and port bindings */
+    uint32_t handles;        /* in tables and in flight: at 0 the type's `closed` runs */
+    uint32_t inside;         /* circle.c */
+    uint32_t charged;        /* bytes that account pays for it */
+    struct account *account; /* a reference, given up when it is destroyed; NULL: nobody pays */
+    uint64_t id;             /* unique for the life of the system */
+    struct lock lock;        /* RANK_BINDING: signals, watchers */
+    uint32_t signals;        /* SIGNAL_* */
+    struct list watchers;    /* struct watcher: waiting threads and port bindings */
     union {
         struct object *next_dying; /* object.c */
         struct list passing;       /* circle.c, with a reference */
@@ -41,6 +47,11 @@ struct watcher {
 };
 
 void object_init(struct object *object, enum object_type type);
+/* The cache's objects begin with a struct object. `more`: bytes it needs besides itself. The current process's account
+ * pays. NULL: no memory, or no more for this account. */
+void *object_alloc(struct cache *cache, enum object_type type, uint32_t more) MUST_CHECK;
+void *object_alloc_for(struct account *account, struct cache *cache, enum object_type type,
+                       uint32_t more) MUST_CHECK;
 void object_signal(struct object *object, uint32_t set, uint32_t clear);
 /* All its signals, for a type whose state object->lock guards; who wants one of `again` is told even if it was shown before. */
 void object_show_locked(struct object *object, uint32_t signals, uint32_t again);

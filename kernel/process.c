@@ -2,6 +2,7 @@
 #include "kernel/process.h"
 
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/circle.h"
 #include "kernel/handle.h"
 #include "kernel/ipc/command.h"
@@ -27,23 +28,29 @@ void process_set_name(struct process *process, const char *name, size_t length)
 }
 
 /* handles: a table to take over, or NULL for an empty one. */
-int process_new(struct space *space, struct handle_table *handles, struct namespace *names,
-                struct process **result)
+int process_new(struct account *account, struct space *space, struct handle_table *handles,
+                struct namespace *names, struct process **result)
 {
-    struct process *process = cache_alloc(&process_cache);
+    struct process *process;
     int error = -E_NO_MEMORY;
 
-    if (!process)
+    if (!account_take(account, QUOTA_PROCESSES, 1))
+        return -E_QUOTA;
+    process = object_alloc_for(account, &process_cache, OBJECT_PROCESS, HANDLE_TABLE_BYTES);
+    if (!process) {
+        account_give(account, QUOTA_PROCESSES, 1);
         return error;
-    object_init(&process->object, OBJECT_PROCESS);
+    }
+    process->account = account_get(account);
     lock_init(&process->lock, RANK_PROCESS, "process");
     list_init(&process->threads);
     list_init(&process->servers);
     list_init(&process->stopped_link);
+    list_init(&process->member);
     process->start_time = arch_clock();
     process->handles = handles;
     if (!handles) {
-        error = handle_table_new(&process->handles);
+        error = handle_table_new(account, &process->handles);
         if (error)
             goto failed;
     }
@@ -51,7 +58,7 @@ int process_new(struct space *space, struct handle_table *handles, struct namesp
         space_get(space);
         process->space = space;
     } else {
-        error = space_new(&process->space);
+        error = space_new(account, &process->space);
         if (error)
             goto failed;
     }
@@ -167,7 +174,7 @@ int process_copy(struct process *parent, bool share, struct process **child)
     names = process_names_get(parent);
     error = names ? handle_table_clone(parent->handles, &handles) : -E_NO_PROCESS;
     if (!error) {
-        error = process_new(copy, handles, names, child);
+        error = process_new(parent->account, copy, handles, names, child);
         if (error) {
             handle_table_clear(handles);
             handle_table_free(handles);
@@ -193,6 +200,8 @@ int process_copy(struct process *parent, bool share, struct process **child)
  * for the CPU that still runs in it: the caller puts it. */
 static struct space *give_up(struct process *process)
 {
+    if (unlikely(process->held))
+        account_end(process->held);
     circle_unwatch(process);
     port_process_gone(process);
     handle_table_clear(process->handles);
@@ -215,6 +224,7 @@ static struct space *give_up(struct process *process)
 
 static void announce(struct process *process)
 {
+    account_leave(process);
     __atomic_store_n(&process->state, PROCESS_DONE, __ATOMIC_RELEASE);
     object_signal(&process->object, SIGNAL_EXITED, 0);
 }
@@ -284,6 +294,7 @@ void process_thread_gone(struct thread *thread)
     if (last)
         process->state = PROCESS_ENDING;
     lock_release(&process->lock);
+    account_give(process->account, QUOTA_THREADS, 1);
     if (!last) {
         if (unlikely(process_suspended(process))) {
             circle_watch(process);
@@ -411,5 +422,8 @@ void process_destroy(struct object *object)
     }
     if (process->names)
         namespace_leave(process->names);
+    account_give(process->account, QUOTA_PROCESSES, 1);
+    account_put(process->account);
+    account_put(process->held);
     cache_free(&process_cache, process);
 }

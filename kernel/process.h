@@ -1,7 +1,9 @@
 /* Processes: a space, a handle table and a namespace, and the threads that run with them.
  *
- *     process_new(space, handles, namespace, &process)
+ *     process_new(account, space, handles, namespace, &process)
  *     process_end(process, status)     kills every thread; the last one out closes handles, leaves the space
+ *
+ * Who has made one completes it and lets it join its account (account_join), before anybody else can reach it.
  *
  * ALIVE --process_end--> ENDING --last thread gone--> EXITED (SIGNAL_EXITED). A process without threads is ended at
  * once. The object lives on, for its status, while handles name
@@ -14,6 +16,7 @@
 #include "kernel/cpu.h"
 #include "kernel/object.h"
 
+struct account;
 struct handle_table;
 struct namespace;
 struct port;
@@ -26,6 +29,10 @@ struct process {
     struct lock lock;
     struct space *space; /* NULL once exited */
     struct handle_table *handles;
+    struct account *account; /* for life; NULL: the system's own (account.h). A reference */
+    struct account
+        *held; /* the one that ends with it, or NULL; fixed before it has a handle. A reference */
+    struct list member;       /* account->members */
     struct namespace *names;  /* NULL once exited */
     struct list threads;      /* struct thread.sibling */
     struct list stopped_link; /* circle.c */
@@ -47,9 +54,9 @@ struct process {
     char name[PROCESS_NAME_MAX + 1];
 };
 
-/* space NULL: a new one; handles NULL: an empty table, else the process takes it over. */
-int process_new(struct space *space, struct handle_table *handles, struct namespace *names,
-                struct process **process) MUST_CHECK;
+/* space NULL: a new one; handles NULL: an empty table, else the process takes it over. E_QUOTA. */
+int process_new(struct account *account, struct space *space, struct handle_table *handles,
+                struct namespace *names, struct process **process) MUST_CHECK;
 /* A copy that has no thread yet: space copied on write (share: the same), handles duplicated. */
 int process_copy(struct process *parent, bool share, struct process **child) MUST_CHECK;
 void process_set_name(struct process *process, const char *name, size_t length);

@@ -20,11 +20,10 @@ static struct cache resource_cache = CACHE_INIT("resource", sizeof(struct resour
 
 int resource_new(enum resource_kind kind, uint64_t base, uint64_t count, struct resource **result)
 {
-    struct resource *resource = cache_alloc(&resource_cache);
+    struct resource *resource = object_alloc(&resource_cache, OBJECT_RESOURCE, 0);
 
     if (!resource)
         return -E_NO_MEMORY;
-    object_init(&resource->object, OBJECT_RESOURCE);
     resource->kind = kind;
     resource->base = base;
     resource->count = count;

@@ -1,12 +1,15 @@
 /* sandbox: run a program that can name what is listed, and nothing else.
  *
- *     sandbox [-n] scheme[=target]... -- program [argument]...
+ *     sandbox [-n] [-l limit=number]... scheme[=target]... -- program [argument]...
  *
  * The program's namespace lists each scheme; with =target it is another protocol of ours under that name
  * (fs=initfs). Nothing is inherited but the three standard descriptors, the environment and the name of the working
  * directory: a new process is made, whose handles are those given to it. It is this process's child: signals of the
  * terminal reach it, and this one ends as it does. With -n it has no procd: it can make no processes and is sent no
  * signals but those that end it.
+ *
+ * With -l memory=64M, -l threads=10, ... (abi/quotas.def) the program and what it starts have an account of their own, a
+ * part of ours. This process has the only handle to one that holds it, so whatever is left in it ends with us.
  *
  * What a program cannot name or was not given it cannot reach, whatever it does: there is no other authority.
  */
@@ -24,6 +27,7 @@
 #include "lib/sys/descriptor.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "lib/sys/quota.h"
 #include "lib/sys/spawn.h"
 #include "lib/sys/startup.h"
 
@@ -41,7 +45,8 @@ _Noreturn static void fail(int status, const char *what, int64_t error)
 
 _Noreturn static void usage(void)
 {
-    fprintf(stderr, "usage: sandbox [-n] scheme[=target]... -- program [argument]...\n");
+    fprintf(stderr, "usage: sandbox [-n] [-l limit=number]... scheme[=target]... -- program "
+                    "[argument]...\n");
     exit(EXIT_USAGE);
 }
 
@@ -154,7 +159,55 @@ static pid_t adopt(handle_t process, handle_t proc)
     return (pid_t)command.values[0];
 }
 
-static pid_t start(const char *name, char **argv, handle_t names, bool no_processes)
+/* What the command line says of the program. */
+struct sandbox {
+    handle_t names;
+    bool no_processes;
+    bool limited;
+    uint64_t limits[QUOTA_COUNT];
+};
+
+static void limit_add(struct sandbox *sandbox, char *entry)
+{
+    char *value = entry ? strchr(entry, '=') : NULL;
+
+    if (!value)
+        usage();
+    *value++ = '\0';
+
+    const char *wrong = quota_parse(sandbox->limits, entry, value);
+
+    if (wrong) {
+        fprintf(stderr, "sandbox: %s: %s\n", entry, wrong);
+        exit(EXIT_USAGE);
+    }
+    sandbox->limited = true;
+}
+
+/* What holds the account of the limits: a process that never runs. HANDLE_SELF: there are none. */
+static handle_t account_make(const struct sandbox *sandbox)
+{
+    static const char name[] = "sandbox";
+    struct abi_process_create create = {
+        .name = (uintptr_t)name,
+        .name_length = sizeof(name) - 1,
+        .space_of = HANDLE_NONE,
+        .flags = PROCESS_HOLDS_ACCOUNT,
+        .limits = (uintptr_t)sandbox->limits,
+        .limit_count = QUOTA_COUNT,
+    };
+
+    if (!sandbox->limited)
+        return HANDLE_SELF;
+
+    int64_t holder = sys_process_create(sandbox->names, &create);
+
+    if (holder < 0)
+        fail(EXIT_CANNOT, "account", holder);
+    return (handle_t)holder;
+}
+
+static pid_t start(const char *name, char **argv, const struct sandbox *sandbox)
 {
     char folder[PATH_MAX + 16], uri[2 * PATH_MAX + 32];
     handle_t proc = startup_handle("proc"), image = startup_handle("image"), process;
@@ -167,13 +220,14 @@ static pid_t start(const char *name, char **argv, handle_t names, bool no_proces
     give(&given, "fd:1", descriptor_handle(1));
     give(&given, "fd:2", descriptor_handle(2));
     give(&given, "image", image);
-    if (!no_processes)
+    if (!sandbox->no_processes)
         give(&given, "proc", proc);
 
     struct spawn spawn = {
         .name = last ? last + 1 : name,
         .image = image,
-        .namespace = names,
+        .namespace = sandbox->names,
+        .account_of = account_make(sandbox),
         .cwd = folder,
         .argv = argv,
         .environment = environ,
@@ -216,25 +270,41 @@ static int end_like(pid_t pid)
     return 128 + WTERMSIG(status);
 }
 
-int main(int argc, char **argv)
+/* Up to the "--"; where that is. */
+static int options_read(struct sandbox *sandbox, int argc, char **argv)
 {
-    int64_t names = sys_namespace_create(HANDLE_SELF, NAMESPACE_EMPTY);
-    bool no_processes = false;
     int at = 1;
 
-    if (names < 0)
-        fail(EXIT_CANNOT, "namespace", names);
-    if (at < argc && strcmp(argv[at], "-n") == 0) {
-        no_processes = true;
-        at++;
+    for (; at < argc && argv[at][0] == '-' && strcmp(argv[at], "--") != 0; at++) {
+        if (strcmp(argv[at], "-n") == 0)
+            sandbox->no_processes = true;
+        else if (strcmp(argv[at], "-l") == 0)
+            limit_add(sandbox, argv[++at]);
+        else
+            usage();
     }
     for (; at < argc && strcmp(argv[at], "--") != 0; at++) {
         if (argv[at][0] == '-')
             usage();
-        name_add((handle_t)names, argv[at]);
+        name_add(sandbox->names, argv[at]);
     }
+    return at;
+}
+
+int main(int argc, char **argv)
+{
+    int64_t names = sys_namespace_create(HANDLE_SELF, NAMESPACE_EMPTY);
+
+    if (names < 0)
+        fail(EXIT_CANNOT, "namespace", names);
+
+    struct sandbox sandbox = {.names = (handle_t)names};
+
+    quota_none(sandbox.limits);
+
+    int at = options_read(&sandbox, argc, argv);
+
     if (at + 1 >= argc)
         usage();
-    return end_like(
-        start(program_find(argv[at + 1]), argv + at + 1, (handle_t)names, no_processes));
+    return end_like(start(program_find(argv[at + 1]), argv + at + 1, &sandbox));
 }

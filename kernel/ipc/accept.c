@@ -7,6 +7,7 @@
  */
 #include "abi/errors.h"
 #include "abi/ops.h"
+#include "kernel/account.h"
 #include "kernel/handle.h"
 #include "kernel/ipc/inherit.h"
 #include "kernel/ipc/port.h"
@@ -225,6 +226,7 @@ static int deliver(struct port *port, struct command *command, struct abi_messag
         list_remove(&command->link);
         if (!command->file || request->op == OP_OPEN)
             command->server = NULL;
+        account_overdraw(command->thread->process->account, QUOTA_COMMANDS, 1);
         port_queue_command(port, command, true);
     }
     if (!error && there && !lost)
@@ -277,7 +279,7 @@ static bool find_work(struct port *port, struct server *server, struct abi_messa
 
     if (!next)
         return false;
-    command_queue_remove(next->server ? &server->queue : &port->queue, next);
+    command_queue_leave(next);
     next->state = COMMAND_DELIVERED;
     next->server = server;
     list_append(&server->accepted, &next->link);

@@ -9,6 +9,7 @@
 
 #include "abi/errors.h"
 #include "abi/ops.h"
+#include "kernel/account.h"
 #include "kernel/ipc/hand_over.h"
 #include "kernel/ipc/inherit.h"
 #include "kernel/panic.h"
@@ -125,8 +126,7 @@ bool command_replayable(const struct command *command)
 void command_unlink(struct command *command)
 {
     if (command->state == COMMAND_QUEUED)
-        command_queue_remove(command->server ? &command->server->queue : &command->port->queue,
-                             command);
+        command_queue_leave(command);
     else
         list_remove(&command->link);
     list_remove(&command->cancel_link);
@@ -225,9 +225,30 @@ static uint64_t limited(const struct thread *self, const struct request *request
     return self->limit;
 }
 
+/* Whether a command may wait in a queue. What comes back because its service died was admitted before, and a page that a
+ * program waits for comes or its memory is broken. */
+static bool admit(struct account *account, const struct request *request, bool again)
+{
+    if (account_take(account, QUOTA_COMMANDS, 1))
+        return true;
+    if (!again && request->op != OP_PAGE_IN && request->op != OP_PAGE_OUT)
+        return false;
+    account_overdraw(account, QUOTA_COMMANDS, 1);
+    return true;
+}
+
+/* Port locked; not any more on return. */
+static COLD int64_t refuse(struct command *command, struct port *port)
+{
+    (void)wait_abandon(); /* a kill or a kick is seen to on the way out */
+    command_retire(command, cpu_self());
+    lock_release(&port->lock);
+    return -E_QUOTA;
+}
+
 /* 0: it is on its way, to be waited for until *deadline. */
 static int64_t send(struct command *command, struct request *request, struct port *port,
-                    struct file *file, uint64_t *deadline, bool *parked)
+                    struct file *file, bool again, uint64_t *deadline, bool *parked)
 {
     struct thread *self = command->thread;
     struct server *server = NULL;
@@ -258,8 +279,11 @@ static int64_t send(struct command *command, struct request *request, struct por
     *deadline = patience(port, command->deadline, parked);
 
     wait_prepare(wait_flags(request));
-    if (!port_deliver(port, server, command))
+    if (!port_deliver(port, server, command)) {
+        if (!admit(self->process->account, request, again))
+            return refuse(command, port);
         port_queue_command(port, command, false);
+    }
     lock_release(&port->lock);
     inherit_settle(port);
     /* The fence of inherit.c: port_deliver locks. */
@@ -344,11 +368,11 @@ static int64_t conclude(struct command *command, struct port *port, int woken, b
 }
 
 static int64_t try_once(struct command *command, struct request *request, struct port *port,
-                        struct file *file)
+                        struct file *file, bool again)
 {
     bool parked;
     uint64_t deadline;
-    int64_t status = send(command, request, port, file, &deadline, &parked);
+    int64_t status = send(command, request, port, file, again, &deadline, &parked);
 
     if (unlikely(status))
         return status;
@@ -451,7 +475,7 @@ static int64_t settle(struct command *command, struct request *request, struct p
         if (likely(!again))
             break;
         command->completion = completion;
-        status = try_once(command, request, port, file);
+        status = try_once(command, request, port, file, true);
     }
     return settled(command, request, completion, status);
 }
@@ -472,7 +496,7 @@ int64_t command_call(struct request *request, struct port *port, struct file *fi
         if (likely(status > STATUS_RESEND && !thread_has_work(command->thread, WORK_KILL)))
             return settled(command, request, completion, status);
     } else {
-        status = try_once(command, request, port, file);
+        status = try_once(command, request, port, file, false);
     }
     return settle(command, request, port, file, completion, status);
 }
@@ -486,7 +510,7 @@ int64_t command_call_queued(struct request *request, struct port *port, struct f
     completion->receive_count = 0;
     command->completion = completion;
     if (likely(!status))
-        status = try_once(command, request, port, file);
+        status = try_once(command, request, port, file, false);
     return settle(command, request, port, file, completion, status);
 }
 

@@ -13,6 +13,7 @@
  * Locks: port->lock; role_lock, a leaf, for what a port is once and for all, PORT_KEEPER or PORT_KEPT.
  */
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/handle.h"
 #include "kernel/ipc/port.h"
 #include "kernel/ipc/stream_listen.h"
@@ -22,7 +23,8 @@
 #include "kernel/vmm/pager.h"
 
 struct kept {
-    struct rb_node node; /* port->kept */
+    struct rb_node node;     /* port->kept */
+    struct account *account; /* of who left it here: a reference */
     uint64_t key;
     struct transfer what;
 };
@@ -87,8 +89,12 @@ static void take_out(struct port *port, struct kept *kept)
 
 static void kept_free(struct kept *kept)
 {
+    struct account *account = kept->account;
+
     transfer_drop(&kept->what, 1);
     cache_free(&kept_cache, kept);
+    account_give(account, QUOTA_KEPT, 1);
+    account_put(account);
 }
 
 static int become_keeper(struct port *keeper, struct port *other)
@@ -124,12 +130,17 @@ static int may_keep(struct port *port, struct object *object)
 /* what's interest is the callee's. */
 static int keep(struct port *port, uint64_t key, struct transfer what)
 {
-    struct kept *kept = cache_alloc(&kept_cache);
+    struct account *account = account_current();
+    bool allowed = account_take(account, QUOTA_KEPT, 1);
+    struct kept *kept = allowed ? cache_alloc(&kept_cache) : NULL;
 
     if (!kept) {
         transfer_drop(&what, 1);
-        return -E_NO_MEMORY;
+        if (allowed)
+            account_give(account, QUOTA_KEPT, 1);
+        return allowed ? -E_NO_MEMORY : -E_QUOTA;
     }
+    kept->account = account_get(account);
     kept->key = key;
     kept->what = what;
     lock_acquire(&port->lock);

@@ -7,6 +7,7 @@
  * too. Locks: the source's object lock (RANK_BINDING) for the watcher link, then port->notify_lock for the rest.
  */
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/handle.h"
 #include "kernel/ipc/hand_over.h"
 #include "kernel/ipc/port.h"
@@ -15,12 +16,13 @@
 
 struct binding {
     struct watcher watcher;
-    struct port *port;      /* no reference: the port frees its bindings when it closes */
-    uint64_t owner;         /* id of the process that made it: it ends with its service */
-    struct list port_link;  /* port->bindings */
-    struct list fired_link; /* port->notifications */
-    uint32_t signals;       /* seen since it was last accepted */
-    uint32_t flags;         /* BIND_* */
+    struct port *port;       /* no reference: the port frees its bindings when it closes */
+    struct account *account; /* of that process: a reference */
+    uint64_t owner;          /* id of the process that made it: it ends with its service */
+    struct list port_link;   /* port->bindings */
+    struct list fired_link;  /* port->notifications */
+    uint32_t signals;        /* seen since it was last accepted */
+    uint32_t flags;          /* BIND_* */
     uint64_t key;
 };
 
@@ -66,9 +68,14 @@ void binding_free(struct binding *binding)
 {
     if (!binding)
         return;
+
+    struct account *account = binding->account;
+
     binding_detach(binding);
     object_put(binding->watcher.object);
     cache_free(&binding_cache, binding);
+    account_give(account, QUOTA_BINDINGS, 1);
+    account_put(account);
     __atomic_fetch_sub(&bindings_alive, 1, __ATOMIC_RELAXED);
 }
 
@@ -160,12 +167,17 @@ int64_t sys_port_bind(struct object *object, handle_t source_handle, uint32_t si
         return old ? 0 : -E_NOT_FOUND;
     }
 
-    struct binding *binding = cache_alloc(&binding_cache);
+    struct account *account = account_current();
+    bool allowed = account_take(account, QUOTA_BINDINGS, 1);
+    struct binding *binding = allowed ? cache_alloc(&binding_cache) : NULL;
 
     if (!binding) {
         object_put(source);
-        return -E_NO_MEMORY;
+        if (allowed)
+            account_give(account, QUOTA_BINDINGS, 1);
+        return allowed ? -E_NO_MEMORY : -E_QUOTA;
     }
+    binding->account = account_get(account);
     __atomic_fetch_add(&bindings_alive, 1, __ATOMIC_RELAXED);
     binding->watcher = (struct watcher){.object = source, .signals = signals, .fire = binding_fire};
     binding->port = port;

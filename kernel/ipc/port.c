@@ -2,6 +2,7 @@
 #include "kernel/ipc/port.h"
 
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/ipc/inherit.h"
 #include "kernel/panic.h"
 #include "kernel/proto/file.h"
@@ -56,6 +57,14 @@ void command_queue_remove(struct command_queue *queue, struct command *command)
     if (list_empty(&queue->commands[command->priority]))
         queue->levels &= ~(1u << command->priority);
     queue->length--;
+}
+
+void command_queue_leave(struct command *command)
+{
+    struct server *server = command->server;
+
+    command_queue_remove(server ? &server->queue : &command->port->queue, command);
+    account_give(command->thread->process->account, QUOTA_COMMANDS, 1);
 }
 
 struct command *command_queue_first(const struct command_queue *queue)
@@ -267,11 +276,17 @@ void port_process_gone(struct process *process)
 
 int port_new(struct port **result)
 {
-    struct port *port = cache_alloc(&port_cache);
+    struct account *account = account_current();
 
-    if (!port)
+    if (!account_take(account, QUOTA_PORTS, 1))
+        return -E_QUOTA;
+
+    struct port *port = object_alloc_for(account, &port_cache, OBJECT_PORT, 0);
+
+    if (!port) {
+        account_give(account, QUOTA_PORTS, 1);
         return -E_NO_MEMORY;
-    object_init(&port->object, OBJECT_PORT);
+    }
     lock_init(&port->lock, RANK_PORT, "port");
     lock_init(&port->notify_lock, RANK_NOTIFY, "notifications");
     command_queue_init(&port->queue);
@@ -349,5 +364,6 @@ void port_destroy(struct object *object)
 
     ASSERT(list_empty(&port->servers) && !port->files.root && !port->kept.root);
     notify_port_closed(port); /* bound while it closed */
+    account_give(object->account, QUOTA_PORTS, 1);
     cache_free(&port_cache, port);
 }

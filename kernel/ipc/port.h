@@ -83,9 +83,11 @@ int port_new(struct port **port) MUST_CHECK;
 void port_process_gone(struct process *process);
 
 void command_queue_init(struct command_queue *queue);
-/* port locked: into its server's queue, or the port's. */
+/* port locked: into its server's queue, or the port's. Its account has QUOTA_COMMANDS charged until it is out again. */
 void port_queue_command(struct port *port, struct command *command, bool front);
-void command_queue_remove(struct command_queue *queue, struct command *command);
+void command_queue_leave(struct command *command);
+void command_queue_remove(struct command_queue *queue,
+                          struct command *command); /* to be queued again: still charged */
 struct command *command_queue_first(const struct command_queue *queue);
 
 /* Give a command to an idle worker (of server; NULL: of any), best one of this CPU; false: all are busy. */

@@ -12,6 +12,7 @@
 #include "kernel/ipc/stream.h"
 
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
@@ -125,11 +126,19 @@ static void close_out(struct channel *channel, struct list *dropped)
 
 struct stream_pair *stream_pair_new(uint32_t flags)
 {
-    struct stream_pair *pair = heap_alloc(sizeof(*pair));
+    struct account *account = account_current();
     uint64_t self = process_current()->object.id;
 
-    if (!pair)
+    if (!account_take(account, QUOTA_MEMORY, sizeof(struct stream_pair)))
         return NULL;
+
+    struct stream_pair *pair = heap_alloc(sizeof(*pair));
+
+    if (!pair) {
+        account_give(account, QUOTA_MEMORY, sizeof(*pair));
+        return NULL;
+    }
+    pair->account = account_get(account);
     lock_init(&pair->lock, RANK_STREAM, "stream");
     pair->flags = flags;
     pair->ends = 2;
@@ -210,7 +219,11 @@ void stream_destroy(struct object *object)
 
     stream_discard(&pair->to[0], &dropped);
     stream_discard(&pair->to[1], &dropped);
+    struct account *account = pair->account;
+
     heap_free(pair);
+    account_give(account, QUOTA_MEMORY, sizeof(*pair));
+    account_put(account);
     cargo_free_all(&dropped);
 }
 

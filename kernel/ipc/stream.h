@@ -43,7 +43,8 @@ struct cargo {
     struct list vessel_link; /* cargo_lock */
     uint64_t position;       /* of the byte (packet) it rides on */
     uint64_t sender;         /* process id, of the bytes from here on */
-    uint32_t count;
+    struct account *account; /* of who sent it, and pays `bytes` for it: a reference */
+    uint32_t bytes, count;
     struct transfer transfers[];
 };
 
@@ -73,8 +74,9 @@ struct stream {
 
 struct stream_pair {
     struct lock lock;
-    uint32_t flags; /* STREAM_* of stream_pair */
-    uint32_t ends;  /* alive; atomic */
+    struct account *account; /* of who made it; it pays for the bytes in it, too. A reference */
+    uint32_t flags;          /* STREAM_* of stream_pair */
+    uint32_t ends;           /* alive; atomic */
     struct stream end[2];
     struct channel to[2]; /* to[i]: end[!i] -> end[i] */
 };

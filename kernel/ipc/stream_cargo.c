@@ -15,6 +15,7 @@
  * Lock: cargo_lock (RANK_CARGO) for vessels, and for the transfers of cargo that lies in one.
  */
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/circle.h"
 #include "kernel/ipc/stream.h"
 #include "kernel/ipc/stream_listen.h"
@@ -105,10 +106,20 @@ static bool reaches(const struct cargo *cargo, const struct vessel *target)
 
 struct cargo *cargo_new(uint32_t count)
 {
-    struct cargo *cargo = heap_alloc(sizeof(*cargo) + count * sizeof(cargo->transfers[0]));
+    struct account *account = account_current();
+    uint32_t bytes = (uint32_t)(sizeof(struct cargo) + count * sizeof(struct transfer));
 
-    if (!cargo)
+    if (!account_take(account, QUOTA_MEMORY, bytes))
         return NULL;
+
+    struct cargo *cargo = heap_alloc(bytes);
+
+    if (!cargo) {
+        account_give(account, QUOTA_MEMORY, bytes);
+        return NULL;
+    }
+    cargo->account = account_get(account);
+    cargo->bytes = bytes;
     list_init(&cargo->link);
     list_init(&cargo->vessel_link);
     return cargo;
@@ -227,7 +238,13 @@ void cargo_free(struct cargo *cargo)
         return;
     leave_vessel(cargo);
     transfer_drop(cargo->transfers, cargo->count);
+
+    struct account *account = cargo->account;
+    uint32_t bytes = cargo->bytes;
+
     heap_free(cargo);
+    account_give(account, QUOTA_MEMORY, bytes);
+    account_put(account);
 }
 
 /* Among the handles may be the last of a stream that has cargo in it, and so on: what comes while this runs is left

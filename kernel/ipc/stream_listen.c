@@ -17,6 +17,7 @@
 #include "kernel/ipc/stream_listen.h"
 
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
 #include "kernel/types.h"
@@ -33,10 +34,11 @@ struct listener_end {
 struct listener {
     struct lock lock;
     struct listener_end end[2];
-    uint32_t ends;         /* alive; atomic */
-    uint32_t flags;        /* STREAM_* of the streams */
-    uint32_t accept_flags; /* HANDLE_FLAG_* of the accepting end */
-    uint64_t process;      /* id, of who listens */
+    struct account *account; /* of who listens: a reference */
+    uint32_t ends;           /* alive; atomic */
+    uint32_t flags;          /* STREAM_* of the streams */
+    uint32_t accept_flags;   /* HANDLE_FLAG_* of the accepting end */
+    uint64_t process;        /* id, of who listens */
     uint32_t backlog, pending;
     bool closed[2];
     struct list waiting; /* struct cargo: server's ends */
@@ -75,10 +77,16 @@ int64_t sys_stream_listen(uint32_t flags, uint32_t backlog, uaddr_t handles)
     if (flags & ~STREAM_PACKETS)
         return -E_INVALID;
 
-    struct listener *listener = heap_alloc(sizeof(*listener));
+    struct account *account = account_current();
+    bool paid = account_take(account, QUOTA_MEMORY, sizeof(struct listener));
+    struct listener *listener = paid ? heap_alloc(sizeof(*listener)) : NULL;
 
-    if (!listener)
+    if (!listener) {
+        if (paid)
+            account_give(account, QUOTA_MEMORY, sizeof(*listener));
         return -E_NO_MEMORY;
+    }
+    listener->account = account_get(account);
     lock_init(&listener->lock, RANK_STREAM, "listener");
     listener->ends = 2;
     listener->flags = flags;
@@ -295,6 +303,12 @@ void listener_destroy(struct object *object)
 {
     struct listener *listener = end_of(object)->listener;
 
-    if (__atomic_fetch_sub(&listener->ends, 1, __ATOMIC_ACQ_REL) == 1)
-        heap_free(listener);
+    if (__atomic_fetch_sub(&listener->ends, 1, __ATOMIC_ACQ_REL) != 1)
+        return;
+
+    struct account *account = listener->account;
+
+    heap_free(listener);
+    account_give(account, QUOTA_MEMORY, sizeof(*listener));
+    account_put(account);
 }

@@ -4,12 +4,28 @@
  * under way uses the same few bytes again and again and has one page.
  */
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/ipc/stream.h"
 #include "kernel/vmm/frame.h"
 
 static struct frame **page_at(struct channel *channel, uint64_t position)
 {
     return &channel->pages[position / PAGE_SIZE % CHANNEL_PAGES];
+}
+
+/* Whoever made the streams pays for it. */
+static int page_make(const struct channel *channel, struct frame **page)
+{
+    struct account *account = channel->to->pair->account;
+
+    if (!account_take(account, QUOTA_MEMORY, PAGE_SIZE))
+        return -E_NO_MEMORY;
+
+    int error = frame_alloc(0, page);
+
+    if (error)
+        account_give(account, QUOTA_MEMORY, PAGE_SIZE);
+    return error;
 }
 
 int ring_copy(struct channel *channel, uint64_t position, uaddr_t user, uint64_t length,
@@ -19,7 +35,7 @@ int ring_copy(struct channel *channel, uint64_t position, uaddr_t user, uint64_t
         uint64_t offset = position % PAGE_SIZE, piece = MIN(length, PAGE_SIZE - offset);
         struct frame **page = page_at(channel, position);
 
-        if (way == RING_IN && !*page && frame_alloc(0, page))
+        if (way == RING_IN && !*page && page_make(channel, page))
             return -E_NO_MEMORY;
 
         uint8_t *data = (uint8_t *)frame_data(*page) + offset;
@@ -56,7 +72,7 @@ int ring_write_length(struct channel *channel, uint64_t position, uint32_t lengt
     for (uint32_t i = 0; i < sizeof(length); i++) {
         struct frame **page = page_at(channel, position + i);
 
-        if (!*page && frame_alloc(0, page))
+        if (!*page && page_make(channel, page))
             return -E_NO_MEMORY;
         ((uint8_t *)frame_data(*page))[(position + i) % PAGE_SIZE] = (uint8_t)(length >> 8 * i);
     }
@@ -79,8 +95,10 @@ uint32_t ring_read_length(const struct channel *channel, uint64_t position)
 void ring_free(struct channel *channel, uint32_t first)
 {
     for (uint32_t i = first; i < CHANNEL_PAGES; i++) {
-        if (channel->pages[i])
-            frame_put(channel->pages[i]);
+        if (!channel->pages[i])
+            continue;
+        frame_put(channel->pages[i]);
         channel->pages[i] = NULL;
+        account_give(channel->to->pair->account, QUOTA_MEMORY, PAGE_SIZE);
     }
 }

@@ -158,11 +158,10 @@ static void timer_object_fire(struct timer *timer)
 
 int64_t sys_timer_create(void)
 {
-    struct timer_object *timer = cache_alloc(&timer_cache);
+    struct timer_object *timer = object_alloc(&timer_cache, OBJECT_TIMER, 0);
 
     if (!timer)
         return -E_NO_MEMORY;
-    object_init(&timer->object, OBJECT_TIMER);
     timer->object.signals = SIGNAL_WRITABLE;
     lock_init(&timer->set, RANK_FILE, "timer");
     timer->timer.fire = timer_object_fire;

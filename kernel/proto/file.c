@@ -18,18 +18,19 @@ static struct cache file_cache = CACHE_INIT("file", sizeof(struct file), 64);
 int file_new(struct port *port, const char *path, uint32_t path_length, uint32_t open_flags,
              uint32_t mode, struct file **result)
 {
-    struct file *file = cache_alloc(&file_cache);
+    bool in_itself = likely(path_length <= FILE_OWN_PATH);
+    char *copy = in_itself ? NULL : heap_alloc(path_length);
+    struct file *file = NULL;
 
-    if (!file)
-        return -E_NO_MEMORY;
-    file->path = likely(path_length <= FILE_OWN_PATH) ? file->own_path : heap_alloc(path_length);
-    if (!file->path) {
-        cache_free(&file_cache, file);
+    if (in_itself || copy)
+        file = object_alloc(&file_cache, OBJECT_FILE, in_itself ? 0 : path_length);
+    if (!file) {
+        heap_free(copy);
         return -E_NO_MEMORY;
     }
+    file->path = in_itself ? file->own_path : copy;
     memcpy(file->path, path, path_length);
     file->path_length = path_length;
-    object_init(&file->object, OBJECT_FILE);
     lock_init(&file->lock, RANK_FILE, "file");
     list_init(&file->close_link);
     list_init(&file->waiting);

@@ -2,6 +2,7 @@
 #include "kernel/proto/namespace.h"
 
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/handle.h"
 #include "kernel/ipc/port.h"
 #include "kernel/syscall.h"
@@ -28,23 +29,30 @@ static bool name_ok(const char *name, size_t length)
 
 int namespace_new(struct namespace **result)
 {
-    struct namespace *names = cache_alloc(&namespace_cache);
+    struct namespace *names = object_alloc(&namespace_cache, OBJECT_NAMESPACE, 0);
 
     if (!names)
         return -E_NO_MEMORY;
-    object_init(&names->object, OBJECT_NAMESPACE);
     lock_init(&names->lock, RANK_NAMESPACE, "namespace");
     list_init(&names->entries);
     *result = names;
     return 0;
 }
 
-static struct namespace_entry *entry_new(const char *name, size_t length, struct port *port)
+static struct namespace_entry *entry_new(struct namespace *names, const char *name, size_t length,
+                                         struct port *port)
 {
+    struct account *account = names->object.account;
+
+    if (!account_take(account, QUOTA_MEMORY, sizeof(struct namespace_entry)))
+        return NULL;
+
     struct namespace_entry *entry = cache_alloc(&entry_cache);
 
-    if (!entry)
+    if (!entry) {
+        account_give(account, QUOTA_MEMORY, sizeof(struct namespace_entry));
         return NULL;
+    }
     memcpy(entry->name, name, length);
     entry->length = (uint32_t)length;
     entry->port = port;
@@ -52,10 +60,11 @@ static struct namespace_entry *entry_new(const char *name, size_t length, struct
     return entry;
 }
 
-static void entry_free(struct namespace_entry *entry)
+static void entry_free(struct namespace *names, struct namespace_entry *entry)
 {
     object_handle_put(&entry->port->object);
     cache_free(&entry_cache, entry);
+    account_give(names->object.account, QUOTA_MEMORY, sizeof(struct namespace_entry));
 }
 
 static struct namespace_entry *find_locked(struct namespace *names, const char *name, size_t length)
@@ -73,7 +82,7 @@ int namespace_set(struct namespace *names, const char *name, size_t length, stru
     if (!name_ok(name, length))
         return -E_INVALID;
     if (port) {
-        new = entry_new(name, length, port);
+        new = entry_new(names, name, length, port);
         if (!new)
             return -E_NO_MEMORY;
     }
@@ -85,7 +94,7 @@ int namespace_set(struct namespace *names, const char *name, size_t length, stru
         list_append(&names->entries, &new->link);
     lock_release(&names->lock);
     if (old)
-        entry_free(old);
+        entry_free(names, old);
     return old || new ? 0 : -E_NOT_FOUND;
 }
 
@@ -98,7 +107,7 @@ int namespace_copy(struct namespace *from, struct namespace **to)
         return error;
     lock_acquire(&from->lock);
     list_for_each (struct namespace_entry, entry, &from->entries, link) {
-        struct namespace_entry *new = entry_new(entry->name, entry->length, entry->port);
+        struct namespace_entry *new = entry_new(copy, entry->name, entry->length, entry->port);
 
         if (!new) {
             error = -E_NO_MEMORY;
@@ -120,7 +129,7 @@ void namespace_destroy(struct object *object)
 
     list_for_each (struct namespace_entry, entry, &names->entries, link) {
         list_remove(&entry->link);
-        entry_free(entry);
+        entry_free(names, entry);
     }
     cache_free(&namespace_cache, names);
 }

@@ -2,6 +2,7 @@
 #include "kernel/sched/thread.h"
 
 #include "abi/errors.h"
+#include "kernel/account.h"
 #include "kernel/ipc/command.h"
 #include "kernel/panic.h"
 #include "kernel/sched/futex.h"
@@ -25,13 +26,15 @@ static void thread_main(void)
     arch_enter_user(start.entry, start.stack, start.argument, start.argument2);
 }
 
-static struct thread *thread_make(void)
+/* What a thread needs besides its structure: its stack, its registers, its command. */
+#define THREAD_BYTES (KERNEL_STACK_SIZE + PAGE_SIZE + sizeof(struct command))
+
+static struct thread *thread_make(struct account *account)
 {
-    struct thread *thread = cache_alloc(&thread_cache);
+    struct thread *thread = object_alloc_for(account, &thread_cache, OBJECT_THREAD, THREAD_BYTES);
 
     if (!thread)
         return NULL;
-    object_init(&thread->object, OBJECT_THREAD);
     lock_init(&thread->lock, RANK_THREAD, "thread");
     list_init(&thread->sibling);
     list_init(&thread->queue_link);
@@ -44,11 +47,16 @@ static struct thread *thread_make(void)
 
 int thread_new(struct process *process, struct thread **result)
 {
-    struct thread *thread = thread_make();
+    struct thread *thread;
     int error = -E_NO_MEMORY;
 
-    if (!thread)
+    if (!account_take(process->account, QUOTA_THREADS, 1))
+        return -E_QUOTA;
+    thread = thread_make(process->account);
+    if (!thread) {
+        account_give(process->account, QUOTA_THREADS, 1);
         return error;
+    }
     thread->stack_top = arch_stack_alloc();
     thread->command = command_new(thread, process);
     if (!thread->stack_top || !thread->command || arch_thread_create(thread))
@@ -70,6 +78,7 @@ int thread_new(struct process *process, struct thread **result)
 
 failed:
     object_put(&thread->object);
+    account_give(process->account, QUOTA_THREADS, 1);
     return error;
 }
 
@@ -87,7 +96,7 @@ void thread_start(struct thread *thread, const struct thread_start *start)
 
 struct thread *thread_new_idle(struct cpu *cpu)
 {
-    struct thread *thread = thread_make();
+    struct thread *thread = thread_make(NULL);
 
     if (!thread || arch_thread_create(thread))
         return NULL;

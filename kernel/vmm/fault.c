@@ -64,7 +64,7 @@ static int want_page(struct fault *fault, struct memory *memory, uint64_t index,
     return WANT_PAGE;
 }
 
-/* Use up the spare frame. */
+/* Use up the spare frame, which the space has been found able to pay for. */
 static void install_owned(struct fault *fault, const struct region *region, pte_t *entry,
                           unsigned more)
 {
@@ -76,6 +76,7 @@ static void install_owned(struct fault *fault, const struct region *region, pte_
     if (fault->write)
         *entry = pte_touch(*entry);
     fault->frame = NULL;
+    purse_spend(&fault->space->purse, PAGE_SIZE);
 }
 
 static unsigned frame_flags(const struct fault *fault)
@@ -87,7 +88,8 @@ static unsigned frame_flags(const struct fault *fault)
 static int copy_page(struct fault *fault, const struct region *region, pte_t *entry,
                      const void *source)
 {
-    if (!fault->frame && frame_alloc(frame_flags(fault), &fault->frame) != 0)
+    if (!purse_has(&fault->space->purse, PAGE_SIZE) ||
+        (!fault->frame && frame_alloc(frame_flags(fault), &fault->frame) != 0))
         return -E_NO_MEMORY;
 
     pte_t old = *entry;
@@ -185,6 +187,8 @@ static int fill_anonymous(struct fault *fault, const struct region *region, pte_
 {
     if (!fault->frame)
         return WANT_ZERO_FRAME;
+    if (!purse_has(&fault->space->purse, PAGE_SIZE))
+        return -E_NO_MEMORY;
     if (!fault->zeroed)
         memset(frame_data(fault->frame), 0, PAGE_SIZE);
     install_owned(fault, region, entry, 0);
@@ -286,7 +290,7 @@ uint64_t fault_populate(const struct region *region, uint64_t start, uint64_t en
         if (!slot || !*slot || (write && !may_write(memory, index, *slot)))
             break;
         if (!entry || at % TABLE_SPAN == 0)
-            entry = arch_pte(&region->space->arch, at, true);
+            entry = space_entry(region->space, at);
         if (!entry)
             break;
         if (*entry == 0)
@@ -341,6 +345,17 @@ static bool in_one_piece(struct memory *memory, uint64_t index, paddr_t *base)
     return IS_ALIGNED(base->value, TABLE_SPAN);
 }
 
+static pte_t *huge_entry_make(struct space *space, uint64_t address)
+{
+    if (!space_affords_tables(space))
+        return NULL;
+
+    pte_t *entry = arch_huge_entry(&space->arch, address);
+
+    space_tables_made(space);
+    return entry;
+}
+
 /* There is no table for the page yet. 0; WANT_BLOCK; or NOT_HUGE: a small page will do. */
 static COLD int fill_huge(struct fault *fault, const struct region *region)
 {
@@ -354,7 +369,7 @@ static COLD int fill_huge(struct fault *fault, const struct region *region)
     if (region->memory) {
         if (!region->shared || !in_one_piece(region->memory, region_index(region, start), &base))
             return NOT_HUGE;
-        entry = arch_huge_entry(&space->arch, start);
+        entry = huge_entry_make(space, start);
         if (!entry)
             return NOT_HUGE;
         *entry = pte_make_huge(base, physical_flags(region));
@@ -363,8 +378,8 @@ static COLD int fill_huge(struct fault *fault, const struct region *region)
             return NOT_HUGE;
         if (!fault->block)
             return WANT_BLOCK;
-        entry = arch_huge_entry(&space->arch, start);
-        if (!entry)
+        entry = huge_entry_make(space, start);
+        if (!entry || !purse_pay(&space->purse, TABLE_SPAN))
             return NOT_HUGE;
         *entry = pte_make_huge(frame_paddr(fault->block),
                                region_page_flags(region) | PAGE_OWNED | PAGE_WRITE);
@@ -399,7 +414,7 @@ static int resolve(struct fault *fault, unsigned access)
 
         if (result != NOT_HUGE)
             return result;
-        entry = arch_pte(&fault->space->arch, fault->address, true);
+        entry = space_entry_make(fault->space, fault->address);
         if (!entry)
             return -E_NO_MEMORY;
     }
@@ -475,8 +490,8 @@ int space_fault(struct space *space, uint64_t address, unsigned access)
         result = supply(&fault, result);
     } while (result == 0);
 
-    if (fault.unneeded)
-        frame_put(fault.unneeded);
+    if (fault.unneeded && unlikely(frame_put(fault.unneeded))) /* its other owners went meanwhile */
+        account_give(space->purse.account, QUOTA_MEMORY, PAGE_SIZE);
     if (fault.frame)
         frame_put(fault.frame);
     if (fault.block)

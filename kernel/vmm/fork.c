@@ -29,7 +29,7 @@ struct copying {
 
 static int copy_region(struct space *child, const struct region *region)
 {
-    struct region *copy = region_copy(region);
+    struct region *copy = space_affords_regions(child, 1) ? region_copy(region) : NULL;
 
     if (!copy)
         return -E_NO_MEMORY;
@@ -42,7 +42,7 @@ static pte_t *child_entry(struct copying *copying, uint64_t address)
     uint64_t table = ALIGN_DOWN(address, TABLE_SPAN);
 
     if (unlikely(table != copying->table)) {
-        copying->entries = arch_pte(&copying->child->arch, table, true);
+        copying->entries = arch_pte(&copying->child->arch, table, true); /* paid for */
         if (!copying->entries)
             return NULL;
         copying->table = table;
@@ -57,8 +57,9 @@ static bool copy_hot(struct copying *copying, pte_t *entry, pte_t *copy)
     struct frame *frame;
 
     if (!(flags & PAGE_HOT) || !pte_dirty(*entry) || copying->copies == 0 ||
-        frame_alloc(0, &frame) != 0)
+        !purse_has(&copying->child->purse, PAGE_SIZE) || frame_alloc(0, &frame) != 0)
         return false;
+    purse_spend(&copying->child->purse, PAGE_SIZE);
     copying->copies--;
     memcpy(frame_data(frame), direct_map(pte_paddr(*entry)), PAGE_SIZE);
     *entry = pte_clean(*entry);
@@ -85,7 +86,8 @@ static void share_owned(struct copying *copying, uint64_t address, pte_t *entry,
  * that soon executes something else costs its parent one fault. */
 static COLD int copy_huge(struct copying *copying, uint64_t address, pte_t *entry)
 {
-    pte_t *copy = arch_huge_entry(&copying->child->arch, address);
+    struct space *child = copying->child;
+    pte_t *copy = arch_huge_entry(&child->arch, address);
 
     if (!copy)
         return -E_NO_MEMORY;
@@ -95,7 +97,7 @@ static COLD int copy_huge(struct copying *copying, uint64_t address, pte_t *entr
             *entry = pte_protect(*entry);
         }
         frame_block_get(frame_of(pte_paddr(*entry)), HUGE_ORDER);
-        copying->child->owned_pages += TABLE_PAGES;
+        child->owned_pages += TABLE_PAGES;
     }
     cpu_self()->huge_pages++;
     *copy = *entry;
@@ -131,9 +133,18 @@ static int copy_entries(struct copying *copying, const struct region *region)
     return 0;
 }
 
+/* The parent's tables are the most that the child may need; what it does not is given back when it is complete. */
+static bool pay_for_tables(struct space *child, uint64_t tables)
+{
+    if (!purse_pay(&child->purse, tables * PAGE_SIZE))
+        return false;
+    child->tables_paid = tables;
+    return true;
+}
+
 static int copy_locked(struct copying *copying)
 {
-    int result = 0;
+    int result = pay_for_tables(copying->child, copying->parent->tables_paid) ? 0 : -E_NO_MEMORY;
 
     for (const struct region *region = region_first(copying->parent); region && result == 0;
          region = region_next(region)) {
@@ -141,6 +152,7 @@ static int copy_locked(struct copying *copying)
         if (result == 0)
             result = copy_entries(copying, region);
     }
+    space_tables_gone(copying->child);
     gather_flush(&copying->touched);
     if (result != 0)
         return result;
@@ -155,7 +167,7 @@ int space_fork(struct space *parent, bool alone, struct space **result)
 {
     struct copying copying = {
         .parent = parent, .copies = alone ? HOT_COPIES : 0, .table = UINT64_MAX};
-    int error = space_new(&copying.child);
+    int error = space_new(parent->purse.account, &copying.child);
 
     if (error != 0)
         return error;

@@ -202,12 +202,12 @@ int frame_alloc(unsigned flags, struct frame **result)
     return 0;
 }
 
-void frame_put(struct frame *frame)
+bool frame_put(struct frame *frame)
 {
     /* Who sees 1 is the only owner: no one else is left to change it. */
     if (__atomic_load_n(&frame->owners, __ATOMIC_ACQUIRE) != 1 &&
         __atomic_sub_fetch(&frame->owners, 1, __ATOMIC_ACQ_REL) != 0)
-        return;
+        return false;
     ASSERT(frame->state == FRAME_STATE_USED && frame->order == 0);
     frame->owners = 0;
 
@@ -216,6 +216,7 @@ void frame_put(struct frame *frame)
     cache_push(cache, frame);
     if (unlikely(cache->count > CACHE_LIMIT))
         cache_drain(cache);
+    return true;
 }
 
 int frame_alloc_order(unsigned order, unsigned flags, struct frame **result)
@@ -287,17 +288,22 @@ void frame_block_get(struct frame *block, unsigned order)
     lock_release(&frames_lock);
 }
 
-void frame_block_put(struct frame *block, unsigned order)
+uint32_t frame_block_put(struct frame *block, unsigned order)
 {
+    uint32_t freed = 0;
+
     lock_acquire(&frames_lock);
 
     bool whole = block->order == order;
 
-    if (whole && --block->owners == 0)
+    if (whole && --block->owners == 0) {
         block_free(block, order);
+        freed = 1u << order;
+    }
     lock_release(&frames_lock);
     for (uint32_t i = 0; !whole && i < 1u << order; i++)
-        frame_put(&block[i]);
+        freed += frame_put(&block[i]);
+    return freed;
 }
 
 void frame_block_split(struct frame *block, unsigned order)

@@ -67,7 +67,7 @@ paddr_t frame_early(void);
 paddr_t frame_low(void);
 
 int frame_alloc(unsigned flags, struct frame **frame) MUST_CHECK;
-void frame_put(struct frame *frame);
+bool frame_put(struct frame *frame); /* whether it is free now */
 
 static inline void frame_get(struct frame *frame)
 {
@@ -86,7 +86,7 @@ void frame_split(struct frame *frame, unsigned order);
  * of them may need it in pieces: from then on each frame has an owner for each owner of the block, whoever still takes it for
  * a whole. */
 void frame_block_get(struct frame *block, unsigned order);
-void frame_block_put(struct frame *block, unsigned order);
+uint32_t frame_block_put(struct frame *block, unsigned order); /* how many frames are free now */
 void frame_block_split(struct frame *block, unsigned order);
 bool frame_block_alone(struct frame *block); /* the caller is its only owner, and it is whole */
 /* RESERVED frames of a boot module nobody needs any more become ordinary free ones. */

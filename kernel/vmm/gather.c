@@ -6,13 +6,20 @@
 
 #define SCANNED 8u /* pages of which each entry is looked at: fewer instructions than the walk */
 
+/* Nobody can reach it by the space any more. */
+static COLD void put_at_once(struct gather *gather, struct frame *frame)
+{
+    gather->freed += frame_put(frame);
+}
+
 static void keep_frame(struct gather *gather, struct frame *frame)
 {
     gather->space->owned_pages--;
-    if (gather->dead) {
-        frame_put(frame);
+    if (unlikely(gather->dead)) {
+        put_at_once(gather, frame);
     } else if (frame_owners(frame) == 1) {
         chain_push(&gather->frames, &frame->link);
+        gather->freed++;
     } else {
         if (gather->shared_count == GATHER_SHARED)
             gather_flush(gather);
@@ -40,12 +47,13 @@ static void keep_block(struct gather *gather, struct frame *block)
 {
     gather->space->owned_pages -= TABLE_PAGES;
     if (gather->dead) {
-        frame_block_put(block, HUGE_ORDER);
+        gather->freed += frame_block_put(block, HUGE_ORDER);
     } else if (frame_block_alone(block)) {
         chain_push(&gather->blocks, &block->link);
+        gather->freed += TABLE_PAGES;
     } else {
         gather_flush(gather);
-        frame_block_put(block, HUGE_ORDER);
+        gather->freed += frame_block_put(block, HUGE_ORDER);
     }
 }
 
@@ -119,7 +127,9 @@ void gather_flush(struct gather *gather)
     gather->start = UINT64_MAX;
     gather->end = 0;
     while (gather->shared_count > 0)
-        frame_put(gather->shared[--gather->shared_count]);
+        gather->freed += frame_put(gather->shared[--gather->shared_count]);
+    purse_earn(&gather->space->purse, gather->freed * PAGE_SIZE);
+    gather->freed = 0;
 }
 
 void gather_free(struct gather *gather)

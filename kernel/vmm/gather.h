@@ -34,6 +34,7 @@ struct gather {
     struct list *blocks;  /* of huge pages */
     struct list *regions; /* unmapped */
     struct list *tables;  /* unhooked */
+    uint64_t freed;       /* pages that nobody has any more, for the purse */
     unsigned shared_count, steps;
     bool tables_met; /* there are page tables where entries were looked for */
     bool dead; /* no CPU uses the space any more: frames are put at once, nothing is flushed */
@@ -46,6 +47,7 @@ static inline void gather_start(struct gather *gather, struct space *space)
     gather->start = UINT64_MAX;
     gather->end = 0;
     gather->frames = gather->blocks = gather->regions = gather->tables = NULL;
+    gather->freed = 0;
     gather->shared_count = gather->steps = 0;
     gather->dead = gather->tables_met = false;
 }

@@ -12,6 +12,7 @@
  */
 #include "kernel/cpu.h"
 #include "kernel/vmm/gather.h"
+#include "kernel/vmm/region.h"
 
 #define FULL (TABLE_PAGES - TABLE_PAGES / 16)
 
@@ -47,8 +48,10 @@ int huge_split(struct space *space, uint64_t address)
         return 0;
 
     pte_t old = *entry;
-    int result = arch_huge_split(&space->arch, address);
+    int result =
+        space_affords_tables(space) ? arch_huge_split(&space->arch, address) : -E_NO_MEMORY;
 
+    space_tables_made(space);
     if (result != 0)
         return result;
     cpu_self()->huge_pages--;

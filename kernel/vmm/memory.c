@@ -18,13 +18,15 @@ static struct memory *memory_of(struct object *object)
     return container_of(object, struct memory, object);
 }
 
+#define PURSE_BATCH (16 * PAGE_SIZE)
+
 static struct memory *memory_make(uint64_t pages, unsigned flags)
 {
-    struct memory *memory = cache_alloc(&memory_cache);
+    struct memory *memory = object_alloc(&memory_cache, OBJECT_MEMORY, 0);
 
     if (!memory)
         return NULL;
-    object_init(&memory->object, OBJECT_MEMORY);
+    purse_open(&memory->purse, memory->object.account, PURSE_BATCH);
     lock_init(&memory->lock, RANK_MEMORY, "memory");
     list_init(&memory->regions);
     memory->pages = pages;
@@ -52,11 +54,9 @@ static int fill_contiguous(struct memory *memory)
     frame_split(block, order);
     for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
         if (i < memory->pages && result == 0)
-            result = page_tree_insert(&memory->tree, i, &block[i]);
+            result = memory_insert(memory, i, &block[i]);
         if (i >= memory->pages || result != 0)
             frame_put(&block[i]);
-        else
-            memory->committed++;
     }
     return result;
 }
@@ -72,12 +72,11 @@ static int fill_scattered(struct memory *memory)
 
         if (result != 0)
             return result;
-        result = page_tree_insert(&memory->tree, i, frame);
+        result = memory_insert(memory, i, frame);
         if (result != 0) {
             frame_put(frame);
             return result;
         }
-        memory->committed++;
         if (i % BATCH == BATCH - 1)
             arch_preempt_window();
     }
@@ -167,7 +166,7 @@ void memory_destroy(struct object *object)
     ASSERT(list_empty(&memory->regions));
     for (uint64_t index = 0;
          (frame = page_tree_next(&memory->tree, &index, PAGE_TREE_LIMIT)) != NULL; index++) {
-        page_tree_remove(&memory->tree, index);
+        (void)memory_remove(memory, index);
         frame_put(frame);
         if (++count % BATCH == 0)
             arch_preempt_window();
@@ -177,6 +176,7 @@ void memory_destroy(struct object *object)
         memory->base.value == ALIGN_DOWN(boot_info.module.value, (uint64_t)PAGE_SIZE))
         frame_release_boot(memory->base, memory->pages * PAGE_SIZE);
     pager_destroy(memory->pager);
+    purse_close(&memory->purse);
     cache_free(&memory_cache, memory);
 }
 
@@ -187,6 +187,47 @@ static struct frame *slot_frame(const struct memory *memory, uint64_t index)
     struct frame **slot = page_tree_find(&memory->tree, index);
 
     return slot ? *slot : NULL;
+}
+
+/* The tree has other nodes than were paid for. */
+static void settle_tree(struct memory *memory)
+{
+    uint32_t nodes = memory->tree.nodes;
+
+    if (nodes > memory->nodes_paid)
+        purse_spend(&memory->purse, (nodes - memory->nodes_paid) * sizeof(struct page_node));
+    else
+        purse_earn(&memory->purse, (memory->nodes_paid - nodes) * sizeof(struct page_node));
+    memory->nodes_paid = nodes;
+}
+
+int memory_insert(struct memory *memory, uint64_t index, struct frame *frame)
+{
+    if (!purse_has(&memory->purse, PAGE_SIZE + PAGE_TREE_GROWTH))
+        return -E_NO_MEMORY;
+
+    int result = page_tree_insert(&memory->tree, index, frame);
+
+    if (result == 0) {
+        purse_spend(&memory->purse, PAGE_SIZE);
+        memory->committed++;
+    }
+    if (unlikely(memory->tree.nodes != memory->nodes_paid))
+        settle_tree(memory);
+    return result;
+}
+
+struct frame *memory_remove(struct memory *memory, uint64_t index)
+{
+    struct frame *frame = page_tree_remove(&memory->tree, index);
+
+    if (frame) {
+        memory->committed--;
+        purse_earn(&memory->purse, PAGE_SIZE);
+        if (unlikely(memory->tree.nodes != memory->nodes_paid))
+            settle_tree(memory);
+    }
+    return frame;
 }
 
 static int supply_zero(struct memory *memory, uint64_t index)
@@ -200,11 +241,9 @@ static int supply_zero(struct memory *memory, uint64_t index)
     if (index >= memory->pages)
         result = -E_FAULT;
     else if (!slot_frame(memory, index))
-        result = page_tree_insert(&memory->tree, index, frame);
+        result = memory_insert(memory, index, frame);
     else
         result = 1; /* somebody was faster */
-    if (result == 0)
-        memory->committed++;
     lock_release(&memory->lock);
     if (result != 0)
         frame_put(frame);
@@ -282,10 +321,9 @@ static void remove_pages(struct memory *memory, uint64_t first, uint64_t end)
         count = 0;
         lock_acquire(&memory->lock);
         while (count < BATCH && (frame = page_tree_next(&memory->tree, &index, end)) != NULL) {
-            frames[count++] = page_tree_remove(&memory->tree, index);
+            frames[count++] = memory_remove(memory, index);
             index++;
         }
-        memory->committed -= count;
         lock_release(&memory->lock);
         if (count > 0)
             mapping_change(memory, first, index, MAPPING_UNMAP);
@@ -357,12 +395,11 @@ static int clone_eagerly(struct memory *source, uint64_t first, struct memory *c
             memcpy(frame_data(fresh), memory_boot_data(source, first + i), PAGE_SIZE);
         else /* pinned: the frame stays */
             memcpy(frame_data(fresh), frame_data(slot_frame(source, first + i)), PAGE_SIZE);
-        result = page_tree_insert(&clone->tree, i, fresh);
+        result = memory_insert(clone, i, fresh);
         if (result != 0) {
             frame_put(fresh);
             return result;
         }
-        clone->committed++;
         if (i % BATCH == BATCH - 1)
             arch_preempt_window();
     }
@@ -379,11 +416,9 @@ static int clone_shared(struct memory *source, uint64_t first, struct memory *cl
     lock_acquire(&source->lock);
     source->cloning++;
     while (result == 0 && (frame = page_tree_next(&source->tree, &index, end)) != NULL) {
-        result = page_tree_insert(&clone->tree, index - first, frame);
-        if (result == 0) {
+        result = memory_insert(clone, index - first, frame);
+        if (result == 0)
             frame_get(frame);
-            clone->committed++;
-        }
         index++;
         if (++count % BATCH == 0) {
             lock_release(&source->lock);
@@ -415,10 +450,9 @@ static int clone_rest(struct memory *source, uint64_t first, struct memory *clon
         lock_acquire(&source->lock);
         frame = slot_frame(source, first + index);
         if (frame) {
-            result = page_tree_insert(&clone->tree, index, frame);
+            result = memory_insert(clone, index, frame);
             if (result == 0) {
                 frame_get(frame);
-                clone->committed++;
                 source->cloning++;
             }
         }

@@ -10,6 +10,8 @@
  * Pages lie in a radix tree (tree.h). A slot in use owns its frame (frame->owners). A frame with more than one owner
  * is shared with a clone and must be replaced in the object before it is written (memory_supply with write).
  *
+ * The object's account pays for each slot in use, shared or not: the frame may be its alone one day.
+ *
  * Lock: memory->lock (RANK_MEMORY), after a space's. A page leaves an object in this order, without a lock held
  * at the start:
  *     1. under memory->lock the slot is emptied (or gets another frame): from here on no fault finds the old one;
@@ -20,6 +22,7 @@
  */
 #pragma once
 
+#include "kernel/account.h"
 #include "kernel/object.h"
 #include "kernel/vmm/tree.h"
 
@@ -28,11 +31,13 @@ struct memory {
     struct lock lock;
     uint64_t pages; /* size / PAGE_SIZE */
     struct page_tree tree;
-    unsigned flags;     /* MEMORY_* of abi, MEMORY_IS_* */
-    unsigned cache;     /* CACHE_*, physical only */
-    paddr_t base;       /* physical and boot only */
-    uint64_t committed; /* frames in the tree */
-    uint32_t cloning;   /* clones whose source may still be mapped writable */
+    unsigned flags;      /* MEMORY_* of abi, MEMORY_IS_* */
+    unsigned cache;      /* CACHE_*, physical only */
+    paddr_t base;        /* physical and boot only */
+    uint64_t committed;  /* frames in the tree */
+    struct purse purse;  /* of who made it: pays for the frames in the tree, and the tree */
+    uint32_t nodes_paid; /* of the tree */
+    uint32_t cloning;    /* clones whose source may still be mapped writable */
     bool resizing;
     struct pager *pager; /* who supplies absent pages (pager.h); NULL: they read as zero */
     struct list regions; /* struct region.mapping; also cursors (mapping.c), whose space is NULL */
@@ -89,6 +94,10 @@ uint64_t memory_size(const struct memory *memory);
 /* Page `index` present. May block; no locks held: whoever needs the page looks it up again afterwards, under the lock.
  * E_FAULT: past the end. E_NO_MEMORY. With a pager also what pager_fetch answers. */
 int memory_supply(struct memory *memory, uint64_t index, unsigned how) MUST_CHECK;
+/* A frame into an empty slot, paid for; the slot then owns it. E_NO_MEMORY. Locked, or nobody knows the object yet. */
+int memory_insert(struct memory *memory, uint64_t index, struct frame *frame) MUST_CHECK;
+/* The frame of a slot that is empty from here on, still to be put; NULL: it was empty. Likewise. */
+struct frame *memory_remove(struct memory *memory, uint64_t index);
 /* Where the bytes of a physical page are; not for device memory. */
 void *memory_boot_data(const struct memory *memory, uint64_t index);
 

@@ -286,11 +286,9 @@ static struct frame *take_away(struct memory *source, uint64_t index)
 {
     lock_acquire(&source->lock);
 
-    struct frame *frame = page_tree_remove(&source->tree, index);
+    struct frame *frame = memory_remove(source, index);
     bool mapped = frame && !list_empty(&source->regions);
 
-    if (frame)
-        source->committed--;
     lock_release(&source->lock);
     if (mapped)
         mapping_change(source, index, index + 1, MAPPING_UNMAP);
@@ -323,11 +321,9 @@ static int give_frame(struct memory *memory, uint64_t index, struct frame *frame
 
     lock_acquire(&memory->lock);
     if (index < memory->pages && !page_at(memory, index)) {
-        result = page_tree_insert(&memory->tree, index, frame);
-        if (result == 0) {
-            memory->committed++;
+        result = memory_insert(memory, index, frame);
+        if (result == 0)
             page_arrived(memory->pager, index);
-        }
     }
     lock_release(&memory->lock);
     return result;

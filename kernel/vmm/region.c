@@ -117,6 +117,7 @@ static inline void insert_between(struct space *space, struct region *region, st
     rb_insert(&space->regions, &region->node, parent, place);
     list_insert_before(above ? &above->order : &space->order, &region->order);
     space->region_count++;
+    purse_spend(&space->purse, sizeof(struct region));
     space->recent = region;
 }
 
@@ -132,6 +133,7 @@ void region_remove(struct space *space, struct region *region)
     rb_remove(&space->regions, &region->node);
     list_unlink(&region->order);
     space->region_count--;
+    purse_regain(&space->purse, sizeof(struct region));
 }
 
 void region_place(struct region *region, uint64_t start, uint64_t end, uint64_t offset)
@@ -154,7 +156,7 @@ int region_split(struct space *space, uint64_t address)
     if (!low || low->start == address)
         return 0;
 
-    struct region *high = region_copy(low);
+    struct region *high = space_affords_regions(space, 1) ? region_copy(low) : NULL;
 
     if (!high)
         return -E_NO_MEMORY;

@@ -110,6 +110,47 @@ static inline unsigned region_page_flags(const struct region *region)
     return PAGE_USER | (region->protection & PROT_EXECUTE_ ? PAGE_EXECUTE : 0);
 }
 
+/* --- What the space's purse pays for: each of these is a no when its account has no more ------------------------ */
+
+/* Before so many regions are inserted. */
+static inline MUST_CHECK bool space_affords_regions(struct space *space, uint32_t count)
+{
+    return purse_has(&space->purse, count * sizeof(struct region));
+}
+
+/* Before arch_pte, arch_huge_entry or arch_huge_split make tables, and after, whether or not they failed. */
+static inline MUST_CHECK bool space_affords_tables(struct space *space)
+{
+    return purse_has(&space->purse, TABLES_MADE_MAX * PAGE_SIZE);
+}
+
+static inline void space_tables_made(struct space *space)
+{
+    uint64_t count = arch_table_count(&space->arch);
+
+    purse_spend(&space->purse, (count - space->tables_paid) * PAGE_SIZE);
+    space->tables_paid = count;
+}
+
+/* After some were unhooked. */
+static inline void space_tables_gone(struct space *space)
+{
+    uint64_t count = arch_table_count(&space->arch);
+
+    purse_earn(&space->purse, (space->tables_paid - count) * PAGE_SIZE);
+    space->tables_paid = count;
+}
+
+/* The entry for address, with the tables on the way to it; they are missing most probably. NULL: no memory. */
+pte_t *space_entry_make(struct space *space, uint64_t address);
+/* ... or they are there. */
+static inline pte_t *space_entry(struct space *space, uint64_t address)
+{
+    pte_t *entry = arch_pte(&space->arch, address, false);
+
+    return likely(entry) ? entry : space_entry_make(space, address);
+}
+
 static inline uint64_t region_index(const struct region *region, uint64_t address)
 {
     return (region->offset + (address - region->start)) / PAGE_SIZE;

@@ -16,16 +16,22 @@ static struct cache space_cache = CACHE_INIT("space", sizeof(struct space), 64);
 
 /* --- Life ------------------------------------------------------------------------------------------------------ */
 
-int space_new(struct space **result)
+#define PURSE_BATCH (32 * PAGE_SIZE)                   /* most forks need no more */
+#define SPACE_BYTES (sizeof(struct space) + PAGE_SIZE) /* with the root of its tables */
+
+int space_new(struct account *account, struct space **result)
 {
     struct space *space = cache_alloc(&space_cache);
 
     if (!space)
         return -E_NO_MEMORY;
-    if (arch_space_init(&space->arch) != 0) {
+    purse_open(&space->purse, account, PURSE_BATCH);
+    if (!purse_has(&space->purse, SPACE_BYTES) || arch_space_init(&space->arch) != 0) {
+        purse_close(&space->purse);
         cache_free(&space_cache, space);
         return -E_NO_MEMORY;
     }
+    purse_spend(&space->purse, SPACE_BYTES);
     space->references = 1;
     list_init(&space->order);
     space->next_free = SPACE_AUTO_START;
@@ -96,7 +102,20 @@ void space_put(struct space *space)
     unmap_everything(space, true);
     ASSERT(space->owned_pages == 0 && space->region_count == 0);
     arch_space_destroy(&space->arch);
+    purse_regain(&space->purse, SPACE_BYTES + space->tables_paid * PAGE_SIZE);
+    purse_close(&space->purse);
     cache_free(&space_cache, space);
+}
+
+pte_t *space_entry_make(struct space *space, uint64_t address)
+{
+    if (!space_affords_tables(space))
+        return NULL;
+
+    pte_t *entry = arch_pte(&space->arch, address, true);
+
+    space_tables_made(space);
+    return entry;
 }
 
 /* --- What the operations share --------------------------------------------------------------------------------- */
@@ -293,7 +312,10 @@ int space_map_region(struct space *space, const struct map_request *request, uin
         return -E_NO_MEMORY;
     replaced.space = NULL; /* not started */
     lock_acquire(&space->lock);
-    result = make_room(space, request, length, &start, &above, &replaced);
+    /* Two borders may have to be made, too; once something was unmapped nothing fails. */
+    result = -E_NO_MEMORY;
+    if (space_affords_regions(space, 3))
+        result = make_room(space, request, length, &start, &above, &replaced);
     if (likely(result == 0)) {
         region->start = start;
         region->end = start + length;
@@ -508,7 +530,7 @@ static int prepare_tables(struct space *space, uint64_t start, uint64_t end, uin
     while (walk_next(&walk)) {
         uint64_t target = to + (walk.address - start);
 
-        if (target / TABLE_SPAN != table && !arch_pte(&space->arch, target, true))
+        if (target / TABLE_SPAN != table && !space_entry_make(space, target))
             return -E_NO_MEMORY;
         table = target / TABLE_SPAN;
     }

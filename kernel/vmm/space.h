@@ -44,12 +44,14 @@ struct space {
     uint32_t references;
     struct lock lock;
     struct arch_space arch;
+    struct purse purse; /* pays for what docs/quotas.md lists; space->lock */
+    uint64_t tables_paid;
     bool system; /* pages may come from the reserve (frame.h) */
     struct rb_tree regions;
     struct list order;     /* the same regions, from the lowest on */
     struct region *recent; /* found last, or put in last; or NULL: where the next search begins */
     uint64_t next_free;    /* where the search for a free range starts */
-    uint64_t owned_pages;  /* private pages, for process_info and quotas */
+    uint64_t owned_pages;  /* private pages, for process_info: shared with forks or not */
     uint64_t region_count;
     uint64_t fresh_start,
         fresh_end; /* where a page was zero-filled last; atomic, read without the lock */
@@ -75,7 +77,8 @@ struct map_request {
     uint32_t flags;      /* MAP_* */
 };
 
-int space_new(struct space **space) MUST_CHECK;
+/* account: who pays for it; forks share its frames, so they are of the same. */
+int space_new(struct account *account, struct space **space) MUST_CHECK;
 void space_get(struct space *space);
 bool space_try_get(struct space *space) MUST_CHECK; /* false: the last reference is gone already */
 void space_put(struct space *space);

@@ -73,6 +73,7 @@ static void prune(struct page_tree *tree, uint64_t index)
     }
     while (depth > 0 && (*path[depth - 1])->used == 0) {
         cache_free(&node_cache, *path[--depth]);
+        tree->nodes--;
         *path[depth] = NULL;
         if (depth > 0)
             (*path[depth - 1])->used--;
@@ -81,10 +82,22 @@ static void prune(struct page_tree *tree, uint64_t index)
         tree->height = 0;
 }
 
+/* The root rises and a way to the new leaf is made. */
+_Static_assert(2 * HEIGHT_MAX * sizeof(struct page_node) <= PAGE_TREE_GROWTH, "nodes");
+
+static struct page_node *node_new(struct page_tree *tree)
+{
+    struct page_node *node = cache_alloc(&node_cache);
+
+    if (node)
+        tree->nodes++;
+    return node;
+}
+
 static bool grow(struct page_tree *tree, uint64_t index)
 {
     while (!tree->root || too_high(tree, index)) {
-        struct page_node *node = cache_alloc(&node_cache);
+        struct page_node *node = node_new(tree);
 
         if (!node)
             return false;
@@ -112,7 +125,7 @@ int page_tree_insert(struct page_tree *tree, uint64_t index, struct frame *frame
         struct page_node **place = &node->nodes[way(index, level)];
 
         if (!*place) {
-            *place = cache_alloc(&node_cache);
+            *place = node_new(tree);
             if (!*place)
                 goto fail;
             node->used++;

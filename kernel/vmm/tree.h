@@ -34,7 +34,10 @@ struct page_node {
 struct page_tree {
     struct page_node *root;
     unsigned height; /* 1: the root holds frames */
+    unsigned nodes;
 };
+
+#define PAGE_TREE_GROWTH 8192u /* bytes of nodes, at most, by one insertion */
 
 struct frame **page_tree_find_deep(const struct page_tree *tree, uint64_t index);
 

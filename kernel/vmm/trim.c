@@ -44,6 +44,7 @@ static COLD void look(struct gather *gather)
         gather_touch(gather, trims[space->trim_count - 1].start);
     space->trim_count = 0;
     space->trim_tables = 0;
+    space_tables_gone(space);
 }
 
 void gather_trim(struct gather *gather, uint64_t start, uint64_t end)

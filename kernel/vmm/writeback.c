@@ -143,9 +143,8 @@ static unsigned take_clean(struct memory *memory, uint64_t *first, uint64_t end,
         if (page_tree_marked(&memory->tree, index, PAGE_DIRTY) ||
             page_tree_marked(&memory->tree, index, PAGE_WRITING))
             continue;
-        frames[count++] = page_tree_remove(&memory->tree, index);
+        frames[count++] = memory_remove(memory, index);
     }
-    memory->committed -= count;
     lock_release(&memory->lock);
     return count;
 }

@@ -43,7 +43,8 @@ static inline bool user_range_ok(uaddr_t start, size_t length)
 
 typedef uint64_t pte_t;
 
-#define TABLE_BITS 9u /* of an index into a page table of any level */
+#define TABLE_BITS      9u /* of an index into a page table of any level */
+#define TABLES_MADE_MAX 3u
 
 #define CPU_WORDS 4u /* of a mask of CPU_MAX bits */
 
@@ -59,6 +60,11 @@ struct arch_space {
     uint64_t flushes; /* rises with every flush: what is cached from before is stale (tlb.c) */
     uint64_t cpus[CPU_WORDS]; /* whose CR3 it is in */
 };
+
+static inline uint64_t arch_table_count(const struct arch_space *space)
+{
+    return space->table_count;
+}
 
 struct arch_thread {
     uint64_t rsp; /* while it does not run */

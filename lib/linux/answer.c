@@ -18,3 +18,8 @@ int64_t answer(int64_t native)
         return -(int64_t)linux_errors[number];
     return -LINUX_EIO;
 }
+
+int64_t answer_descriptor(int64_t native)
+{
+    return native == -E_QUOTA ? -LINUX_EMFILE : answer(native);
+}

@@ -161,7 +161,7 @@ static int64_t place_make(struct socket *state)
 
     if (state->connector != HANDLE_NONE)
         return 0;
-    int64_t result = answer(sys_stream_listen(0, 1, ends));
+    int64_t result = answer_descriptor(sys_stream_listen(0, 1, ends));
     if (result < 0)
         return result;
     state->place = ends[0];
@@ -271,7 +271,7 @@ static int64_t listen_socket(struct thread *thread, struct file *socket, uint64_
         return -LINUX_EINVAL;
     uint32_t kind = state->type == LINUX_SOCK_STREAM ? 0 : STREAM_PACKETS;
     uint32_t room = MIN((uint32_t)backlog, STREAM_BACKLOG_MAX) + 1; /* Linux lets in one more */
-    int64_t result = answer(sys_stream_listen(kind, room, ends));
+    int64_t result = answer_descriptor(sys_stream_listen(kind, room, ends));
     if (result < 0)
         return result;
     result = unix_listen(state->registered, strlen(state->registered), state->connector, ends[1]);
@@ -325,7 +325,7 @@ static int64_t accept_socket(struct thread *thread, struct file *socket, uint64_
         return socket->kind == KIND_DATAGRAM ? -LINUX_EOPNOTSUPP : -LINUX_EINVAL;
     int64_t result = sys_stream_accept(socket->handle, DEADLINE_NEVER);
     if (result < 0)
-        return result == -E_CLOSED ? -LINUX_EINVAL : answer(result);
+        return result == -E_CLOSED ? -LINUX_EINVAL : answer_descriptor(result);
     int64_t fd = file_open(thread->process, accepted_file(socket, (handle_t)result), flags);
     if (fd >= 0 && address && (result = socket_name_write(NULL, address, length)) < 0) {
         sys_ignore(linux_close(thread, (uint64_t)fd));

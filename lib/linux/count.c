@@ -41,7 +41,7 @@ static int64_t count_open(struct thread *thread, enum file_kind kind, uint64_t f
 
     if (handle < 0) {
         heap_free(more);
-        return answer(handle);
+        return answer_descriptor(handle);
     }
     struct file *file = file_new(kind, (handle_t)handle, LINUX_O_RDWR, NULL, 0);
     if (file) {

@@ -88,9 +88,12 @@ static int64_t interest_bind(struct interest *interest)
         mark_ready(interest);
     if (!poll_waits(file))
         return 0;
-    return answer(sys_port_bind(interest->epoll->handle, file->handle,
-                                poll_signals(file, wanted) | SIGNAL_HANGUP | SIGNAL_ERROR,
-                                interest->key, 0));
+
+    int64_t result =
+        sys_port_bind(interest->epoll->handle, file->handle,
+                      poll_signals(file, wanted) | SIGNAL_HANGUP | SIGNAL_ERROR, interest->key, 0);
+
+    return result == -E_QUOTA ? -LINUX_ENOSPC : answer(result); /* as max_user_watches */
 }
 
 /* The port knows a source, not who has bound it: all of one file's are bound again. */
@@ -200,7 +203,7 @@ int64_t linux_epoll_create1(struct thread *thread, uint64_t flags)
         return -LINUX_EINVAL;
     int64_t port = sys_proto_create(HANDLE_SELF, NULL, 0);
     if (port < 0)
-        return answer(port);
+        return answer_descriptor(port);
     struct file *file = file_new(KIND_EPOLL, (handle_t)port, LINUX_O_RDWR, NULL, 0);
     struct epoll *epoll = file ? heap_alloc(sizeof(*epoll)) : NULL;
     if (!epoll) {

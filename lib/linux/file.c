@@ -321,7 +321,7 @@ int64_t linux_pipe2(struct thread *thread, uint64_t fds, uint64_t flags)
 
     if (flags & ~(uint64_t)(LINUX_O_CLOEXEC | LINUX_O_NONBLOCK))
         return -LINUX_EINVAL;
-    int64_t result = answer(sys_stream_pair(STREAM_ONE_WAY, handles));
+    int64_t result = answer_descriptor(sys_stream_pair(STREAM_ONE_WAY, handles));
     if (result < 0)
         return result;
     if ((result = pipe_install(process, handles[0], 0, flags, &reader)) < 0) {

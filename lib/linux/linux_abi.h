@@ -26,6 +26,7 @@
 #define LINUX_EINVAL       22
 #define LINUX_EMFILE       24
 #define LINUX_ENOTTY       25
+#define LINUX_ENOSPC       28
 #define LINUX_ESPIPE       29
 #define LINUX_EPIPE        32
 #define LINUX_ERANGE       34
@@ -299,8 +300,6 @@ struct linux_rusage {
     int64_t counters[14];
 };
 
-#define LINUX_RLIMIT_COUNT 16
-
 /* reboot: the second number is one of Linux's four; programs use the first. */
 #define LINUX_REBOOT_MAGIC     0xfee1deadu
 #define LINUX_REBOOT_MAGIC_TOO 672274793u
@@ -309,9 +308,15 @@ struct linux_rusage {
 #define LINUX_REBOOT_POWER_OFF 0x4321fedcu
 #define LINUX_REBOOT_CAD_ON    0x89abcdefu
 #define LINUX_REBOOT_CAD_OFF   0u
-#define LINUX_RLIMIT_STACK     3
-#define LINUX_RLIMIT_NOFILE    7
-#define LINUX_RLIM_INFINITY    UINT64_MAX
+
+#define LINUX_RLIMIT_COUNT  16
+#define LINUX_RLIMIT_DATA   2
+#define LINUX_RLIMIT_STACK  3
+#define LINUX_RLIMIT_RSS    5
+#define LINUX_RLIMIT_NPROC  6
+#define LINUX_RLIMIT_NOFILE 7
+#define LINUX_RLIMIT_AS     9
+#define LINUX_RLIM_INFINITY UINT64_MAX
 struct linux_rlimit {
     uint64_t current, maximum;
 };

@@ -97,7 +97,7 @@ static int64_t rights_read(struct process *process, uint64_t at, uint64_t count,
                            : sys_handle_duplicate(file->handle, RIGHT_ALL);
         file_put(file);
         if (copy < 0)
-            return answer(copy);
+            return answer_descriptor(copy);
         handles[(*used)++] = (handle_t)copy;
     }
     return 0;

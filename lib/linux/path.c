@@ -174,7 +174,7 @@ int64_t path_open(struct path *path, uint32_t flags, uint32_t mode)
         if (likely(result >= 0))
             return result;
         if (result != -E_LINK)
-            return answer(result);
+            return answer_descriptor(result);
         if ((result = follow(path, link, open.link_length)) < 0)
             return result;
     }

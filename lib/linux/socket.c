@@ -90,7 +90,7 @@ int64_t linux_socketpair(struct thread *thread, uint64_t family, uint64_t type, 
     int64_t result = kind_of(family, type, protocol, &kind);
 
     if (!result)
-        result = answer(sys_stream_pair(kind, handles));
+        result = answer_descriptor(sys_stream_pair(kind, handles));
     if (result < 0)
         return result;
     fds[0] = socket_install(process, handles[0], type);
@@ -145,7 +145,7 @@ int64_t linux_socket(struct thread *thread, uint64_t family, uint64_t type, uint
     int64_t result = kind_of(family, type, protocol, &kind);
 
     if (!result && datagrams)
-        result = answer(sys_stream_pair(STREAM_ONE_WAY | STREAM_PACKETS, ends));
+        result = answer_descriptor(sys_stream_pair(STREAM_ONE_WAY | STREAM_PACKETS, ends));
     if (result < 0)
         return result;
     struct file *file =

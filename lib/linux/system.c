@@ -32,13 +32,38 @@ int64_t linux_umask(struct thread *thread, uint64_t mask)
     return __atomic_exchange_n(&thread->process->umask, (uint32_t)mask & 0777, __ATOMIC_RELAXED);
 }
 
+/* What the account (docs/quotas.md) allows of it, all its processes together: none of them gets more. */
+static uint64_t account_limit(uint64_t which)
+{
+    struct abi_quota quotas[QUOTA_COUNT];
+
+    if (sys_process_quotas(HANDLE_SELF, quotas, QUOTA_COUNT) < 0)
+        return LINUX_RLIM_INFINITY;
+    switch (which) {
+    case LINUX_RLIMIT_DATA:
+    case LINUX_RLIMIT_RSS:
+    case LINUX_RLIMIT_AS:
+        return quotas[QUOTA_MEMORY].limit;
+    case LINUX_RLIMIT_NPROC: /* threads, in Linux's words */
+        return MIN(quotas[QUOTA_THREADS].limit, quotas[QUOTA_PROCESSES].limit);
+    case LINUX_RLIMIT_NOFILE:
+        return quotas[QUOTA_HANDLES].limit;
+    default:
+        return LINUX_RLIM_INFINITY;
+    }
+}
+
 int64_t linux_getrlimit(struct thread *thread, uint64_t which, uint64_t address)
 {
     if (which >= LINUX_RLIMIT_COUNT)
         return -LINUX_EINVAL;
-    return user_write(address, &thread->process->limits[which], sizeof(struct linux_rlimit))
-               ? -LINUX_EFAULT
-               : 0;
+
+    struct linux_rlimit limit = thread->process->limits[which];
+    uint64_t most = account_limit(which);
+
+    limit.current = MIN(limit.current, most);
+    limit.maximum = MIN(limit.maximum, most);
+    return user_write(address, &limit, sizeof(limit)) ? -LINUX_EFAULT : 0;
 }
 
 int64_t linux_setrlimit(struct thread *thread, uint64_t which, uint64_t address)

@@ -369,8 +369,11 @@ static int64_t process_start(const struct spawn *spawn, struct builder *builder,
         .name = (uintptr_t)spawn->name,
         .name_length = MIN(strlen(spawn->name), PROCESS_NAME_MAX),
         .space_of = HANDLE_NONE,
+        .account_of = spawn->account_of,
         .flags = (spawn->flags & SPAWN_LIMITED ? PROCESS_PRIORITY_LIMIT | spawn->priority : 0) |
                  (spawn->flags & SPAWN_ORDINARY ? PROCESS_ORDINARY : 0),
+        .limits = (uintptr_t)spawn->limits,
+        .limit_count = spawn->limits ? QUOTA_COUNT : 0,
     };
     int64_t result = sys_process_create(spawn->namespace, &create);
     if (result < 0)

@@ -43,8 +43,10 @@ struct spawn {
     char *const *environment; /* NULL-terminated; NULL: none */
     const struct spawn_handle *handles;
     uint32_t handle_count;
-    uint32_t priority; /* of the first thread: THREAD_PRIORITY's value; 0: fair */
-    uint32_t flags;    /* EXEC_SUSPENDED: the caller resumes by process_control; SPAWN_* */
+    uint32_t priority;      /* of the first thread: THREAD_PRIORITY's value; 0: fair */
+    const uint64_t *limits; /* [QUOTA_COUNT]: an account of its own (quota.h); NULL: account_of's */
+    handle_t account_of;    /* of abi_process_create; HANDLE_SELF: the caller */
+    uint32_t flags;         /* EXEC_SUSPENDED: the caller resumes by process_control; SPAWN_* */
 };
 
 #define SPAWN_SELF 0x100u /* the child is given a handle to itself, "self" */

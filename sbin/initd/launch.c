@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/sys/error.h"
+#include "lib/sys/quota.h"
 #include "lib/sys/startup.h"
 #include "sbin/initd/posix.h"
 #include "sbin/initd/protocol.h"
@@ -202,12 +203,41 @@ static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *con
     return result;
 }
 
+/* What a session may use when its configuration says nothing: by the machine's memory, enough for whatever it may be
+ * for, and never all there is. */
+static void session_limits(uint64_t limits[QUOTA_COUNT])
+{
+    struct abi_system_info info;
+
+    quota_none(limits);
+    if (sys_system_info(&info, sizeof(info)) < 0)
+        return;
+
+    uint64_t memory = info.frames_total * PAGE_SIZE;
+
+    limits[QUOTA_MEMORY] = memory / 8 * 7;
+    limits[QUOTA_HANDLES] = memory / 0x1000;
+    limits[QUOTA_PROCESSES] = memory / 0x20000;
+    limits[QUOTA_THREADS] = memory / 0x10000;
+    limits[QUOTA_COMMANDS] = memory / 0x20000;
+    limits[QUOTA_PORTS] = memory / 0x20000;
+    limits[QUOTA_BINDINGS] = memory / 0x4000;
+    limits[QUOTA_KEPT] = memory / 0x4000;
+}
+
 /* With namespace and program open. */
 static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parcel,
                             handle_t namespace, const struct spawn_program *program, bool session,
                             handle_t *process)
 {
     bool owns_machine = false;
+    uint64_t limits[QUOTA_COUNT];
+
+    if (session && !conf->limited)
+        session_limits(limits);
+    else
+        memcpy(limits, conf->limits, sizeof(limits));
+
     struct spawn spawn = {
         .name = conf->name,
         .program = *program,
@@ -218,6 +248,7 @@ static int64_t parcel_spawn(const struct service_conf *conf, struct parcel *parc
         .handles = parcel->handles,
         .handle_count = parcel->count,
         .priority = conf->priority,
+        .limits = session || conf->limited ? limits : NULL,
         .flags = EXEC_SUSPENDED | (session ? SPAWN_ORDINARY : 0),
     };
 

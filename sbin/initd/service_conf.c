@@ -11,6 +11,7 @@
 #include "abi/abi.h"
 #include "abi/errors.h"
 #include "lib/sys/conf.h"
+#include "lib/sys/quota.h"
 
 #define WORDS_MAX    64u
 #define READY_MS_MAX 600000u
@@ -234,6 +235,13 @@ static const char *key_priority(struct service_conf *conf, char **words, size_t 
     return NULL;
 }
 
+static const char *key_limit(struct service_conf *conf, char **words, size_t count)
+{
+    (void)count;
+    conf->limited = true;
+    return quota_parse(conf->limits, words[0], words[1]);
+}
+
 static const char *key_ready(struct service_conf *conf, char **words, size_t count)
 {
     uint64_t value;
@@ -274,6 +282,7 @@ static const struct {
     {"dma", 2, 2, key_dma},
     {"power", 0, 0, key_power},
     {"restart", 1, 1, key_restart},
+    {"limit", 2, 2, key_limit},
     {"priority", 1, 1, key_priority},
     {"ready", 1, 1, key_ready},
     {"stop", 1, 1, key_stop},
@@ -296,6 +305,7 @@ static bool conf_start(struct service_conf *conf, const char *name)
     size_t length = sizeof(PROGRAM_FOLDER) + strlen(name);
     *conf =
         (struct service_conf){.restart = true, .ready_ms = CONF_READY_MS, .stop_ms = CONF_STOP_MS};
+    quota_none(conf->limits);
     conf->name = strdup(name);
     conf->program = malloc(length);
     if (!conf->name || !conf->program)

@@ -16,12 +16,14 @@
  *     power                           handle "power": the right to turn the machine off, and to reset it
  *     give framebuffer                handles of initd's own, under their names
  *     restart always                  or never
+ *     limit memory 64M                what it and its processes may use at most: abi/quotas.def
  *     priority 4                      real-time priority of its first thread; 0: fair
  *     ready 5000                      milliseconds until it must accept on its protocols
  *     stop 2000                       ... it has for ending itself when the system stops
  */
 #pragma once
 
+#include "abi/abi.h"
 #include "lib/base/base.h"
 
 struct strings {
@@ -44,6 +46,8 @@ struct service_conf {
     struct strings environment;
     struct strings protocols, uses, after, gives;
     struct device_ranges ioports, irqs, memories, lines, messages, dmas;
+    bool limited; /* something of `limits` was said */
+    uint64_t limits[QUOTA_COUNT];
     bool restart, power;
     uint32_t priority;
     uint32_t ready_ms, stop_ms;

@@ -1,5 +1,5 @@
 /* Service configurations: any bytes. */
-// sources: lib/sys/conf.c sbin/initd/service_conf.c
+// sources: lib/sys/conf.c lib/sys/quota.c sbin/initd/service_conf.c
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,7 +5,7 @@
 // sources: kernel/vmm/space.c kernel/vmm/region.c kernel/vmm/gather.c kernel/vmm/trim.c kernel/vmm/huge.c
 // sources: kernel/vmm/fault.c kernel/vmm/fork.c
 // sources: kernel/vmm/copy.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c
-// sources: kernel/lock.c lib/base/rbtree.c
+// sources: kernel/account.c kernel/lock.c lib/base/rbtree.c
 // sources: tests/host/fake_arch.c tests/host/fake_space.c tests/host/fake_object.c tests/host/fake_process.c
 #include "tests/host/space_model.h"
 

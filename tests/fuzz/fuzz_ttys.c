@@ -1,5 +1,5 @@
 /* /etc/ttys: any bytes. (/etc/services is what conf_next makes of it.) */
-// sources: lib/sys/conf.c sbin/initd/service_conf.c sbin/initd/ttys.c
+// sources: lib/sys/conf.c lib/sys/quota.c sbin/initd/service_conf.c sbin/initd/ttys.c
 #include <stdlib.h>
 #include <string.h>
 

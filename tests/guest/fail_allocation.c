@@ -301,6 +301,26 @@ static int64_t create_process(void)
     return sys_process_create(HANDLE_SELF, &create);
 }
 
+static int64_t create_account(void)
+{
+    static const uint64_t limits[] = {1 << 30, 100, 100, 100};
+    struct abi_process_create create = {
+        .space_of = HANDLE_NONE, .limits = (uintptr_t)limits, .limit_count = ARRAY_SIZE(limits)};
+
+    return sys_process_create(HANDLE_SELF, &create);
+}
+
+static int64_t create_holder(void)
+{
+    static const uint64_t limits[] = {1 << 30, 100, 100, 100};
+    struct abi_process_create create = {.space_of = HANDLE_NONE,
+                                        .flags = PROCESS_HOLDS_ACCOUNT,
+                                        .limits = (uintptr_t)limits,
+                                        .limit_count = ARRAY_SIZE(limits)};
+
+    return sys_process_create(HANDLE_SELF, &create);
+}
+
 static struct abi_fork fork_made;
 
 static int64_t fork_process(void)
@@ -382,6 +402,8 @@ TEST(processes)
 {
     memory = (handle_t)MUST(sys_memory_create(2 * PAGE_SIZE, 0));
     WALK(process_create, create_process, close_result);
+    WALK(process_create, create_account, close_result);
+    WALK(process_create, create_holder, close_result);
     WALK(process_fork, fork_process, end_fork);
     WALK(process_fork, fork_sharing, end_fork);
     WALK(thread_create, create_thread, nothing);
@@ -698,6 +720,7 @@ static const struct {
     {NUMBER_process_kill, "gives back"},
     {NUMBER_process_info, "reads"},
     {NUMBER_process_rename, "the process has the room"},
+    {NUMBER_process_quotas, "reads"},
     {NUMBER_process_control, "flags of its threads; a word of its own"},
     {NUMBER_thread_exit, "gives back"},
     {NUMBER_thread_control, "words of the thread's"},

@@ -431,7 +431,20 @@ static inline void fuzz_fill(struct fuzzer *fuzzer, const char *type, uint64_t a
                                                : (handle_t)fuzz_handle(fuzzer, OBJECT_PROCESS),
             .flags = FIELD((uint32_t)(fuzz_chance(fuzzer, 4) ? PROCESS_PRIORITY_LIMIT : 0)),
         };
+        uint64_t *limits = (uint64_t *)(address + 256);
+
         create.name = fuzz_text(fuzzer, &create.name_length);
+        if (fuzz_chance(fuzzer, 4)) {
+            for (int i = 0; i < QUOTA_COUNT; i++)
+                limits[i] = fuzz_chance(fuzzer, 2)   ? QUOTA_UNLIMITED
+                            : fuzz_chance(fuzzer, 2) ? 3
+                                                     : 0x200000;
+            create.limits = FIELD((uintptr_t)limits);
+            create.limit_count = FIELD((uint32_t)QUOTA_COUNT);
+            create.flags |= fuzz_chance(fuzzer, 2) ? PROCESS_HOLDS_ACCOUNT : 0;
+        }
+        if (fuzz_chance(fuzzer, 4))
+            create.account_of = (handle_t)fuzz_handle(fuzzer, OBJECT_PROCESS);
         *(struct abi_process_create *)address = create;
     } else if (IS("struct abi_exec")) {
         struct abi_map *maps = (struct abi_map *)(address + 256);

@@ -196,14 +196,21 @@ static void model_make(struct fuzzing *fuzzing)
     };
 
     fuzzing->pattern = helper_process_suspended(never, NULL);
+    struct abi_system_info info;
+    uint64_t limits[] = {[QUOTA_MEMORY] = 0};
     struct abi_process_create create = {
         .space_of = fuzzing->pattern->process,
+        .limits = (uintptr_t)limits,
+        .limit_count = ARRAY_SIZE(limits),
         .name = (uintptr_t) "fuzzer",
         .name_length = 6,
-        /* Or they would not let this one run, or leave it no memory. */
+        /* Or they would not let this one run, or leave it no memory. What they make is limited, too, but not what they
+         * write to in a copy of this process's space: that is of this process's account. */
         .flags = PROCESS_PRIORITY_LIMIT | PROCESS_ORDINARY,
     };
 
+    MUST(sys_system_info(&info, sizeof(info)));
+    limits[QUOTA_MEMORY] = info.frames_total * PAGE_SIZE / 4;
     fuzzing->model = (handle_t)MUST(sys_process_create(fuzzing->names, &create));
     exec.handle_count = arena->given_count = gifts(fuzzing, handles);
     handle_drop((handle_t)MUST(sys_process_exec(fuzzing->model, &exec)));
@@ -244,7 +251,7 @@ static void fuzzing_end(struct fuzzing *fuzzing)
     unshare(arena);
 }
 
-/* HANDLE_NONE: the others have all memory just now. */
+/* HANDLE_NONE: the others have all memory just now, the machine's or their account's. */
 static handle_t fuzzer_start(struct fuzzing *fuzzing, int slot)
 {
     struct abi_fork fork = {

@@ -1,5 +1,5 @@
 /* Configuration files: words, and the services' keys. */
-// sources: lib/sys/conf.c sbin/initd/service_conf.c
+// sources: lib/sys/conf.c lib/sys/quota.c sbin/initd/service_conf.c
 #include "lib/sys/conf.h"
 
 #include "abi/abi.h"
@@ -81,7 +81,7 @@ TEST(a_service_with_everything)
     CHECK_EQUAL(parse(&conf, "protocol tty pts\nuse proc initfs\nafter procd\nioport 0x3f8 8\n"
                              "irq 4 isa\nirq 17 level low\nmemory 0xfed00000 4096\nrestart never\n"
                              "priority 4\nready 100\nargument -v \"a b\"\nenvironment A=1\n"
-                             "give framebuffer\n"),
+                             "give framebuffer\nlimit memory 64M\nlimit threads 0x10\n"),
                 0);
     CHECK_STRING(conf.name, "demo");
     CHECK_STRING(conf.program, "initfs:///sbin/demo");
@@ -96,6 +96,10 @@ TEST(a_service_with_everything)
     CHECK_EQUAL(conf.irqs.items[1].count, IRQ_LEVEL | IRQ_LOW);
     CHECK_EQUAL(conf.memories.items[0].count, 4096);
     CHECK(!conf.restart);
+    CHECK(conf.limited);
+    CHECK_EQUAL(conf.limits[QUOTA_MEMORY], 64 << 20);
+    CHECK_EQUAL(conf.limits[QUOTA_THREADS], 16);
+    CHECK_EQUAL(conf.limits[QUOTA_HANDLES], QUOTA_UNLIMITED);
     CHECK_EQUAL(conf.priority, 4);
     CHECK_EQUAL(conf.ready_ms, 100);
     service_conf_destroy(&conf);
@@ -106,6 +110,7 @@ TEST(defaults_and_another_program)
     struct service_conf conf;
     CHECK_EQUAL(parse(&conf, ""), 0);
     CHECK(conf.restart);
+    CHECK(!conf.limited);
     CHECK_EQUAL(conf.ready_ms, CONF_READY_MS);
     CHECK_STRING(conf.arguments.items[0], "initfs:///sbin/demo");
     service_conf_destroy(&conf);
@@ -128,6 +133,11 @@ TEST(mistakes_name_their_line)
         "\nmemory 1 4096\n",
         "\nrestart maybe\n",
         "\npriority 32\n",
+        "\nlimit memory\n",
+        "\nlimit nosuch 1\n",
+        "\nlimit memory M\n",
+        "\nlimit memory 99999999999999999999\n",
+        "\nlimit memory 17179869184G\n",
         "\nready soon\n",
         "\nuse a/b\n",
         "\nprotocol x:y\n",

@@ -98,7 +98,8 @@ typedef uint64_t pte_t;
 #define PAGE_HOT     0x80u
 
 /* Small tables, and so small huge pages: 8 pages each. */
-#define TABLE_BITS 3u
+#define TABLE_BITS      3u
+#define TABLES_MADE_MAX 11u
 
 #define FAKE_PRESENT  0x100u
 #define FAKE_HUGE     0x400u /* in a table of the second level: a huge page */
@@ -213,6 +214,10 @@ void fake_cpu_enter(uint32_t index);
 struct space;
 struct arch_space *fake_current_space(void); /* weak: of process_current() when there is one */
 extern struct arch_space *fake_space_loaded; /* what fake_current_space answers without a process */
-unsigned fake_tables(struct arch_space *space); /* page tables in use */
+unsigned fake_tables(const struct arch_space *space); /* page tables in use */
+static inline uint64_t arch_table_count(const struct arch_space *space)
+{
+    return fake_tables(space) - 1;
+}
 /* As a program would: through the TLB, faulting where it must. False: the fault could not be resolved. */
 bool fake_user_access(uint64_t address, unsigned access, void *bytes, size_t length);

@@ -523,7 +523,7 @@ struct process *user_process(void)
 {
     struct process *process;
 
-    if (process_new(NULL, NULL, process_current()->names, &process))
+    if (process_new(NULL, NULL, NULL, process_current()->names, &process))
         abort();
     return process;
 }
@@ -588,7 +588,7 @@ void fake_cpus_run(program *main, uint64_t argument)
         start();
     failures = 0;
     fake_failure[0] = 0;
-    if (namespace_new(&names) || process_new(NULL, NULL, names, &process))
+    if (namespace_new(&names) || process_new(NULL, NULL, NULL, names, &process))
         abort();
     thread = thread_of(process, main, argument, 0);
     if (!thread)

@@ -76,8 +76,10 @@ WEAK int user_read_u32_nofault(uaddr_t from, uint32_t *value)
     return touches(from, 4, fake_absent) ? -E_FAULT : user_read_u32(from, value);
 }
 
-WEAK int space_new(struct space **result)
+WEAK int space_new(struct account *account, struct space **result)
 {
+    (void)account;
+
     struct space *space = calloc(1, sizeof(*space));
 
     if (!space)

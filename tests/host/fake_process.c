@@ -11,6 +11,11 @@ void fake_process_enter(struct space *space)
     cpu_self()->current = &thread;
 }
 
+void fake_process_account(struct account *account)
+{
+    process.account = account;
+}
+
 void fake_machine(uint64_t mib)
 {
     static bool started;

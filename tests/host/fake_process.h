@@ -13,5 +13,7 @@
 void fake_machine(uint64_t mib);
 /* The calling host thread's process has this space from now on; NULL: none. */
 void fake_process_enter(struct space *space);
+/* It belongs to this account from now on; NULL: the system's. */
+void fake_process_account(struct account *account);
 /* What must be the same before and after. */
 uint64_t fake_frames(void);

@@ -226,7 +226,7 @@ static unsigned count_tables(uint64_t *table, unsigned level)
     return count;
 }
 
-unsigned fake_tables(struct arch_space *space)
+unsigned fake_tables(const struct arch_space *space)
 {
     return count_tables(direct_map(PADDR(space->root)), LEVELS - 1);
 }

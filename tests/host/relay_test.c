@@ -2,7 +2,7 @@
  * closings, cancellations, services that die; and a storm of all that in which each command must complete exactly once.
  * The clock runs SPEED times as fast as the host's, so that grace times pass soon. */
 // sources: kernel/ipc/command.c kernel/ipc/accept.c kernel/ipc/port.c kernel/ipc/notify.c kernel/ipc/inherit.c
-// sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c
+// sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c kernel/account.c
 // sources: kernel/sched/wait.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c
 // sources: kernel/lock.c lib/base/rbtree.c tests/host/fake_arch.c
 // libs: pthread
@@ -282,7 +282,7 @@ static void process_begin(struct process *process)
     list_init(&process->threads);
     process->names = names;
     process->space = &space;
-    if (handle_table_new(&process->handles))
+    if (handle_table_new(process->account, &process->handles))
         abort();
 }
 

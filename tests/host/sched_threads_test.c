@@ -5,7 +5,7 @@
 // sources: kernel/sched/thread.c kernel/sched/return.c kernel/process.c kernel/syscall.c kernel/calls_handle.c kernel/circle.c
 // sources: kernel/ipc/inherit.c kernel/ipc/hand_over.c
 // sources: kernel/ipc/short.c kernel/ipc/command.c kernel/ipc/accept.c kernel/ipc/port.c kernel/ipc/notify.c
-// sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c
+// sources: kernel/proto/file.c kernel/proto/calls.c kernel/proto/namespace.c kernel/handle.c kernel/object.c kernel/account.c kernel/account_members.c
 // sources: kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c kernel/lock.c lib/base/rbtree.c
 // sources: tests/host/fake_arch.c tests/host/fake_cpus.c tests/host/fake_kernel.c
 // libs: pthread

@@ -156,14 +156,34 @@ static unsigned some_protection(void)
 }
 
 /* Sometimes the k-th allocation of what follows fails. */
+/* What pays for all of it. */
+static struct account *account;
+
+static void limit_set(uint64_t limit)
+{
+    uint64_t used = account_quota(account, QUOTA_MEMORY).used;
+
+    account->quotas[QUOTA_MEMORY].limit = (int64_t)limit;
+    account->quotas[QUOTA_MEMORY].left = (int64_t)(limit - used);
+}
+
+/* Some of the allocations that follow fail, or there is little left in the account. */
 static void arm(void)
 {
     fail_set(number(4) ? 0 : 1 + number(12));
+    if (number(4) == 0)
+        limit_set(account_quota(account, QUOTA_MEMORY).used + number(8) * 2048);
+}
+
+static void calm(void)
+{
+    fail_set(0);
+    limit_set(INT64_MAX);
 }
 
 static bool done(int result)
 {
-    fail_set(0);
+    calm();
     REQUIRE(result == 0 || result == -E_NO_MEMORY);
     return result == 0;
 }
@@ -207,7 +227,7 @@ static void op_map(unsigned s)
         object_put(&request.memory->object);
 
     if (request.flags & MAP_NOREPLACE_ && taken) {
-        fail_set(0);
+        calm();
         REQUIRE(result == -E_EXISTS || result == -E_NO_MEMORY);
         return;
     }
@@ -251,7 +271,7 @@ static void op_protect(unsigned s)
                                      range.count * PAGE_SIZE, protection);
 
     if (!whole) {
-        fail_set(0);
+        calm();
         REQUIRE(result == -E_FAULT);
         return;
     }
@@ -274,7 +294,7 @@ static void op_advise(unsigned s)
     int result = space_advise_huge(spaces[s].space, address_of(range.first),
                                    range.count * PAGE_SIZE, number(4) ? HUGE_ALWAYS : number(3));
 
-    fail_set(0);
+    calm();
     REQUIRE(result == (whole ? 0 : -E_FAULT) || (whole && result == -E_NO_MEMORY));
 }
 
@@ -322,10 +342,10 @@ static void op_move(unsigned s)
                             address_of(to));
 
     if (to < range.first + range.count && range.first < to + range.count) {
-        fail_set(0);
+        calm();
         REQUIRE(result == -E_INVALID);
     } else if (!whole || taken) {
-        fail_set(0);
+        calm();
         REQUIRE(result == (whole ? -E_EXISTS : -E_FAULT));
     } else if (done(result)) {
         for (unsigned i = 0; i < range.count; i++) {
@@ -363,7 +383,7 @@ static void op_fork(unsigned s)
 static void op_new_space(unsigned s)
 {
     arm();
-    if (!done(space_new(&spaces[s].space)))
+    if (!done(space_new(account, &spaces[s].space)))
         return;
     for (unsigned p = 0; p < PAGES; p++)
         spaces[s].pages[p] = (struct page){.object = -1};
@@ -557,6 +577,8 @@ void model_run(model_next *next, void *context)
 
     uint64_t frames = fake_frames(), bytes = heap_bytes();
 
+    REQUIRE(account_new(NULL, NULL, 0, &account) == 0);
+    fake_process_account(account);
     take = next;
     take_context = context;
     over = false;
@@ -574,6 +596,9 @@ void model_run(model_next *next, void *context)
     for (unsigned o = 0; o < OBJECTS; o++)
         if (objects[o].memory)
             end_object(o);
+    REQUIRE(account_quota(account, QUOTA_MEMORY).used == 0 && account->references == 1);
+    fake_process_account(NULL);
+    account_put(account);
     REQUIRE(heap_bytes() == bytes);
     REQUIRE(fake_frames() == frames);
     REQUIRE(huge_pages() == 0);

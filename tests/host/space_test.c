@@ -5,7 +5,7 @@
 // sources: kernel/vmm/space.c kernel/vmm/region.c kernel/vmm/gather.c kernel/vmm/trim.c kernel/vmm/huge.c
 // sources: kernel/vmm/fault.c kernel/vmm/fork.c
 // sources: kernel/vmm/copy.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c
-// sources: kernel/lock.c lib/base/rbtree.c
+// sources: kernel/account.c kernel/lock.c lib/base/rbtree.c
 // sources: tests/host/fake_arch.c tests/host/fake_space.c tests/host/fake_object.c tests/host/fake_process.c
 // libs: pthread
 #include <pthread.h>
@@ -24,7 +24,7 @@ static void begin(void)
     fake_machine(64);
     frames = fake_frames();
     bytes = heap_bytes();
-    CHECK_EQUAL(space_new(&space), 0);
+    CHECK_EQUAL(space_new(NULL, &space), 0);
     fake_process_enter(space);
 }
 
@@ -323,7 +323,7 @@ TEST(copies_between_spaces)
     CHECK_EQUAL(map(&a, 20 * PAGE_SIZE, RW, 0, NULL, 0), 0);
     for (unsigned i = 0; i < 20 * PAGE_SIZE / 8; i++)
         CHECK(set(a + 8 * i, i));
-    CHECK_EQUAL(space_new(&second), 0);
+    CHECK_EQUAL(space_new(NULL, &second), 0);
     space = second;
     CHECK_EQUAL(map(&b, 20 * PAGE_SIZE, RW, 0, NULL, 0), 0);
     fake_process_enter(second);
@@ -670,7 +670,7 @@ static void *worker_main(void *argument)
         struct space *mine, *child;
 
         fake_process_enter(NULL);
-        if (space_new(&mine) != 0)
+        if (space_new(NULL, &mine) != 0)
             break;
         fake_process_enter(mine);
         work_in(mine, &seed, worker);

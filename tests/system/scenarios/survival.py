@@ -101,6 +101,35 @@ def fork_bomb(context):
             vm.fail(f"{before - after} frames did not come back")
 
 
+@scenario("survival/quotas")
+def quotas(context):
+    """A sandboxed hog uses up each of its quotas; the shell, and who is in no such sandbox, go on."""
+    with boot(context, memory="256M") as vm:
+        vm.prompt()
+        for turn in range(3):
+            if turn == 1:  # the first time fills caches
+                before = settled_frames(vm)
+            vm.check("sandbox -l memory=8M fs initfs -- /tests/tools/hog; echo $?", re.compile(r"(?s).*\d+\n"), 120)
+            vm.check("echo alive", "alive\n", 60)
+            for limit in ("processes=4", "threads=4", "memory=16M", "handles=200"):
+                vm.shell(f"sandbox -l {limit} fs initfs null -- sh -c "
+                         "'for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1 & done; wait' > /dev/null 2>&1", 120)
+                vm.check("echo alive", "alive\n", 60)
+            vm.check("sandbox -l processes=20 fs -- sh -c 'f() { [ $1 = 0 ] || f $(($1-1)) | f $(($1-1)); }; f 6' > /dev/null 2>&1; echo alive",
+                     "alive\n", 120)
+        # What would never end does so with its sandbox, however that is ended.
+        vm.shell("before=$(ps | wc -l)")
+        vm.shell("sandbox -l processes=20 fs null -- sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 9999 & done; exec sleep 9999' > /dev/null 2>&1 &", 60)
+        vm.check("while [ $(ps | wc -l) -lt $((before + 10)) ]; do sleep 1; done; kill -9 $! && echo killed", "killed\n", 120)
+        vm.check("while [ $(ps | wc -l) -gt $before ]; do sleep 1; done; echo over", re.compile(r"(?s).*over\n"), 120)
+        vm.check("sandbox -l nosuch=1 fs -- true; echo $?", re.compile(r"(?s).*no such limit\n125\n"))
+        vm.check("sandbox -l memory=x fs -- true; echo $?", re.compile(r"(?s).*number.*\n125\n"))
+        vm.check("sandbox -l threads=40 -l processes=30 fs initfs -- sh -c 'ulimit -u'", "30\n")
+        after = settled_frames(vm)
+        if after < before - 64:
+            vm.fail(f"{before - after} frames did not come back")
+
+
 def kill(name):
     """kill -9 by name; what follows in the same line comes while it is down."""
     return f"kill -9 $(pidof {name})"
