@@ -262,6 +262,7 @@ struct abi_process_info {
     uint32_t state;    /* PROCESS_EXITED, PROCESS_KEPT */
     uint32_t status;   /* of process_kill, or EXIT_EXCEPTION | vector */
     uint64_t pages;    /* private pages it owns */
+    uint64_t mapped;   /* bytes of its space that something is mapped at */
     uint64_t cpu_time; /* ns */
     uint64_t start_time;
     uint32_t threads;

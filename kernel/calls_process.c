@@ -410,6 +410,7 @@ int64_t sys_process_info(struct object *object, uaddr_t to)
 
     info.id = process->object.id;
     info.pages = space ? space->owned_pages : 0;
+    info.mapped = space ? space->mapped : 0;
     lock_acquire(&process->lock);
     info.state = (process->state == PROCESS_DONE ? PROCESS_EXITED : 0) |
                  (keeper_keeps(process) ? PROCESS_KEPT : 0);

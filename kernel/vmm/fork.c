@@ -34,6 +34,7 @@ static int copy_region(struct space *child, const struct region *region)
     if (!copy)
         return -E_NO_MEMORY;
     region_insert(child, copy, NULL);
+    child->mapped += copy->end - copy->start;
     return 0;
 }
 

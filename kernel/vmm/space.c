@@ -35,6 +35,7 @@ int space_new(struct account *account, struct space **result)
     space->references = 1;
     list_init(&space->order);
     space->next_free = SPACE_AUTO_START;
+    space->most = MIN(frame_count_total() * PAGE_SIZE, account_quota(account, QUOTA_MEMORY).limit);
     lock_init(&space->lock, RANK_SPACE, "space");
     *result = space;
     return 0;
@@ -61,6 +62,7 @@ static inline void take_region(struct gather *gather, struct region *region)
 {
     gather_unmap(gather, region->start, region->end, GATHER_ALL);
     region_remove(gather->space, region);
+    gather->space->mapped -= region->end - region->start;
     region_unlink(region);
     chain_push(&gather->regions, &region->mapping);
 }
@@ -100,7 +102,7 @@ void space_put(struct space *space)
     if (__atomic_sub_fetch(&space->references, 1, __ATOMIC_ACQ_REL) != 0)
         return;
     unmap_everything(space, true);
-    ASSERT(space->owned_pages == 0 && space->region_count == 0);
+    ASSERT(space->owned_pages == 0 && space->region_count == 0 && space->mapped == 0);
     arch_space_destroy(&space->arch);
     purse_regain(&space->purse, SPACE_BYTES + space->tables_paid * PAGE_SIZE);
     purse_close(&space->purse);
@@ -143,9 +145,9 @@ static int check_protection(uint32_t protection, uint32_t maximum)
 
 /* Private memory is allocated when it is touched, and then it may be refused. But what could never be had at all
  * is refused at once. */
-static int check_amount(uint64_t length, uint32_t protection)
+static int check_amount(const struct space *space, uint64_t length, uint32_t protection)
 {
-    return protection & PROT_WRITE_ && length / PAGE_SIZE > frame_count_total() ? -E_NO_MEMORY : 0;
+    return protection & PROT_WRITE_ && length > space->most ? -E_NO_MEMORY : 0;
 }
 
 static int make_borders(struct space *space, uint64_t start, uint64_t end, struct list **unused)
@@ -213,7 +215,7 @@ static int choose_address(struct space *space, uint64_t hint, uint64_t length, u
     return 0;
 }
 
-static int check_request(const struct map_request *request)
+static int check_request(const struct space *space, const struct map_request *request)
 {
     const struct memory *memory = request->memory;
     uint64_t end;
@@ -238,14 +240,15 @@ static int check_request(const struct map_request *request)
     if (!memory) /* shared without an object would be shared with nobody */
         return request->flags & MAP_SHARED_ || request->offset
                    ? -E_INVALID
-                   : check_amount(request->length, request->protection);
+                   : check_amount(space, request->length, request->protection);
     if (!IS_ALIGNED(request->offset, (uint64_t)PAGE_SIZE))
         return -E_INVALID;
     if (request->offset > MEMORY_SIZE_MAX || request->length > MEMORY_SIZE_MAX - request->offset)
         return -E_RANGE;
     if (memory->flags & MEMORY_IS_DEVICE && !(request->flags & MAP_SHARED_))
         return -E_NOT_SUPPORTED;
-    return request->flags & MAP_SHARED_ ? 0 : check_amount(request->length, request->protection);
+    return request->flags & MAP_SHARED_ ? 0
+                                        : check_amount(space, request->length, request->protection);
 }
 
 /* The free range that the request names. *above: the first region behind it. What was there is gathered, if anything was: then
@@ -298,7 +301,7 @@ static COLD void populate(struct space *space, uint64_t start, uint64_t end, uin
 
 int space_map_region(struct space *space, const struct map_request *request, uint64_t *address)
 {
-    int result = check_request(request);
+    int result = check_request(space, request);
 
     if (result != 0)
         return result;
@@ -319,6 +322,7 @@ int space_map_region(struct space *space, const struct map_request *request, uin
     if (likely(result == 0)) {
         region->start = start;
         region->end = start + length;
+        space->mapped += length;
         if (request->memory && request->memory->pager)
             space->paged = true;
         region = region_add(space, region, above, &unused);
@@ -459,7 +463,7 @@ static int check_protect(struct space *space, uint64_t start, uint64_t end, uint
         if (result != 0)
             return result;
     }
-    return check_amount(end - start, protection);
+    return check_amount(space, end - start, protection);
 }
 
 int space_protect_range(struct space *space, uint64_t start, uint64_t length, uint32_t protection)

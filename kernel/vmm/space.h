@@ -52,6 +52,8 @@ struct space {
     struct region *recent; /* found last, or put in last; or NULL: where the next search begins */
     uint64_t next_free;    /* where the search for a free range starts */
     uint64_t owned_pages;  /* private pages, for process_info: shared with forks or not */
+    uint64_t mapped;       /* bytes that regions cover */
+    uint64_t most;         /* bytes one private writable mapping may have; constant */
     uint64_t region_count;
     uint64_t fresh_start,
         fresh_end; /* where a page was zero-filled last; atomic, read without the lock */
@@ -90,7 +92,7 @@ void space_leave(struct space *space);
  * are rounded up to pages. What fails has changed nothing, but where noted. */
 
 /* E_ACCESS: writable and executable, or beyond maximum. E_EXISTS (NOREPLACE). E_NO_MEMORY: also for more private
- * writable memory than there is RAM. E_NOT_SUPPORTED: a private mapping of device memory. MAP_POPULATE is best
+ * writable memory than there is RAM, or than the account may use. E_NOT_SUPPORTED: a private mapping of device memory. MAP_POPULATE is best
  * effort: a page it could not get is fetched, or refused, at its first use. */
 int space_map_region(struct space *space, const struct map_request *request,
                      uint64_t *address) MUST_CHECK;

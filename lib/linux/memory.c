@@ -41,6 +41,18 @@ static int64_t memory_answer(int64_t native)
     return answer(native);
 }
 
+/* RLIMIT_AS: may that much more be mapped? Without a limit, as nearly always, nobody is asked. */
+static bool limit_allows(const struct process *process, uint64_t length)
+{
+    uint64_t limit = process->limits[LINUX_RLIMIT_AS].current;
+    struct abi_process_info info;
+
+    if (likely(limit == LINUX_RLIM_INFINITY))
+        return true;
+    return sys_process_info(HANDLE_SELF, &info) >= 0 && length <= limit &&
+           info.mapped <= limit - length;
+}
+
 int64_t linux_brk(struct thread *thread, uint64_t wanted)
 {
     struct process *process = thread->process;
@@ -49,6 +61,9 @@ int64_t linux_brk(struct thread *thread, uint64_t wanted)
     uint64_t end = process->brk_end, old_page = page_up(end);
     uint64_t page = wanted <= USER_LIMIT ? page_up(wanted) : UINT64_MAX;
     bool ok = wanted >= process->brk_start && wanted <= USER_LIMIT;
+    if (ok && page > old_page)
+        ok = wanted - process->brk_start <= process->limits[LINUX_RLIMIT_DATA].current &&
+             limit_allows(process, page - old_page);
     if (ok && page > old_page) {
         struct abi_map map = {
             .address = old_page,
@@ -182,6 +197,8 @@ int64_t linux_mmap(struct thread *thread, uint64_t address, uint64_t length, uin
         return -LINUX_ENOMEM;
     if (fixed && address < PAGE_SIZE)
         return -LINUX_EPERM;
+    if (!limit_allows(thread->process, length))
+        return -LINUX_ENOMEM;
     struct abi_map map = {
         .length = length,
         .memory = HANDLE_NONE,
@@ -270,7 +287,6 @@ int64_t linux_mremap(struct thread *thread, uint64_t old, uint64_t old_length, u
 {
     bool fixed = flags & LINUX_MREMAP_FIXED, may_move = flags & LINUX_MREMAP_MAYMOVE;
 
-    (void)thread;
     if ((flags & ~(uint64_t)(LINUX_MREMAP_FIXED | LINUX_MREMAP_MAYMOVE)) || (fixed && !may_move) ||
         old % PAGE_SIZE || !new_length || !old_length)
         return -LINUX_EINVAL;
@@ -278,6 +294,8 @@ int64_t linux_mremap(struct thread *thread, uint64_t old, uint64_t old_length, u
     new_length = page_up(new_length);
     if (!program_range(old, old_length) || !program_range(fixed ? new : old, new_length))
         return -LINUX_EINVAL;
+    if (new_length > old_length && !limit_allows(thread->process, new_length - old_length))
+        return -LINUX_ENOMEM;
     int64_t state = sys_space_op(HANDLE_SELF, SPACE_OP_QUERY, old, PAGE_SIZE, 0);
     if (state < 0)
         return -LINUX_EFAULT;

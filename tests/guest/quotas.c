@@ -533,7 +533,10 @@ static void pages_run_out(void *argument)
     handle_t process = empty_process();
 
     (void)argument;
-    MUST(map_in(process, 0, 4 * MEMORY, MAP_POPULATE_));
+    CHECK_ERROR(map_in(process, 0, MEMORY + PAGE_SIZE, 0), NO_MEMORY); /* it could never be had */
+    for (int i = 0; i < 4; i++)
+        MUST(map_in(process, 0, MEMORY, MAP_POPULATE_));
+    CHECK_EQUAL(process_info(process).mapped, 4 * MEMORY);
 
     uint64_t pages = process_info(process).pages;
 
