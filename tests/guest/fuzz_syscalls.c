@@ -4,13 +4,15 @@
  *     fuzz_syscalls                             a first walk, then CALLS calls from a few seeds
  *     fuzz_syscalls random_calls SEED CALLS     those of one seed; tests/system/scenarios/fuzz.py does so in the whole system
  *
- * The fuzzing processes know nothing of this one: they are copies of a process that was never run (`model`), with a handle
- * table and a namespace of their own, and end when their share of calls is made. A call may well end its process, stop
+ * The fuzzing processes know nothing of this one: they are copies of a process that was never run (`model`), with a space, a
+ * handle table, a namespace and an account of their own, and end when their share of calls is made. A call may well end its process, stop
  * it or put it to sleep for ever: who stands still is resumed and interrupted, and killed if that does not help. From
  * one seed each thread's calls are the same; how the threads meet is not.
  *
  * Beside them a bystander makes ordinary calls, through a service of its own, and checks each answer.
  */
+#include <elf.h>
+
 #include "tests/guest/fuzz.h"
 
 #define CALLS        200000u
@@ -38,9 +40,12 @@ struct arena { /* shared with all of them */
     struct slot slots[PROCESSES];
 };
 
+#define ARENA_SIZE ALIGN_UP(sizeof(struct arena), (size_t)PAGE_SIZE)
+
 /* --- In a fuzzing process --------------------------------------------------------------------------------------------- */
 
 static struct arena *arena;
+static handle_t arena_memory; /* of the test's own */
 static uint8_t stacks[THREADS][STACK] ALIGNED(16);
 static struct fuzz_pool pool;
 static uint64_t token;
@@ -66,8 +71,6 @@ NORETURN static void fuzz_calls_make(struct fuzz_thread *thread)
 
 NORETURN static void fuzz_process(uint64_t seed, struct slot *slot)
 {
-    /* The helpers' stacks, shared with the test: a stray answer must not be written there. */
-    sys_ignore(sys_space_unmap(HANDLE_SELF, HELPER_AREA, 64 * HELPER_STACK));
     for (uint64_t i = 0; i < THREADS; i++) {
         threads[i].fuzzer.pool = &pool;
         threads[i].fuzzer.token = &token;
@@ -139,7 +142,7 @@ struct fuzzing {
     uint64_t seed, calls, next; /* next: process, counted from the seed */
     struct protocol protocol;   /* the fuzzers may open and serve it; so does a service of ours */
     handle_t names, model;
-    struct helper *server, *pattern, *witness, *witness_server;
+    struct helper *server, *witness, *witness_server;
     struct bystander *bystander;
     struct {
         handle_t process;
@@ -180,9 +183,58 @@ static uint32_t gifts(const struct fuzzing *fuzzing, handle_t *handles)
     return count;
 }
 
-static void never(void *argument)
+extern const Elf64_Ehdr __ehdr_start; /* the linker's: where this program's ELF header is */
+
+/* What lies there now is there in the process as well; what it writes is its own. */
+static void segment_copy(handle_t process, uint64_t start, uint64_t end, uint32_t flags)
 {
-    (void)argument;
+    handle_t memory = (handle_t)MUST(sys_memory_create(end - start, 0));
+    void *view = memory_map(memory, end - start, PROT_READ_ | PROT_WRITE_, MAP_SHARED_);
+    struct abi_map map = {
+        .address = start,
+        .length = end - start,
+        .memory = memory,
+        .protection = (flags & PF_R ? PROT_READ_ : 0) | (flags & PF_W ? PROT_WRITE_ : 0) |
+                      (flags & PF_X ? PROT_EXECUTE_ : 0),
+        .flags = MAP_FIXED_ | MAP_NOREPLACE_,
+    };
+
+    memcpy(view, (void *)start, end - start);
+    pages_unmap(view, (end - start) / PAGE_SIZE);
+    MUST(sys_space_map(process, &map));
+    handle_drop(memory);
+}
+
+/* This program in a space of the process's own, which its account pays for; a fork of this process would be in a copy of
+ * ours, on this one's account. */
+static void program_copy(handle_t process)
+{
+    const Elf64_Phdr *header = (const void *)((uintptr_t)&__ehdr_start + __ehdr_start.e_phoff);
+
+    for (int i = 0; i < __ehdr_start.e_phnum; i++, header++)
+        if (header->p_type == PT_LOAD)
+            segment_copy(process, ALIGN_DOWN(header->p_vaddr, (uint64_t)PAGE_SIZE),
+                         ALIGN_UP(header->p_vaddr + header->p_memsz, (uint64_t)PAGE_SIZE),
+                         header->p_flags);
+}
+
+static void arena_make(void)
+{
+    arena_memory = (handle_t)MUST(sys_memory_create(ARENA_SIZE, 0));
+    arena = memory_map(arena_memory, ARENA_SIZE, PROT_READ_ | PROT_WRITE_, MAP_SHARED_);
+}
+
+static void arena_share(handle_t process)
+{
+    struct abi_map map = {
+        .address = (uintptr_t)arena,
+        .length = ARENA_SIZE,
+        .memory = arena_memory,
+        .protection = PROT_READ_ | PROT_WRITE_,
+        .flags = MAP_SHARED_ | MAP_FIXED_ | MAP_NOREPLACE_,
+    };
+
+    MUST(sys_space_map(process, &map));
 }
 
 static void model_make(struct fuzzing *fuzzing)
@@ -195,23 +247,23 @@ static void model_make(struct fuzzing *fuzzing)
         .flags = EXEC_SUSPENDED,
     };
 
-    fuzzing->pattern = helper_process_suspended(never, NULL);
     struct abi_system_info info;
     uint64_t limits[] = {[QUOTA_MEMORY] = 0};
     struct abi_process_create create = {
-        .space_of = fuzzing->pattern->process,
+        .space_of = HANDLE_NONE,
         .limits = (uintptr_t)limits,
         .limit_count = ARRAY_SIZE(limits),
         .name = (uintptr_t) "fuzzer",
         .name_length = 6,
-        /* Or they would not let this one run, or leave it no memory. What they make is limited, too, but not what they
-         * write to in a copy of this process's space: that is of this process's account. */
+        /* Or they would not let this one run, or leave it no memory. */
         .flags = PROCESS_PRIORITY_LIMIT | PROCESS_ORDINARY,
     };
 
     MUST(sys_system_info(&info, sizeof(info)));
     limits[QUOTA_MEMORY] = info.frames_total * PAGE_SIZE / 4;
     fuzzing->model = (handle_t)MUST(sys_process_create(fuzzing->names, &create));
+    program_copy(fuzzing->model);
+    arena_share(fuzzing->model);
     exec.handle_count = arena->given_count = gifts(fuzzing, handles);
     handle_drop((handle_t)MUST(sys_process_exec(fuzzing->model, &exec)));
 }
@@ -220,7 +272,7 @@ static void fuzzing_begin(struct fuzzing *fuzzing)
 {
     struct bystander *bystander = shared(sizeof(*bystander));
 
-    arena = shared(sizeof(*arena));
+    arena_make();
     fuzzing->names = (handle_t)MUST(sys_namespace_create(HANDLE_SELF, 0));
     for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
         sys_ignore(sys_namespace_bind(fuzzing->names, hidden[i], strlen(hidden[i]), HANDLE_NONE));
@@ -245,10 +297,10 @@ static void fuzzing_end(struct fuzzing *fuzzing)
     MUST(sys_process_kill(fuzzing->model, 0));
     signal_wait(fuzzing->model, SIGNAL_EXITED);
     MUST(sys_handle_close(fuzzing->model));
-    helper_kill(fuzzing->pattern);
     MUST(sys_handle_close(fuzzing->protocol.port));
     MUST(sys_handle_close(fuzzing->names));
-    unshare(arena);
+    pages_unmap(arena, ARENA_SIZE / PAGE_SIZE);
+    handle_drop(arena_memory);
 }
 
 /* HANDLE_NONE: the others have all memory just now, the machine's or their account's. */
