@@ -13,6 +13,11 @@ static const char *const names[] = {
 #undef QUOTA
 };
 
+const char *quota_name(enum quota quota)
+{
+    return names[quota];
+}
+
 void quota_none(uint64_t limits[QUOTA_COUNT])
 {
     for (int i = 0; i < QUOTA_COUNT; i++)

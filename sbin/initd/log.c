@@ -33,10 +33,8 @@ static const struct {
     const char *path;
     snapshot_writer *write;
 } files[] = {
-    {"", log_write_all},
-    {"/", log_write_all},
-    {"/status", supervise_status},
-    {"status", supervise_status},
+    {"", log_write_all},          {"/", log_write_all},          {"/status", supervise_status},
+    {"status", supervise_status}, {"/quotas", supervise_quotas}, {"quotas", supervise_quotas},
 };
 
 static snapshot_writer *file_of(const struct command *command)

@@ -215,6 +215,14 @@ void session_adopt_all(void)
     pthread_mutex_unlock(&lock);
 }
 
+void session_quotas(FILE *stream)
+{
+    pthread_mutex_lock(&lock);
+    list_for_each (struct session, session, &sessions, link)
+        status_quotas(stream, session->terminal, session->process);
+    pthread_mutex_unlock(&lock);
+}
+
 static void session_launch(struct session *session)
 {
     pthread_t thread;

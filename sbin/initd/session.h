@@ -6,8 +6,13 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 /* Starts the threads. run: "program,argument,..." instead of the shells; its end turns the machine off. NULL: none. */
 void session_start(const char *run);
 
 /* procd is new: enters the programs that run. */
 void session_adopt_all(void);
+
+/* Their lines of log:///quotas. */
+void session_quotas(FILE *stream);

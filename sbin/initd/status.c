@@ -1,12 +1,12 @@
-/* Linux wait statuses and CPU exceptions. */
+/* Linux wait statuses and CPU exceptions, uses and limits, in words and tables. */
 #include "sbin/initd/status.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "abi/abi.h"
 #include "lib/base/base.h"
+#include "lib/sys/quota.h"
 
 static const char *const exceptions[32] = {
     [0] = "division error", [1] = "debug",        [3] = "breakpoint",
@@ -44,4 +44,31 @@ void status_line(FILE *stream, const char *name, const char *state, const struct
         status_describe(life->status, end, sizeof(end));
     fprintf(stream, "%-16s %-9s %7" PRIu64 " %10" PRId64 "  %s\n", name, state, life->starts,
             up ? (now - life->started_at) / second : 0, end);
+}
+
+void status_quotas_head(FILE *stream)
+{
+    fprintf(stream, "%-16s %-10s %15s %15s\n", "SERVICE", "QUOTA", "USED", "LIMIT");
+}
+
+static bool limited(const struct abi_quota *quotas)
+{
+    for (int i = 0; i < QUOTA_COUNT; i++)
+        if (quotas[i].limit != QUOTA_UNLIMITED)
+            return true;
+    return false;
+}
+
+void status_quotas(FILE *stream, const char *name, handle_t process)
+{
+    struct abi_quota quotas[QUOTA_COUNT];
+    char limit[24];
+    if (process == HANDLE_NONE || sys_process_quotas(process, quotas, QUOTA_COUNT) < 0 ||
+        !limited(quotas))
+        return;
+    for (int i = 0; i < QUOTA_COUNT; i++) {
+        snprintf(limit, sizeof(limit), "%" PRIu64, quotas[i].limit);
+        fprintf(stream, "%-16s %-10s %15" PRIu64 " %15s\n", name, quota_name((enum quota)i),
+                quotas[i].used, quotas[i].limit == QUOTA_UNLIMITED ? "-" : limit);
+    }
 }

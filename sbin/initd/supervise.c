@@ -489,6 +489,14 @@ void supervise_status(FILE *stream)
     }
 }
 
+void supervise_quotas(FILE *stream)
+{
+    status_quotas_head(stream);
+    for (size_t i = 0; i < unit_count; i++)
+        status_quotas(stream, units[i]->conf.name, units[i]->process);
+    session_quotas(stream);
+}
+
 /* --- configuration --- */
 
 static bool unit_load(const char *name, struct service_conf *conf)

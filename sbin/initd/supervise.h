@@ -43,5 +43,6 @@ void supervise_stop(void);
 /* Adds what runs. */
 void supervise_spare(struct posix_spared *spared);
 
-/* A table for people. */
+/* Tables for people: how the services are; what those with limits use, and the sessions. */
 void supervise_status(FILE *stream);
+void supervise_quotas(FILE *stream);

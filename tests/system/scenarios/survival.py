@@ -130,6 +130,40 @@ def quotas(context):
             vm.fail(f"{before - after} frames did not come back")
 
 
+# What each sandbox may use of what it uses up.
+EXHAUSTED = {"memory": "16M", "handles": 400, "processes": 6, "threads": 6, "commands": 4, "ports": 20, "bindings": 500,
+             "kept": 200}
+
+
+@scenario("survival/exhausted-quotas")
+def exhausted_quotas(context):
+    """Who has used up a quota and goes on trying harms nobody: each call of a witness outside the sandbox succeeds. The session's
+    account, which both are in, tells what is used, and gets it back."""
+    with boot(context, memory="256M") as vm:
+        vm.prompt()
+        with open("abi/quotas.def", encoding="utf-8") as file:
+            names = re.findall(r"^QUOTA\(\d+, \w+, (\w+),", file.read(), re.M)
+        if sorted(names) != sorted(EXHAUSTED):
+            vm.fail(f"quotas are {names}, tested {list(EXHAUSTED)}")
+        before = 0
+        for name, limit in [("handles", EXHAUSTED["handles"]), *EXHAUSTED.items()]:  # the first time fills caches
+            output, _ = vm.shell(f"sandbox -l {name}={limit} fs initfs -- /tests/tools/exhaust {name} &", 60)
+            if "exhausted" not in output:
+                vm.expect(rf"exhausted {name} with \d+\n", 60)
+            vm.check("/tests/tools/witness 20", "20 rounds\n", 120)
+            if name == "handles":
+                table = vm.check("cat log:///quotas", re.compile(r"^rngd +memory +[1-9]\d+ +16777216\n", re.M), 60)
+                used = re.search(r"^tty:///serial +handles +(\d+) +\d+\n", table, re.M)
+                if not used or int(used[1]) < limit:
+                    vm.fail(f"{limit} handles are used up, and the session's are {table}")
+            vm.shell("kill -9 $!; wait $!", 60)
+            vm.check("/tests/tools/witness 1", "1 rounds\n", 60)
+            before = before or settled_frames(vm)
+        after = settled_frames(vm)
+        if after < before - 64:
+            vm.fail(f"{before - after} frames did not come back")
+
+
 def kill(name):
     """kill -9 by name; what follows in the same line comes while it is down."""
     return f"kill -9 $(pidof {name})"
