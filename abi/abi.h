@@ -76,7 +76,10 @@ struct abi_handle_info {
 #define HANDLE_FLAG_SINGLE 0x20u /* timer: its count is taken one at a time */
 #define HANDLE_FLAG_PACKETS \
     0x40u /* listener: its streams keep boundaries (handle_info, not changeable) */
-#define HANDLE_FLAG_FIXED 0x8u /* memory: made with MEMORY_FIXED (handle_info only) */
+#define HANDLE_FLAG_FIXED 0x8u  /* memory: made with MEMORY_FIXED (handle_info only) */
+#define HANDLE_FLAG_REAL  0x80u /* timer: the deadlines it is set to are real time */
+#define HANDLE_FLAG_CANCEL \
+    0x100u /* timer: a step of real time ends it: it is READABLE, and timer_take says E_CANCELLED once */
 
 /* Memory. */
 #define PROT_READ_    0x1u /* a trailing underscore: the plain name is the C library's */
@@ -568,6 +571,7 @@ struct abi_stream_message {
 #define CLOCK_MONOTONIC_ 1u
 #define CLOCK_PROCESS_   2u
 #define CLOCK_THREAD_    3u
+#define CLOCK_REALTIME_  4u /* since 1970; abi/time.h */
 
 /* Devices. */
 enum resource_kind {
@@ -578,6 +582,7 @@ enum resource_kind {
     RESOURCE_MESSAGE = 4, /* vectors of these CPUs, for message-signalled interrupts */
     RESOURCE_DMA = 5,     /* RAM at these addresses, which may be told to devices */
     RESOURCE_POWER = 6,   /* SYSTEM_POWER_OFF, SYSTEM_RESET; its range means nothing */
+    RESOURCE_CLOCK = 7,   /* base 0, count 1: setting real time */
 };
 
 #define IRQ_EDGE  0x0u
@@ -651,6 +656,8 @@ struct abi_system_info {
         shootdown_interrupts; /* sent to make other CPUs forget translations; shootdowns: the occasions */
     struct abi_pci_segment pci[ABI_PCI_SEGMENTS];
     uint64_t reschedule_interrupts; /* sent to make other CPUs look whom they run */
+    uint64_t rtc_century;           /* its register in CMOS RAM, as ACPI says; 0: it does not */
+    uint64_t rtc_absent;            /* ACPI says that there is no such clock */
 };
 
 #define FEATURE_FSGSBASE 0x1u /* rdfsbase and its kin work in user mode */

@@ -26,6 +26,7 @@ struct thread;
 struct process;
 struct boot_info;
 struct irq_line;
+struct abi_time;
 
 /* Where an interrupt may arrive: CPUs first to first + count - 1, as far as there are any. */
 struct irq_cpus {
@@ -169,6 +170,10 @@ int user_read_u32_nofault(uaddr_t from, uint32_t *value) MUST_CHECK;
 
 uint64_t arch_clock(void); /* ns since boot, monotonic over all CPUs */
 uint64_t arch_cycles_hz(void);
+/* How programs read the same clock: factor and bases; factor 0 where they cannot. After arch_cpus_start. */
+void arch_clock_source(struct abi_time *time);
+/* This page of the kernel's image is at TIME_PAGE in every space, readable. Once, before the first space. */
+void arch_show_page(const void *page);
 void arch_timer_set(
     uint64_t deadline); /* this CPU: timer_interrupt() at or soon after; UINT64_MAX: never */
 void arch_cpu_kick(
@@ -219,6 +224,8 @@ uint64_t arch_xsave_size(void);
 void arch_pci_segments(struct abi_pci_segment segments[ABI_PCI_SEGMENTS]);
 /* Copies of ACPI's tables (abi/boot.h), the caller's to heap_free; NULL: there are none. */
 void *arch_acpi_tables(uint64_t *length);
+/* ACPI: the CMOS register with the century, or 0; that there is no CMOS clock. */
+void arch_rtc(uint64_t *century, uint64_t *absent);
 void arch_backtrace(void (*print)(uint64_t address)); /* of the caller */
 /* ... and of a CPU that arch_cpus_stop stopped, if it could be reached. */
 void arch_backtrace_stopped(uint32_t cpu, void (*print)(uint64_t address));

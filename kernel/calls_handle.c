@@ -29,10 +29,12 @@ static uint32_t file_flags(struct object *object, uint32_t mask, uint32_t value)
     return file_change_flags(file, mask, value);
 }
 
+#define TIMER_FLAGS (HANDLE_FLAG_SINGLE | HANDLE_FLAG_REAL | HANDLE_FLAG_CANCEL)
+
 /* What a program can open has flags; mask 0 only reads them. */
 static int64_t flags_of(struct object *object, uint32_t mask, uint32_t value)
 {
-    if (mask & HANDLE_FLAG_SINGLE && object->type != OBJECT_TIMER)
+    if (mask & TIMER_FLAGS && object->type != OBJECT_TIMER)
         return -E_INVALID;
     switch (object->type) {
     case OBJECT_FILE:
@@ -81,7 +83,7 @@ int64_t sys_handle_flags(handle_t handle, uint32_t mask, uint32_t value)
 {
     struct object *object;
 
-    if (mask & ~(HANDLE_FLAG_NONBLOCK | HANDLE_FLAG_APPEND | HANDLE_FLAG_SINGLE))
+    if (mask & ~(HANDLE_FLAG_NONBLOCK | HANDLE_FLAG_APPEND | TIMER_FLAGS))
         return -E_INVALID;
 
     int error = handle_lookup(process_current()->handles, handle, OBJECT_ANY, 0, &object, NULL);

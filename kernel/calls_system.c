@@ -8,6 +8,7 @@
 #include "kernel/sched/idle.h"
 #include "kernel/sched/sched.h"
 #include "kernel/syscall.h"
+#include "kernel/time.h"
 #include "kernel/vmm/fail.h"
 #include "kernel/vmm/frame.h"
 #include "kernel/vmm/heap.h"
@@ -60,6 +61,8 @@ int64_t sys_clock_get(uint32_t clock)
     switch (clock) {
     case CLOCK_MONOTONIC_:
         return (int64_t)arch_clock();
+    case CLOCK_REALTIME_:
+        return time_real();
     case CLOCK_THREAD_:
         return (int64_t)sched_cpu_time(thread_current());
     case CLOCK_PROCESS_: {
@@ -109,6 +112,7 @@ int64_t sys_system_info(uaddr_t to, uint64_t size)
         info.page_tables += (uint64_t)cpus[i]->page_tables;
     }
     arch_pci_segments(info.pci);
+    arch_rtc(&info.rtc_century, &info.rtc_absent);
     return user_copy_out(to, &info, MIN(size, (uint64_t)sizeof(info)));
 }
 

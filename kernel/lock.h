@@ -24,6 +24,7 @@ enum lock_rank {
     RANK_ACCOUNT,   /* an account: who is in it */
     RANK_PORT,      /* a port: queues, workers, accepted commands */
     RANK_IRQ_LINES, /* which interrupt lines there are */
+    RANK_CLOCK,     /* who sets real time; which timers go by it */
     LOCK_INTERRUPT_SAFE,
     RANK_TIMER = LOCK_INTERRUPT_SAFE, /* a CPU's timers */
     RANK_VECTORS,                     /* a CPU's device vectors */

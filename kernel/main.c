@@ -10,6 +10,7 @@
 #include "kernel/sched/futex.h"
 #include "kernel/sched/idle.h"
 #include "kernel/sched/sched.h"
+#include "kernel/time.h"
 #include "kernel/vmm/heap.h"
 #include "kernel/vmm/space.h"
 #include "lib/base/string.h"
@@ -202,6 +203,7 @@ void kernel_main(struct boot_info *boot)
     arch_cpus_start();
     log_info("%u CPU%s, %lu of %lu MiB free", cpu_count, cpu_count == 1 ? "" : "s",
              (unsigned long)(frame_count_free() >> 8), (unsigned long)(frame_count_total() >> 8));
+    time_init();
     start_first_process();
     sched_idle();
 }

@@ -52,7 +52,7 @@ int64_t sys_resource_create(struct object *object, uint32_t kind, uint64_t base,
 {
     struct resource *resource;
 
-    if (kind < RESOURCE_IRQ || kind > RESOURCE_POWER)
+    if (kind < RESOURCE_IRQ || kind > RESOURCE_CLOCK)
         return -E_INVALID;
     if (!resource_covers(resource_of(object), kind, base, count))
         return -E_RANGE;

@@ -88,6 +88,11 @@ struct acpi_power {
     uint8_t acpi_enable;
 };
 
+struct acpi_rtc {
+    bool absent;
+    uint8_t century; /* its register in CMOS RAM; 0: not said */
+};
+
 struct acpi_mcfg {
     uint64_t address;
     uint16_t segment;
@@ -105,6 +110,7 @@ uint64_t acpi_lapic_address(const struct acpi *acpi); /* 0: not said */
 bool acpi_madt_next(const struct acpi *acpi, uint32_t *offset, struct acpi_madt_entry *entry);
 bool acpi_hpet(const struct acpi *acpi, struct acpi_hpet *hpet);
 bool acpi_power(const struct acpi *acpi, struct acpi_power *power);
+void acpi_rtc(const struct acpi *acpi, struct acpi_rtc *rtc); /* zeros: nothing is said */
 bool acpi_mcfg_next(const struct acpi *acpi, uint32_t *offset, struct acpi_mcfg *mcfg);
 /* The SLP_TYP values of \_S5, found in the DSDT by their usual encoding. */
 bool acpi_sleep_type(const struct acpi *acpi, uint8_t *type_a, uint8_t *type_b);

@@ -203,6 +203,18 @@ bool acpi_power(const struct acpi *acpi, struct acpi_power *power)
     return true;
 }
 
+/* Bit 5 of IAPC_BOOT_ARCH is ACPI 5.0's. */
+void acpi_rtc(const struct acpi *acpi, struct acpi_rtc *rtc)
+{
+    const struct acpi_header *fadt = acpi->fadt;
+
+    *rtc = (struct acpi_rtc){.century = 0};
+    if (!fadt)
+        return;
+    rtc->century = (uint8_t)field(fadt, 108, 1);
+    rtc->absent = fadt->revision >= 5 && field(fadt, 109, 2) & BIT(5);
+}
+
 bool acpi_mcfg_next(const struct acpi *acpi, uint32_t *offset, struct acpi_mcfg *mcfg)
 {
     uint32_t at = *offset < 44 ? 44 : *offset;

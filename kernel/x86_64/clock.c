@@ -16,6 +16,7 @@
 #include "kernel/log.h"
 #include "kernel/x86_64/msr.h"
 #include "kernel/x86_64/scale.h"
+#include "lib/base/clock.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 /* A reading is off by 100 ns or so: 10 ppm of the TSC's rate, as good as its crystal. The local APIC's timer is armed
@@ -23,16 +24,17 @@
 #define TSC_MEASURE_NS   UINT64_C(10000000)
 #define TIMER_MEASURE_NS UINT64_C(2000000)
 
-#define ATTEMPTS   8u
-#define TSC_MIN_HZ UINT64_C(10000000)
-#define TSC_MAX_HZ UINT64_C(100000000000)
-#define GUESSED_HZ UINT64_C(1000000000) /* with no reference at all: time runs, at a wrong rate */
+#define ATTEMPTS              8u
+#define WRAPPING_MEASUREMENTS 3u
+#define TSC_MIN_HZ            UINT64_C(10000000)
+#define TSC_MAX_HZ            UINT64_C(100000000000)
+#define GUESSED_HZ            UINT64_C(1000000000) /* with no reference at all: time runs, at a wrong rate */
 
 static struct {
     uint64_t (*read)(void); /* NULL: not started, it is 0 */
     uint64_t base_count, base_ns;
-    struct scale scale;
-    bool held; /* keep to `latest` */
+    uint64_t factor; /* clock_scale's */
+    bool held;       /* keep to `latest` */
 } source;
 
 static uint64_t latest; /* ns, with source.held */
@@ -52,7 +54,7 @@ uint64_t arch_clock(void)
     uint64_t now = source.base_ns;
 
     if (likely(passed > 0))
-        now += scale_apply(source.scale, (uint64_t)passed);
+        now += clock_scale((uint64_t)passed, source.factor);
     if (unlikely(source.held)) {
         uint64_t seen = __atomic_load_n(&latest, __ATOMIC_RELAXED);
 
@@ -67,6 +69,13 @@ uint64_t arch_clock(void)
 uint64_t arch_cycles_hz(void)
 {
     return tsc_hz;
+}
+
+void arch_clock_source(struct abi_time *time)
+{
+    time->cycles_base = source.base_count;
+    time->base = source.base_ns;
+    time->factor = tsc_trusted ? source.factor : 0;
 }
 
 bool clock_tsc_steady(void)
@@ -119,12 +128,22 @@ static uint64_t wait_reference(struct reading start, uint64_t ns, struct reading
     return passed;
 }
 
-static uint64_t measure_tsc(void)
+static uint64_t measure_tsc_once(void)
 {
     struct reading start = read_both(), end = start;
     uint64_t passed = wait_reference(start, TSC_MEASURE_NS, &end);
 
     return scale_apply(scale_make(passed, reference->hz), end.tsc - start.tsc);
+}
+
+/* While the host runs something else the PIT wraps unseen (55 ms), and the TSC seems faster than it is: the slowest counts. */
+static uint64_t measure_tsc(void)
+{
+    uint64_t hz = measure_tsc_once();
+
+    for (unsigned i = 1; reference->mask <= UINT16_MAX && i < WRAPPING_MEASUREMENTS; i++)
+        hz = MIN(hz, measure_tsc_once());
+    return hz;
 }
 
 struct count {
@@ -184,7 +203,7 @@ static void use(uint64_t (*read)(void), uint64_t hz)
 {
     uint64_t now = arch_clock();
 
-    source.scale = scale_make(hz, NS_PER_S);
+    source.factor = clock_factor(hz);
     source.base_ns = now;
     source.base_count = read();
     source.read = read;

@@ -22,6 +22,7 @@
 static struct abi_pci_segment pci_segments[ABI_PCI_SEGMENTS];
 static void *acpi_tables; /* copies of all of them */
 static uint64_t acpi_tables_length;
+static struct acpi_rtc rtc;
 static uint32_t kicked[CPU_MAX]; /* an interrupt is on its way to that CPU */
 static uint32_t stopping, stopped;
 
@@ -83,6 +84,7 @@ static void find_acpi(const struct boot_info *boot, struct acpi *acpi)
     collect_tables(acpi, rsdp);
     log_info("acpi:%s%s%s%s%s", acpi->madt ? " MADT" : "", acpi->fadt ? " FADT" : "",
              acpi->dsdt ? " DSDT" : "", acpi->hpet ? " HPET" : "", acpi->mcfg ? " MCFG" : "");
+    acpi_rtc(acpi, &rtc);
     for (uint32_t n = 0; acpi_mcfg_next(acpi, &offset, &mcfg); n++) {
         log_info("acpi: PCI segment %u, buses %u to %u, at 0x%lx%s", mcfg.segment, mcfg.first_bus,
                  mcfg.last_bus, mcfg.address, n < ABI_PCI_SEGMENTS ? "" : ": left out");
@@ -90,6 +92,12 @@ static void find_acpi(const struct boot_info *boot, struct acpi *acpi)
             pci_segments[n] = (struct abi_pci_segment){mcfg.address, mcfg.segment, mcfg.first_bus,
                                                        mcfg.last_bus, 0};
     }
+}
+
+void arch_rtc(uint64_t *century, uint64_t *absent)
+{
+    *century = rtc.century;
+    *absent = rtc.absent;
 }
 
 void arch_pci_segments(struct abi_pci_segment segments[ABI_PCI_SEGMENTS])

@@ -13,6 +13,7 @@
  * when nothing in them is left (arch_tables_unhook), and freed when no CPU's walker can be in them any more.
  */
 #include "abi/errors.h"
+#include "abi/time.h"
 #include "kernel/boot.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -186,6 +187,20 @@ pte_t *kernel_pte(uint64_t address, bool create)
         entry = table_of(value) + entry_index(address, level - 1);
     }
     return entry;
+}
+
+void arch_show_page(const void *page)
+{
+    pte_t *entry = kernel_pte(TIME_PAGE, true);
+
+    if (!entry)
+        panic("no memory for the time page");
+    *entry = pte_make(direct_map_paddr(page), PAGE_USER | PAGE_GLOBAL);
+    entry = (pte_t *)direct_map(kernel_root) + entry_index(TIME_PAGE, LEVEL_PML4);
+    for (unsigned level = LEVEL_PML4; level > 0; level--) {
+        *entry |= PTE_USER; /* nothing else lies below it */
+        entry = table_of(*entry) + entry_index(TIME_PAGE, level - 1);
+    }
 }
 
 /* --- Tables of spaces --- */

@@ -18,6 +18,8 @@ int64_t count_read(struct file *file, uint64_t data, uint64_t length, bool nonbl
         return -LINUX_EINVAL;
     int64_t result =
         sys_timer_take(file->handle, (uint64_t *)data, nonblock ? DEADLINE_NOW : DEADLINE_NEVER);
+    if (unlikely(result == -E_CANCELLED))
+        return -LINUX_ECANCELED;
     return unlikely(result < 0) ? answer(result) : (int64_t)COUNT_SIZE;
 }
 
@@ -74,11 +76,12 @@ int64_t linux_eventfd(struct thread *thread, uint64_t value)
 /* --- timerfd ---------------------------------------------------------------------------------------------------------- */
 
 #define TFD_ABSTIME       1u
-#define TFD_CANCEL_ON_SET 2u /* nobody sets the clock */
+#define TFD_CANCEL_ON_SET 2u
 
 struct setting {
     int32_t clock;
-    int64_t deadline; /* monotonic, of the first time; 0: not set */
+    uint32_t flags;   /* HANDLE_FLAG_REAL: the deadline is real time; HANDLE_FLAG_CANCEL */
+    int64_t deadline; /* of the first time; 0: not set */
     int64_t period;
 };
 
@@ -116,9 +119,10 @@ static int64_t timer_get(struct thread *thread, uint64_t fd, struct file **timer
 }
 
 /* period and time until the next, as struct itimerspec has them. */
-static int64_t setting_write(struct thread *thread, const struct setting *setting, uint64_t address)
+static int64_t setting_write(const struct setting *setting, uint64_t address)
 {
-    int64_t now = clock_monotonic(thread->process), left = 0;
+    int64_t now = setting->flags & HANDLE_FLAG_REAL ? clock_realtime() : clock_monotonic();
+    int64_t left = 0;
 
     if (setting->deadline) {
         left = setting->deadline - now;
@@ -130,8 +134,7 @@ static int64_t setting_write(struct thread *thread, const struct setting *settin
     return result < 0 ? result : time_write(address + sizeof(struct linux_timespec), left);
 }
 
-static int64_t setting_read(struct thread *thread, uint64_t flags, uint64_t address,
-                            struct setting *setting)
+static int64_t setting_read(uint64_t flags, uint64_t address, struct setting *setting)
 {
     int64_t value;
     int64_t result = time_read(address, &setting->period);
@@ -141,16 +144,28 @@ static int64_t setting_read(struct thread *thread, uint64_t flags, uint64_t addr
     if (result < 0)
         return result;
     setting->deadline = 0;
+    setting->flags = 0;
+    if (flags & TFD_ABSTIME && setting->clock == LINUX_CLOCK_REALTIME)
+        setting->flags = HANDLE_FLAG_REAL | (flags & TFD_CANCEL_ON_SET ? HANDLE_FLAG_CANCEL : 0);
     if (!value)
         return 0;
     if (setting->period)
         setting->period = MAX(setting->period, (int64_t)PERIOD_MIN);
     if (!(flags & TFD_ABSTIME))
-        value = deadline_in(thread->process, value);
-    else if (setting->clock == LINUX_CLOCK_REALTIME)
-        value -= clock_offset(thread->process);
+        value = deadline_in(value);
     setting->deadline = MAX(value, INT64_C(1)); /* 0 and less are long ago */
     return 0;
+}
+
+static int64_t setting_apply(const struct file *file, const struct setting *setting)
+{
+    int64_t result =
+        sys_handle_flags(file->handle, HANDLE_FLAG_REAL | HANDLE_FLAG_CANCEL, setting->flags);
+
+    if (result >= 0)
+        result = sys_timer_set(file->handle, setting->deadline,
+                               setting->deadline ? (uint64_t)setting->period : 0);
+    return result < 0 ? answer(result) : 0;
 }
 
 int64_t linux_timerfd_settime(struct thread *thread, uint64_t fd, uint64_t flags, uint64_t new,
@@ -164,12 +179,11 @@ int64_t linux_timerfd_settime(struct thread *thread, uint64_t fd, uint64_t flags
     if (result < 0)
         return result;
     struct setting *kept = file->more, next = *kept;
-    result = setting_read(thread, flags, new, &next);
+    result = setting_read(flags, new, &next);
     if (!result && old)
-        result = setting_write(thread, kept, old);
+        result = setting_write(kept, old);
     if (!result)
-        result = answer(
-            sys_timer_set(file->handle, next.deadline, next.deadline ? (uint64_t)next.period : 0));
+        result = setting_apply(file, &next);
     if (!result) {
         lock(&thread->process->lock);
         *kept = next;
@@ -186,7 +200,7 @@ int64_t linux_timerfd_gettime(struct thread *thread, uint64_t fd, uint64_t addre
 
     if (result < 0)
         return result;
-    result = setting_write(thread, file->more, address);
+    result = setting_write(file->more, address);
     file_put(file);
     return result;
 }

@@ -4,8 +4,7 @@
 #include "lib/linux/time.h"
 #include "lib/linux/user.h"
 
-static int64_t deadline_read(struct thread *thread, uint32_t operation, bool real, uint64_t address,
-                             int64_t *deadline)
+static int64_t deadline_read(uint32_t operation, bool real, uint64_t address, int64_t *deadline)
 {
     int64_t ns;
 
@@ -16,9 +15,9 @@ static int64_t deadline_read(struct thread *thread, uint32_t operation, bool rea
     if (result < 0)
         return result;
     if (operation == LINUX_FUTEX_WAIT) /* the only one whose timeout is relative */
-        *deadline = deadline_in(thread->process, ns);
+        *deadline = deadline_in(ns);
     else
-        *deadline = real ? ns - clock_offset(thread->process) : ns;
+        *deadline = real ? ns - clock_offset() : ns;
     *deadline = MAX(*deadline, INT64_C(1)); /* 0 would be DEADLINE_NOW */
     return 0;
 }
@@ -27,7 +26,7 @@ static int64_t wait(struct thread *thread, uint64_t address, uint32_t operation,
                     uint32_t flags, uint32_t value, uint64_t timeout, uint32_t bits)
 {
     int64_t deadline;
-    int64_t result = deadline_read(thread, operation, real, timeout, &deadline);
+    int64_t result = deadline_read(operation, real, timeout, &deadline);
 
     if (result < 0)
         return result;

@@ -35,6 +35,7 @@
 #define LINUX_ELOOP        40
 #define LINUX_ETIMEDOUT    110
 #define LINUX_EOPNOTSUPP   95
+#define LINUX_ECANCELED    125
 
 /* open */
 #define LINUX_O_ACCMODE   03
@@ -126,6 +127,25 @@ struct linux_timeval {
 struct linux_itimerval {
     struct linux_timeval interval, value;
 };
+struct linux_timex {
+    uint32_t modes, reserved1;
+    int64_t offset, frequency, maximum_error, estimated_error;
+    int32_t status, reserved2;
+    int64_t constant, precision, tolerance;
+    struct linux_timeval time;
+    int64_t tick, pps[2];
+    int64_t shift, stability[5];
+    int32_t tai, reserved3[11];
+};
+#define LINUX_ADJ_FREQUENCY          0x0002u
+#define LINUX_ADJ_SETOFFSET          0x0100u
+#define LINUX_ADJ_MICRO              0x1000u
+#define LINUX_ADJ_NANO               0x2000u
+#define LINUX_ADJ_OFFSET_SINGLESHOT  0x8001u
+#define LINUX_ADJ_OFFSET_SS_READ     0xa001u
+#define LINUX_STA_UNSYNC             0x40
+#define LINUX_TIME_ERROR             5
+#define LINUX_TIME_ERROR_MAX         16000000 /* microseconds: as good as unknown */
 #define LINUX_CLOCK_REALTIME         0
 #define LINUX_CLOCK_MONOTONIC        1
 #define LINUX_CLOCK_PROCESS_CPUTIME  2

@@ -625,8 +625,7 @@ int64_t linux_utimensat(struct thread *thread, uint64_t dirfd, uint64_t address,
 {
     enum { UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe };
     struct linux_timespec given[2];
-    uint64_t wanted[2] = {(uint64_t)clock_realtime(thread->process),
-                          (uint64_t)clock_realtime(thread->process)};
+    uint64_t wanted[2] = {(uint64_t)clock_realtime(), (uint64_t)clock_realtime()};
 
     if (flags & ~(uint64_t)(LINUX_AT_SYMLINK_NOFOLLOW | LINUX_AT_EMPTY_PATH))
         return -LINUX_EINVAL;
@@ -648,8 +647,7 @@ int64_t linux_utimensat(struct thread *thread, uint64_t dirfd, uint64_t address,
 int64_t linux_utimes(struct thread *thread, uint64_t address, uint64_t times)
 {
     struct linux_timeval given[2];
-    uint64_t wanted[2] = {(uint64_t)clock_realtime(thread->process),
-                          (uint64_t)clock_realtime(thread->process)};
+    uint64_t wanted[2] = {(uint64_t)clock_realtime(), (uint64_t)clock_realtime()};
 
     if (times && user_read(given, times, sizeof(given)))
         return -LINUX_EFAULT;
@@ -661,8 +659,7 @@ int64_t linux_utimes(struct thread *thread, uint64_t address, uint64_t times)
 
 int64_t linux_utime(struct thread *thread, uint64_t address, uint64_t times)
 {
-    uint64_t given[2], wanted[2] = {(uint64_t)clock_realtime(thread->process),
-                                    (uint64_t)clock_realtime(thread->process)};
+    uint64_t given[2], wanted[2] = {(uint64_t)clock_realtime(), (uint64_t)clock_realtime()};
 
     if (times && user_read(given, times, sizeof(given)))
         return -LINUX_EFAULT;

@@ -207,7 +207,7 @@ int64_t poll_deadline(struct thread *thread, int64_t ns)
         thread->restart_deadline_set = false;
         return thread->restart_deadline;
     }
-    return ns < 0 ? DEADLINE_NEVER : ns == 0 ? DEADLINE_NOW : deadline_in(thread->process, ns);
+    return ns < 0 ? DEADLINE_NEVER : ns == 0 ? DEADLINE_NOW : deadline_in(ns);
 }
 
 static int64_t poll_program(struct thread *thread, uint64_t fds_at, uint64_t count, int64_t ns)
@@ -365,10 +365,9 @@ static int64_t select_program(struct thread *thread, uint64_t count, uint64_t in
     return result;
 }
 
-static int64_t time_left(struct thread *thread, int64_t deadline)
+static int64_t time_left(int64_t deadline)
 {
-    return deadline == DEADLINE_NOW ? 0
-                                    : MAX(deadline - clock_monotonic(thread->process), INT64_C(0));
+    return deadline == DEADLINE_NOW ? 0 : MAX(deadline - clock_monotonic(), INT64_C(0));
 }
 
 int64_t linux_select(struct thread *thread, uint64_t count, uint64_t in, uint64_t out,
@@ -389,7 +388,7 @@ int64_t linux_select(struct thread *thread, uint64_t count, uint64_t in, uint64_
     int64_t deadline = poll_deadline(thread, ns);
     int64_t result = select_program(thread, count, in, out, except, deadline);
     if (timeout && result >= 0) {
-        int64_t left = time_left(thread, deadline);
+        int64_t left = time_left(deadline);
         value = (struct linux_timeval){left / NS_PER_SECOND, left % NS_PER_SECOND / 1000};
         sys_ignore(user_write(timeout, &value, sizeof(value))); /* as Linux: a courtesy */
     }
@@ -414,6 +413,6 @@ int64_t linux_pselect6(struct thread *thread, uint64_t count, uint64_t in, uint6
     if (mask[0])
         poll_mask_end(thread, result);
     if (timeout && result >= 0)
-        sys_ignore(time_write(timeout, time_left(thread, deadline)));
+        sys_ignore(time_write(timeout, time_left(deadline)));
     return result;
 }

@@ -267,7 +267,7 @@ void process_forked(struct thread *thread, uint64_t pid)
     process->log_length = 0;
     random_forget(process);
     process->survivor = NULL;
-    process->start_time = clock_monotonic(process);
+    process->start_time = clock_monotonic();
     thread->tid = 0;
     thread->handle = HANDLE_NONE; /* of the parent's thread; the kernel's copy is of no use */
     thread->full = 1;
@@ -418,7 +418,8 @@ int64_t linux_times(struct thread *thread, uint64_t address)
     int64_t tick = NS_PER_SECOND / TICKS_PER_SECOND;
     struct linux_tms tms = {.user = MAX(sys_clock_get(CLOCK_PROCESS_), INT64_C(0)) / tick};
 
+    (void)thread;
     if (address && user_write(address, &tms, sizeof(tms)))
         return -LINUX_EFAULT;
-    return clock_monotonic(thread->process) / tick;
+    return clock_monotonic() / tick;
 }

@@ -154,7 +154,7 @@ int64_t random_read(struct thread *thread, uint64_t address, uint64_t length, bo
 {
     struct process *process = thread->process;
     handle_t rng;
-    int64_t deadline = patient ? 0 : deadline_in(process, IMPATIENT_NS);
+    int64_t deadline = patient ? 0 : deadline_in(IMPATIENT_NS);
     int64_t result = source(process, deadline, &rng);
 
     if (result < 0)

@@ -491,7 +491,7 @@ int64_t linux_rt_sigtimedwait(struct thread *thread, uint64_t set_at, uint64_t i
     if (timeout) {
         if ((result = time_read(timeout, &deadline)) < 0)
             return result;
-        deadline = deadline_in(process, deadline);
+        deadline = deadline_in(deadline);
     }
     set &= ~SIGNALS_UNBLOCKABLE;
     lock(&process->lock);

@@ -44,8 +44,7 @@ static void cpu_learn(struct process *process)
         process->xsave_mask = low | (uint64_t)high << 32;
         process->xsave_size = b;
     }
-    clock_start(process, info.tsc_hz);
-    process->start_time = clock_monotonic(process);
+    process->start_time = clock_monotonic();
 }
 
 static void limits_default(struct process *process)

@@ -85,11 +85,6 @@ _Static_assert(sizeof(struct thread) <= PAGE_SIZE, "a thread's block is one page
 
 #define RANDOM_POOL 256u
 
-struct
-    clock_scale { /* ns = base + ((tsc - tsc_base) * multiplier >> 32); multiplier 0: ask the kernel */
-    uint64_t tsc_base, base, multiplier;
-};
-
 struct process {
     struct lock lock;
 
@@ -98,7 +93,6 @@ struct process {
     handle_t image; /* pristine personality image, for spawners; HANDLE_NONE if not given */
     int32_t pid;    /* 0: not asked for yet */
     uint64_t features, xsave_size, xsave_mask;
-    struct clock_scale clock;
 
     int32_t parent; /* valid if ids_known; a kick makes it unknown (the parent may have gone) */
     uint32_t uid, gid;

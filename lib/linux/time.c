@@ -1,4 +1,4 @@
-/* Clocks, sleeping, timers. Wall-clock time counts from boot until a time:// service can say more. */
+/* Clocks, sleeping, timers. */
 #include "lib/linux/time.h"
 
 #include "abi/proc.h"
@@ -8,50 +8,11 @@
 #include "lib/linux/process.h"
 #include "lib/linux/user.h"
 
-static uint64_t tsc_read(void)
+int64_t clock_offset(void)
 {
-    uint32_t low, high;
+    int64_t monotonic, real = clock_realtime_at(&monotonic);
 
-    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (uint64_t)high << 32 | low;
-}
-
-/* How far the TSC's reading may be ahead of the kernel's at the start: the time the call took. The base is the
- * kernel's answer at a TSC value read before it, so the clock here is never behind the kernel's. */
-void clock_start(struct process *process, uint64_t tsc_hz)
-{
-    process->clock = (struct clock_scale){.multiplier = 0};
-    if (!tsc_hz || tsc_hz >> 32 > 8)
-        return;
-    uint64_t before = tsc_read();
-    int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
-    process->clock = (struct clock_scale){
-        .tsc_base = before,
-        .base = (uint64_t)now,
-        .multiplier = (uint64_t)(((unsigned __int128)NS_PER_SECOND << 32) / tsc_hz),
-    };
-}
-
-int64_t clock_monotonic(const struct process *process)
-{
-    const struct clock_scale *clock = &process->clock;
-
-    if (unlikely(!clock->multiplier))
-        return sys_clock_get(CLOCK_MONOTONIC_);
-    unsigned __int128 passed =
-        (unsigned __int128)(tsc_read() - clock->tsc_base) * clock->multiplier;
-    return (int64_t)(clock->base + (uint64_t)(passed >> 32));
-}
-
-int64_t clock_offset(const struct process *process)
-{
-    (void)process;
-    return 0;
-}
-
-int64_t clock_realtime(const struct process *process)
-{
-    return clock_monotonic(process) + clock_offset(process);
+    return real - monotonic;
 }
 
 int64_t time_read(uint64_t address, int64_t *ns)
@@ -78,11 +39,11 @@ int64_t time_write(uint64_t address, int64_t ns)
                : 0;
 }
 
-int64_t deadline_in(const struct process *process, int64_t ns)
+int64_t deadline_in(int64_t ns)
 {
     int64_t deadline;
 
-    if (__builtin_add_overflow(clock_monotonic(process), ns, &deadline))
+    if (__builtin_add_overflow(clock_monotonic(), ns, &deadline))
         return DEADLINE_NEVER;
     return deadline;
 }
@@ -94,17 +55,35 @@ int64_t sleep_until(int64_t deadline)
     return result == -E_TIMED_OUT ? 0 : answer(result);
 }
 
-static int64_t clock_read(const struct process *process, int32_t clock)
+/* Whoever sets the clock meanwhile moves the end. */
+static int64_t sleep_until_real(int64_t real)
+{
+    int64_t handle = real > clock_realtime() ? sys_timer_create() : 0;
+    struct abi_wait wait = {.handle = (handle_t)handle, .signals = SIGNAL_READABLE};
+
+    if (handle <= 0)
+        return answer(handle);
+    int64_t result = sys_handle_flags(wait.handle, HANDLE_FLAG_REAL, HANDLE_FLAG_REAL);
+    if (result >= 0)
+        result = sys_timer_set(wait.handle, real, 0);
+    if (result >= 0)
+        result = sys_wait_many(&wait, 1, DEADLINE_NEVER);
+    handle_drop(wait.handle);
+    return result < 0 ? answer(result) : 0;
+}
+
+/* Not inline: the clock that is asked for most needs no registers saved. */
+static NOINLINE int64_t clock_read(int32_t clock)
 {
     switch (clock) {
     case LINUX_CLOCK_MONOTONIC:
     case LINUX_CLOCK_MONOTONIC_RAW:
     case LINUX_CLOCK_MONOTONIC_COARSE:
     case LINUX_CLOCK_BOOTTIME:
-        return clock_monotonic(process);
+        return clock_monotonic();
     case LINUX_CLOCK_REALTIME:
     case LINUX_CLOCK_REALTIME_COARSE:
-        return clock_realtime(process);
+        return clock_realtime();
     case LINUX_CLOCK_PROCESS_CPUTIME:
         return answer(sys_clock_get(CLOCK_PROCESS_));
     case LINUX_CLOCK_THREAD_CPUTIME:
@@ -116,17 +95,20 @@ static int64_t clock_read(const struct process *process, int32_t clock)
 
 int64_t linux_clock_gettime(struct thread *thread, uint64_t clock, uint64_t address)
 {
-    int64_t now = likely(clock == LINUX_CLOCK_MONOTONIC)
-                      ? clock_monotonic(thread->process)
-                      : clock_read(thread->process, (int32_t)clock);
+    (void)thread;
+    if (likely(clock == LINUX_CLOCK_MONOTONIC))
+        return time_write(address, clock_monotonic());
 
-    return unlikely(now < 0) ? now : time_write(address, now);
+    int64_t now = clock_read((int32_t)clock);
+
+    return now < 0 ? now : time_write(address, now);
 }
 
 int64_t linux_clock_getres(struct thread *thread, uint64_t clock, uint64_t address)
 {
-    int64_t now = clock_read(thread->process, (int32_t)clock);
+    int64_t now = clock_read((int32_t)clock);
 
+    (void)thread;
     if (now < 0)
         return now;
     return address ? time_write(address, 1) : 0;
@@ -134,8 +116,9 @@ int64_t linux_clock_getres(struct thread *thread, uint64_t clock, uint64_t addre
 
 int64_t linux_time(struct thread *thread, uint64_t address)
 {
-    int64_t seconds = clock_realtime(thread->process) / NS_PER_SECOND;
+    int64_t seconds = clock_realtime() / NS_PER_SECOND;
 
+    (void)thread;
     if (address && user_put_u64(address, (uint64_t)seconds))
         return -LINUX_EFAULT;
     return seconds;
@@ -144,9 +127,10 @@ int64_t linux_time(struct thread *thread, uint64_t address)
 int64_t linux_gettimeofday(struct thread *thread, uint64_t address, uint64_t zone)
 {
     static const uint64_t no_zone = 0;
-    int64_t now = clock_realtime(thread->process);
+    int64_t now = clock_realtime();
     struct linux_timeval value = {now / NS_PER_SECOND, now % NS_PER_SECOND / 1000};
 
+    (void)thread;
     if ((address && user_write(address, &value, sizeof(value))) ||
         (zone && user_write(zone, &no_zone, sizeof(no_zone))))
         return -LINUX_EFAULT;
@@ -157,12 +141,12 @@ int64_t linux_gettimeofday(struct thread *thread, uint64_t address, uint64_t zon
 static int64_t sleep_for(struct thread *thread, int64_t ns, uint64_t remaining)
 {
     if (!thread->restart_deadline_set)
-        thread->restart_deadline = deadline_in(thread->process, ns);
+        thread->restart_deadline = deadline_in(ns);
     thread->restart_deadline_set = false;
     int64_t result = sleep_until(thread->restart_deadline);
     if (result != -RESTART_ALWAYS)
         return result;
-    int64_t left = MAX(thread->restart_deadline - clock_monotonic(thread->process), INT64_C(0));
+    int64_t left = MAX(thread->restart_deadline - clock_monotonic(), INT64_C(0));
     if (remaining && time_write(remaining, left) < 0)
         return -LINUX_EFAULT;
     thread->restart_deadline_set = true;
@@ -190,7 +174,7 @@ int64_t linux_clock_nanosleep(struct thread *thread, uint64_t clock, uint64_t fl
         return -LINUX_EINVAL;
     if (!(flags & LINUX_TIMER_ABSTIME))
         return sleep_for(thread, ns, remaining);
-    result = sleep_until(real ? ns - clock_offset(thread->process) : ns);
+    result = real ? sleep_until_real(ns) : sleep_until(ns);
     return result == -RESTART_ALWAYS ? -RESTART_UNLESS_HANDLER : result;
 }
 
@@ -234,6 +218,16 @@ static int64_t timeval_ns(const struct linux_timeval *value)
         __builtin_add_overflow(ns, value->microseconds * 1000, &ns))
         return INT64_MAX;
     return ns;
+}
+
+int64_t timeval_read(uint64_t address, int64_t *ns)
+{
+    struct linux_timeval value;
+
+    if (user_read(&value, address, sizeof(value)))
+        return -LINUX_EFAULT;
+    *ns = timeval_ns(&value);
+    return MIN(*ns, INT64_C(0));
 }
 
 static int64_t timer_write(uint64_t address, int64_t left, int64_t period)

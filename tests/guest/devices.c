@@ -215,7 +215,7 @@ TEST(resources_are_narrow)
     handle_drop(lines);
     handle_drop(cpu);
     CHECK_ERROR(sys_resource_create(root(), RESOURCE_ROOT, 0, 1), INVALID);
-    CHECK_ERROR(sys_resource_create(root(), RESOURCE_POWER + 1, 0, 1), INVALID);
+    CHECK_ERROR(sys_resource_create(root(), RESOURCE_CLOCK + 1, 0, 1), INVALID);
     CHECK_ERROR(sys_resource_create(root(), RESOURCE_IRQ, 0, 0), RANGE);
 }
 

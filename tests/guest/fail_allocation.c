@@ -743,6 +743,7 @@ static const struct {
     {NUMBER_futex_wake, "nothing"},
     {NUMBER_futex_requeue, "nothing"},
     {NUMBER_clock_get, "reads"},
+    {NUMBER_clock_set, "words of the time page"},
     {NUMBER_timer_set, "the timer has the room"},
     {NUMBER_timer_add, "a word of the timer's"},
     {NUMBER_timer_take, "a word of the timer's"},

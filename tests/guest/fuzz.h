@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "abi/time.h"
 #include "tests/guest/protocol.h"
 
 /* --- The calls ----------------------------------------------------------------------------------------------------- */
@@ -227,6 +228,8 @@ static inline uint64_t fuzz_bad_address(struct fuzzer *fuzzer)
         UINT64_C(0xffff800000100000),
         UINT64_C(0xffffc00000000000),
         UINT64_C(0xffffc10000002000),
+        TIME_PAGE,
+        TIME_PAGE + 0xfff,
         UINT64_C(0xffffffff80000000),
         UINT64_C(0xffffffff80100000),
         UINT64_MAX - 4095,
@@ -568,7 +571,7 @@ static inline uint64_t fuzz_argument(struct fuzzer *fuzzer, const struct fuzz_ca
         return fuzz_chance(fuzzer, 2)
                    ? 0
                    : fuzz_handle(fuzzer, fuzz_chance(fuzzer, 2) ? OBJECT_PORT : OBJECT_NAMESPACE);
-    if (strcmp(argument->name, "deadline") == 0)
+    if (strcmp(argument->name, "deadline") == 0 || strcmp(argument->name, "time") == 0)
         return fuzz_deadline(fuzzer);
     if (strcmp(argument->name, "token") == 0)
         return *fuzzer->token;

@@ -173,6 +173,7 @@ static uint32_t gifts(const struct fuzzing *fuzzing, handle_t *handles)
     if (resource != HANDLE_NONE) { /* of the first process only */
         give(handles, &count, sys_resource_create(resource, RESOURCE_IOPORT, 0x80, 1));
         give(handles, &count, sys_resource_create(resource, RESOURCE_IRQ, 23, 1));
+        give(handles, &count, sys_resource_create(resource, RESOURCE_CLOCK, 0, 1));
         give(handles, &count,
              sys_resource_create(resource, RESOURCE_MEMORY, 0xb8000, 8 * PAGE_SIZE));
         give(handles, &count, sys_memory_physical(resource, 0, 4 * PAGE_SIZE, MEMORY_CONTIGUOUS));

@@ -116,6 +116,8 @@ static void build(void)
     memory[FADT + 116] = 1;
     put(FADT + 120, 0xcf9, 8);
     memory[FADT + 128] = 6;
+    memory[FADT + 108] = 0x32;
+    memory[FADT + 109] = 0x20;
     table(FADT, "FACP", 244);
     const uint8_t code[] = {0x10, 0x05, 0x08, '_',  'S',  '5', '_', 0x12,
                             0x06, 0x04, 0x0a, 0x05, 0x00, 0,   0};
@@ -160,12 +162,15 @@ TEST(good_tables_are_read)
     struct acpi_hpet hpet;
     struct acpi_power power;
     struct acpi_mcfg mcfg;
+    struct acpi_rtc rtc;
     uint32_t offset = 0;
     uint8_t a = 0xff, b = 0xff;
 
     build();
     CHECK(acpi_load(&acpi, &access, RSDP));
     CHECK_EQUAL(acpi_lapic_address(&acpi), 0xfee00000);
+    acpi_rtc(&acpi, &rtc);
+    CHECK(rtc.century == 0x32 && !rtc.absent); /* the FADT is older than that bit */
     CHECK(acpi_madt_next(&acpi, &offset, &entry));
     CHECK(entry.kind == MADT_CPU && entry.cpu.apic_id == 0 && entry.cpu.enabled);
     CHECK(acpi_madt_next(&acpi, &offset, &entry));
