@@ -24,16 +24,20 @@ $(KEYMAP_FILES): $(O)/etc/keymaps/%: tools/keymap.py
 # The consoles' font.
 $(O)/usr/share/consolefonts/console.psf: $(CONSOLE_FONT)
 	@mkdir -p $(@D) && gzip -dc $< > $@
+# Time zones: all of the distribution's.
+ZONEINFO := $(O)/usr/share/zoneinfo
+$(ZONEINFO)/UTC: tools/zoneinfo.py /usr/share/zoneinfo/tzdata.zi
+	$(call quiet,ZONES,$(ZONEINFO))mkdir -p $(@D) && tools/zoneinfo.py $(ZONEINFO) && touch -h $@
 DATA_FILES := $(KEYMAP_FILES) $(O)/usr/share/consolefonts/console.psf
 
 BUSYBOX := /bin/busybox
 ROOTFS_FILES = $(shell find rootfs -not -type l) $(wildcard sbin/*/service.conf)
-INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX) --files '$(DATA_FILES)'
+INITFS = tools/initfs.py --out $(O) --busybox $(BUSYBOX) --files '$(DATA_FILES)' --folders '$(ZONEINFO)'
 
-$(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) tools/initfs.py
+$(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(ZONEINFO)/UTC tools/initfs.py
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS)' --personality '$(PERSONALITY)' $@
 
-$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(GUEST_TESTS) $(BENCHES) tools/initfs.py
+$(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(ZONEINFO)/UTC $(GUEST_TESTS) $(BENCHES) tools/initfs.py
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(GUEST_TESTS) $(BENCHES)' --personality '$(PERSONALITY)' $@
 
 .PHONY: iso-file

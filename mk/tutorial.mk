@@ -13,7 +13,7 @@ $(addprefix $(TUTORIAL_SOURCE)/,$(TUTORIAL_CODE)) &: $(TUTORIAL) tools/tutorial.
 tutorial_sources = $(addprefix $(TUTORIAL_SOURCE)/,$(filter $(1)/%,$(TUTORIAL_CODE)))
 $(foreach folder,$(TUTORIAL_FOLDERS),$(eval $(call program,$(O)/tutorial/$(folder),$(call tutorial_sources,$(folder)),$(folder))))
 
-$(O)/tutorial-initfs.tar.gz: $(PROGRAMS) $(TUTORIAL_PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) tools/initfs.py
+$(O)/tutorial-initfs.tar.gz: $(PROGRAMS) $(TUTORIAL_PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(ZONEINFO)/UTC tools/initfs.py
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(TUTORIAL_PROGRAMS)' --personality '$(PERSONALITY)' \
 	    --overlay $(TUTORIAL_SOURCE) $(O)/tutorial $@
 

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Pack the archive the system boots with: out/initfs.tar.gz. The same input gives the same bytes.
 
-    tools/initfs.py --out OUT --busybox FILE --programs 'OUT/sbin/rngd ...' --files 'OUT/etc/x ...' --personality FILE ARCHIVE
+    tools/initfs.py --out OUT --busybox FILE --programs 'OUT/sbin/rngd ...' --files 'OUT/etc/x ...' --folders 'OUT/usr/x ...'
+                    --personality FILE ARCHIVE
 
-Holds rootfs/ as it is; each program and file of OUT/<folder>/<name> as /<folder>/<name>; sbin/<name>/service.conf as
+Holds rootfs/ as it is; each program, file and folder of OUT/<folder>/<name> as /<folder>/<name>; sbin/<name>/service.conf as
 /etc/services.d/<name>.conf; the personality as /lib/linux.elf; busybox as /bin/busybox with a link for each
 of its applets that is no program of ours. --overlay SOURCE PROGRAMS: a folder laid out as the project, whose rootfs/ and
 service.conf go over ours, and where the programs of it lie.
@@ -50,11 +51,11 @@ class Archive:
     def link(self, name, target):
         self.add(name, tarfile.SYMTYPE, 0o777, target=target)
 
-    def tree(self, root):
+    def tree(self, root, above=None):
         for folder, folders, files in os.walk(root):
             for name in folders + files:
                 path = os.path.join(folder, name)
-                inside = os.path.relpath(path, root)
+                inside = os.path.relpath(path, above or root)
                 if os.path.islink(path):
                     self.link(inside, os.readlink(path))
                 elif os.path.isdir(path):
@@ -81,6 +82,7 @@ def main():
     parser.add_argument("--busybox")
     parser.add_argument("--programs", default="")
     parser.add_argument("--files", default="")
+    parser.add_argument("--folders", default="")
     parser.add_argument("--personality", default="")
     parser.add_argument("--overlay", nargs=2, default=[])
     parser.add_argument("archive")
@@ -99,6 +101,8 @@ def main():
         archive.file(os.path.relpath(program, output), data, 0o755)
     for path in options.files.split():
         archive.file(os.path.relpath(path, options.out), contents(path))
+    for folder in options.folders.split():
+        archive.tree(folder, options.out)
     if options.personality:  # its symbols are its interface: who executes a program reads the entries there
         archive.file("lib/linux.elf", stripped(options.personality, "--strip-debug"), 0o755)
     if options.busybox:

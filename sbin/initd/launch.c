@@ -119,14 +119,16 @@ static int64_t add_interrupts(struct parcel *parcel, const struct service_conf *
     return 0;
 }
 
-static int64_t add_power(struct parcel *parcel, const struct service_conf *conf)
+/* A right that is no range of anything. */
+static int64_t add_right(struct parcel *parcel, bool given, enum resource_kind kind,
+                         const char *name)
 {
-    if (!conf->power)
+    if (!given)
         return 0;
-    int64_t result = sys_resource_create(launch_own("resource"), RESOURCE_POWER, 0, 1);
+    int64_t result = sys_resource_create(launch_own("resource"), kind, 0, 1);
     if (result >= 0)
-        result = parcel_add(parcel, (handle_t)result, "power");
-    return result < 0 ? complain(parcel->who, "power", result) : result;
+        result = parcel_add(parcel, (handle_t)result, "%s", name);
+    return result < 0 ? complain(parcel->who, name, result) : result;
 }
 
 static int64_t add_own(struct parcel *parcel, const struct service_conf *conf)
@@ -191,7 +193,9 @@ static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *con
     if (result >= 0)
         result = add_interrupts(parcel, conf);
     if (result >= 0)
-        result = add_power(parcel, conf);
+        result = add_right(parcel, conf->power, RESOURCE_POWER, "power");
+    if (result >= 0)
+        result = add_right(parcel, conf->clock, RESOURCE_CLOCK, "clock");
     if (result >= 0)
         result = add_own(parcel, conf);
     if (result >= 0)

@@ -216,6 +216,13 @@ static const char *key_power(struct service_conf *conf, char **words, size_t cou
     return NULL;
 }
 
+static const char *key_clock(struct service_conf *conf, char **words, size_t count)
+{
+    (void)words, (void)count;
+    conf->clock = true;
+    return NULL;
+}
+
 static const char *key_restart(struct service_conf *conf, char **words, size_t count)
 {
     (void)count;
@@ -281,6 +288,7 @@ static const struct {
     {"messages", 2, 2, key_messages},
     {"dma", 2, 2, key_dma},
     {"power", 0, 0, key_power},
+    {"clock", 0, 0, key_clock},
     {"restart", 1, 1, key_restart},
     {"limit", 2, 2, key_limit},
     {"priority", 1, 1, key_priority},

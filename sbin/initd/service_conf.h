@@ -14,6 +14,7 @@
  *     messages 0 4                    handle "messages:0x0": the right to message vectors of these CPUs
  *     dma 0x0 0x100000000             handle "dma:0x0": the right to RAM at these addresses, for devices
  *     power                           handle "power": the right to turn the machine off, and to reset it
+ *     clock                           handle "clock": the right to set real time
  *     give framebuffer                handles of initd's own, under their names
  *     restart always                  or never
  *     limit memory 64M                what it and its processes may use at most: abi/quotas.def
@@ -48,7 +49,7 @@ struct service_conf {
     struct device_ranges ioports, irqs, memories, lines, messages, dmas;
     bool limited; /* something of `limits` was said */
     uint64_t limits[QUOTA_COUNT];
-    bool restart, power;
+    bool restart, power, clock;
     uint32_t priority;
     uint32_t ready_ms, stop_ms;
 };

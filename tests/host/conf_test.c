@@ -81,7 +81,7 @@ TEST(a_service_with_everything)
     CHECK_EQUAL(parse(&conf, "protocol tty pts\nuse proc initfs\nafter procd\nioport 0x3f8 8\n"
                              "irq 4 isa\nirq 17 level low\nmemory 0xfed00000 4096\nrestart never\n"
                              "priority 4\nready 100\nargument -v \"a b\"\nenvironment A=1\n"
-                             "give framebuffer\nlimit memory 64M\nlimit threads 0x10\n"),
+                             "give framebuffer\nclock\nlimit memory 64M\nlimit threads 0x10\n"),
                 0);
     CHECK_STRING(conf.name, "demo");
     CHECK_STRING(conf.program, "initfs:///sbin/demo");
@@ -100,6 +100,7 @@ TEST(a_service_with_everything)
     CHECK_EQUAL(conf.limits[QUOTA_MEMORY], 64 << 20);
     CHECK_EQUAL(conf.limits[QUOTA_THREADS], 16);
     CHECK_EQUAL(conf.limits[QUOTA_HANDLES], QUOTA_UNLIMITED);
+    CHECK(conf.clock);
     CHECK_EQUAL(conf.priority, 4);
     CHECK_EQUAL(conf.ready_ms, 100);
     service_conf_destroy(&conf);
@@ -111,6 +112,7 @@ TEST(defaults_and_another_program)
     CHECK_EQUAL(parse(&conf, ""), 0);
     CHECK(conf.restart);
     CHECK(!conf.limited);
+    CHECK(!conf.clock);
     CHECK_EQUAL(conf.ready_ms, CONF_READY_MS);
     CHECK_STRING(conf.arguments.items[0], "initfs:///sbin/demo");
     service_conf_destroy(&conf);
@@ -139,6 +141,7 @@ TEST(mistakes_name_their_line)
         "\nlimit memory 99999999999999999999\n",
         "\nlimit memory 17179869184G\n",
         "\nready soon\n",
+        "\nclock on\n",
         "\nuse a/b\n",
         "\nprotocol x:y\n",
         "\nirq 4 isa isa isa isa\n",
