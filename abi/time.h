@@ -23,16 +23,20 @@
 #define TIME_SHIFT      56u
 #define TIME_RATE_SHIFT 48u
 
+/* A cache line each. */
 struct abi_time_real {
-    int64_t offset; /* ns since 1970 minus monotonic */
+    int64_t offset;    /* ns since 1970 minus monotonic */
+    uint64_t adjusted; /* 0: slew and frequency are 0 */
     int64_t since, until;
     int64_t slew, frequency; /* how much faster than monotonic time, in 2^-TIME_RATE_SHIFT */
+    uint64_t reserved[2];
 };
 
 struct abi_time {
     uint64_t factor, cycles_base, base;
     uint32_t sequence;
     uint32_t steps; /* how often real time was stepped; 0: nobody knows what time it is */
+    uint64_t reserved[4];
     struct abi_time_real real[2];
 };
 

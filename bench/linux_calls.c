@@ -15,17 +15,27 @@ static void parent_id(void)
 }
 
 /* Past the C library, whose clock_gettime reads Linux's vDSO, and whose syscall() takes 39 instructions itself. */
-static void clock_read(void)
+static inline void clock_read_one(clockid_t clock)
 {
     struct timespec now;
     long result;
 
     __asm__ volatile("syscall"
                      : "=a"(result)
-                     : "a"(SYS_clock_gettime), "D"(CLOCK_MONOTONIC), "S"(&now)
+                     : "a"(SYS_clock_gettime), "D"(clock), "S"(&now)
                      : "rcx", "r11", "memory");
     if (result)
         bench_refuse_because("clock_gettime");
+}
+
+static void clock_read(void)
+{
+    clock_read_one(CLOCK_MONOTONIC);
+}
+
+static void clock_real(void)
+{
+    clock_read_one(CLOCK_REALTIME);
 }
 
 static void random_bytes(void)
@@ -69,6 +79,7 @@ static void signal_finish(void)
 static const struct figure figures[] = {
     {.name = "getppid", .call = parent_id},
     {.name = "clock_gettime", .call = clock_read},
+    {.name = "clock_gettime-real", .call = clock_real},
     {.name = "getrandom-16", .call = random_bytes},
     {.name = "signal-self",
      .prepare = signal_prepare,

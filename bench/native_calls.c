@@ -1,5 +1,6 @@
 /* Native calls that need no other process. */
 #include "bench/common/bench.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/syscall.h"
 
 /* A call that fails at once in the dispatcher: entry, check, return. */
@@ -16,6 +17,18 @@ static void yield_alone(void)
 static void clock_read(void)
 {
     sys_ignore(sys_clock_get(CLOCK_MONOTONIC_));
+}
+
+static volatile int64_t clock_seen;
+
+static void clock_page_read(void)
+{
+    clock_seen = clock_monotonic();
+}
+
+static void clock_page_real(void)
+{
+    clock_seen = clock_realtime();
 }
 
 #define MAP_ADDRESS UINT64_C(0x200000000000)
@@ -99,6 +112,8 @@ static uint64_t unmap_round(uint64_t count)
 static const struct figure figures[] = {
     {.name = "null-call", .call = null_call},
     {.name = "native-clock", .call = clock_read},
+    {.name = "native-clock-page", .call = clock_page_read},
+    {.name = "native-real-page", .call = clock_page_real},
     {.name = "native-yield-alone", .call = yield_alone},
     {.name = "map-page",
      .prepare = memory_prepare,

@@ -52,7 +52,7 @@ uint64_t time_until(int64_t wanted)
     struct abi_time_real real = real_now(&monotonic);
     int64_t left = wanted - clock_real_at(&real, monotonic);
 
-    if (left > 0 && real.slew | real.frequency)
+    if (left > 0 && real.adjusted)
         left -= clock_gain(MIN(left, MAX(real.until - monotonic, INT64_C(0))), real.slew) +
                 clock_gain(left, real.frequency) + (left >> 18);
     return (uint64_t)monotonic + (uint64_t)MAX(left, INT64_C(0));
@@ -100,6 +100,7 @@ static int set(uint32_t op, int64_t value, int64_t time)
     } else {
         return -E_INVALID;
     }
+    real.adjusted = real.slew || real.frequency;
     publish(&real);
     return 0;
 }

@@ -31,12 +31,16 @@ static inline int64_t clock_gain(int64_t passed, int64_t rate)
     return (int64_t)((__int128)passed * rate >> TIME_RATE_SHIFT);
 }
 
-static inline int64_t clock_real_at(const struct abi_time_real *real, int64_t monotonic)
+/* May be read where somebody writes: what was read is then not used. */
+static inline int64_t clock_real_at(const volatile struct abi_time_real *real, int64_t monotonic)
 {
-    int64_t offset = real->offset;
+    int64_t now = monotonic + real->offset;
 
-    if (unlikely(real->slew | real->frequency))
-        offset += clock_gain(MIN(monotonic, real->until) - real->since, real->slew) +
-                  clock_gain(monotonic - real->since, real->frequency);
-    return monotonic + offset;
+    if (unlikely(real->adjusted)) {
+        int64_t since = real->since, until = real->until;
+
+        now += clock_gain(MIN(monotonic, until) - since, real->slew) +
+               clock_gain(monotonic - since, real->frequency);
+    }
+    return now;
 }

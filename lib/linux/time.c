@@ -72,7 +72,7 @@ static int64_t sleep_until_real(int64_t real)
     return result < 0 ? answer(result) : 0;
 }
 
-/* Not inline: the clock that is asked for most needs no registers saved. */
+/* This one and the next are not inline: the clock that is asked for most then needs no registers saved. */
 static NOINLINE int64_t clock_read(int32_t clock)
 {
     switch (clock) {
@@ -93,11 +93,18 @@ static NOINLINE int64_t clock_read(int32_t clock)
     }
 }
 
+static NOINLINE int64_t realtime_write(uint64_t address)
+{
+    return time_write(address, clock_realtime());
+}
+
 int64_t linux_clock_gettime(struct thread *thread, uint64_t clock, uint64_t address)
 {
     (void)thread;
     if (likely(clock == LINUX_CLOCK_MONOTONIC))
         return time_write(address, clock_monotonic());
+    if (likely(clock == LINUX_CLOCK_REALTIME))
+        return realtime_write(address);
 
     int64_t now = clock_read((int32_t)clock);
 

@@ -31,34 +31,40 @@ static inline int64_t clock_monotonic(void)
     return (int64_t)(time->base + clock_scale(clock_cycles() - time->cycles_base, factor));
 }
 
-/* How real time goes at present, and the monotonic time when it went so.
+/* The description of real time that is in use, and whether it was while it was read.
  *
  *     here                                        kernel/time.c
  *     sequence: which of the two                  writes the other one
  *     reads it, and the counter                   sequence + 1
  *     sequence again: it may have been written    writes the first one, at the next change
  */
-static inline struct abi_time_real clock_real_state(int64_t *monotonic)
+static inline const volatile struct abi_time_real *clock_real_begin(uint32_t *sequence)
 {
     const volatile struct abi_time *time = clock_page();
-    struct abi_time_real real;
-    uint32_t sequence;
 
-    do {
-        sequence = __atomic_load_n(&time->sequence, __ATOMIC_ACQUIRE);
-        real = time->real[sequence & 1];
-        *monotonic = clock_monotonic();
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    } while (unlikely(__atomic_load_n(&time->sequence, __ATOMIC_RELAXED) != sequence));
-    return real;
+    *sequence = __atomic_load_n(&time->sequence, __ATOMIC_ACQUIRE);
+    return &time->real[*sequence & 1];
+}
+
+static inline bool clock_real_changed(uint32_t sequence)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return unlikely(__atomic_load_n(&clock_page()->sequence, __ATOMIC_RELAXED) != sequence);
 }
 
 /* Real time, and the monotonic time when it was that. */
 static inline int64_t clock_realtime_at(int64_t *monotonic)
 {
-    struct abi_time_real real = clock_real_state(monotonic);
+    uint32_t sequence;
+    int64_t now;
 
-    return clock_real_at(&real, *monotonic);
+    do {
+        const volatile struct abi_time_real *real = clock_real_begin(&sequence);
+
+        *monotonic = clock_monotonic();
+        now = clock_real_at(real, *monotonic);
+    } while (clock_real_changed(sequence));
+    return now;
 }
 
 static inline int64_t clock_realtime(void)
@@ -66,4 +72,17 @@ static inline int64_t clock_realtime(void)
     int64_t monotonic;
 
     return clock_realtime_at(&monotonic);
+}
+
+/* How real time goes at present, and the monotonic time when it went so. */
+static inline struct abi_time_real clock_real_state(int64_t *monotonic)
+{
+    struct abi_time_real real;
+    uint32_t sequence;
+
+    do {
+        real = *clock_real_begin(&sequence);
+        *monotonic = clock_monotonic();
+    } while (clock_real_changed(sequence));
+    return real;
 }

@@ -332,6 +332,12 @@ static void clock_expired(void *context)
     wall_expired();
 }
 
+static void stopping(void *context)
+{
+    (void)context;
+    wall_stop();
+}
+
 static void zone_start(void)
 {
     char name[ZONE_NAME];
@@ -351,11 +357,12 @@ static void *time_serve(void *argument)
 
 int main(void)
 {
-    static struct protocol time = {.service = {.operations = operations}};
+    static struct protocol time = {.service = {.operations = operations, .stopping = stopping}};
     static struct protocol clock = {.service = {.operations = operations,
                                                 .notified = clock_notified,
                                                 .deadline = clock_deadline,
-                                                .expired = clock_expired},
+                                                .expired = clock_expired,
+                                                .stopping = stopping},
                                     .sets = true};
     pthread_t thread;
     time.service.port = startup_require("port:time");

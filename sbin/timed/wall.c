@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "lib/sys/clock.h"
 #include "lib/sys/error.h"
@@ -223,6 +224,19 @@ void wall_expired(void)
                 "the clock of the machine does not tick: real time is late by up to a second\n");
             settle_end();
         }
+    }
+    pthread_mutex_unlock(&wall.lock);
+}
+
+void wall_stop(void)
+{
+    pthread_mutex_lock(&wall.lock);
+    if (wall.state == WALL_WRITING) {
+        int64_t wait = MAX(wall.due - clock_monotonic(), INT64_C(0));
+        struct timespec time = {.tv_sec = wait / SECOND, .tv_nsec = wait % SECOND};
+        nanosleep(&time, NULL);
+        wall.left = 1; /* however late */
+        write_now();
     }
     pthread_mutex_unlock(&wall.lock);
 }

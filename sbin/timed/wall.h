@@ -34,3 +34,4 @@ bool wall_has_machine(void);
 void wall_ticked(void);
 int64_t wall_deadline(void); /* when wall_expired is due */
 void wall_expired(void);
+void wall_stop(void); /* writes what is not written yet; takes up to a second */
