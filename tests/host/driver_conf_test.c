@@ -1,5 +1,5 @@
 /* /etc/drivers held against lists of devices. */
-// sources: lib/sys/conf.c sbin/initd/driver_conf.c sbin/initd/service_conf.c
+// sources: lib/sys/conf.c lib/sys/quota.c sbin/initd/driver_conf.c sbin/initd/service_conf.c
 #include "sbin/initd/driver_conf.h"
 
 #include "abi/errors.h"
