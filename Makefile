@@ -92,6 +92,7 @@ FORCE:
 include mk/flags.mk
 include mk/kernel.mk
 include mk/user.mk
+include mk/acpica.mk
 include mk/test.mk
 include mk/image.mk
 include mk/tutorial.mk

@@ -21,13 +21,14 @@ $(O)/include/.done: FORCE
 	    echo '$(THIRD_PARTY_HEADERS)' > $@; }
 LIBRARY_PATH := /usr/lib/x86_64-linux-gnu
 
-# third_party(folder): the archives its file `libs` names.
-third_party = $(patsubst %,$(LIBRARY_PATH)/lib%.a,$(if $(wildcard $(1)/libs),$(shell cat $(1)/libs)))
+# third_party(folder): the archives its file `libs` names; acpica is built here (mk/acpica.mk).
+third_party = $(patsubst %,$(LIBRARY_PATH)/lib%.a,$(filter-out acpica,$(call libs_of,$(1)))) $(patsubst %,$(O)/lib%.a,$(filter acpica,$(call libs_of,$(1))))
+libs_of = $(if $(wildcard $(1)/libs),$(shell cat $(1)/libs))
 sources_of = $(sort $(shell find $(1) -name '*.[cS]'))
 
 # program(result, sources, folder of `libs`)
 define program
-$(1): $(call objects,user,$(2)) $(O)/libsys.a $(O)/libfortify.a $(wildcard $(3)/libs)
+$(1): $(call objects,user,$(2)) $(O)/libsys.a $(O)/libfortify.a $(wildcard $(3)/libs) $(filter $(O)/%,$(call third_party,$(3)))
 	$$(call quiet,LD,$$@)mkdir -p $$(@D) && $$(MUSL_LINK) -o $$@ $(call objects,user,$(2)) \
 	    -Wl,--start-group $(O)/libsys.a $(if $(wildcard $(3)/libs),$(O)/libfortify.a $(call third_party,$(3)) -lgcc) -Wl,--end-group
 $(call objects,user,$(2)): | $(O)/include/.done
