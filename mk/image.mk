@@ -24,11 +24,17 @@ $(KEYMAP_FILES): $(O)/etc/keymaps/%: tools/keymap.py
 # The consoles' font.
 $(O)/usr/share/consolefonts/console.psf: $(CONSOLE_FONT)
 	@mkdir -p $(@D) && gzip -dc $< > $@
+
 # Time zones: all of the distribution's.
 ZONEINFO := $(O)/usr/share/zoneinfo
 $(ZONEINFO)/UTC: tools/zoneinfo.py /usr/share/zoneinfo/tzdata.zi
 	$(call quiet,ZONES,$(ZONEINFO))mkdir -p $(@D) && tools/zoneinfo.py $(ZONEINFO) && touch -h $@
-DATA_FILES := $(KEYMAP_FILES) $(O)/usr/share/consolefonts/console.psf
+
+# Names of PCI devices.
+PCI_IDS := /usr/share/misc/pci.ids
+$(O)/usr/share/misc/pci.ids.packed: tools/pci_ids.py $(PCI_IDS)
+	$(call quiet,IDS,$@)mkdir -p $(@D) && tools/pci_ids.py $(PCI_IDS) $@
+DATA_FILES := $(KEYMAP_FILES) $(O)/usr/share/consolefonts/console.psf $(O)/usr/share/misc/pci.ids.packed
 
 BUSYBOX := /bin/busybox
 ROOTFS_FILES = $(shell find rootfs -not -type l) $(wildcard sbin/*/service.conf)

@@ -58,5 +58,3 @@ bool pci_may_write(const struct config *config, const struct pci_function *funct
  * `wait` lets 100 ms pass. False: it has none. */
 bool pci_reset(const struct config *config, const struct pci_function *function,
                void (*wait)(void));
-/* In words; "device" for what is not in the table. */
-const char *pci_class_name(uint32_t class_code);

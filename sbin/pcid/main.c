@@ -248,6 +248,7 @@ int main(void)
     };
     int64_t result = config_start();
 
+    text_start();
     if (result < 0)
         fprintf(stderr, "no PCI here: %s\n", error_text(result));
     result = claims_start(service.port);

@@ -5,18 +5,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/pci/ids.h"
+#include "lib/sys/error.h"
 #include "sbin/pcid/claim.h"
 #include "sbin/pcid/names.h"
+
+#define DESCRIPTION 512u
+
+static struct pci_ids ids;
+
+void text_start(void)
+{
+    int64_t result = pci_ids_load(&ids);
+
+    if (result < 0)
+        fprintf(stderr, "%s: %s\n", PCI_IDS_FILE, error_text(result));
+}
 
 /* The first four words are for programs: sbin/initd/driver_conf.h. */
 static void put_line(FILE *out, uint32_t index)
 {
     const struct pci_function *function = claims_at(index);
-    char name[NAME_SIZE];
+    struct pci_identity what = {function->vendor, function->device, function->class_code};
+    char name[NAME_SIZE], description[DESCRIPTION];
 
     function_name(function, name);
+    pci_ids_describe(&ids, &what, description, sizeof(description));
     fprintf(out, "%s %06x %04x:%04x %" PRIu64 " %s\n", name, function->class_code, function->vendor,
-            function->device, claim_resets(index), pci_class_name(function->class_code));
+            function->device, claim_resets(index), description);
 }
 
 static void put_length(FILE *out, uint64_t length)

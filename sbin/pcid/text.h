@@ -3,5 +3,8 @@
 
 #include "lib/base/base.h"
 
+/* Finds the names of vendors, devices and classes. */
+void text_start(void);
+
 /* The text of a node that has one (names.h), valid until the next is made; its length. NULL: no memory. */
 const char *text_make(uint64_t cookie, size_t *length);

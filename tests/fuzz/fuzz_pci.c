@@ -65,7 +65,6 @@ static bool found(void *context, const struct pci_function *function)
             abort();
     if (route_line(config, function, &line, &flags) && line > 23)
         abort();
-    pci_class_name(function->class_code);
     pci_reset(config, function, no_wait);
     pci_quiet(config, function);
     return true;

@@ -39,7 +39,12 @@ def pci(context):
         for name in ("00:00.0", "00:01.0", EDU, OTHER, "00:1f.2", "devices"):
             if name not in listing:
                 vm.fail(f"{name} is not listed")
-        vm.check("cat /pci:/devices", re.compile(r"^00:1f.2 010601 8086:2922 0 SATA controller$", re.M))
+        vm.check("cat /pci:/devices", re.compile(r"^00:1f.2 010601 8086:2922 0 SATA controller: Intel", re.M))
+        vm.check(f"cat /pci:/{EDU}", re.compile("interrupts: INTA MSI"))
+        vm.check("lspci", re.compile(r"^00:1f.2 SATA controller: Intel Corporation 82801IR.*SATA.* \(rev 02\)$", re.M))
+        vm.check("lspci -n -s 1f.2", "00:1f.2 0106: 8086:2922 (rev 02)\n")
+        vm.check("lspci -nn -s 00:1f.2", re.compile(r"^00:1f.2 SATA controller \[0106\]: Intel.*\[8086:2922\] \(rev 02\)$"))
+        vm.check(f"lspci -v -s {EDU}", re.compile(r"Device 1234:11e8 \(rev 10\)\n\trevision 10, .*\n\tdriver: none\n", re.S))
         vm.check(f"ls /pci:/{EDU}", re.compile(r"config\s+device\s+info"))
         vm.check(f"hexdump -n 4 -e '1/4 \"%08x\\n\"' /pci:/{EDU}/config", "11e81234\n")
         vm.shell("cat /pci:/00:1e.7/info /pci:/devices/x; echo x > /pci:/devices")
