@@ -68,7 +68,7 @@ profile:
 	@bench/profile/profile.py --out $(O) $(T) $(PROFILE)
 
 check:
-	$(BUILD) build $(O)/tutorial-initfs.tar.gz
+	$(BUILD) build $(TUTORIAL_ARCHIVES)
 	@tools/check
 
 format:

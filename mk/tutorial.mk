@@ -1,20 +1,28 @@
-# The service of docs/tutorial-service.md: its code is taken out of the page into $(O)/tutorial/source, compiled as a service and a
-# program of our own would be, and packed with the page's changes of rootfs/ into an archive of its own.
+# The programs of docs/tutorial-<name>.md, each page by itself: its code is taken out of the page into $(O)/tutorial/<name>/source,
+# compiled as a service and a program of our own would be, and packed with the page's changes of rootfs/ into an archive of its
+# own, $(O)/tutorial-<name>.tar.gz.
 
-TUTORIAL := docs/tutorial-service.md
-TUTORIAL_SOURCE := $(O)/tutorial/source
-TUTORIAL_CODE := $(sort $(shell sed -n 's/^```c //p' $(TUTORIAL)))
-TUTORIAL_FOLDERS := $(patsubst %/,%,$(sort $(dir $(TUTORIAL_CODE))))
-TUTORIAL_PROGRAMS := $(addprefix $(O)/tutorial/,$(TUTORIAL_FOLDERS))
+TUTORIALS := $(patsubst docs/tutorial-%.md,%,$(sort $(wildcard docs/tutorial-*.md)))
+TUTORIAL_ARCHIVES := $(TUTORIALS:%=$(O)/tutorial-%.tar.gz)
+TUTORIAL_CHANGES := $(wildcard rootfs/etc/*)
 
-$(addprefix $(TUTORIAL_SOURCE)/,$(TUTORIAL_CODE)) &: $(TUTORIAL) tools/tutorial.py rootfs/etc/services rootfs/etc/ttys
-	$(call quiet,PAGE,$(TUTORIAL))rm -rf $(TUTORIAL_SOURCE) && tools/tutorial.py $(TUTORIAL) $(TUTORIAL_SOURCE)
+tutorial_code = $(sort $(shell sed -n 's/^```c //p' docs/tutorial-$(1).md))
+tutorial_folders = $(patsubst %/,%,$(sort $(dir $(call tutorial_code,$(1)))))
+# tutorial_sources(name, folder)
+tutorial_sources = $(addprefix $(O)/tutorial/$(1)/source/,$(filter $(2)/%,$(call tutorial_code,$(1))))
 
-tutorial_sources = $(addprefix $(TUTORIAL_SOURCE)/,$(filter $(1)/%,$(TUTORIAL_CODE)))
-$(foreach folder,$(TUTORIAL_FOLDERS),$(eval $(call program,$(O)/tutorial/$(folder),$(call tutorial_sources,$(folder)),$(folder))))
+define tutorial
+$(addprefix $(O)/tutorial/$(1)/source/,$(call tutorial_code,$(1))) &: docs/tutorial-$(1).md tools/tutorial.py $(TUTORIAL_CHANGES)
+	$$(call quiet,PAGE,docs/tutorial-$(1).md)rm -rf $(O)/tutorial/$(1)/source && tools/tutorial.py docs/tutorial-$(1).md $(O)/tutorial/$(1)/source
 
-$(O)/tutorial-initfs.tar.gz: $(PROGRAMS) $(TUTORIAL_PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(ZONEINFO)/UTC tools/initfs.py
-	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(TUTORIAL_PROGRAMS)' --personality '$(PERSONALITY)' \
-	    --overlay $(TUTORIAL_SOURCE) $(O)/tutorial $@
+TUTORIAL_PROGRAMS_$(1) := $(addprefix $(O)/tutorial/$(1)/,$(call tutorial_folders,$(1)))
+$(O)/tutorial-$(1).tar.gz: $(PROGRAMS) $$(TUTORIAL_PROGRAMS_$(1)) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(ZONEINFO)/UTC tools/initfs.py
+	$$(call quiet,TAR,$$@)$(INITFS) --programs '$(PROGRAMS) $$(TUTORIAL_PROGRAMS_$(1))' --personality '$(PERSONALITY)' \
+	    --overlay $(O)/tutorial/$(1)/source $(O)/tutorial/$(1) $$@
+endef
 
-guest: $(O)/tutorial-initfs.tar.gz
+$(foreach name,$(TUTORIALS),$(eval $(call tutorial,$(name))) \
+    $(foreach folder,$(call tutorial_folders,$(name)), \
+        $(eval $(call program,$(O)/tutorial/$(name)/$(folder),$(call tutorial_sources,$(name),$(folder)),$(folder)))))
+
+guest: $(TUTORIAL_ARCHIVES)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The code of docs/tutorial-service.md, out of the page: what stands there is what is compiled, booted and typed.
+"""The code of a page docs/tutorial-*.md, out of the page: what stands there is what is compiled, booted and typed.
 
     tools/tutorial.py PAGE FOLDER
 
