@@ -8,7 +8,7 @@
 
 enum fb_op {
     FB_MODE = OP_PROTOCOL, /* out: struct fb_mode */
-    FB_DAMAGE,             /* args: x, y, width, height: was drawn. Of modes with FB_SHOWS_DAMAGE */
+    FB_DAMAGE, /* args: x, y, width, height: was drawn. E_RANGE: beyond the framebuffer */
 };
 
 #define FB_SHOWS_DAMAGE 0x1u /* only what FB_DAMAGE named is shown */

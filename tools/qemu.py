@@ -19,6 +19,7 @@ DEVICES = {
     "virtio-keyboard": "virtio-keyboard-pci,addr=0x16",
     "virtio-mouse": "virtio-mouse-pci,addr=0x17",
     "virtio-tablet": "virtio-tablet-pci,addr=0x18",
+    "virtio-gpu": "virtio-gpu-pci,id=gpu,addr=0x19",
 }
 
 
@@ -34,6 +35,7 @@ class Options:
     initfs: str = ""  # default: out/initfs.tar.gz
     iso: str = ""  # default: out/protos.iso
     append: str = ""  # kernel command line (pvh)
+    vga: str = "std"  # QEMU's -vga: std, none
     display: str = "none"  # none, window, vnc=..., any of QEMU's
     serial: str = "mon:stdio"  # QEMU's -serial
     qmp: str = ""  # path of a unix socket
@@ -115,7 +117,7 @@ def command(options):
     flags += boot_flags(options) + disk_flags(options) + device_flags(options)
     flags += ["-no-reboot", "-serial", options.serial]
     if options.machine != "microvm":
-        flags += ["-vga", "std"]
+        flags += ["-vga", options.vga]
     flags += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"]
     flags += {"window": ["-display", "gtk"], "none": ["-display", "none"]}.get(
         options.display, ["-display", options.display])

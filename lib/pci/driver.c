@@ -13,21 +13,26 @@ static int64_t ask(const struct pci_device *device, struct abi_command *command)
     return file_command(device->file, command);
 }
 
-int64_t pci_claim(struct pci_device *device, const char *function)
+int64_t pci_attach(struct pci_device *device, handle_t claim)
 {
-    char uri[URI_MAX];
     struct abi_command command = {.op = PCI_DESCRIBE,
                                   .out = (uintptr_t)&device->description,
                                   .out_length = sizeof(device->description)};
-    if ((size_t)snprintf(uri, sizeof(uri), "%s/device", function) >= sizeof(uri))
-        return -E_TOO_LONG;
-    int64_t result = file_open(HANDLE_SELF, uri, OPEN_READ | OPEN_WRITE, &device->file);
-    if (result < 0)
-        return result;
-    result = ask(device, &command);
+    device->file = claim;
+    int64_t result = ask(device, &command);
     if (result < 0)
         pci_release(device);
     return result;
+}
+
+int64_t pci_claim(struct pci_device *device, const char *function)
+{
+    char uri[URI_MAX];
+    handle_t claim;
+    if ((size_t)snprintf(uri, sizeof(uri), "%s/device", function) >= sizeof(uri))
+        return -E_TOO_LONG;
+    int64_t result = file_open(HANDLE_SELF, uri, OPEN_READ | OPEN_WRITE, &claim);
+    return result < 0 ? result : pci_attach(device, claim);
 }
 
 void pci_release(struct pci_device *device)
@@ -140,15 +145,20 @@ int64_t pci_dma_alloc(const struct pci_device *device, uint64_t length, uint32_t
     return result;
 }
 
+void pci_dma_forget(const struct pci_device *device, uint64_t number)
+{
+    struct abi_command command = {.op = PCI_DMA_FREE, .args = {number}};
+    sys_ignore(ask(device, &command));
+}
+
 void pci_dma_free(const struct pci_device *device, struct pci_dma *dma)
 {
-    struct abi_command command = {.op = PCI_DMA_FREE, .args = {dma->number}};
     if (dma->memory == HANDLE_NONE)
         return;
     if (dma->bytes)
         sys_ignore(sys_space_unmap(HANDLE_SELF, (uintptr_t)dma->bytes, dma->length));
     handle_drop(dma->memory);
     free(dma->pages);
-    sys_ignore(ask(device, &command));
+    pci_dma_forget(device, dma->number);
     *dma = (struct pci_dma){.memory = HANDLE_NONE};
 }

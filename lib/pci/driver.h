@@ -30,6 +30,8 @@ struct pci_dma {
 };
 
 MUST_CHECK int64_t pci_claim(struct pci_device *device, const char *function);
+/* The same with a claim that is there, and that becomes the device's: one that outlived a driver. */
+MUST_CHECK int64_t pci_attach(struct pci_device *device, handle_t claim);
 void pci_release(struct pci_device *device);
 
 /* Its configuration space as it is now, the first PCI_CONFIG_LEGACY bytes. */
@@ -53,6 +55,8 @@ MUST_CHECK int64_t pci_dma_alloc(const struct pci_device *device, uint64_t lengt
                                  struct pci_dma *dma);
 /* The device has let go of it. */
 void pci_dma_free(const struct pci_device *device, struct pci_dma *dma);
+/* The same of memory that a driver before us had, by its number. */
+void pci_dma_forget(const struct pci_device *device, uint64_t number);
 
 /* Where the device finds the byte at offset. The next one is behind it up to the end of the page, in contiguous memory
  * everywhere. */

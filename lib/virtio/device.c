@@ -92,13 +92,10 @@ static void status_add(struct virtio_device *device, enum virtio_status status)
     device->common->status = (uint8_t)(device->common->status | status);
 }
 
-int64_t virtio_open(struct virtio_device *device, const char *function, uint32_t type)
+/* Of a device that is claimed. */
+static int64_t begin(struct virtio_device *device, const char *function, uint32_t type)
 {
-    *device = (struct virtio_device){.features = 0};
-    int64_t result = pci_claim(&device->pci, function);
-    if (result < 0)
-        return result;
-    result =
+    int64_t result =
         type_is(&device->pci.description, type) ? structures_map(device, function) : -E_NOT_FOUND;
     if (result >= 0)
         result = reset(device);
@@ -111,6 +108,21 @@ int64_t virtio_open(struct virtio_device *device, const char *function, uint32_t
     status_add(device, STATUS_ACKNOWLEDGE);
     status_add(device, STATUS_DRIVER);
     return 0;
+}
+
+int64_t virtio_open(struct virtio_device *device, const char *function, uint32_t type)
+{
+    *device = (struct virtio_device){.features = 0};
+    int64_t result = pci_claim(&device->pci, function);
+    return result < 0 ? result : begin(device, function, type);
+}
+
+int64_t virtio_attach(struct virtio_device *device, handle_t claim, const char *function,
+                      uint32_t type)
+{
+    *device = (struct virtio_device){.features = 0};
+    int64_t result = pci_attach(&device->pci, claim);
+    return result < 0 ? result : begin(device, function, type);
 }
 
 /* --- Made ready ------------------------------------------------------------------------------------------------- */

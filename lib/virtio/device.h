@@ -55,6 +55,9 @@ struct virtio_queue {
 
 /* E_NOT_FOUND: it is no virtio 1.x device of this type. E_TIMED_OUT: it cannot be reset. */
 MUST_CHECK int64_t virtio_open(struct virtio_device *device, const char *function, uint32_t type);
+/* The same with a claim that is there, as in pci_attach. */
+MUST_CHECK int64_t virtio_attach(struct virtio_device *device, handle_t claim, const char *function,
+                                 uint32_t type);
 
 /* wanted: features of the type that the driver knows. E_NOT_SUPPORTED: they do not agree. */
 MUST_CHECK int64_t virtio_negotiate(struct virtio_device *device, uint64_t wanted);

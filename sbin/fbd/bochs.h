@@ -2,11 +2,9 @@
  * pixels, BAR 2 registers. By way of pcid. */
 #pragma once
 
-#include "abi/fb.h"
 #include "lib/sys/syscall.h"
+#include "sbin/fbd/framebuffer.h"
 
-/* Claims the display at this URI and sets the mode. The file that is the claim, the memory of the pixels, and where they
- * begin in it: the caller's. */
-MUST_CHECK int64_t bochs_start(const char *uri, uint32_t width, uint32_t height,
-                               struct fb_mode *mode, handle_t *claim, handle_t *memory,
-                               uint64_t *offset);
+/* Claims the display and sets the mode. The claim and the memory of the pixels are the caller's. */
+MUST_CHECK int64_t bochs_start(const char *function, uint32_t width, uint32_t height,
+                               struct framebuffer *framebuffer, handle_t *claim, handle_t *memory);

@@ -1,187 +1,181 @@
-/* fbd: fb://, the framebuffers of this machine: the one the boot loader set up, or else a display that fbd finds by way of pcid.
- *
- * The loader's is handed over as "framebuffer" with its layout in PROTOS_FRAMEBUFFER; the device behind it is left alone. A
- * display of our own stays claimed as long as anybody has its memory, so a fbd that comes back opens it again and
- * finds it with the mode set. One thread.
- */
+/* fbd: fb://, the framebuffers of this machine (displays.h), fb:///0 and on. One thread: a display is never waited for once its
+ * framebuffers are served. A file's cookie is its framebuffer's number + 1; the folder's is ROOT. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/conf.h"
 #include "lib/sys/error.h"
-#include "lib/sys/file.h"
-#include "lib/sys/keep.h"
-#include "lib/sys/service.h"
+#include "lib/sys/listing.h"
 #include "lib/sys/startup.h"
-#include "sbin/fbd/bochs.h"
+#include "sbin/fbd/displays.h"
 
-#define WIDTH    1024
-#define HEIGHT   768
-#define LIST_MAX (UINT64_C(256) << 10)
+#define ROOT UINT64_MAX
 
-/* What is kept: struct state, the pixels, and the claim of the display, without which pcid would switch it off. */
-#define KEY_STATE  1
-#define KEY_MEMORY 2
-#define KEY_CLAIM  3
+static uint32_t count;
 
-static struct state {
-    struct fb_mode mode;
-    uint64_t offset; /* of the pixels in the memory */
-    uint32_t valid;  /* written last */
-    uint32_t reserved;
-} * state;
-
-static handle_t memory = HANDLE_NONE;
-
-/* "1024x768,4096,32,16:8,8:8,0:8": width, height, pitch, bits; shift and bits of red, green and blue. */
-static bool layout_read(const char *text, struct fb_mode *mode)
+/* The cookie of the open file, or of what the path names. */
+static int64_t find(const struct command *command, uint64_t *cookie)
 {
-    unsigned width, height, pitch, bits, colours[6];
-    int count =
-        text ? sscanf(text, "%ux%u,%u,%u,%u:%u,%u:%u,%u:%u", &width, &height, &pitch, &bits,
-                      &colours[0], &colours[1], &colours[2], &colours[3], &colours[4], &colours[5])
-             : 0;
-    if (count != 10 || bits > 32 || width > 16384 || height > 16384 || width == 0 || height == 0 ||
-        pitch < width * ((bits + 7) / 8))
-        return false;
-    for (int i = 0; i < 6; i += 2)
-        if (colours[i + 1] == 0 || colours[i + 1] > 8 || colours[i] + colours[i + 1] > bits)
-            return false;
-    *mode = (struct fb_mode){
-        .width = width,
-        .height = height,
-        .pitch = pitch,
-        .bits = bits,
-        .red_shift = (uint8_t)colours[0],
-        .red_bits = (uint8_t)colours[1],
-        .green_shift = (uint8_t)colours[2],
-        .green_bits = (uint8_t)colours[3],
-        .blue_shift = (uint8_t)colours[4],
-        .blue_bits = (uint8_t)colours[5],
-    };
-    return true;
+    const char *name;
+    char text[12] = "";
+    uint64_t number;
+    *cookie = command->message.cookie;
+    if (command->message.file && command->message.op != OP_OPEN)
+        return 0;
+    size_t length = command_name(command, &name);
+    *cookie = ROOT;
+    if (!length)
+        return 0;
+    if (length >= sizeof(text))
+        return -E_NOT_FOUND;
+    memcpy(text, name, length);
+    if (count == 0 || !conf_number(text, count - 1, &number))
+        return -E_NOT_FOUND;
+    *cookie = number + 1;
+    return 0;
 }
 
-/* The first line of pci:///devices with this class and ids: "00:02.0 030000 1234:1111 ...". */
-static bool function_find(const char *what, char *uri, size_t size)
+static int64_t find_framebuffer(const struct command *command, uint32_t *index)
 {
-    char *text, *rest;
-    size_t length;
-    bool found = false;
-    if (file_load(HANDLE_SELF, "pci:///devices", LIST_MAX, &text, &length) < 0)
-        return false;
-    rest = text;
-    for (char *line; !found && (line = strsep(&rest, "\n"));) {
-        char *where = strsep(&line, " ");
-        found = line && strncmp(line, what, strlen(what)) == 0;
-        if (found)
-            snprintf(uri, size, "pci:///%s/device", where);
-    }
-    free(text);
-    return found;
-}
-
-static bool display_start(handle_t port, struct fb_mode *mode, uint64_t *offset)
-{
-    handle_t claim;
-    static const char *const displays[] = {"030000 1234:1111", "038000 1234:1111"};
-    char uri[64];
-    for (size_t i = 0; i < ARRAY_SIZE(displays); i++) {
-        if (!function_find(displays[i], uri, sizeof(uri)))
-            continue;
-        int64_t result = bochs_start(uri, WIDTH, HEIGHT, mode, &claim, &memory, offset);
-        if (result >= 0)
-            result = keep_handle(port, KEY_CLAIM, claim);
-        if (result >= 0)
-            return true;
-        fprintf(stderr, "%s: %s\n", uri, error_text(result));
-    }
-    return false;
-}
-
-/* What there is: from before, from the loader, or found. */
-static bool framebuffer_start(handle_t port)
-{
-    memory = keep_get(port, KEY_MEMORY);
-    if (state->valid && memory != HANDLE_NONE)
-        return true;
-    struct fb_mode mode = {0};
-    uint64_t offset = 0;
-    memory = startup_handle("framebuffer");
-    if ((memory == HANDLE_NONE || !layout_read(getenv("PROTOS_FRAMEBUFFER"), &mode)) &&
-        !display_start(port, &mode, &offset))
-        return false;
-    state->mode = mode;
-    state->offset = offset;
-    if (keep_handle(port, KEY_MEMORY, memory) >= 0)
-        keep_commit(&state->valid, 1);
-    return true;
+    uint64_t cookie;
+    int64_t result = find(command, &cookie);
+    if (result >= 0 && cookie == ROOT)
+        result = -E_IS_DIRECTORY;
+    *index = (uint32_t)(cookie - 1);
+    return result;
 }
 
 static int64_t fb_open(void *context, struct command *command)
 {
+    uint64_t flags = command->message.args[0];
+    int64_t result = find(command, &command->reply.values[0]);
     (void)context;
-    return memory != HANDLE_NONE && command_names(command, "0") ? 0 : -E_NOT_FOUND;
+    if (result < 0)
+        return result;
+    if (command->reply.values[0] == ROOT)
+        return flags & OPEN_WRITE ? -E_IS_DIRECTORY : 0;
+    return flags & OPEN_DIRECTORY ? -E_NOT_DIRECTORY : 0;
 }
 
 static int64_t fb_mode(void *context, struct command *command)
 {
+    uint32_t index;
+    int64_t result = find_framebuffer(command, &index);
     (void)context;
-    return command_answer(command, &state->mode, sizeof(state->mode));
+    if (result < 0)
+        return result;
+    return command_answer(command, &displays_at(index)->mode, sizeof(struct fb_mode));
+}
+
+static uint64_t size_of(const struct fb_mode *mode)
+{
+    return (uint64_t)mode->pitch * mode->height;
 }
 
 static int64_t fb_map(void *context, struct command *command)
 {
-    (void)context;
-    uint64_t size = (uint64_t)state->mode.pitch * state->mode.height;
     uint64_t from = command->message.args[0], length = command->message.args[1];
+    uint32_t index;
+    int64_t result = find_framebuffer(command, &index);
+    (void)context;
+    if (result < 0)
+        return result;
+    uint64_t size = size_of(&displays_at(index)->mode);
     if (command->message.args[2] & PROT_EXECUTE_)
         return -E_ACCESS;
     if (from % PAGE_SIZE || from > size || length > size - from)
         return -E_RANGE;
-    command->reply.values[0] = state->offset + from;
+    command->reply.values[0] = displays_at(index)->offset + from;
     command->reply.values[1] = length;
     return command_answer_handle(
-        command, handle_copy(memory, RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER));
+        command, handle_copy(displays_memory(index),
+                             RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER));
+}
+
+static int64_t fb_damage(void *context, struct command *command)
+{
+    const uint64_t *args = command->message.args;
+    uint32_t index;
+    int64_t result = find_framebuffer(command, &index);
+    (void)context;
+    if (result < 0)
+        return result;
+    const struct fb_mode *mode = &displays_at(index)->mode;
+    if (args[0] > mode->width || args[2] > mode->width - args[0] || args[1] > mode->height ||
+        args[3] > mode->height - args[1])
+        return -E_RANGE;
+    displays_damage(index, &(struct gpu_rectangle){(uint32_t)args[0], (uint32_t)args[1],
+                                                   (uint32_t)(args[0] + args[2]),
+                                                   (uint32_t)(args[1] + args[3])});
+    return 0;
 }
 
 static int64_t fb_stat(void *context, struct command *command)
 {
     static struct abi_stat stat;
+    uint64_t cookie;
+    int64_t result = find(command, &cookie);
     (void)context;
-    if (!command->message.file && !command_names(command, "0"))
-        return -E_NOT_FOUND;
+    if (result < 0)
+        return result;
+    bool root = cookie == ROOT;
     stat = (struct abi_stat){
-        .size = (uint64_t)state->mode.pitch * state->mode.height,
-        .inode = 1,
+        .size = root ? 0 : size_of(&displays_at((uint32_t)cookie - 1)->mode),
+        .inode = root ? UINT32_MAX : cookie,
         .device = 1,
-        .type = FILE_CHARACTER,
-        .mode = 0600,
+        .type = root ? FILE_DIRECTORY : FILE_CHARACTER,
+        .mode = root ? 0700 : 0600,
         .links = 1,
         .block_size = PAGE_SIZE,
-        .rdev = 29 << 8, /* Linux's fb0 */
+        .rdev = root ? 0 : 29 << 8 | (cookie - 1), /* Linux's fb0 and on */
     };
     return command_answer(command, &stat, sizeof(stat));
+}
+
+static int64_t fb_list(void *context, struct command *command)
+{
+    static uint64_t entries[512];
+    char name[12];
+    uint64_t cookie;
+    int64_t result = find(command, &cookie);
+    (void)context;
+    if (result >= 0 && cookie != ROOT)
+        result = -E_NOT_DIRECTORY;
+    if (result < 0)
+        return result;
+    struct listing listing = listing_begin(command, entries, sizeof(entries));
+    for (bool room = true; room && listing.position < count;) {
+        snprintf(name, sizeof(name), "%u", (unsigned)listing.position);
+        room = listing_add(&listing, name, listing.position + 1, FILE_CHARACTER);
+    }
+    return listing_end(&listing);
+}
+
+static void fb_notified(void *context, uint64_t key, uint64_t signals)
+{
+    (void)context;
+    (void)signals;
+    displays_notified(key);
 }
 
 static command_handler *const operations[SERVICE_OPERATIONS] = {
     [OP_OPEN] = fb_open,
     [OP_STAT] = fb_stat,
+    [OP_LIST] = fb_list,
     [OP_MAP] = fb_map,
     [SERVICE_INDEX(FB_MODE)] = fb_mode,
+    [SERVICE_INDEX(FB_DAMAGE)] = fb_damage,
 };
 
 int main(void)
 {
-    static struct state lost; /* without memory that outlives us */
-    struct service service = {.port = startup_require("port:fb"), .operations = operations};
-    state = keep_memory(service.port, KEY_STATE, sizeof(*state));
-    if (!state)
-        state = &lost;
-    if (framebuffer_start(service.port))
-        fprintf(stderr, "%ux%u, %u bits\n", state->mode.width, state->mode.height,
-                state->mode.bits);
-    else
+    struct service service = {
+        .port = startup_require("port:fb"),
+        .operations = operations,
+        .notified = fb_notified,
+    };
+    count = displays_start(service.port);
+    if (!count)
         fprintf(stderr, "this machine has no display that is known here\n");
     fprintf(stderr, "cannot serve: %s\n", error_text(service_run(&service, 1)));
     return 1;

@@ -57,12 +57,22 @@ static uint64_t cell_line(const struct screen *screen, const struct cell *cell,
     return line;
 }
 
+static void damage_add(struct screen *screen, uint32_t row, uint32_t column)
+{
+    bool first = screen->damage.bottom == 0;
+    screen->damage.top = first ? row : MIN(screen->damage.top, row);
+    screen->damage.left = first ? column : MIN(screen->damage.left, column);
+    screen->damage.bottom = MAX(screen->damage.bottom, row + 1);
+    screen->damage.right = first ? column + 1 : MAX(screen->damage.right, column + 1);
+}
+
 void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const struct cell *cell)
 {
     struct cell *shown = &screen->shown[row * screen->columns + column];
     if (memcmp(shown, cell, sizeof(*cell)) == 0)
         return;
     *shown = *cell;
+    damage_add(screen, row, column);
 
     const struct fb_mode *mode = &screen->mode;
     const struct font *font = &screen->font;
@@ -82,10 +92,15 @@ void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const str
 
 void screen_flush(struct screen *screen)
 {
+    uint32_t width = screen->font.width, height = screen->font.height;
+    uint32_t left = screen->damage.left, top = screen->damage.top;
     struct abi_command command = {.op = FB_DAMAGE,
-                                  .args = {0, 0, screen->mode.width, screen->mode.height}};
-    if (screen->mode.flags & FB_SHOWS_DAMAGE)
+                                  .args = {left * width, top * height,
+                                           (screen->damage.right - left) * width,
+                                           (screen->damage.bottom - top) * height}};
+    if (screen->mode.flags & FB_SHOWS_DAMAGE && screen->damage.bottom)
         sys_ignore(file_command(screen->file, &command));
+    screen->damage.bottom = 0;
 }
 
 static int64_t font_load(struct font *font)

@@ -29,6 +29,9 @@ struct screen {
     volatile uint8_t *pixels;
     struct cell *shown; /* rows * columns */
     uint32_t rows, columns;
+    struct {
+        uint32_t top, left, bottom, right;
+    } damage; /* cells that were drawn since the last flush; bottom 0: none */
     handle_t file;
 };
 

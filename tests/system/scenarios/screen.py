@@ -2,6 +2,7 @@
 line (`... > /dev/ttyS0`)."""
 import os
 import re
+import tempfile
 import time
 
 from harness import scenario
@@ -120,3 +121,54 @@ def survival(context):
             time.sleep(2)
             keys(vm, "typed > /dev/ttyS0\n")
             vm.expect(rf"{name}-typed\n", 60)
+
+
+def pixel(vm, x, y, **which):
+    """(width, height, red, green, blue) of what a display shows."""
+    with tempfile.NamedTemporaryFile(prefix="protos-", suffix=".ppm") as file:
+        vm.qmp("screendump", filename=file.name, **which)
+        data = file.read()
+    width, height = map(int, re.match(rb"P6\n(\d+) (\d+)\n255\n", data).groups())
+    at = len(data) - 3 * (width * height - (y * width + x))
+    return width, height, *data[at:at + 3]
+
+
+@scenario("screen/virtio-gpu", cpus=(1, 4))
+def virtio_gpu(context):
+    """A display that shows only what it was told of, at its own size; fbd is killed, and it shows the same again."""
+    path = os.path.join(context.out, "logs", "screen-virtio-gpu.png")
+    with context.boot(devices=["virtio-gpu"], vga="none") as vm:
+        vm.prompt()
+        tell(vm, "one")
+        keys(vm, "stty size > /dev/ttyS0\n")
+        vm.expect(r"50 160\n", 30)
+        keys(vm, "clear; ls --color=always -l /; echo listed > /dev/ttyS0\n")
+        vm.expect("listed\n", 30)
+        time.sleep(1)
+        vm.screenshot(path)
+        for _ in range(3):
+            keys(vm, "echo bro")
+            vm.shell("kill -9 $(pidof fbd)", 60)
+            keys(vm, "ken > /dev/ttyS0\n")
+            vm.expect("broken\n", 60)
+        time.sleep(1)
+        vm.screenshot(path.replace(".png", "-after.png"))
+
+
+@scenario("screen/two", cpus=(2,))
+def two(context):
+    """Two framebuffers: the consoles stay on the first, a program draws on the second."""
+    path = os.path.join(context.out, "logs", "screen-two.png")
+    with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), devices=["virtio-gpu"]) as vm:
+        vm.prompt()
+        vm.check("ls fb:///", re.compile(r"^0\s+1\s*$"))
+        vm.check("/tests/tools/draw fb:///1", "1280x800\n", 60)
+        vm.shell("kill -9 $(pidof fbd); cat fb:///2", 60)
+        vm.check("/tests/tools/draw fb:///1", "1280x800\n", 60)
+        time.sleep(1)
+        vm.qmp("screendump", filename=path, format="png", device="gpu")
+        for x, y, *wanted in ((4, 4, 0, 0, 255), (1275, 795, 0, 0, 255), (640, 400, 127, 127, 0)):
+            if pixel(vm, x, y, device="gpu") != (1280, 800, *wanted):
+                vm.fail(f"{path}: {x}, {y} is {pixel(vm, x, y, device='gpu')}")
+        if pixel(vm, 640, 760) != (1024, 768, 0, 0, 0):
+            vm.fail("the first display shows something else than a console")
