@@ -4,7 +4,7 @@
 
 TUTORIALS := $(patsubst docs/tutorial-%.md,%,$(sort $(wildcard docs/tutorial-*.md)))
 TUTORIAL_ARCHIVES := $(TUTORIALS:%=$(O)/tutorial-%.tar.gz)
-TUTORIAL_CHANGES := $(wildcard rootfs/etc/*)
+TUTORIAL_CHANGES := $(shell find rootfs/etc -maxdepth 1 -type f)
 
 tutorial_code = $(sort $(shell sed -n 's/^```c //p' docs/tutorial-$(1).md))
 tutorial_folders = $(patsubst %/,%,$(sort $(dir $(call tutorial_code,$(1)))))
