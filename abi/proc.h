@@ -37,6 +37,7 @@ enum proc_op {
                       session and foreground group, signal (0: only ask; SIGTTIN, SIGTTOU). If it is of that session
                       and in another group the signal is sent to its group. values: enum proc_terminal,
                       pid | uid << 32, pgid | sid << 32 */
+    PROC_WATCH, /* args: pid; handle: of the process, good for waiting for its end. E_NO_PROCESS: it has ended */
 };
 
 #define PROC_LEADER 0x1u /* a session and group of its own */

@@ -213,8 +213,9 @@ bool arch_console_port(uint64_t base,
                        uint64_t count); /* the range has the serial console's ports */
 void arch_console_write(const char *text, size_t length); /* serial line (polled) and screen */
 void arch_screen_write(const char *text, size_t length);  /* the screen alone */
-void arch_screen_taken(void);  /* a service draws there now: no more until a panic */
-void arch_console_panic(void); /* from now on write to every console there is */
+void arch_screen_show_text(void); /* in place of the boot's picture, if that is there */
+void arch_screen_taken(void);     /* a service draws there now: no more until a panic */
+void arch_console_panic(void);    /* from now on write to every console there is */
 NORETURN void arch_power_off(void);
 NORETURN void arch_reset(void);
 void arch_debug_exit(uint32_t code);

@@ -264,6 +264,8 @@ static void append_line(enum log_level level, const char *name, const char *text
         arch_console_write(line, used);
     else if (level <= screen_level)
         arch_screen_write(line, used);
+    if (level == LOG_ERROR)
+        arch_screen_show_text();
     lock_release(&log_lock);
 }
 

@@ -25,6 +25,11 @@ $(KEYMAP_FILES): $(O)/etc/keymaps/%: tools/keymap.py
 $(O)/usr/share/consolefonts/console.psf: $(CONSOLE_FONT)
 	@mkdir -p $(@D) && gzip -dc $< > $@
 
+# What it has not got: GNU Unifont.
+UNIFONT := /usr/share/unifont/unifont.hex
+$(O)/usr/share/consolefonts/unifont.gz: tools/unifont.py $(UNIFONT)
+	$(call quiet,FONT,$@)mkdir -p $(@D) && tools/unifont.py $(UNIFONT) > $@
+
 # Time zones: all of the distribution's.
 ZONEINFO := $(O)/usr/share/zoneinfo
 $(ZONEINFO)/UTC: tools/zoneinfo.py /usr/share/zoneinfo/tzdata.zi
@@ -34,7 +39,8 @@ $(ZONEINFO)/UTC: tools/zoneinfo.py /usr/share/zoneinfo/tzdata.zi
 PCI_IDS := /usr/share/misc/pci.ids
 $(O)/usr/share/misc/pci.ids.packed: tools/pci_ids.py $(PCI_IDS)
 	$(call quiet,IDS,$@)mkdir -p $(@D) && tools/pci_ids.py $(PCI_IDS) $@
-DATA_FILES := $(KEYMAP_FILES) $(O)/usr/share/consolefonts/console.psf $(O)/usr/share/misc/pci.ids.packed
+
+DATA_FILES := $(KEYMAP_FILES) $(addprefix $(O)/usr/share/consolefonts/,console.psf unifont.gz) $(O)/usr/share/misc/pci.ids.packed
 
 BUSYBOX := /bin/busybox
 ROOTFS_FILES = $(shell find rootfs -not -type l) $(wildcard sbin/*/service.conf)

@@ -4,7 +4,7 @@
 # table, with one of the right size, and with the right one. tools/symbols.py --verify checks the last.
 
 KERNEL_SOURCES := $(sort $(shell find kernel lib/base -name '*.[cS]'))
-KERNEL_OBJECTS := $(call objects,kernel,$(KERNEL_SOURCES)) $(O)/obj/kernel/boot_image.o $(O)/obj/kernel/font.o
+KERNEL_OBJECTS := $(call objects,kernel,$(KERNEL_SOURCES)) $(O)/obj/kernel/boot_image.o $(O)/obj/kernel/font.o $(O)/obj/kernel/splash.o
 KERNEL_SCRIPT := kernel/x86_64/link.ld
 BOOT_IMAGE ?= $(O)/bootstrap.image
 
@@ -37,6 +37,15 @@ $(O)/gen/font.c: tools/font.py $(CONSOLE_FONT)
 	@tools/font.py $(CONSOLE_FONT) > $@
 
 $(O)/obj/kernel/font.o: $(O)/gen/font.c $(O)/flags kernel/x86_64/screen.h
+	@mkdir -p $(@D)
+	@$(CC) $(KERNEL_FLAGS) -c -o $@ $<
+
+# The boot's picture, for the kernel and for outputd.
+$(O)/gen/splash.c: tools/splash.py
+	@mkdir -p $(@D)
+	@tools/splash.py > $@
+
+$(O)/obj/kernel/splash.o: $(O)/gen/splash.c $(O)/flags lib/base/splash.h
 	@mkdir -p $(@D)
 	@$(CC) $(KERNEL_FLAGS) -c -o $@ $<
 

@@ -5,7 +5,10 @@
 LIBSYS_SOURCES := $(sort $(filter-out lib/linux/% lib/fortify/% lib/base/string.c,$(shell find lib -name '*.[cS]')))
 FORTIFY_SOURCES := $(sort $(wildcard lib/fortify/*.c))
 
-$(O)/libsys.a: $(call objects,user,$(LIBSYS_SOURCES))
+$(O)/obj/user/splash.o: $(O)/gen/splash.c $(O)/flags lib/base/splash.h
+	@mkdir -p $(@D)
+	@$(MUSL_CC) $(USER_FLAGS) -c -o $@ $<
+$(O)/libsys.a: $(call objects,user,$(LIBSYS_SOURCES)) $(O)/obj/user/splash.o
 	$(call quiet,AR,$@)rm -f $@ && ar rcsD $@ $^
 $(O)/libfortify.a: $(call objects,user,$(FORTIFY_SOURCES))
 	$(call quiet,AR,$@)rm -f $@ && ar rcsD $@ $^

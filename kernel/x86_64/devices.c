@@ -203,6 +203,11 @@ void arch_screen_write(const char *text, size_t length)
     screen_write(text, length);
 }
 
+void arch_screen_show_text(void)
+{
+    screen_show_text();
+}
+
 void arch_screen_taken(void)
 {
     screen_taken();

@@ -1,5 +1,7 @@
 /* Text on the boot loader's framebuffer, in any true-colour layout of 16, 24 or 32 bits.
  *
+ * A picture stands in its place (lib/base/splash.h) until a line is an error. log= or splash=off on the command line leave it out.
+ *
  * What is shown is kept as an array of characters, so that the framebuffer, which is slow to read, is only
  * written: scrolling compares the lines and draws the characters that differ. The screen scrolls by a quarter
  * at a time. Lock: the log's; a panic does not lock, and starts with a screen of its own.
@@ -9,6 +11,7 @@
 #include "kernel/arch.h"
 #include "kernel/log.h"
 #include "kernel/vmm/heap.h"
+#include "lib/base/splash.h"
 #include "lib/base/string.h"
 
 #define WIDTH  8u
@@ -20,6 +23,7 @@ static struct {
     uint8_t *cells;           /* rows * columns characters */
     uint32_t columns, rows, column, row;
     uint32_t ink, paper; /* pixel values */
+    bool splash;         /* the picture is shown: text goes to the cells only */
     bool taken;          /* by a service */
 } screen;
 
@@ -69,7 +73,8 @@ static void set_cell(uint32_t row, uint32_t column, uint8_t character)
     if (*cell == character)
         return;
     *cell = character;
-    draw(row, column, character);
+    if (!screen.splash)
+        draw(row, column, character);
 }
 
 static void clear(void)
@@ -82,9 +87,54 @@ static void clear(void)
         for (uint32_t x = 0; x < screen.mode.width; x++)
             put_pixel(line + x * size, screen.paper);
     }
+}
+
+static void cells_clear(void)
+{
     memset(screen.cells, ' ', (size_t)screen.rows * screen.columns);
     screen.row = screen.column = 0;
 }
+
+/* --- The picture --------------------------------------------------------------------------------------------------- */
+
+static bool splash_wanted(void)
+{
+    size_t length;
+    const char *option = boot_option("splash", &length);
+    bool off = option && length == 3 && memcmp(option, "off", 3) == 0;
+
+    return !off && !boot_option("log", &length) && screen.mode.width >= SPLASH_WIDTH &&
+           screen.mode.height >= SPLASH_HEIGHT;
+}
+
+static void splash_draw(void)
+{
+    const struct boot_framebuffer *mode = &screen.mode;
+    uint32_t size = (mode->bits + 7u) / 8;
+    volatile uint8_t *line = screen.pixels +
+                             (uint64_t)(mode->height - SPLASH_HEIGHT) / 2 * mode->pitch +
+                             (uint64_t)(mode->width - SPLASH_WIDTH) / 2 * size;
+
+    for (uint32_t y = 0; y < SPLASH_HEIGHT; y++, line += mode->pitch) {
+        for (uint32_t x = 0; x < SPLASH_WIDTH; x++) {
+            uint32_t rgb = splash_pixel(x, y);
+            put_pixel(line + x * size, colour(rgb >> 16, rgb >> 8 & 0xff, rgb & 0xff));
+        }
+    }
+}
+
+void screen_show_text(void)
+{
+    if (!screen.splash || screen.taken)
+        return;
+    screen.splash = false;
+    clear();
+    for (uint32_t at = 0; at < screen.rows * screen.columns; at++)
+        if (screen.cells[at] != ' ')
+            draw(at / screen.columns, at % screen.columns, screen.cells[at]);
+}
+
+/* --- Text ---------------------------------------------------------------------------------------------------------- */
 
 static void new_line(void)
 {
@@ -164,6 +214,10 @@ void screen_start(const struct boot_framebuffer *framebuffer)
     screen.ink = colour(0xc8, 0xc8, 0xc8);
     screen.paper = colour(0, 0, 0);
     clear();
+    cells_clear();
+    screen.splash = splash_wanted();
+    if (screen.splash)
+        splash_draw();
     while ((length = log_read(&sequence, text, sizeof(text))) > 0)
         screen_write(text, length);
     log_info("screen: %ux%u, %u bits, %ux%u characters", framebuffer->width, framebuffer->height,
@@ -179,8 +233,9 @@ void screen_panic(void)
 {
     if (!screen.pixels)
         return;
-    screen.taken = false;
+    screen.taken = screen.splash = false;
     screen.ink = colour(0xff, 0xff, 0xff);
     screen.paper = colour(0x80, 0, 0);
     clear();
+    cells_clear();
 }

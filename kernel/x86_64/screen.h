@@ -13,5 +13,6 @@ extern const uint8_t screen_font[SCREEN_FONT_COUNT]
 /* Needs device mappings and the heap. Shows what the log holds already. Without a framebuffer: nothing. */
 void screen_start(const struct boot_framebuffer *framebuffer);
 void screen_write(const char *text, size_t length);
-void screen_taken(void); /* nothing is drawn any more but a panic */
-void screen_panic(void); /* from now on in the colours of a panic, on a cleared screen */
+void screen_show_text(void); /* in place of the picture, if that is shown */
+void screen_taken(void);     /* nothing is drawn any more but a panic */
+void screen_panic(void);     /* from now on in the colours of a panic, on a cleared screen */

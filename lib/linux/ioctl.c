@@ -33,6 +33,22 @@ static const struct control controls[] = {
     {TTY_SET_SIZE, sizeof(struct tty_size), 0, ARGUMENT_NONE},
     {TTY_PENDING, 0, 0, RESULT_I32},
     {TTY_GET_SESSION, 0, 0, RESULT_I32},
+    {TTY_OUTPUT_PENDING, 0, 0, RESULT_I32},
+    {TTY_SEND_BREAK_LONG, 0, 0, ARGUMENT_VALUE},
+    {TTY_BREAK_ON, 0, 0, ARGUMENT_NONE},
+    {TTY_BREAK_OFF, 0, 0, ARGUMENT_NONE},
+    {TTY_EXCLUSIVE, 0, 0, ARGUMENT_NONE},
+    {TTY_SHARED, 0, 0, ARGUMENT_NONE},
+    {TTY_DETACH, 0, 0, ARGUMENT_NONE},
+    {TTY_MODEM_GET, 0, 0, RESULT_I32},
+    {TTY_MODEM_RAISE, sizeof(uint32_t), 0, ARGUMENT_NONE},
+    {TTY_MODEM_DROP, sizeof(uint32_t), 0, ARGUMENT_NONE},
+    {TTY_MODEM_SET, sizeof(uint32_t), 0, ARGUMENT_NONE},
+    {TTY_PACKET, sizeof(int32_t), 0, ARGUMENT_NONE},
+    {TTY_NUMBER, 0, 0, RESULT_I32},
+    {TTY_LOCK, sizeof(int32_t), 0, ARGUMENT_NONE},
+    {TTY_GET_PACKET, 0, 0, RESULT_I32},
+    {TTY_GET_LOCK, 0, 0, RESULT_I32},
 };
 
 static int64_t terminal_control(struct file *file, const struct control *control, uint64_t argument)
@@ -53,7 +69,7 @@ static int64_t terminal_control(struct file *file, const struct control *control
         result = sys_file_call(file->handle, &command);
     while (result == -E_RESTARTED);
     result = answer(result);
-    if (result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS || result == -LINUX_EINVAL)
+    if (result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS)
         return -LINUX_ENOTTY;
     if (result >= 0 && control->kind == RESULT_I32)
         return user_put_u32(argument, (uint32_t)command.values[0]) ? -LINUX_EFAULT : 0;

@@ -40,15 +40,30 @@ static uint32_t rgb(const struct console *console, VTermColor colour)
     return (uint32_t)colour.rgb.red << 16 | (uint32_t)colour.rgb.green << 8 | colour.rgb.blue;
 }
 
-static struct cell cell_of(const struct console *console, const VTermScreenCell *from)
+static uint32_t flags_of(const VTermScreenCell *from)
 {
+    return (from->attrs.underline ? CELL_UNDERLINE : 0) | (from->attrs.strike ? CELL_STRIKE : 0) |
+           (from->attrs.bold ? CELL_BOLD : 0) | (from->width == 2 ? CELL_LEFT : 0) |
+           (from->attrs.dhl == 1 ? CELL_TOP : 0) | (from->attrs.dhl == 2 ? CELL_BOTTOM : 0);
+}
+
+/* left: the cell before it, of which this may be the other half. */
+static struct cell cell_of(const struct console *console, const VTermScreenCell *from,
+                           const struct cell *left)
+{
+    if (from->chars[0] == (uint32_t)-1 && left) {
+        struct cell right = *left;
+        right.flags = (right.flags & ~CELL_LEFT) | CELL_RIGHT;
+        return right;
+    }
     struct cell cell = {
         .symbol = from->chars[0] == (uint32_t)-1 ? 0 : from->chars[0],
         .ink = rgb(console, from->fg),
         .paper = rgb(console, from->bg),
-        .flags = (from->attrs.underline ? CELL_UNDERLINE : 0) |
-                 (from->attrs.strike ? CELL_STRIKE : 0) | (from->attrs.bold ? CELL_BOLD : 0),
+        .flags = flags_of(from),
     };
+    for (uint32_t i = 0; i < CELL_MARKS && cell.symbol && from->chars[1 + i]; i++)
+        cell.marks[i] = (uint16_t)MIN(from->chars[1 + i], (uint32_t)UINT16_MAX);
     if (from->attrs.reverse) {
         uint32_t ink = cell.ink;
         cell.ink = cell.paper;
@@ -62,6 +77,24 @@ static const struct cell *line_back(const struct console *console, uint32_t back
     return console->lines[(console->line_end - back) % CONSOLE_LINES];
 }
 
+/* A cell of the emulator's; of a line of double width it is drawn as two. */
+static void cell_draw(struct console *console, uint32_t row, uint32_t column,
+                      const struct cell *cell, bool twice)
+{
+    struct screen *screen = console->screen;
+    if (!twice) {
+        screen_draw(screen, row, column, cell);
+        return;
+    }
+    struct cell half = *cell;
+    half.flags = (cell->flags & ~CELL_RIGHT) | CELL_DOUBLE | CELL_LEFT;
+    if (2 * column + 1 >= screen->columns)
+        return;
+    screen_draw(screen, row, 2 * column, &half);
+    half.flags ^= CELL_LEFT | CELL_RIGHT;
+    screen_draw(screen, row, 2 * column + 1, &half);
+}
+
 static void row_draw(struct console *console, uint32_t row)
 {
     struct screen *screen = console->screen;
@@ -72,15 +105,17 @@ static void row_draw(struct console *console, uint32_t row)
         return;
     }
     int from = (int)(row - console->back);
+    struct cell cell, *left = NULL;
     for (uint32_t column = 0; column < screen->columns; column++) {
         VTermScreenCell emulated;
         VTermPos position = {.row = from, .col = (int)column};
         vterm_screen_get_cell(console->cells, position, &emulated);
-        struct cell cell = cell_of(console, &emulated);
+        cell = cell_of(console, &emulated, left);
+        left = &cell;
         if (console->cursor_visible && !console->back && console->cursor.row == from &&
             console->cursor.col == (int)column)
             cell.flags |= CELL_CURSOR;
-        screen_draw(screen, row, column, &cell);
+        cell_draw(console, row, column, &cell, emulated.attrs.dwl);
     }
 }
 
@@ -147,7 +182,7 @@ static int line_pushed(int count, const VTermScreenCell *cells, void *user)
     if (!*line)
         return 0;
     for (uint32_t i = 0; i < console->screen->columns && i < (uint32_t)count; i++)
-        (*line)[i] = cell_of(console, &cells[i]);
+        (*line)[i] = cell_of(console, &cells[i], i ? &(*line)[i - 1] : NULL);
     console->line_end++;
     if (console->back && console->back < MIN(console->line_end, (uint64_t)CONSOLE_LINES))
         console->back++; /* what is looked at stays where it is */
@@ -179,7 +214,7 @@ static void history_put(struct console_kept *kept, const uint8_t *bytes, size_t 
 }
 
 /* Everything the line discipline has goes to the emulator at once: a console is never busy. */
-static void output_ready(struct terminal *terminal)
+static void attend(struct terminal *terminal)
 {
     struct console *console = container_of(terminal, struct console, terminal);
     uint8_t bytes[1024];
@@ -193,6 +228,8 @@ static void output_ready(struct terminal *terminal)
     vterm_screen_flush_damage(console->cells);
     draw(console);
 }
+
+static const struct terminal_device device = {.attend = attend};
 
 static void history_replay(struct console *console)
 {
@@ -225,7 +262,7 @@ bool console_init(struct console *console, struct screen *screen, handle_t port,
                                 .cursor_visible = true,
                                 .replaying = true,
                                 .dirty_first = UINT32_MAX};
-    terminal_init(&console->terminal, port, terminal_kept, output_ready);
+    terminal_init(&console->terminal, port, terminal_kept, &device);
     console->terminal.size = (struct tty_size){
         .rows = (uint16_t)screen->rows,
         .columns = (uint16_t)screen->columns,
@@ -245,7 +282,7 @@ bool console_init(struct console *console, struct screen *screen, handle_t port,
     vterm_screen_reset(console->cells, 1);
     history_replay(console);
     console->replaying = false;
-    output_ready(&console->terminal);
+    attend(&console->terminal);
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* A console: a terminal on the screen, by way of libvterm's emulation of xterm.
  *
- *     bytes of the line discipline --console_output--> vterm --damage--> cells --> screen, if this console is shown
+ *     bytes of the line discipline --attend--> vterm --damage--> cells --> screen, if this console is shown
  *     keys --console_key--> vterm --> bytes for the line discipline (terminal_input)
  *
  * The last bytes written lie in kept memory and are given to vterm again by an outputd that comes back, so the picture is

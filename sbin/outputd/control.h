@@ -7,9 +7,24 @@
 /* Everything written is at the device: commands that waited for that are carried out and answered. */
 void control_drained(struct terminal *terminal);
 
+/* Commands that wait for output end with E_IO; a break under way ends. */
+void control_hang_up(struct terminal *terminal);
+
+/* true: a command that waited for output, or a break under way, had the token, and was returned. */
+bool control_cancel(struct terminal *terminal, uint64_t token);
+
+/* Until when a break is sent, and its end. */
+int64_t control_deadline(const struct terminal *terminal);
+void control_expire(struct terminal *terminal, int64_t now);
+
+/* The terminal is nobody's any more; who was in the foreground is told (POSIX 11.1.3). */
+void control_session_end(struct terminal *terminal);
+/* Whether the caller is uid 0. */
+bool control_privileged(const struct command *command);
+
 /* Job control for this caller and signal. 0, or what to answer. */
 MUST_CHECK int64_t terminal_job_control(struct terminal *terminal, uint64_t badge, int signal,
                                         struct caller *caller);
 
-/* Modes or queues changed by a command: reads may be answered now, output may flow. */
+/* Modes or queues changed: reads may be answered now, output may flow. */
 void terminal_changed(struct terminal *terminal);

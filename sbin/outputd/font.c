@@ -40,7 +40,8 @@ static bool table_add(struct table *table, uint32_t symbol, uint32_t index)
         table->entries = entries;
         table->room = room;
     }
-    table->entries[table->count++] = (struct font_glyph){symbol, index};
+    bool own = !table->count || table->entries[table->count - 1].index != index;
+    table->entries[table->count++] = (struct font_glyph){symbol, index, own};
     return true;
 }
 
@@ -164,18 +165,20 @@ void font_close(struct font *font)
     *font = (struct font){0};
 }
 
-static const struct font_glyph *find(const struct font *font, uint32_t symbol)
+const uint8_t *font_find(const struct font *font, uint32_t symbol, bool *own)
 {
     struct font_glyph wanted = {.symbol = symbol};
-    return bsearch(&wanted, font->table, font->table_length, sizeof(wanted), glyph_compare);
+    const struct font_glyph *found =
+        bsearch(&wanted, font->table, font->table_length, sizeof(wanted), glyph_compare);
+    *own = found && found->own;
+    return found ? font->glyphs + (size_t)found->index * font->size : NULL;
 }
 
-const uint8_t *font_glyph(const struct font *font, uint32_t symbol)
+const uint8_t *font_replacement(const struct font *font)
 {
-    const struct font_glyph *found = find(font, symbol);
+    bool own;
+    const uint8_t *found = font_find(font, 0xfffd, &own);
     if (!found)
-        found = find(font, 0xfffd);
-    if (!found)
-        found = find(font, '?');
-    return font->glyphs + (found ? (size_t)found->index * font->size : 0);
+        found = font_find(font, '?', &own);
+    return found ? found : font->glyphs;
 }

@@ -5,6 +5,7 @@
 
 struct font_glyph {
     uint32_t symbol, index;
+    bool own; /* the first symbol that names the glyph: for the others it may be only a likeness */
 };
 
 struct font {
@@ -21,5 +22,7 @@ struct font {
 MUST_CHECK int font_open(struct font *font, const uint8_t *file, size_t length);
 void font_close(struct font *font);
 
-/* The glyph of a symbol, or that of U+FFFD or '?' if there is none. */
-const uint8_t *font_glyph(const struct font *font, uint32_t symbol);
+/* The glyph of a symbol; NULL: it has none. own: as in the table. */
+const uint8_t *font_find(const struct font *font, uint32_t symbol, bool *own);
+/* The one shown in place of others: of U+FFFD, or '?', or the first. */
+const uint8_t *font_replacement(const struct font *font);

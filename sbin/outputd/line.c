@@ -10,7 +10,7 @@
 static const struct tty_attributes sane = {
     .input = LINE_ICRNL | LINE_IXON | LINE_IUTF8 | LINE_IMAXBEL,
     .output = LINE_OPOST | LINE_ONLCR,
-    .control = 0x1002 | 0x30 | 0x80 | 0x400, /* B115200, CS8, CREAD, HUPCL */
+    .control = 0x1002 | LINE_CSIZE | LINE_CREAD | LINE_HUPCL, /* B115200, CS8 */
     .local = LINE_ISIG | LINE_ICANON | LINE_ECHO | LINE_ECHOE | LINE_ECHOK | LINE_ECHOCTL |
              LINE_ECHOKE | LINE_IEXTEN,
     .characters =
@@ -81,6 +81,11 @@ size_t line_output_room(const struct line *line)
     return LINE_OUTPUT - line_output_pending(line);
 }
 
+static uint8_t changed_case(uint8_t byte, uint8_t first)
+{
+    return byte >= first && byte < first + 26 ? byte ^ 0x20 : byte;
+}
+
 static void output_put(struct line *line, uint8_t byte)
 {
     line->output[line->output_end++ % LINE_OUTPUT] = byte;
@@ -133,6 +138,8 @@ static bool output_processed(struct line *line, uint8_t byte)
         line->column += (uint32_t)count;
         return true;
     }
+    if (flags & LINE_OLCUC)
+        byte = changed_case(byte, 'a');
     if (!output_raw(line, &byte, 1))
         return false;
     column_advance(line, byte);
@@ -161,6 +168,7 @@ size_t line_output_take(struct line *line, uint8_t *buffer, size_t size)
 void line_flush_output(struct line *line)
 {
     line->output_read = line->output_end;
+    line->flushed |= LINE_FLUSHED_OUTPUT;
 }
 
 /* --- echo --- */
@@ -230,10 +238,33 @@ static bool input_put(struct line *line, uint8_t byte, bool delimiter)
     return true;
 }
 
+/* IXOFF: the device is stopped before input is dropped, and started when most of it was read. */
+static void throttle(struct line *line)
+{
+    size_t used = LINE_INPUT - input_room(line);
+    bool full = used >= LINE_INPUT / 4 * 3, empty = used <= LINE_INPUT / 4;
+    bool wanted = input_flag(line, LINE_IXOFF) && (full || (line->throttled && !empty));
+    uint8_t byte = line->attributes.characters[wanted ? LINE_VSTOP : LINE_VSTART];
+    if (wanted != line->throttled && (!byte || output_raw(line, &byte, 1)))
+        line->throttled = wanted;
+}
+
+size_t line_input_room(const struct line *line)
+{
+    size_t room = input_room(line) / (input_flag(line, LINE_PARMRK) ? 2 : 1);
+    if (!line_canonical(line))
+        return room;
+    /* A line that fills the queue must be let end: nobody can read it before. */
+    room -= room > 0;
+    return line->lines > line->read ? room : MAX(room, (size_t)1);
+}
+
 void line_flush_input(struct line *line)
 {
     line->read = line->lines = line->end;
     line->literal = false;
+    line->flushed |= LINE_FLUSHED_INPUT;
+    throttle(line);
 }
 
 /* --- editing --- */
@@ -394,6 +425,13 @@ static void ordinary(struct line *line, uint8_t byte)
         echo(line, byte);
 }
 
+/* Bytes that POSIX's input modes put in place of one, without echo. */
+static void marked(struct line *line, const uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        input_put(line, bytes[i], false);
+}
+
 /* --- what a byte means --- */
 
 static int signal_of(const struct line *line, uint8_t byte)
@@ -450,10 +488,23 @@ static bool translate(const struct line *line, uint8_t *byte)
     return true;
 }
 
-int line_input(struct line *line, uint8_t byte)
+/* Canonical mode has the byte for itself; false: it is ordinary. */
+static bool canonical(struct line *line, uint8_t byte)
+{
+    if (!local(line, LINE_IEXTEN) || !special(line, byte, LINE_VLNEXT))
+        return edit(line, byte);
+    line->literal = true;
+    if (local(line, LINE_ECHO) && local(line, LINE_ECHOCTL))
+        echo_text(line, "^\b");
+    return true;
+}
+
+static int input_byte(struct line *line, uint8_t byte)
 {
     if (input_flag(line, LINE_ISTRIP))
         byte &= 0x7f;
+    if (input_flag(line, LINE_IUCLC) && local(line, LINE_IEXTEN))
+        byte = changed_case(byte, 'A');
     if (line->literal) {
         line->literal = false;
         ordinary(line, byte);
@@ -466,19 +517,37 @@ int line_input(struct line *line, uint8_t byte)
         signal_typed(line, byte);
         return signal;
     }
-    if (!translate(line, &byte))
+    if (!translate(line, &byte) || (line_canonical(line) && canonical(line, byte)))
         return 0;
-    if (line_canonical(line)) {
-        if (local(line, LINE_IEXTEN) && special(line, byte, LINE_VLNEXT)) {
-            line->literal = true;
-            if (local(line, LINE_ECHO) && local(line, LINE_ECHOCTL))
-                echo_text(line, "^\b");
-            return 0;
-        }
-        if (edit(line, byte))
-            return 0;
-    }
+    if (byte == 0xff && input_flag(line, LINE_PARMRK)) /* else it would begin a mark */
+        marked(line, &byte, 1);
     ordinary(line, byte);
+    return 0;
+}
+
+int line_input(struct line *line, uint8_t byte)
+{
+    int signal = input_byte(line, byte);
+    throttle(line);
+    return signal;
+}
+
+int line_input_error(struct line *line, uint8_t byte, enum line_error error)
+{
+    if (error == LINE_GOOD || (error == LINE_DAMAGED && !input_flag(line, LINE_INPCK)))
+        return line_input(line, byte);
+    if (input_flag(line, error == LINE_BREAK ? LINE_IGNBRK : LINE_IGNPAR))
+        return 0;
+    if (error == LINE_BREAK && input_flag(line, LINE_BRKINT)) {
+        line_flush_input(line);
+        line_flush_output(line);
+        return LINE_SIGINT;
+    }
+    if (input_flag(line, LINE_PARMRK))
+        marked(line, (const uint8_t[]){0xff, 0, error == LINE_BREAK ? 0 : byte}, 3);
+    else
+        marked(line, (const uint8_t[]){0}, 1);
+    throttle(line);
     return 0;
 }
 
@@ -522,11 +591,14 @@ size_t line_read(struct line *line, uint8_t *buffer, size_t size, bool *end_of_f
 {
     size_t count = 0;
     *end_of_file = false;
-    if (line_canonical(line))
-        return read_line(line, buffer, size, end_of_file);
-    while (count < size && line->read < line->end)
-        buffer[count++] = input_at(line, line->read++);
-    line->lines = MAX(line->lines, line->read);
+    if (line_canonical(line)) {
+        count = read_line(line, buffer, size, end_of_file);
+    } else {
+        while (count < size && line->read < line->end)
+            buffer[count++] = input_at(line, line->read++);
+        line->lines = MAX(line->lines, line->read);
+    }
+    throttle(line);
     return count;
 }
 
@@ -545,4 +617,5 @@ void line_set_attributes(struct line *line, const struct tty_attributes *attribu
         line->literal = false;
     if (!(attributes->input & LINE_IXON))
         line->stopped = false;
+    throttle(line);
 }

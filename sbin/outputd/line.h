@@ -5,7 +5,8 @@
  *
  * Pure: it owns its queues and knows no device, no processes and no time. In canonical mode what is read is whole
  * lines; the line being edited is not readable yet. Queues are rings of LINE_INPUT and LINE_OUTPUT bytes: input that
- * finds no room is dropped (a newline still ends a full line), echo too; writes take as much as fits.
+ * finds no room is dropped (a newline still ends a full line), echo too; writes take as much as fits. A device that
+ * can wait asks line_input_room first.
  */
 #pragma once
 
@@ -19,23 +20,40 @@
 enum line_input_flag {
     LINE_IGNBRK = 0x1,
     LINE_BRKINT = 0x2,
+    LINE_IGNPAR = 0x4,
+    LINE_PARMRK = 0x8,
+    LINE_INPCK = 0x10,
     LINE_ISTRIP = 0x20,
     LINE_INLCR = 0x40,
     LINE_IGNCR = 0x80,
     LINE_ICRNL = 0x100,
+    LINE_IUCLC = 0x200,
     LINE_IXON = 0x400,
     LINE_IXANY = 0x800,
+    LINE_IXOFF = 0x1000,
     LINE_IMAXBEL = 0x2000,
     LINE_IUTF8 = 0x4000,
 };
 
 enum line_output_flag {
     LINE_OPOST = 0x1,
+    LINE_OLCUC = 0x2,
     LINE_ONLCR = 0x4,
     LINE_OCRNL = 0x8,
     LINE_ONOCR = 0x10,
     LINE_ONLRET = 0x20,
     LINE_TABS = 0x1800,
+};
+
+enum line_control_flag {
+    LINE_SPEED = 0x100f, /* B0 to B115200 */
+    LINE_CSIZE = 0x30,   /* 5, 6, 7, 8 bits */
+    LINE_CSTOPB = 0x40,
+    LINE_CREAD = 0x80,
+    LINE_PARENB = 0x100,
+    LINE_PARODD = 0x200,
+    LINE_HUPCL = 0x400,
+    LINE_CRTSCTS = (int)0x80000000,
 };
 
 enum line_local_flag {
@@ -75,6 +93,16 @@ enum line_character {
 /* Signals for the foreground group, Linux's numbers. */
 enum line_signal { LINE_SIGINT = 2, LINE_SIGQUIT = 3, LINE_SIGTSTP = 20 };
 
+/* What a serial line says beside bytes. */
+enum line_error {
+    LINE_GOOD,
+    LINE_DAMAGED, /* parity or framing */
+    LINE_BREAK,
+};
+
+#define LINE_FLUSHED_INPUT  0x1u
+#define LINE_FLUSHED_OUTPUT 0x2u
+
 struct line {
     struct tty_attributes attributes;
     /* Positions count up for ever; the ring index is the position modulo the size. read <= lines <= end:
@@ -89,6 +117,8 @@ struct line {
     uint32_t edit_column; /* where the line being edited began */
     bool literal;         /* the next byte is taken as it is (VLNEXT) */
     bool stopped;         /* output is (VSTOP, TCOOFF) */
+    bool throttled;       /* the device was sent VSTOP (IXOFF) */
+    uint8_t flushed;      /* LINE_FLUSHED_*: since the owner last took note */
 };
 
 void line_init(struct line *line);
@@ -98,6 +128,11 @@ void line_recover(struct line *line);
 
 /* One byte from the device. The signal it means for the foreground group, or 0. */
 int line_input(struct line *line, uint8_t byte);
+/* The same when the device says more of it; of a break the byte means nothing. */
+int line_input_error(struct line *line, uint8_t byte, enum line_error error);
+
+/* How many bytes of input would not be dropped for want of a reader. */
+size_t line_input_room(const struct line *line);
 
 /* Whether a read would find something: a line (canonical), or `minimum` bytes. */
 bool line_readable(const struct line *line, size_t minimum);

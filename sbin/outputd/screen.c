@@ -4,12 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <libdeflate.h>
+
+#include "lib/base/splash.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 
 #define FRAMEBUFFER "fb:///0"
 #define FONT        "initfs:///usr/share/consolefonts/console.psf"
 #define FONT_LIMIT  (UINT64_C(4) << 20)
+#define UNIFONT     "initfs:///usr/share/consolefonts/unifont.gz"
 
 static uint32_t pixel(const struct fb_mode *mode, uint32_t rgb)
 {
@@ -35,26 +39,14 @@ static void pixel_put(volatile uint8_t *at, uint32_t bits, uint32_t value)
     }
 }
 
-/* One line of a glyph as bits from the left, bit 63 first. */
-static uint64_t glyph_line(const struct screen *screen, const uint8_t *glyph, uint32_t y)
+static uint32_t pixel_bytes(const struct screen *screen)
 {
-    uint32_t bytes = (screen->font.width + 7) / 8;
-    uint64_t line = 0;
-    for (uint32_t i = 0; i < bytes; i++)
-        line |= (uint64_t)glyph[y * bytes + i] << (56 - 8 * i);
-    return line;
+    return (screen->mode.bits + 7) / 8;
 }
 
-static uint64_t cell_line(const struct screen *screen, const struct cell *cell,
-                          const uint8_t *glyph, uint32_t y)
+static volatile uint8_t *pixel_at(const struct screen *screen, uint32_t x, uint32_t y)
 {
-    uint64_t line = glyph_line(screen, glyph, y);
-    if (cell->flags & CELL_BOLD)
-        line |= line >> 1;
-    if ((cell->flags & CELL_UNDERLINE && y == screen->font.height - 2) ||
-        (cell->flags & CELL_STRIKE && y == screen->font.height / 2))
-        line = UINT64_MAX;
-    return line;
+    return screen->pixels + (uint64_t)y * screen->mode.pitch + (uint64_t)x * pixel_bytes(screen);
 }
 
 static void damage_add(struct screen *screen, uint32_t row, uint32_t column)
@@ -66,6 +58,43 @@ static void damage_add(struct screen *screen, uint32_t row, uint32_t column)
     screen->damage.right = first ? column + 1 : MAX(screen->damage.right, column + 1);
 }
 
+/* --- Unifont, when it is needed ------------------------------------------------------------------------------------ */
+
+/* gzip's last word is the length. */
+static int64_t glyphs_unpack(struct screen *screen)
+{
+    const uint8_t *packed = screen->packed;
+    uint32_t length;
+    if (screen->packed_length < sizeof(length))
+        return -E_BAD_FORMAT;
+    memcpy(&length, packed + screen->packed_length - sizeof(length), sizeof(length));
+    uint8_t *file = length <= FONT_LIMIT ? malloc(length) : NULL;
+    struct libdeflate_decompressor *inflate = libdeflate_alloc_decompressor();
+    int64_t result = file && inflate ? 0 : -E_NO_MEMORY;
+    if (result >= 0 && libdeflate_gzip_decompress(inflate, packed, screen->packed_length, file,
+                                                  length, NULL) != LIBDEFLATE_SUCCESS)
+        result = -E_BAD_FORMAT;
+    if (result >= 0)
+        result = glyphs_open(&screen->fonts.glyphs, file, length);
+    if (inflate)
+        libdeflate_free_decompressor(inflate);
+    if (result < 0)
+        free(file);
+    return result;
+}
+
+static void glyphs_need(struct screen *screen, const struct cell *cell)
+{
+    if (!screen->packed || picture_plain(&screen->fonts, cell))
+        return;
+    int64_t result = glyphs_unpack(screen);
+    if (result < 0)
+        fprintf(stderr, "%s: %s\n", UNIFONT, error_text(result));
+    screen->packed = NULL;
+}
+
+/* --- Drawing ------------------------------------------------------------------------------------------------------- */
+
 void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const struct cell *cell)
 {
     struct cell *shown = &screen->shown[row * screen->columns + column];
@@ -73,33 +102,71 @@ void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const str
         return;
     *shown = *cell;
     damage_add(screen, row, column);
+    glyphs_need(screen, cell);
 
     const struct fb_mode *mode = &screen->mode;
-    const struct font *font = &screen->font;
-    const uint8_t *glyph = font_glyph(font, cell->symbol ? cell->symbol : ' ');
+    const struct font *font = &screen->fonts.font;
+    struct picture picture = picture_of(&screen->fonts, cell);
     bool turned = cell->flags & CELL_CURSOR;
     uint32_t ink = pixel(mode, turned ? cell->paper : cell->ink);
     uint32_t paper = pixel(mode, turned ? cell->ink : cell->paper);
-    uint32_t size = (mode->bits + 7) / 8;
-    volatile uint8_t *at = screen->pixels + (uint64_t)row * font->height * mode->pitch +
-                           (uint64_t)column * font->width * size;
+    uint32_t size = pixel_bytes(screen);
+    volatile uint8_t *at = pixel_at(screen, column * font->width, row * font->height);
     for (uint32_t y = 0; y < font->height; y++, at += mode->pitch) {
-        uint64_t line = cell_line(screen, cell, glyph, y);
+        uint64_t line = picture_line(&picture, y);
         for (uint32_t x = 0; x < font->width; x++)
             pixel_put(at + x * size, mode->bits, line << x >> 63 ? ink : paper);
     }
 }
 
+/* So many pixels from there on are as they are to be shown. */
+static void show(const struct screen *screen, uint32_t x, uint32_t y, uint32_t width,
+                 uint32_t height)
+{
+    struct abi_command command = {.op = FB_DAMAGE, .args = {x, y, width, height}};
+    if (screen->mode.flags & FB_SHOWS_DAMAGE)
+        sys_ignore(file_command(screen->file, &command));
+}
+
+/* [x, right) of the lines [y, bottom) */
+static void blacken(struct screen *screen, uint32_t x, uint32_t y, uint32_t right, uint32_t bottom)
+{
+    for (; y < bottom; y++)
+        for (uint32_t at = x; at < right; at++)
+            pixel_put(pixel_at(screen, at, y), screen->mode.bits, 0);
+}
+
+/* What the cells leave over, at the right and below. */
+static void margins_blacken(struct screen *screen)
+{
+    uint32_t right = screen->columns * screen->fonts.font.width;
+    uint32_t bottom = screen->rows * screen->fonts.font.height;
+    blacken(screen, right, 0, screen->mode.width, screen->mode.height);
+    blacken(screen, 0, bottom, right, screen->mode.height);
+    show(screen, 0, 0, screen->mode.width, screen->mode.height);
+}
+
+void screen_splash(struct screen *screen)
+{
+    const struct fb_mode *mode = &screen->mode;
+    blacken(screen, 0, 0, mode->width, mode->height);
+    if (mode->width < SPLASH_WIDTH || mode->height < SPLASH_HEIGHT)
+        return;
+    uint32_t left = (mode->width - SPLASH_WIDTH) / 2, top = (mode->height - SPLASH_HEIGHT) / 2;
+    for (uint32_t y = 0; y < SPLASH_HEIGHT; y++)
+        for (uint32_t x = 0; x < SPLASH_WIDTH; x++)
+            pixel_put(pixel_at(screen, left + x, top + y), mode->bits,
+                      pixel(mode, splash_pixel(x, y)));
+    show(screen, 0, 0, mode->width, mode->height);
+}
+
 void screen_flush(struct screen *screen)
 {
-    uint32_t width = screen->font.width, height = screen->font.height;
+    uint32_t width = screen->fonts.font.width, height = screen->fonts.font.height;
     uint32_t left = screen->damage.left, top = screen->damage.top;
-    struct abi_command command = {.op = FB_DAMAGE,
-                                  .args = {left * width, top * height,
-                                           (screen->damage.right - left) * width,
-                                           (screen->damage.bottom - top) * height}};
-    if (screen->mode.flags & FB_SHOWS_DAMAGE && screen->damage.bottom)
-        sys_ignore(file_command(screen->file, &command));
+    if (screen->damage.bottom)
+        show(screen, left * width, top * height, (screen->damage.right - left) * width,
+             (screen->damage.bottom - top) * height);
     screen->damage.bottom = 0;
 }
 
@@ -114,6 +181,34 @@ static int64_t font_load(struct font *font)
     if (result < 0)
         free(bytes);
     return result;
+}
+
+/* Mapped as it lies in the archive, so that it costs nothing until a symbol needs it. */
+static int64_t unifont_map(struct screen *screen)
+{
+    handle_t file, memory;
+    uint64_t offset, size;
+    int64_t result = file_open(HANDLE_SELF, UNIFONT, OPEN_READ, &file);
+    if (result < 0)
+        return result;
+    result = file_memory(file, &memory, &offset, &size);
+    handle_drop(file);
+    if (result < 0)
+        return result;
+    struct abi_map map = {
+        .length = ALIGN_UP(offset % PAGE_SIZE + size, PAGE_SIZE),
+        .offset = ALIGN_DOWN(offset, PAGE_SIZE),
+        .memory = memory,
+        .protection = PROT_READ_,
+        .flags = MAP_SHARED_,
+    };
+    result = sys_space_map(HANDLE_SELF, &map);
+    handle_drop(memory);
+    if (result < 0)
+        return result;
+    screen->packed = (const uint8_t *)(uintptr_t)result + offset % PAGE_SIZE;
+    screen->packed_length = size;
+    return 0;
 }
 
 static int64_t framebuffer_map(struct screen *screen)
@@ -148,7 +243,7 @@ static int64_t framebuffer_map(struct screen *screen)
 
 static int64_t start(struct screen *screen)
 {
-    int64_t result = font_load(&screen->font);
+    int64_t result = font_load(&screen->fonts.font);
     if (result < 0)
         return result;
     result = file_open(HANDLE_SELF, FRAMEBUFFER, OPEN_READ | OPEN_WRITE, &screen->file);
@@ -156,8 +251,8 @@ static int64_t start(struct screen *screen)
         result = framebuffer_map(screen);
     if (result < 0)
         return result;
-    screen->rows = screen->mode.height / screen->font.height;
-    screen->columns = screen->mode.width / screen->font.width;
+    screen->rows = screen->mode.height / screen->fonts.font.height;
+    screen->columns = screen->mode.width / screen->fonts.font.width;
     screen->shown = calloc((size_t)screen->rows * screen->columns, sizeof(*screen->shown));
     if (!screen->rows || !screen->columns)
         return -E_RANGE;
@@ -165,6 +260,10 @@ static int64_t start(struct screen *screen)
         return -E_NO_MEMORY;
     for (uint32_t i = 0; i < screen->rows * screen->columns; i++)
         screen->shown[i].flags = UINT32_MAX; /* nobody knows what is there */
+    margins_blacken(screen);
+    result = unifont_map(screen);
+    if (result < 0)
+        fprintf(stderr, "%s: %s\n", UNIFONT, error_text(result));
     return 0;
 }
 

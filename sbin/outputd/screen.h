@@ -10,22 +10,14 @@
 
 #include "abi/fb.h"
 #include "lib/sys/syscall.h"
-#include "sbin/outputd/font.h"
-
-struct cell {
-    uint32_t symbol;     /* 0: nothing, as a space; the right half of a wide one, too */
-    uint32_t ink, paper; /* 0xrrggbb */
-    uint32_t flags;      /* CELL_* */
-};
-
-#define CELL_UNDERLINE 0x1u
-#define CELL_STRIKE    0x2u
-#define CELL_BOLD      0x4u /* drawn twice, a pixel apart */
-#define CELL_CURSOR    0x8u /* ink and paper change places */
+#include "sbin/outputd/picture.h"
 
 struct screen {
     struct fb_mode mode;
-    struct font font;
+    struct fonts fonts;
+    const void
+        *packed; /* Unifont as it lies in the archive, until a symbol needs it; NULL: no more */
+    size_t packed_length;
     volatile uint8_t *pixels;
     struct cell *shown; /* rows * columns */
     uint32_t rows, columns;
@@ -38,5 +30,7 @@ struct screen {
 /* Reports on stderr why there is none. */
 MUST_CHECK bool screen_start(struct screen *screen);
 void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const struct cell *cell);
+/* The picture of the boot, alone on the screen. */
+void screen_splash(struct screen *screen);
 /* What was drawn since the last time is to be seen. */
 void screen_flush(struct screen *screen);

@@ -7,22 +7,45 @@
 #define LINE_CONTROL  3
 #define MODEM_CONTROL 4
 #define LINE_STATUS   5
+#define MODEM_STATUS  6
 #define SCRATCH       7
 
 #define INTERRUPT_RECEIVE  0x01
 #define INTERRUPT_TRANSMIT 0x02
+#define INTERRUPT_STATUS   0x04 /* breaks and errors */
+#define INTERRUPT_MODEM    0x08
 
 #define FIFO_ENABLE_CLEAR \
     0x87 /* on, both cleared, receive interrupt at 8 of 16 (or after 4 character times) */
-#define LCR_8N1     0x03
-#define LCR_DIVISOR 0x80
-#define MCR_READY   0x0b /* DTR, RTS, and OUT2: the gate of the interrupt */
 
-#define LSR_DATA  0x01
-#define LSR_EMPTY 0x20 /* the transmit FIFO is */
+#define LCR_STOP_2  0x04
+#define LCR_PARITY  0x08
+#define LCR_EVEN    0x10
+#define LCR_BREAK   0x40
+#define LCR_DIVISOR 0x80
+
+#define MCR_DTR  0x01
+#define MCR_RTS  0x02
+#define MCR_OUT2 0x08 /* the gate of the interrupt */
+
+#define LSR_DATA    0x01
+#define LSR_PARITY  0x04
+#define LSR_FRAMING 0x08
+#define LSR_BREAK   0x10
+#define LSR_EMPTY   0x20 /* the transmit FIFO is */
+
+#define MSR_CTS     0x10
+#define MSR_DSR     0x20
+#define MSR_RING    0x40
+#define MSR_CARRIER 0x80
 
 #define FIFO_SIZE 16u
-#define DIVISOR   1 /* 115200 */
+#define CLOCK     115200u
+
+/* Linux's B* by the low four bits: bauds, rounded down; 0x1000 goes on from 57600. */
+static const uint32_t speeds[] = {0,   50,   75,   110,  134,  150,  200,   300,
+                                  600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
+static const uint32_t fast_speeds[] = {0, 57600, 115200};
 
 static void out8(const struct serial *serial, uint16_t port, uint8_t value)
 {
@@ -45,34 +68,89 @@ static bool scratch_works(const struct serial *serial)
     return in8(serial, SCRATCH) == 0xa5;
 }
 
-void serial_start(struct serial *serial, uint16_t base)
+/* 0: none such, or B0 (hang up). */
+static uint32_t bauds_of(uint32_t control)
 {
-    serial->base = base;
+    uint32_t index = control & 0xf;
+    if (!(control & LINE_SPEED & ~0xfu))
+        return speeds[index];
+    return index < ARRAY_SIZE(fast_speeds) ? fast_speeds[index] : 0;
+}
+
+static void modem_write(struct serial *serial, uint8_t modem)
+{
+    serial->modem = modem;
+    out8(serial, MODEM_CONTROL, modem);
+}
+
+static void interrupts_write(struct serial *serial, uint8_t interrupts)
+{
+    if (serial->control & LINE_CRTSCTS)
+        interrupts |= INTERRUPT_MODEM;
+    if (interrupts == serial->interrupts)
+        return;
+    serial->interrupts = interrupts;
+    out8(serial, INTERRUPTS, interrupts);
+}
+
+uint32_t serial_configure(struct serial *serial, uint32_t control)
+{
+    uint32_t bauds = bauds_of(control);
+    bool hung_up = !(control & LINE_SPEED);
+    if (!serial->present || control == serial->control)
+        return control;
+    if (!bauds) /* which it has not got, or that is no speed */
+        bauds = bauds_of(serial->control);
+    if (!bauds_of(control) && !hung_up)
+        control = (control & ~(uint32_t)LINE_SPEED) | (serial->control & LINE_SPEED);
+    if (bauds) {
+        uint32_t divisor = CLOCK / bauds;
+        serial->format =
+            (uint8_t)((control & LINE_CSIZE) >> 4 | (control & LINE_CSTOPB ? LCR_STOP_2 : 0) |
+                      (control & LINE_PARENB ? LCR_PARITY : 0) |
+                      (control & LINE_PARENB && !(control & LINE_PARODD) ? LCR_EVEN : 0));
+        out8(serial, LINE_CONTROL, LCR_DIVISOR | serial->format);
+        out8(serial, DATA, (uint8_t)divisor);
+        out8(serial, INTERRUPTS, (uint8_t)(divisor >> 8));
+        out8(serial, LINE_CONTROL, serial->format);
+        out8(serial, INTERRUPTS, serial->interrupts);
+    }
+    modem_write(serial, hung_up ? MCR_OUT2 : MCR_OUT2 | MCR_DTR | MCR_RTS);
+    serial->control = control;
+    interrupts_write(serial, serial->interrupts & (uint8_t)~INTERRUPT_MODEM);
+    return control;
+}
+
+void serial_start(struct serial *serial, uint16_t base, uint32_t control)
+{
+    *serial = (struct serial){.base = base, .control = ~control};
     serial->present = scratch_works(serial);
     if (!serial->present)
         return;
     out8(serial, INTERRUPTS, 0);
-    out8(serial, LINE_CONTROL, LCR_DIVISOR | LCR_8N1);
-    out8(serial, DATA, DIVISOR);
-    out8(serial, INTERRUPTS, 0);
-    out8(serial, LINE_CONTROL, LCR_8N1);
+    serial->control = serial_configure(serial, control);
     out8(serial, FIFO_CONTROL, FIFO_ENABLE_CLEAR);
-    out8(serial, MODEM_CONTROL, MCR_READY);
-    serial->interrupts = INTERRUPT_RECEIVE;
-    out8(serial, INTERRUPTS, serial->interrupts);
+    interrupts_write(serial, INTERRUPT_RECEIVE | INTERRUPT_STATUS);
 }
 
-size_t serial_receive(struct serial *serial, uint8_t *buffer, size_t size)
+bool serial_receive(struct serial *serial, uint8_t *byte, enum line_error *error)
 {
-    size_t count = 0;
-    while (serial->present && count < size && (in8(serial, LINE_STATUS) & LSR_DATA))
-        buffer[count++] = in8(serial, DATA);
-    return count;
+    uint8_t status = serial->present ? in8(serial, LINE_STATUS) : 0;
+    if (!(status & LSR_DATA))
+        return false;
+    *byte = in8(serial, DATA);
+    *error = status & LSR_BREAK                    ? LINE_BREAK
+             : status & (LSR_PARITY | LSR_FRAMING) ? LINE_DAMAGED
+                                                   : LINE_GOOD;
+    return true;
 }
 
 size_t serial_room(const struct serial *serial)
 {
-    return serial->present && (in8(serial, LINE_STATUS) & LSR_EMPTY) ? FIFO_SIZE : 0;
+    if (!serial->present || !(in8(serial, LINE_STATUS) & LSR_EMPTY))
+        return 0;
+    bool waits = serial->control & LINE_CRTSCTS && !(in8(serial, MODEM_STATUS) & MSR_CTS);
+    return waits ? 0 : FIFO_SIZE;
 }
 
 void serial_send(struct serial *serial, const uint8_t *bytes, size_t count)
@@ -83,9 +161,28 @@ void serial_send(struct serial *serial, const uint8_t *bytes, size_t count)
 
 void serial_want_room(struct serial *serial, bool wanted)
 {
-    uint8_t interrupts = INTERRUPT_RECEIVE | (wanted ? INTERRUPT_TRANSMIT : 0);
-    if (!serial->present || interrupts == serial->interrupts)
-        return;
-    serial->interrupts = interrupts;
-    out8(serial, INTERRUPTS, interrupts);
+    if (serial->present)
+        interrupts_write(serial,
+                         INTERRUPT_RECEIVE | INTERRUPT_STATUS | (wanted ? INTERRUPT_TRANSMIT : 0));
+}
+
+void serial_break(struct serial *serial, bool on)
+{
+    if (serial->present)
+        out8(serial, LINE_CONTROL, (uint8_t)(serial->format | (on ? LCR_BREAK : 0)));
+}
+
+uint32_t serial_modem(const struct serial *serial)
+{
+    uint8_t status = in8(serial, MODEM_STATUS);
+    return (serial->modem & MCR_DTR ? TTY_MODEM_DTR : 0) |
+           (serial->modem & MCR_RTS ? TTY_MODEM_RTS : 0) | (status & MSR_CTS ? TTY_MODEM_CTS : 0) |
+           (status & MSR_DSR ? TTY_MODEM_DSR : 0) | (status & MSR_RING ? TTY_MODEM_RNG : 0) |
+           (status & MSR_CARRIER ? TTY_MODEM_CAR : 0);
+}
+
+void serial_set_modem(struct serial *serial, uint32_t lines)
+{
+    modem_write(serial, (uint8_t)(MCR_OUT2 | (lines & TTY_MODEM_DTR ? MCR_DTR : 0) |
+                                  (lines & TTY_MODEM_RTS ? MCR_RTS : 0)));
 }

@@ -97,7 +97,7 @@ enum proc_terminal session_check(uint64_t badge, int32_t session, int32_t foregr
 
 void session_signal(int32_t pgid, int signal)
 {
-    struct order *order = pgid > 0 ? malloc(sizeof(*order)) : NULL;
+    struct order *order = pgid ? malloc(sizeof(*order)) : NULL;
     if (!order)
         return;
     order->pgid = pgid;
@@ -106,6 +106,14 @@ void session_signal(int32_t pgid, int signal)
     list_append(&orders, &order->link);
     pthread_cond_signal(&ordered);
     pthread_mutex_unlock(&lock);
+}
+
+int64_t session_leader(int32_t session, handle_t *leader)
+{
+    struct abi_command command = {.op = PROC_WATCH, .args = {(uint64_t)session}};
+    int64_t result = proc_command(&command);
+    *leader = result >= 0 && command.receive_count ? command.receive[0] : HANDLE_NONE;
+    return result;
 }
 
 bool session_exists(int32_t pid)

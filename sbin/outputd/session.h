@@ -7,7 +7,7 @@
 #pragma once
 
 #include "abi/proc.h"
-#include "lib/base/base.h"
+#include "lib/sys/syscall.h"
 
 struct caller {
     int32_t pid, pgid, sid;
@@ -22,8 +22,11 @@ void session_start(void);
 enum proc_terminal session_check(uint64_t badge, int32_t session, int32_t foreground, int signal,
                                  struct caller *caller);
 
-/* A signal to a process group, soon. */
+/* A signal to a process group (below 0: to the process of that number), soon; 0: to nobody. */
 void session_signal(int32_t pgid, int signal);
+
+/* To hear of the end of a session's leader: *leader shows SIGNAL_EXITED then. E_NO_PROCESS: it has ended. */
+MUST_CHECK int64_t session_leader(int32_t session, handle_t *leader);
 
 /* Whether a process of that number lives (pid > 0), or a group (pid < 0); true when procd does not say. */
 bool session_exists(int32_t pid);

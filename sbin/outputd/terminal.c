@@ -8,6 +8,8 @@
 #include "sbin/outputd/held.h"
 #include "sbin/outputd/session.h"
 
+#define SIGHUP_       1
+#define SIGCONT_      18
 #define SIGTTIN_      21
 #define SIGTTOU_      22
 #define VTIME_UNIT_NS INT64_C(100000000)
@@ -15,9 +17,11 @@
 #define WRITABLE_ROOM 1024u /* so much room makes a terminal writable for poll */
 
 void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kept *kept,
-                   void (*output_ready)(struct terminal *terminal))
+                   const struct terminal_device *device)
 {
     memset(terminal, 0, sizeof(*terminal));
+    list_init(&terminal->link);
+    terminal->leader = HANDLE_NONE;
     terminal->line = &kept->line;
     list_init(&terminal->files);
     list_init(&terminal->reads);
@@ -25,7 +29,7 @@ void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kep
     list_init(&terminal->drains);
     terminal->port = port;
     terminal->size = (struct tty_size){.rows = 24, .columns = 80};
-    terminal->output_ready = output_ready;
+    terminal->device = device;
     terminal->kept = kept;
     if (kept->valid != TERMINAL_KEPT) {
         line_init(terminal->line);
@@ -36,6 +40,12 @@ void terminal_init(struct terminal *terminal, handle_t port, struct terminal_kep
         terminal->size = kept->size;
         line_set_attributes(terminal->line, &kept->attributes);
     }
+}
+
+void terminal_destroy(struct terminal *terminal)
+{
+    list_remove(&terminal->link);
+    handle_drop(terminal->leader);
 }
 
 /* How many bytes a read waits for. */
@@ -72,14 +82,39 @@ static void readiness_publish(struct terminal *terminal)
         sys_ignore(sys_file_ready(terminal->port, file->id, ready & ~old, old & ~ready));
 }
 
+/* --- files --- */
+
+struct terminal_file *terminal_file_add(struct terminal *terminal, uint64_t id)
+{
+    struct terminal_file *file = calloc(1, sizeof(*file));
+    if (!file)
+        return NULL;
+    file->terminal = terminal;
+    file->id = id;
+    list_append(&terminal->files, &file->link);
+    return file;
+}
+
+static struct terminal_file *file_lost(struct terminal *terminal, uint64_t id)
+{
+    list_for_each (struct terminal_file, file, &terminal->files, link)
+        if (file->lost && file->id == id)
+            return file;
+    return NULL;
+}
+
 int64_t terminal_open(struct terminal *terminal, struct command *command)
 {
-    struct terminal_file *file = malloc(sizeof(*file));
+    uint64_t id = command->message.file;
+    struct terminal_file *file = file_lost(terminal, id);
+    terminal_refresh(terminal);
+    if (!file && terminal->exclusive && !control_privileged(command))
+        return -E_BUSY;
+    if (!file)
+        file = terminal_file_add(terminal, id);
     if (!file)
         return -E_NO_MEMORY;
-    file->terminal = terminal;
-    file->id = command->message.file;
-    list_append(&terminal->files, &file->link);
+    file->lost = false;
     terminal->ready = ready_now(terminal);
     command->reply.values[0] = (uintptr_t)file;
     command->reply.values[2] = terminal->ready;
@@ -89,7 +124,45 @@ int64_t terminal_open(struct terminal *terminal, struct command *command)
 void terminal_close(struct terminal_file *file)
 {
     list_remove(&file->link);
+    if (file->terminal && list_empty(&file->terminal->files))
+        file->terminal->exclusive = false;
     free(file);
+}
+
+static void held_return_all(struct list *list, int64_t status)
+{
+    list_for_each (struct held, held, list, link)
+        held_return(held, held->done ? 0 : status, held->done, NULL, 0);
+}
+
+void terminal_hang_up(struct terminal *terminal)
+{
+    struct terminal_file *file;
+    /* As on Linux: who waits is told that the other side closed, who comes later finds the end of the file. */
+    held_return_all(&terminal->reads, terminal->device->outlives_session ? -E_IO : 0);
+    held_return_all(&terminal->writes, -E_IO);
+    control_hang_up(terminal);
+    while ((file = list_first(&terminal->files, struct terminal_file, link))) {
+        list_remove(&file->link);
+        file->terminal = NULL;
+        sys_ignore(sys_file_ready(terminal->port, file->id,
+                                  SIGNAL_READABLE | SIGNAL_WRITABLE | SIGNAL_HANGUP | SIGNAL_ERROR,
+                                  0));
+    }
+    line_flush_input(terminal->line);
+    terminal->exclusive = false;
+    session_signal(-terminal->session, SIGHUP_);
+    session_signal(-terminal->session, SIGCONT_);
+    control_session_end(terminal);
+}
+
+void terminal_leader_ended(struct terminal *terminal, int32_t session)
+{
+    if (!session || terminal->session != session)
+        return;
+    control_session_end(terminal);
+    if (!terminal->device->outlives_session)
+        terminal_hang_up(terminal);
 }
 
 /* 0: the caller may go on; else what it is answered. */
@@ -159,6 +232,7 @@ int64_t terminal_read(struct terminal *terminal, struct command *command)
     command->reply.data_length = count;
     command->reply.values[0] = count;
     readiness_publish(terminal);
+    terminal->device->attend(terminal);
     return 0;
 }
 
@@ -193,12 +267,11 @@ static void reads_serve(struct terminal *terminal)
 int64_t terminal_deadline(const struct terminal *terminal)
 {
     const struct held *held = list_first(&terminal->reads, struct held, link);
-    return held ? held->deadline : DEADLINE_NEVER;
+    return MIN(held ? held->deadline : DEADLINE_NEVER, control_deadline(terminal));
 }
 
-void terminal_expire(struct terminal *terminal)
+static void read_expire(struct terminal *terminal, int64_t now)
 {
-    int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
     struct held *held = list_first(&terminal->reads, struct held, link);
     if (!held || held->deadline > now)
         return;
@@ -207,18 +280,34 @@ void terminal_expire(struct terminal *terminal)
     if (held)
         held->deadline = read_deadline(terminal);
     readiness_publish(terminal);
+    terminal->device->attend(terminal);
+}
+
+void terminal_expire(struct terminal *terminal)
+{
+    int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
+    read_expire(terminal, now);
+    control_expire(terminal, now);
+}
+
+static void byte_input(struct terminal *terminal, uint8_t byte, enum line_error error)
+{
+    int signal = line_input_error(terminal->line, byte, error);
+    if (signal)
+        session_signal(terminal->foreground, signal);
 }
 
 void terminal_input(struct terminal *terminal, const uint8_t *bytes, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        int signal = line_input(terminal->line, bytes[i]);
-        if (signal)
-            session_signal(terminal->foreground, signal);
-    }
-    reads_serve(terminal);
-    readiness_publish(terminal);
-    terminal->output_ready(terminal);
+    for (size_t i = 0; i < count; i++)
+        byte_input(terminal, bytes[i], LINE_GOOD);
+    terminal_changed(terminal);
+}
+
+void terminal_input_error(struct terminal *terminal, uint8_t byte, enum line_error error)
+{
+    byte_input(terminal, byte, error);
+    terminal_changed(terminal);
 }
 
 /* --- writing --- */
@@ -228,15 +317,17 @@ static bool held_write_go_on(struct terminal *terminal, struct held *held)
 {
     uint8_t bytes[PIECE];
     while (held->done < held->length) {
+        size_t room = line_output_room(terminal->line);
         size_t piece = MIN(held->length - held->done, sizeof(bytes));
-        piece = MIN(piece, MAX(line_output_room(terminal->line), (size_t)1));
+        piece = MIN(piece, MAX(room, (size_t)1));
         int64_t count =
             sys_cmd_read(held->port, held->token, held->in_offset + held->done, bytes, piece);
         if (count <= 0)
             return false;
         size_t written = line_write(terminal->line, bytes, (size_t)count);
         held->done += written;
-        if (written < (size_t)count)
+        terminal->device->attend(terminal); /* some devices take it at once */
+        if (!written && line_output_room(terminal->line) == room)
             break;
     }
     return true;
@@ -255,7 +346,7 @@ int64_t terminal_write(struct terminal *terminal, struct command *command)
     bool nonblock = command->message.flags & COMMAND_NONBLOCK;
     if (list_empty(&terminal->writes))
         done = line_write(line, command->data, MIN(command->data_length, command->in_length));
-    terminal->output_ready(terminal);
+    terminal->device->attend(terminal);
     command->reply.values[0] = done;
     if (done == command->in_length || (nonblock && done)) {
         readiness_publish(terminal);
@@ -272,15 +363,20 @@ int64_t terminal_write(struct terminal *terminal, struct command *command)
     return COMMAND_HELD;
 }
 
+/* Not under itself: a device may take the output, and drain, while a held write goes on. */
 void terminal_drained(struct terminal *terminal)
 {
     struct held *held;
+    if (terminal->draining)
+        return;
+    terminal->draining = true;
     while ((held = list_first(&terminal->writes, struct held, link))) {
         bool readable = held_write_go_on(terminal, held);
         if (readable && held->done < held->length)
             break;
         held_return(held, readable || held->done ? 0 : -E_FAULT, held->done, NULL, 0);
     }
+    terminal->draining = false;
     if (list_empty(&terminal->writes) && line_output_pending(terminal->line) == 0)
         control_drained(terminal);
     readiness_publish(terminal);
@@ -289,8 +385,8 @@ void terminal_drained(struct terminal *terminal)
 bool terminal_cancel(struct terminal *terminal, uint64_t token)
 {
     struct held *held = held_find(&terminal->reads, token);
-    if (!held)
-        held = held_find(&terminal->drains, token);
+    if (control_cancel(terminal, token))
+        return true;
     if (held) {
         held_return(held, -E_INTERRUPTED, 0, NULL, 0);
         return true;
@@ -307,5 +403,5 @@ void terminal_changed(struct terminal *terminal)
 {
     reads_serve(terminal);
     readiness_publish(terminal);
-    terminal->output_ready(terminal);
+    terminal->device->attend(terminal);
 }

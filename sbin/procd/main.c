@@ -368,6 +368,16 @@ static int64_t proc_terminal(void *context, struct command *command)
     return 0;
 }
 
+static int64_t proc_watch(void *context, struct command *command)
+{
+    (void)context;
+    const struct process *process = process_by_pid(&table, (int32_t)command->message.args[0]);
+    if (!process || process->state == PROCESS_ZOMBIE)
+        return -E_NO_PROCESS;
+    return command_answer_handle(
+        command, sys_handle_duplicate(process->handle, RIGHT_WAIT | RIGHT_TRANSFER));
+}
+
 static int64_t proc_open(void *context, struct command *command)
 {
     (void)context;
@@ -576,6 +586,7 @@ static command_handler *const operations[SERVICE_OPERATIONS] = {
     [SERVICE_INDEX(PROC_LIST)] = proc_list,
     [SERVICE_INDEX(PROC_ALARM)] = proc_alarm,
     [SERVICE_INDEX(PROC_TERMINAL)] = proc_terminal,
+    [SERVICE_INDEX(PROC_WATCH)] = proc_watch,
 };
 
 int main(void)

@@ -15,7 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < ARRAY_SIZE(asked) + font.table_length; i++) {
         uint32_t symbol =
             i < ARRAY_SIZE(asked) ? asked[i] : font.table[i - ARRAY_SIZE(asked)].symbol;
-        const uint8_t *glyph = font_glyph(&font, symbol);
+        bool own;
+        const uint8_t *glyph = font_find(&font, symbol, &own);
+        if (!glyph)
+            glyph = font_replacement(&font);
         if (glyph < data || glyph + font.size > data + size)
             abort();
     }

@@ -139,6 +139,10 @@ WEAK void arch_screen_write(const char *text, size_t length)
     (void)text, (void)length;
 }
 
+WEAK void arch_screen_show_text(void)
+{
+}
+
 WEAK void arch_screen_taken(void)
 {
 }

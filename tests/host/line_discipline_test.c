@@ -324,3 +324,70 @@ TEST(anything_typed_in_any_mode_keeps_the_positions_in_order)
         CHECK(line.output_end - line.output_read <= LINE_OUTPUT);
     }
 }
+
+/* --- Serial lines -------------------------------------------------------------------------------------------------- */
+
+static void set_input(uint32_t flags)
+{
+    line_init(&line);
+    line.attributes.local = LINE_ISIG;
+    line.attributes.input = flags;
+}
+
+static void check_error(uint32_t flags, enum line_error error, const char *want, size_t length)
+{
+    uint8_t got[8];
+    bool end;
+
+    set_input(flags);
+    CHECK_EQUAL(line_input_error(&line, 'x', error), 0);
+    CHECK_EQUAL(line_read(&line, got, sizeof(got), &end), length);
+    CHECK(memcmp(got, want, length) == 0);
+}
+
+TEST(damaged_bytes)
+{
+    check_error(0, LINE_DAMAGED, "x", 1);
+    check_error(LINE_INPCK, LINE_DAMAGED, "\0", 1);
+    check_error(LINE_INPCK | LINE_PARMRK, LINE_DAMAGED, "\xff\0x", 3);
+    check_error(LINE_INPCK | LINE_IGNPAR, LINE_DAMAGED, "", 0);
+}
+
+TEST(breaks)
+{
+    check_error(0, LINE_BREAK, "\0", 1);
+    check_error(LINE_PARMRK, LINE_BREAK, "\xff\0\0", 3);
+    check_error(LINE_IGNBRK, LINE_BREAK, "", 0);
+    set_input(LINE_BRKINT);
+    type("lost");
+    CHECK_EQUAL(line_input_error(&line, 0, LINE_BREAK), LINE_SIGINT);
+    CHECK_EQUAL(line_pending(&line), 0);
+}
+
+TEST(a_device_is_stopped_before_bytes_are_lost)
+{
+    uint8_t bytes[LINE_INPUT];
+    bool end;
+
+    set_input(LINE_IXOFF);
+    memset(bytes, 'a', sizeof(bytes));
+    type_bytes((const char *)bytes, LINE_INPUT / 4 * 3 - 1);
+    check_seen("");
+    type("a");
+    check_seen("\x13");
+    CHECK_EQUAL(line_read(&line, bytes, LINE_INPUT / 4, &end), LINE_INPUT / 4);
+    check_seen("");
+    CHECK_EQUAL(line_read(&line, bytes, LINE_INPUT / 2, &end), LINE_INPUT / 2);
+    check_seen("\x11");
+}
+
+TEST(room_for_who_can_wait)
+{
+    line_init(&line);
+    CHECK(line_input_room(&line) > 0);
+    for (unsigned i = 0; i < 2 * LINE_INPUT; i++) /* nobody could read it yet: dropped */
+        type("a");
+    CHECK(line_input_room(&line) > 0);
+    type("\n");
+    CHECK_EQUAL(line_input_room(&line), 0);
+}

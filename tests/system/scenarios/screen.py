@@ -6,6 +6,7 @@ import tempfile
 import time
 
 from harness import scenario
+from machine import SCALE
 
 SHIFTED = {"!": "1", "@": "2", "#": "3", "$": "4", "%": "5", "^": "6", "&": "7", "*": "8", "(": "9", ")": "0", "_": "minus",
            "+": "equal", ":": "semicolon", '"': "apostrophe", "<": "comma", ">": "dot", "?": "slash", "|": "backslash"}
@@ -20,7 +21,7 @@ def keys(vm, text):
             vm.key("shift", SHIFTED.get(character, character.lower()))
         else:
             vm.key(PLAIN.get(character, character))
-        time.sleep(0.02)  # QEMU holds a key for 100 ms and keeps 16 events
+        time.sleep(0.03 * SCALE)  # QEMU holds a key for 100 ms, keeps 16 events and drops what does not fit
 
 
 def tell(vm, text, want=None, deadline=30):
@@ -29,9 +30,15 @@ def tell(vm, text, want=None, deadline=30):
     vm.expect(f"{re.escape(text if want is None else want)}\n", deadline)
 
 
+def console_job(vm):
+    """A job in the console's foreground: its shell has given it the terminal when this returns."""
+    keys(vm, "sh -c 'echo job > /dev/ttyS0; exec sleep 1000'\n")
+    vm.expect(r"^job\n", 30)
+
+
 @scenario("screen/typing", cpus=(1, 4))
 def typing(context):
-    """Keys reach the shell of the console that is shown; Alt-F1 to F4 show another; ^C, job control, key maps."""
+    """Keys reach the shell of the console that is shown; Alt-F1 to F4 show another; ^C, ^Z, stty, reset."""
     with context.boot() as vm:
         vm.prompt()
         type_everything(vm)
@@ -66,61 +73,146 @@ def type_everything(vm):
     vm.expect(r"xterm-256color\n", 30)
     vm.key("alt", "f2")
     tell(vm, "two")
-    keys(vm, "sleep 1000\n")
-    time.sleep(1)
+    console_job(vm)
     vm.key("ctrl", "c")
     tell(vm, "interrupted")
+    console_job(vm)
+    vm.key("ctrl", "z")
+    keys(vm, "jobs > /dev/ttyS0\n")
+    vm.expect(r"Stopped.*sh -c", 30)
+    keys(vm, "kill %1\n")
     vm.key("alt", "f1")
     keys(vm, "stty size > /dev/ttyS0\n")
     vm.expect(r"48 128\n", 30)
-    # Key maps: y and z change places, a dead key, AltGr.
-    keys(vm, "keymap de\n")
-    time.sleep(1)
-    keys(vm, "echo zy")
-    vm.key("spc")
-    vm.key("equal")
-    vm.key("e")
-    vm.key("spc")
-    vm.key("alt_r", "q")
-    vm.key("spc")
-    vm.key("shift", "dot")  # closes the word: ":"
-    keys(vm, "\n")
-    time.sleep(0.5)
-    vm.shell("keymap us")
-    tell(vm, "back")
+    keys(vm, "stty -a > /dev/ttyS0\n")
+    vm.expect(r"speed 115200 baud; rows 48; columns 128;(.*\n)+.*-parmrk.*(.*\n)+.*icanon", 30)
+    keys(vm, "stty raw -echo; reset\n")
+    keys(vm, "stty -a > /dev/ttyS0\n")
+    vm.expect(r"[^-]icanon.* [^-]?echo ", 30)
+    tell(vm, "reset")
 
 
-@scenario("screen/pictures", cpus=(2,))
-def pictures(context):
-    """The same on the ISO, with the framebuffer that GRUB sets up; pictures in out/logs."""
-    logs = os.path.join(context.out, "logs")
-    with context.boot(firmware="seabios") as vm:
-        vm.prompt(120)
+# Keys by the place they have on a US keyboard, and what they mean in each map: every letter of the alphabet that moved, shift,
+# AltGr, dead keys before a letter and before a space, and the compose key.
+MAPS = {
+    "us": ([("z",), ("y",), ("q",), ("shift", "2"), ("minus",), ("compose", "apostrophe", "e")], "zyq@-\u00e9"),
+    "de": ([("z",), ("y",), ("shift", "minus"), ("minus",), ("semicolon",), ("apostrophe",), ("alt_r", "q"), ("alt_r", "e"),
+            ("grave_accent",), ("a",), ("equal",), ("e",), ("grave_accent",), ("spc",), ("compose", "shift+apostrophe", "a")],
+           "yz?\u00df\u00f6\u00e4@\u20ac\u00e2\u00e9^\u00e5"),
+    "fr": ([("q",), ("w",), ("a",), ("semicolon",), ("2",), ("shift", "2"), ("alt_r", "0"), ("bracket_left",), ("e",),
+            ("shift", "bracket_left"), ("i",), ("alt_r", "e")], "azqm\u00e92@\u00ea\u00ef\u20ac"),
+}
+
+
+def press(vm, strokes):
+    for stroke in strokes:
+        if stroke[0] == "compose":
+            for key in stroke:
+                vm.key(*key.split("+"))
+                time.sleep(0.1 * SCALE)
+        else:
+            vm.key(*stroke)
+        time.sleep(0.1 * SCALE)
+
+
+@scenario("screen/keymaps", cpus=(4,))
+def keymaps(context):
+    """us, de and fr: the same keys mean other letters; levels, dead keys, the compose key."""
+    with context.boot() as vm:
+        vm.prompt()
+        for name, (strokes, text) in MAPS.items():
+            keys(vm, "cat > /dev/ttyS0\n")
+            time.sleep(0.5 * SCALE)
+            vm.shell(f"keymap {name}")
+            press(vm, strokes)
+            vm.shell("keymap us")
+            vm.key("ret")
+            vm.expect(rf"^{re.escape(text)}\n", 30)
+            vm.key("ctrl", "d")
+            time.sleep(0.5 * SCALE)
+
+
+def picture(vm, context, name):
+    time.sleep(0.5 * SCALE)  # what was typed is drawn
+    vm.screenshot(os.path.join(context.out, "logs", f"screen-{context.name.split('/')[-2]}-{name}.png"))
+
+
+def pictures(context, firmware):
+    """The ISO, with the framebuffer that GRUB sets up; pictures in out/logs, for people to look at."""
+    with context.boot(firmware=firmware) as vm:
+        vm.expect(r"screen: 1024x768", 240)
+        vm.screenshot(os.path.join(context.out, "logs", f"screen-{context.name.split('/')[-2]}-splash.png"))
+        vm.prompt(240)
         tell(vm, "here", deadline=60)
-        vm.screenshot(os.path.join(logs, "screen-boot.png"))
-        keys(vm, "ls --color=always -l /\n")
+        picture(vm, context, "shell")
+        keys(vm, "clear; ls --color=always -l / /dev\n")
         tell(vm, "listed")
-        vm.screenshot(os.path.join(logs, "screen-ls.png"))
-        keys(vm, "vi /etc/motd\n")
-        time.sleep(3)
-        vm.screenshot(os.path.join(logs, "screen-vi.png"))
+        picture(vm, context, "ls")
+        keys(vm, "vi /etc/ttys\n")
+        time.sleep(1 * SCALE)
+        picture(vm, context, "vi")
         keys(vm, ":q!\n")
+        keys(vm, "clear; cat /usr/share/utf8.txt\n")
+        tell(vm, "sampled")
+        picture(vm, context, "utf8")
+        keys(vm, "clear; seq 1 200\n")
+        tell(vm, "counted")
+        vm.key("shift", "pgup")
+        vm.key("shift", "pgup")
+        picture(vm, context, "scrollback")
+        keys(vm, "top\n")
+        time.sleep(1 * SCALE)
+        picture(vm, context, "top")
+        keys(vm, "q")
         tell(vm, "left")
+
+
+@scenario("screen/pictures-seabios", cpus=(2,))
+def pictures_seabios(context):
+    pictures(context, "seabios")
+
+
+@scenario("screen/pictures-ovmf", cpus=(2,))
+def pictures_ovmf(context):
+    pictures(context, "ovmf")
+
+
+def vi_started(vm):
+    keys(vm, "vi\n")
+    time.sleep(1 * SCALE)
+    keys(vm, "i")
 
 
 @scenario("screen/survival", cpus=(1, 4))
 def survival(context):
-    """kbd, moused, inputd, fbd and outputd are killed while somebody types: each returns, and no letter is lost or doubled."""
+    """Whoever stands between the keyboard and vi is killed while somebody types: each returns, and the text is what was typed."""
+    victims = ("inputd", "kbd", "fbd", "moused", "outputd", "pcid", "inputd")
     with context.boot() as vm:
         vm.prompt()
         tell(vm, "start")
-        for name in ("inputd", "kbd", "fbd", "moused", "outputd", "inputd"):
-            keys(vm, f"echo {name}-")
+        vi_started(vm)
+        for name in victims:
+            keys(vm, f"{name}-")
             vm.shell(f"kill -9 $(pidof {name})", 60)
-            vm.shell("cat log:///status | grep -q 'ready'", 60)
-            time.sleep(2)
-            keys(vm, "typed > /dev/ttyS0\n")
-            vm.expect(rf"{name}-typed\n", 60)
+            vm.shell(f"until grep -q '^{name} .*ready' log:///status; do sleep 0.1; done", 60)
+            keys(vm, "typed\n")
+        vm.key("esc")
+        time.sleep(0.5 * SCALE)  # else it is the beginning of another key's sequence
+        keys(vm, ":w! /dev/ttyS0\n")
+        vm.expect("".join(f"{name}-typed\n" for name in victims), 60)
+        keys(vm, ":q!\n")
+        tell(vm, "left")
+
+
+@scenario("screen/vi-hung-up", cpus=(4,))
+def hung_up(context):
+    """A shell that ends takes its console's foreground with it, and the next one has the terminal for itself."""
+    with context.boot() as vm:
+        vm.prompt()
+        tell(vm, "first")
+        keys(vm, "sh -c 'trap \"echo hup > /dev/ttyS0; exit\" HUP; kill -9 $PPID; while :; do sleep 1; done'\n")
+        vm.expect(r"^hup\n", 60)
+        tell(vm, "second", deadline=60)
 
 
 def pixel(vm, x, y, **which):

@@ -1,0 +1,207 @@
+#include "sbin/outputd/seat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/sys/error.h"
+#include "lib/sys/file.h"
+
+#define RDEV      (4 << 8) /* Linux's tty0; tty1 and on are consoles */
+#define ESCAPE    1        /* evdev codes */
+#define F1        59
+#define LOG       "log:///"
+#define LOG_ERROR ": error: "
+#define LOG_LIMIT (UINT64_C(1) << 20)
+#define SPLASH_NS INT64_C(5000000000)
+
+/* A keyboard service that hangs does not stop the terminals. */
+#define INPUT_PATIENCE (INT64_C(250) * 1000 * 1000)
+
+struct state {
+    uint64_t input_at; /* offset of the next event of input:// */
+    uint32_t shown;    /* console */
+    uint32_t logged;   /* the log was printed on the first console */
+};
+
+static struct screen screen;
+static struct console consoles[SEAT_CONSOLES];
+static uint32_t count;
+static struct state *state;
+static handle_t input = HANDLE_NONE;
+static int64_t splash_until = DEADLINE_NEVER; /* NEVER: the consoles are shown */
+
+uint32_t seat_count(void)
+{
+    return count;
+}
+
+struct terminal *seat_terminal(uint32_t number)
+{
+    return &consoles[number].terminal;
+}
+
+/* --- What is shown ------------------------------------------------------------------------------------------------- */
+
+static bool splash_shown(void)
+{
+    return splash_until != DEADLINE_NEVER;
+}
+
+static void splash_end(void)
+{
+    if (!splash_shown())
+        return;
+    splash_until = DEADLINE_NEVER;
+    console_show(&consoles[state->shown], true);
+}
+
+void seat_written(const struct terminal *terminal)
+{
+    if (count && terminal == &consoles[state->shown].terminal)
+        splash_end();
+}
+
+int64_t seat_deadline(void)
+{
+    return splash_until;
+}
+
+void seat_expire(void)
+{
+    if (splash_shown() && sys_clock_get(CLOCK_MONOTONIC_) >= splash_until)
+        splash_end();
+}
+
+static void console_switch(uint32_t number)
+{
+    splash_end();
+    if (number >= count || number == state->shown)
+        return;
+    console_show(&consoles[state->shown], false);
+    state->shown = number;
+    console_show(&consoles[number], true);
+}
+
+/* --- Keys -------------------------------------------------------------------------------------------------------- */
+
+static void key_pressed(const struct input_event *event)
+{
+    uint32_t number = (uint32_t)event->code - F1;
+    if (event->modifiers & INPUT_ALT && number < SEAT_CONSOLES)
+        console_switch(number);
+    else if (splash_shown() && event->code == ESCAPE)
+        splash_end();
+    else
+        console_key(&consoles[state->shown], event);
+}
+
+static void input_lost(int64_t error)
+{
+    fprintf(stderr, "input://: %s\n", error_text(error));
+    handle_drop(input);
+    input = HANDLE_NONE;
+}
+
+void seat_input(void)
+{
+    struct input_event events[32];
+    while (input != HANDLE_NONE) {
+        struct abi_command command = {
+            .op = OP_READ,
+            .flags = COMMAND_NONBLOCK,
+            .args = {state->input_at},
+            .deadline = sys_clock_get(CLOCK_MONOTONIC_) + INPUT_PATIENCE,
+            .out = (uintptr_t)events,
+            .out_length = sizeof(events),
+        };
+        int64_t result = file_command(input, &command);
+        if (result == -E_AGAIN || result == -E_TIMED_OUT)
+            return;
+        if (result < 0) {
+            input_lost(result);
+            return;
+        }
+        for (size_t i = 0; i < MIN(command.values[0], sizeof(events)) / sizeof(events[0]); i++)
+            if (events[i].type == INPUT_KEY && events[i].value)
+                key_pressed(&events[i]);
+        state->input_at = command.values[1];
+    }
+}
+
+static void input_start(handle_t port)
+{
+    struct abi_command end = {.op = INPUT_END}, focus = {.op = INPUT_FOCUS};
+    int64_t result = file_open(HANDLE_SELF, "input:///events", OPEN_READ, &input);
+    if (result >= 0)
+        result = file_command(input, &end);
+    if (result >= 0 && (!state->input_at || state->input_at > end.values[0]))
+        state->input_at = end.values[0];
+    if (result >= 0)
+        result = file_command(input, &focus);
+    if (result >= 0)
+        result = sys_port_bind(port, input, SIGNAL_READABLE, SEAT_KEY, 0);
+    if (result < 0)
+        input_lost(result);
+    else
+        seat_input();
+}
+
+/* --- The start --------------------------------------------------------------------------------------------------- */
+
+/* What was said before there was a console to read it on. True: something went wrong. */
+static bool log_print(struct console *console)
+{
+    char *text;
+    size_t length;
+    if (file_load(HANDLE_SELF, LOG, LOG_LIMIT, &text, &length) < 0)
+        return false;
+    console_print(console, text, length);
+    bool bad = strstr(text, LOG_ERROR) || strstr(text, LOG_ERROR + 1);
+    free(text);
+    return bad;
+}
+
+/* Whether the picture is, or may be, on the screen: the kernel draws it where the loader left a framebuffer. */
+static bool splash_start(void)
+{
+    const char *wanted = getenv("splash");
+    if (getenv("log") || (wanted && strcmp(wanted, "off") == 0))
+        return false;
+    if (!getenv("PROTOS_FRAMEBUFFER"))
+        screen_splash(&screen);
+    return true;
+}
+
+static void first_start(void)
+{
+    state->logged = 1;
+    if (!log_print(&consoles[0]) && splash_start())
+        splash_until = sys_clock_get(CLOCK_MONOTONIC_) + SPLASH_NS;
+}
+
+void seat_start(handle_t port, void *(*memory)(uint64_t key, size_t size))
+{
+    state = memory(SEAT_KEPT_STATE, sizeof(*state));
+    if (!screen_start(&screen))
+        return;
+    for (uint32_t i = 0; i < SEAT_CONSOLES; i++) {
+        uint64_t key = SEAT_KEPT + 2 * i;
+        if (!console_init(&consoles[i], &screen, port, memory(key, sizeof(struct terminal_kept)),
+                          memory(key + 1, sizeof(struct console_kept)))) {
+            fprintf(stderr, "no memory for console %u\n", i + 1);
+            break;
+        }
+        consoles[i].terminal.rdev = RDEV | (i + 1);
+        count++;
+    }
+    if (!count)
+        return;
+    if (state->shown >= count)
+        state->shown = 0;
+    if (!state->logged)
+        first_start();
+    if (!splash_shown())
+        console_show(&consoles[state->shown], true);
+    input_start(port);
+}
