@@ -77,36 +77,24 @@ static const struct cell *line_back(const struct console *console, uint32_t back
     return console->lines[(console->line_end - back) % CONSOLE_LINES];
 }
 
-/* A cell of the emulator's; of a line of double width it is drawn as two. */
-static void cell_draw(struct console *console, uint32_t row, uint32_t column,
-                      const struct cell *cell, bool twice)
+/* A cell of a line of double width is drawn as two. */
+static void cell_draw_twice(struct screen *screen, uint32_t row, uint32_t column,
+                            const struct cell *cell)
 {
-    struct screen *screen = console->screen;
-    if (!twice) {
-        screen_draw(screen, row, column, cell);
-        return;
-    }
     struct cell half = *cell;
     half.flags = (cell->flags & ~CELL_RIGHT) | CELL_DOUBLE | CELL_LEFT;
-    if (2 * column + 1 >= screen->columns)
-        return;
     screen_draw(screen, row, 2 * column, &half);
     half.flags ^= CELL_LEFT | CELL_RIGHT;
     screen_draw(screen, row, 2 * column + 1, &half);
 }
 
-static void row_draw(struct console *console, uint32_t row)
+/* A row of the emulator's. Whether it is of double width its first cell says: the right half may not know. */
+static void row_emulated_draw(struct console *console, uint32_t row, int from)
 {
     struct screen *screen = console->screen;
-    if (row < console->back) {
-        const struct cell *line = line_back(console, console->back - row);
-        for (uint32_t column = 0; column < screen->columns; column++)
-            screen_draw(screen, row, column, &line[column]);
-        return;
-    }
-    int from = (int)(row - console->back);
     struct cell cell, *left = NULL;
-    for (uint32_t column = 0; column < screen->columns; column++) {
+    bool twice = false;
+    for (uint32_t column = 0; column < (twice ? screen->columns / 2 : screen->columns); column++) {
         VTermScreenCell emulated;
         VTermPos position = {.row = from, .col = (int)column};
         vterm_screen_get_cell(console->cells, position, &emulated);
@@ -115,8 +103,24 @@ static void row_draw(struct console *console, uint32_t row)
         if (console->cursor_visible && !console->back && console->cursor.row == from &&
             console->cursor.col == (int)column)
             cell.flags |= CELL_CURSOR;
-        cell_draw(console, row, column, &cell, emulated.attrs.dwl);
+        twice = column ? twice : emulated.attrs.dwl;
+        if (twice)
+            cell_draw_twice(screen, row, column, &cell);
+        else
+            screen_draw(screen, row, column, &cell);
     }
+}
+
+static void row_draw(struct console *console, uint32_t row)
+{
+    struct screen *screen = console->screen;
+    if (row >= console->back) {
+        row_emulated_draw(console, row, (int)(row - console->back));
+        return;
+    }
+    const struct cell *line = line_back(console, console->back - row);
+    for (uint32_t column = 0; column < screen->columns; column++)
+        screen_draw(screen, row, column, &line[column]);
 }
 
 /* Rows of the emulator's screen [first, end) are to be drawn. */

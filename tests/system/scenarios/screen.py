@@ -137,6 +137,12 @@ def picture(vm, context, name):
     vm.screenshot(os.path.join(context.out, "logs", f"screen-{context.name.split('/')[-2]}-{name}.png"))
 
 
+def show(vm, command):
+    """A command's output alone on the screen."""
+    keys(vm, f"clear; {command}; echo shown > /dev/ttyS0\n")
+    vm.expect(r"^shown\n", 60)
+
+
 def pictures(context, firmware):
     """The ISO, with the framebuffer that GRUB sets up; pictures in out/logs, for people to look at."""
     with context.boot(firmware=firmware) as vm:
@@ -145,18 +151,15 @@ def pictures(context, firmware):
         vm.prompt(240)
         tell(vm, "here", deadline=60)
         picture(vm, context, "shell")
-        keys(vm, "clear; ls --color=always -l / /dev\n")
-        tell(vm, "listed")
+        show(vm, "ls --color=always -l / /dev")
         picture(vm, context, "ls")
         keys(vm, "vi /etc/ttys\n")
         time.sleep(1 * SCALE)
         picture(vm, context, "vi")
         keys(vm, ":q!\n")
-        keys(vm, "clear; cat /usr/share/utf8.txt\n")
-        tell(vm, "sampled")
+        show(vm, "cat /usr/share/utf8.txt")
         picture(vm, context, "utf8")
-        keys(vm, "clear; seq 1 200\n")
-        tell(vm, "counted")
+        show(vm, "seq 1 200")
         vm.key("shift", "pgup")
         vm.key("shift", "pgup")
         picture(vm, context, "scrollback")

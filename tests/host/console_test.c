@@ -1,0 +1,476 @@
+/* A console of 80x24, as programs write on it and people see it: the cells that would be drawn, as text. The first part does what
+ * vttest's menus 1, 2, 4 and 8 do (cursor movements, screen features, double-sized lines, VT102). */
+// sources: sbin/outputd/console.c sbin/outputd/terminal.c sbin/outputd/control.c sbin/outputd/held.c sbin/outputd/line.c
+// libs: vterm
+#include "sbin/outputd/console.h"
+
+#include "sbin/outputd/session.h"
+#include "tests/host/test.h"
+
+#define ROWS    24u
+#define COLUMNS 80u
+#define ESCAPE  "\x1b"
+#define CSI     ESCAPE "["
+
+static struct console console;
+static struct terminal_kept *kept;
+static struct console_kept *console_kept;
+static struct screen screen = {.rows = ROWS, .columns = COLUMNS};
+static struct cell cells[ROWS][COLUMNS];
+
+/* --- What is around it --------------------------------------------------------------------------------------------- */
+
+int64_t syscall_raw(uint32_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                    uint64_t f)
+{
+    (void)number, (void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
+    return 0;
+}
+
+void screen_draw(struct screen *on, uint32_t row, uint32_t column, const struct cell *cell)
+{
+    CHECK(on == &screen && row < ROWS && column < COLUMNS);
+    cells[row][column] = *cell;
+}
+
+void screen_flush(struct screen *on)
+{
+    (void)on;
+}
+
+void command_return(handle_t port, uint64_t token, int64_t status, struct abi_return *reply)
+{
+    (void)port, (void)token, (void)status, (void)reply;
+}
+
+int64_t command_read_exactly(const struct command *command, void *buffer, size_t length)
+{
+    (void)command, (void)buffer, (void)length;
+    return -E_INVALID;
+}
+
+int64_t command_answer(struct command *command, const void *structure, size_t length)
+{
+    (void)command, (void)structure, (void)length;
+    return -E_INVALID;
+}
+
+enum proc_terminal session_check(uint64_t badge, int32_t session, int32_t foreground, int signal,
+                                 struct caller *caller)
+{
+    (void)badge, (void)session, (void)foreground, (void)signal;
+    *caller = (struct caller){0};
+    return TERMINAL_ALLOWED;
+}
+
+void session_signal(int32_t pgid, int signal)
+{
+    (void)pgid, (void)signal;
+}
+
+int64_t session_leader(int32_t session, handle_t *leader)
+{
+    (void)session;
+    *leader = HANDLE_NONE;
+    return 0;
+}
+
+bool session_exists(int32_t pid)
+{
+    (void)pid;
+    return true;
+}
+
+/* --- Writing and looking ------------------------------------------------------------------------------------------- */
+
+static void end(struct console *of)
+{
+    for (uint32_t i = 0; of->lines && i < CONSOLE_LINES; i++)
+        free(of->lines[i]);
+    free(of->lines);
+    if (of->vterm)
+        vterm_free(of->vterm);
+    *of = (struct console){0};
+}
+
+static void begin(void)
+{
+    end(&console);
+    free(kept);
+    free(console_kept);
+    kept = calloc(1, sizeof(*kept));
+    console_kept = calloc(1, sizeof(*console_kept));
+    CHECK(kept && console_kept && console_init(&console, &screen, 1, kept, console_kept));
+    console.terminal.line->attributes.output = 0;
+    console.terminal.line->attributes.local = 0;
+    console_show(&console, true);
+}
+
+static void put(const char *text)
+{
+    size_t length = strlen(text);
+    CHECK_EQUAL(line_write(console.terminal.line, (const uint8_t *)text, length), length);
+    console.terminal.device->attend(&console.terminal);
+}
+
+__attribute__((format(printf, 1, 2))) static void putf(const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    put(text);
+}
+
+/* ASCII of a row without the blanks at its end; '#' for other symbols, nothing for right halves. */
+static const char *row_text(uint32_t row)
+{
+    static char text[COLUMNS + 1];
+    size_t length = 0, end = 0;
+    for (uint32_t column = 0; column < COLUMNS; column++) {
+        const struct cell *cell = &cells[row][column];
+        if (cell->flags & CELL_RIGHT)
+            continue;
+        text[length++] = cell->symbol < 0x7f ? (char)(cell->symbol ? cell->symbol : ' ') : '#';
+        if (text[length - 1] != ' ')
+            end = length;
+    }
+    text[end] = '\0';
+    return text;
+}
+
+static void check_row(uint32_t row, const char *want)
+{
+    CHECK_STRING(row_text(row), want);
+}
+
+/* `count` times the character. */
+static const char *run(char character, size_t count)
+{
+    static char text[COLUMNS + 1];
+    memset(text, character, count);
+    text[count] = '\0';
+    return text;
+}
+
+/* What the console answers to whoever asked. */
+static void check_answer(const char *want)
+{
+    uint8_t got[64];
+    bool end;
+    size_t count = line_read(console.terminal.line, got, sizeof(got) - 1, &end);
+    got[count] = '\0';
+    CHECK_STRING((const char *)got, want);
+}
+
+static void check_cursor(uint32_t row, uint32_t column)
+{
+    for (uint32_t y = 0; y < ROWS; y++)
+        for (uint32_t x = 0; x < COLUMNS; x++)
+            if (cells[y][x].flags & CELL_CURSOR)
+                CHECK(y == row && x == column);
+    CHECK(cells[row][column].flags & CELL_CURSOR);
+}
+
+/* --- Cursor movements ---------------------------------------------------------------------------------------------- */
+
+/* vttest's first screen: a frame of stars and pluses, and one of Es around the middle, by every way to move. */
+TEST(frame_by_cursor_movements)
+{
+    begin();
+    put(ESCAPE "#8"); /* all Es */
+    putf(CSI "9;10H" CSI "1J" CSI "18;60H" CSI "0J" CSI "1K" CSI "9;71H" CSI "0K");
+    for (int row = 10; row <= 16; row++)
+        putf(CSI "%d;10H" CSI "1K" CSI "%d;71H" CSI "0K", row, row);
+    putf(CSI "17;30H" CSI "2K");
+    for (int column = 1; column <= 80; column++)
+        putf(CSI "%d;%df*" CSI "%d;%df*", 24, column, 1, column);
+    put(CSI "2;2H");
+    for (int row = 2; row <= 23; row++)
+        put("+" CSI "1D" ESCAPE "D");
+    put(CSI "23;79H");
+    for (int row = 23; row >= 2; row--)
+        put("+" CSI "1D" ESCAPE "M");
+    put(CSI "2;1H");
+    for (int row = 2; row <= 23; row++)
+        putf("*" CSI "%d;80H*" CSI "10D" ESCAPE "E", row);
+    put(CSI "2;10H" CSI "42D" CSI "2C");
+    for (int column = 3; column <= 78; column++)
+        put("+" CSI "0C" CSI "2D" CSI "1C");
+    put(CSI "23;70H" CSI "42C" CSI "2D");
+    for (int column = 78; column >= 3; column--)
+        put("+" CSI "1D" CSI "1C" CSI "0D\b");
+
+    check_row(0, run('*', 80));
+    check_row(23, run('*', 80));
+    char plus[COLUMNS + 1], sides[COLUMNS + 1], middle[COLUMNS + 1];
+    snprintf(plus, sizeof(plus), "*%s*", run('+', 78));
+    snprintf(sides, sizeof(sides), "*+%76s+*", "");
+    snprintf(middle, sizeof(middle), "*+%8s%s%8s+*", "", run('E', 60), "");
+    check_row(1, plus);
+    check_row(22, plus);
+    check_row(2, sides);
+    check_row(8, middle);
+    check_row(15, middle);
+    check_row(17, sides);
+}
+
+TEST(the_cursor_stops_at_the_edges)
+{
+    begin();
+    put(CSI "99;99H");
+    check_cursor(23, 79);
+    put(CSI "99A" CSI "99D");
+    check_cursor(0, 0);
+    put(CSI "99B" CSI "99C\b");
+    check_cursor(23, 78);
+    put(CSI "H\ba");
+    check_row(0, "a");
+}
+
+TEST(control_characters_inside_sequences)
+{
+    begin();
+    put("A" CSI "2\bC"
+        "B" CSI "\r3C"
+        "C" CSI "1\vA"
+        "D");
+    check_row(0, "A BCD");
+}
+
+TEST(leading_zeros)
+{
+    begin();
+    put(CSI "00000000004;000000001HX");
+    check_row(3, "X");
+}
+
+/* --- Screen features ----------------------------------------------------------------------------------------------- */
+
+TEST(wrapping)
+{
+    begin();
+    for (int i = 0; i < 170; i++)
+        put("*");
+    check_row(0, run('*', 80));
+    check_row(2, run('*', 10));
+    put(CSI "?7l" CSI "5;1H");
+    for (int i = 0; i < 90; i++)
+        put("x");
+    put("y");
+    char row[COLUMNS + 1];
+    snprintf(row, sizeof(row), "%sy", run('x', 79));
+    check_row(4, row);
+    check_row(5, "");
+}
+
+TEST(the_last_column_waits)
+{
+    begin();
+    put(CSI "1;80HA\b" CSI "1D");
+    check_cursor(0, 77);
+    put(CSI "3;80HB\r\nC");
+    check_row(3, "C");
+}
+
+TEST(tab_stops)
+{
+    begin();
+    put(CSI "3g");
+    for (int column = 1; column <= 78; column += 3)
+        putf(CSI "1;%dH" ESCAPE "H", column);
+    put(CSI "1;4H" CSI "0g" CSI "1;1H\tx\ty");
+    check_row(0, "      x  y");
+}
+
+TEST(scrolling_in_margins)
+{
+    begin();
+    for (int row = 1; row <= 24; row++)
+        putf(CSI "%d;1Hrow %d", row, row);
+    put(CSI "12;13r" CSI "?6h" CSI "24B");
+    for (int line = 1; line <= 10; line++)
+        putf("\r\nline %d", line);
+    check_row(10, "row 11");
+    check_row(11, "line 9");
+    check_row(12, "line 10");
+    check_row(13, "row 14");
+    put(CSI "1;1HX" CSI "?6l" CSI "1;1HY" CSI "r");
+    check_row(11, "Xine 9");
+    check_row(0, "Yow 1");
+    put(CSI "12;13r" CSI "12;1H" ESCAPE "M");
+    check_row(11, "");
+    check_row(12, "Xine 9");
+}
+
+TEST(save_and_restore)
+{
+    begin();
+    put(CSI "5;5H" CSI "7m" ESCAPE "7" CSI "m" CSI "20;20H" ESCAPE "8"
+            "A");
+    CHECK_EQUAL(cells[4][4].symbol, 'A');
+    CHECK(cells[4][4].ink < cells[4][4].paper);
+}
+
+TEST(attributes)
+{
+    begin();
+    put("n" CSI "1mb" CSI "4mu" CSI "0;9ms" CSI "0;7mr" CSI "0;31mc" CSI "38;2;1;2;3mt" CSI
+        "38;5;196mp");
+    CHECK_EQUAL(cells[0][0].flags, 0);
+    CHECK_EQUAL(cells[0][1].flags, CELL_BOLD);
+    CHECK_EQUAL(cells[0][2].flags, CELL_BOLD | CELL_UNDERLINE);
+    CHECK_EQUAL(cells[0][3].flags, CELL_STRIKE);
+    CHECK_EQUAL(cells[0][4].ink, cells[0][0].paper);
+    CHECK_EQUAL(cells[0][4].paper, cells[0][0].ink);
+    CHECK_EQUAL(cells[0][5].ink, 0xe00000);
+    CHECK_EQUAL(cells[0][6].ink, 0x010203);
+    CHECK_EQUAL(cells[0][7].ink, 0xff0000);
+}
+
+TEST(the_whole_screen_reversed)
+{
+    begin();
+    put("a");
+    struct cell before = cells[0][0];
+    put(CSI "?5h");
+    CHECK_EQUAL(cells[0][0].ink, before.paper);
+    CHECK_EQUAL(cells[10][10].paper, before.ink);
+    put(CSI "?5l");
+    CHECK_EQUAL(cells[0][0].ink, before.ink);
+}
+
+/* --- Characters ---------------------------------------------------------------------------------------------------- */
+
+TEST(line_drawing_set)
+{
+    begin();
+    put(ESCAPE "(0lqk" ESCAPE "(Bq" ESCAPE ")0\x0ex\x0fx");
+    CHECK_EQUAL(cells[0][0].symbol, 0x250c);
+    CHECK_EQUAL(cells[0][1].symbol, 0x2500);
+    CHECK_EQUAL(cells[0][2].symbol, 0x2510);
+    CHECK_EQUAL(cells[0][3].symbol, 'q');
+    CHECK_EQUAL(cells[0][4].symbol, 0x2502);
+    CHECK_EQUAL(cells[0][5].symbol, 'x');
+}
+
+TEST(double_size)
+{
+    begin();
+    put(ESCAPE "#6wide\r\n" ESCAPE "#3tall\r\n" ESCAPE "#4tall\r\n" ESCAPE "#5one");
+    for (uint32_t column = 0; column < 8; column++) {
+        const struct cell *cell = &cells[0][column];
+        CHECK_EQUAL(cell->symbol, "wide"[column / 2]);
+        CHECK_EQUAL(cell->flags & (CELL_DOUBLE | CELL_LEFT | CELL_RIGHT),
+                    CELL_DOUBLE | (column % 2 ? CELL_RIGHT : CELL_LEFT));
+    }
+    CHECK(cells[1][0].flags & CELL_TOP && cells[2][0].flags & CELL_BOTTOM);
+    CHECK_EQUAL(cells[3][0].flags, 0);
+    putf(CSI "5;1H%s\r" ESCAPE "#6", run('x', 40));
+    check_row(4, run('x', 40));
+}
+
+TEST(wide_symbols_and_marks)
+{
+    begin();
+    put("\xe4\xb8\xad"
+        "e\xcc\x81\xcc\xa3x" CSI "1;1H");
+    CHECK_EQUAL(cells[0][0].symbol, 0x4e2d);
+    CHECK_EQUAL(cells[0][0].flags, CELL_LEFT | CELL_CURSOR);
+    CHECK_EQUAL(cells[0][1].symbol, 0x4e2d);
+    CHECK_EQUAL(cells[0][1].flags, CELL_RIGHT | CELL_CURSOR);
+    CHECK_EQUAL(cells[0][2].symbol, 'e');
+    CHECK_EQUAL(cells[0][2].marks[0], 0x301);
+    CHECK_EQUAL(cells[0][2].marks[1], 0x323);
+    CHECK_EQUAL(cells[0][3].symbol, 'x');
+    for (int i = 0; i < 79; i++)
+        put("\n");
+    CHECK_EQUAL(console.line_end, 56);
+}
+
+/* --- VT102 --------------------------------------------------------------------------------------------------------- */
+
+TEST(lines_inserted_and_deleted)
+{
+    begin();
+    for (int row = 0; row < 24; row++)
+        putf(CSI "%d;1H%s", row + 1, run((char)('A' + row), 80));
+    put(CSI "4;1H" ESCAPE "M" ESCAPE "[2;23r" CSI "2;1H" CSI "3L");
+    check_row(0, run('A', 80));
+    check_row(1, "");
+    check_row(4, run('B', 80));
+    check_row(23, run('X', 80));
+    put(CSI "2;1H" CSI "3M" CSI "r");
+    check_row(1, run('B', 80));
+    check_row(22, "");
+}
+
+TEST(characters_inserted_and_deleted)
+{
+    begin();
+    put("ABCDEF" CSI "1;2H" CSI "4h"
+        "**" CSI "4l"
+        "!");
+    check_row(0, "A**!CDEF");
+    put(CSI "1;2H" CSI "3P");
+    check_row(0, "ACDEF");
+    put(CSI "1;1H" CSI "2@");
+    check_row(0, "  ACDEF");
+    put(CSI "1;4H" CSI "2X");
+    check_row(0, "  A  EF");
+}
+
+/* --- Beyond -------------------------------------------------------------------------------------------------------- */
+
+TEST(the_alternate_screen)
+{
+    begin();
+    put("shell" CSI "?1049h" CSI "Hvi");
+    check_row(0, "vi");
+    put(CSI "?1049l");
+    check_row(0, "shell");
+}
+
+TEST(questions)
+{
+    begin();
+    put(CSI "5;7H" CSI "6n");
+    check_answer(CSI "5;7R");
+    put(CSI "5n");
+    check_answer(CSI "0n");
+    put(CSI "c");
+    check_answer(CSI "?1;2c");
+}
+
+TEST(what_scrolled_off)
+{
+    struct input_event up = {.type = INPUT_KEY, .code = 104, .value = 1, .modifiers = INPUT_SHIFT};
+    begin();
+    for (int line = 0; line < 100; line++)
+        putf("line %d\r\n", line);
+    check_row(22, "line 99");
+    console_key(&console, &up);
+    check_row(22, "line 87");
+    put("more");
+    check_row(22, "line 87");
+    up.code = 109;
+    console_key(&console, &up);
+    check_row(23, "more");
+}
+
+TEST(one_that_comes_back)
+{
+    begin();
+    put("kept" CSI "3;3H\xe4\xb8\xad" CSI "c");
+    check_answer(CSI "?1;2c");
+    memset(cells, 0, sizeof(cells));
+    struct terminal_kept *old = kept;
+    struct console_kept *old_console = console_kept;
+    end(&console);
+    CHECK(console_init(&console, &screen, 1, old, old_console));
+    console_show(&console, true);
+    check_row(0, "kept");
+    CHECK_EQUAL(cells[2][2].symbol, 0x4e2d);
+    check_answer(""); /* nobody asked again */
+}
