@@ -3,14 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct feed_held {
-    struct list link;
-    struct feed_file *file;
-    uint64_t token, length;
-};
+#include "lib/sys/held.h"
+
+static struct list feeds = LIST_INIT(feeds);
 
 void feed_init(struct feed *feed, size_t size)
 {
+    list_append(&feeds, &feed->link);
     feed->size = size;
     feed->end = 0;
     list_init(&feed->files);
@@ -34,29 +33,24 @@ static size_t take(struct feed_file *file, uint8_t *bytes, uint64_t length)
     return done;
 }
 
-static void held_return(struct feed_held *held, int64_t status)
+static void answer(struct held *held)
 {
     uint8_t bytes[FEED_RECORDS * FEED_RECORD_SIZE];
-    handle_t port = held->file->port;
-    struct abi_return reply = {.data = (uintptr_t)bytes};
-    if (!status)
-        reply.data_length = reply.values[0] =
-            take(held->file, bytes, MIN(held->length, sizeof(bytes)));
-    list_remove(&held->link);
-    command_return(port, held->token, status, &reply);
-    free(held);
+    struct feed_file *file = (struct feed_file *)(uintptr_t)held->cookie;
+    size_t count = take(file, bytes, MIN(held->length, sizeof(bytes)));
+    held_return(held, 0, count, bytes, count);
 }
 
 void feed_put(struct feed *feed, const void *record)
 {
-    struct feed_held *held;
+    struct held *held;
     memcpy(feed->records + feed->end % FEED_RECORDS * feed->size, record, feed->size);
     feed->end++;
     list_for_each (struct feed_file, file, &feed->files, link)
         if (file->position + 1 == feed->end)
             sys_ignore(sys_file_ready(file->port, file->id, SIGNAL_READABLE, 0));
-    while ((held = list_first(&feed->held, struct feed_held, link)))
-        held_return(held, 0);
+    while ((held = list_first(&feed->held, struct held, link)))
+        answer(held);
 }
 
 int64_t feed_open(struct feed *feed, struct command *command)
@@ -74,10 +68,17 @@ int64_t feed_open(struct feed *feed, struct command *command)
     return 0;
 }
 
-int64_t feed_read(struct feed_file *file, struct command *command)
+struct feed_file *feed_file_of(const struct command *command)
+{
+    return command->message.file ? (struct feed_file *)(uintptr_t)command->message.cookie : NULL;
+}
+
+int64_t feed_read(void *context, struct command *command)
 {
     static uint8_t
         bytes[FEED_RECORDS * FEED_RECORD_SIZE]; /* copied when the handler has returned */
+    struct feed_file *file = feed_file_of(command);
+    (void)context;
     if (!file || command->message.out_length < file->feed->size)
         return -E_INVALID;
     if (file->position < file->feed->end) {
@@ -89,37 +90,40 @@ int64_t feed_read(struct feed_file *file, struct command *command)
     }
     if (command->message.flags & COMMAND_NONBLOCK)
         return -E_AGAIN;
-    struct feed_held *held = calloc(1, sizeof(*held));
-    if (!held)
-        return -E_NO_MEMORY;
-    held->file = file;
-    held->token = command->message.token;
-    held->length = command->message.out_length;
-    list_append(&file->feed->held, &held->link);
-    return COMMAND_HELD;
+    return held_add(&file->feed->held, command, 0) ? COMMAND_HELD : -E_NO_MEMORY;
 }
 
-void feed_cancel(struct feed *feed, uint64_t token)
+int64_t feed_stat(void *context, struct command *command)
 {
-    list_for_each (struct feed_held, held, &feed->held, link) {
-        if (held->token == token) {
-            held_return(held, -E_INTERRUPTED);
+    static struct abi_stat stat = {.inode = 1,
+                                   .device = 1,
+                                   .type = FILE_CHARACTER,
+                                   .mode = 0600,
+                                   .links = 1,
+                                   .block_size = 64};
+    (void)context;
+    return command_answer(command, &stat, sizeof(stat));
+}
+
+void feed_cancelled(void *context, uint64_t token)
+{
+    (void)context;
+    list_for_each (struct feed, feed, &feeds, link) {
+        struct held *held = held_find(&feed->held, token);
+        if (held) {
+            held_return(held, -E_INTERRUPTED, 0, NULL, 0);
             return;
         }
     }
 }
 
-void feed_close(struct feed_file *file)
+void feed_closed(void *context, uint64_t cookie)
 {
+    struct feed_file *file = (struct feed_file *)(uintptr_t)cookie;
+    (void)context;
     if (!file)
         return;
-    /* Callers who were killed in a read: nobody told us. */
-    list_for_each (struct feed_held, held, &file->feed->held, link) {
-        if (held->file == file) {
-            list_remove(&held->link);
-            free(held);
-        }
-    }
+    held_forget(&file->feed->held, cookie);
     list_remove(&file->link);
     free(file);
 }

@@ -12,6 +12,7 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "lib/sys/held.h"
 #include "lib/sys/keep.h"
 #include "lib/sys/service.h"
 #include "lib/sys/startup.h"
@@ -39,13 +40,11 @@ struct file {
     bool ready;     /* SIGNAL_READABLE is published */
 };
 
-struct held {
-    struct list link;
-    struct file *file;
-    uint64_t token, length;
-    uint64_t from;  /* a subscriber's: number of the first event it wants */
-    uint32_t shown; /* a driver's: the lights it shows */
-};
+/* A held read's argument is a subscriber's number of the first event it wants, or the lights a driver shows. */
+static struct file *file_of(const struct held *held)
+{
+    return (struct file *)(uintptr_t)held->cookie;
+}
 
 static struct ring *ring;
 static struct keymap keymap;
@@ -96,9 +95,7 @@ static void held_answer(struct held *held, const void *data, size_t length, uint
 {
     struct abi_return reply = {
         .values = {length, next}, .data = (uintptr_t)data, .data_length = length};
-    list_remove(&held->link);
-    command_return(port, held->token, 0, &reply);
-    free(held);
+    held_reply(held, 0, &reply);
 }
 
 static void subscribers_serve(void)
@@ -106,11 +103,11 @@ static void subscribers_serve(void)
     static struct input_event events[INPUT_QUEUE];
     list_for_each (struct held, held, &held_reads, link) {
         uint64_t next;
-        size_t count = held->file->device
-                           ? 0
-                           : events_copy(held->file, held->from, held->length, events, &next);
+        struct file *file = file_of(held);
+        size_t count =
+            file->device ? 0 : events_copy(file, held->argument, held->length, events, &next);
         if (count) {
-            held->file->seen = next;
+            file->seen = next;
             held_answer(held, events, count * EVENT, next * EVENT);
         }
     }
@@ -129,23 +126,18 @@ static void lights_serve(void)
     struct input_event event = lights_event();
     ring->locks = keys.locks;
     list_for_each (struct held, held, &held_reads, link)
-        if (held->file->device && held->shown != (uint32_t)event.value)
+        if (file_of(held)->device && held->argument != (uint32_t)event.value)
             held_answer(held, &event, EVENT, 0);
 }
 
-static int64_t read_hold(struct file *file, const struct command *command, uint64_t from)
+static int64_t read_hold(const struct file *file, const struct command *command, uint64_t from)
 {
     if (command->message.flags & COMMAND_NONBLOCK)
         return -E_AGAIN;
-    struct held *held = calloc(1, sizeof(*held));
+    struct held *held = held_add(&held_reads, command, 0);
     if (!held)
         return -E_NO_MEMORY;
-    held->file = file;
-    held->token = command->message.token;
-    held->length = command->message.out_length;
-    held->from = from;
-    held->shown = (uint32_t)command->message.args[0];
-    list_append(&held_reads, &held->link);
+    held->argument = file->device ? (uint32_t)command->message.args[0] : from;
     return COMMAND_HELD;
 }
 
@@ -321,12 +313,7 @@ static void input_closed(void *context, uint64_t cookie)
     (void)context;
     if (!file)
         return;
-    list_for_each (struct held, held, &held_reads, link) { /* of callers who were killed */
-        if (held->file == file) {
-            list_remove(&held->link);
-            free(held);
-        }
-    }
+    held_forget(&held_reads, cookie);
     list_remove(&file->link);
     if (file->device) {
         if (file->device->files == 1)
@@ -341,15 +328,10 @@ static void input_closed(void *context, uint64_t cookie)
 
 static void input_cancelled(void *context, uint64_t token)
 {
+    struct held *held = held_find(&held_reads, token);
     (void)context;
-    list_for_each (struct held, held, &held_reads, link) {
-        if (held->token == token) {
-            list_remove(&held->link);
-            command_return_value(port, token, -E_INTERRUPTED, 0);
-            free(held);
-            return;
-        }
-    }
+    if (held)
+        held_return(held, -E_INTERRUPTED, 0, NULL, 0);
 }
 
 static int64_t input_end(void *context, struct command *command)

@@ -70,17 +70,11 @@ static int64_t kbd_open(void *context, struct command *command)
                                            : -E_NOT_FOUND;
 }
 
-static int64_t kbd_read(void *context, struct command *command)
-{
-    (void)context;
-    return feed_read((struct feed_file *)(uintptr_t)command->message.cookie, command);
-}
-
 /* To the mouse; the keyboard is ours alone. */
 static int64_t kbd_write(void *context, struct command *command)
 {
     (void)context;
-    const struct feed_file *file = (const struct feed_file *)(uintptr_t)command->message.cookie;
+    const struct feed_file *file = feed_file_of(command);
     if (!file || file->feed != &feeds[CONTROLLER_AUX])
         return -E_PERMISSION;
     size_t done = 0;
@@ -89,32 +83,6 @@ static int64_t kbd_write(void *context, struct command *command)
         done++;
     command->reply.values[0] = done;
     return done || !command->data_length ? 0 : -E_IO;
-}
-
-static int64_t kbd_stat(void *context, struct command *command)
-{
-    static struct abi_stat stat;
-    (void)context;
-    stat = (struct abi_stat){.inode = 1,
-                             .device = 1,
-                             .type = FILE_CHARACTER,
-                             .mode = 0600,
-                             .links = 1,
-                             .block_size = 64};
-    return command_answer(command, &stat, sizeof(stat));
-}
-
-static void kbd_cancelled(void *context, uint64_t token)
-{
-    (void)context;
-    for (int i = 0; i < CONTROLLER_PORTS; i++)
-        feed_cancel(&feeds[i], token);
-}
-
-static void kbd_closed(void *context, uint64_t cookie)
-{
-    (void)context;
-    feed_close((struct feed_file *)(uintptr_t)cookie);
 }
 
 static int64_t kbd_deadline(void *context)
@@ -131,9 +99,9 @@ static void kbd_expired(void *context)
 
 static command_handler *const operations[SERVICE_OPERATIONS] = {
     [OP_OPEN] = kbd_open,
-    [OP_READ] = kbd_read,
+    [OP_READ] = feed_read,
     [OP_WRITE] = kbd_write,
-    [OP_STAT] = kbd_stat,
+    [OP_STAT] = feed_stat,
 };
 
 static bool bind(const char *name, uint64_t key, handle_t *irq)
@@ -177,8 +145,8 @@ int main(void)
         .port = port,
         .operations = operations,
         .notified = kbd_notified,
-        .cancelled = kbd_cancelled,
-        .closed = kbd_closed,
+        .cancelled = feed_cancelled,
+        .closed = feed_closed,
         .deadline = kbd_deadline,
         .expired = kbd_expired,
     };

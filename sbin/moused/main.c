@@ -13,9 +13,8 @@
 #include "lib/sys/startup.h"
 #include "sbin/moused/mouse.h"
 
-#define KEY_AUX      1
-#define RETRY        (INT64_C(60) * 1000 * 1000 * 1000)
-#define TRIES_LOGGED 1u
+#define KEY_AUX 1
+#define RETRY   (INT64_C(60) * 1000 * 1000 * 1000)
 
 static struct mouse mouse;
 static struct input_driver input;
@@ -23,7 +22,7 @@ static struct feed feed;
 static handle_t aux = HANDLE_NONE, port;
 static int64_t retry_at;
 static uint8_t buttons;
-static uint32_t late;
+static bool silence_told;
 
 static int64_t now(void)
 {
@@ -94,7 +93,7 @@ static void listen(void)
                 packet_tell(&mouse.packet);
             else if (said == MOUSE_READY)
                 fprintf(stderr, "a mouse with id %u\n", mouse.id);
-            late = said == MOUSE_READY ? 0 : late;
+            silence_told = silence_told && said != MOUSE_READY;
             talk();
         }
     }
@@ -113,7 +112,7 @@ static void aux_open(void)
     talk();
 }
 
-static void mouse_notified(void *context, uint64_t key, uint64_t signals)
+static void moused_notified(void *context, uint64_t key, uint64_t signals)
 {
     (void)context;
     (void)signals;
@@ -121,32 +120,27 @@ static void mouse_notified(void *context, uint64_t key, uint64_t signals)
         listen();
 }
 
-static int64_t mouse_deadline(void *context)
+static int64_t moused_deadline(void *context)
 {
     (void)context;
-    if (aux == HANDLE_NONE)
-        return retry_at;
-    return mouse.streaming ? DEADLINE_NEVER : mouse.since + MOUSE_PATIENCE;
+    return aux == HANDLE_NONE ? retry_at : mouse_deadline(&mouse);
 }
 
-static void mouse_expired(void *context)
+static void moused_expired(void *context)
 {
     (void)context;
     if (aux == HANDLE_NONE) {
         aux_open();
-    } else if (mouse_late(&mouse, now())) {
-        if (late++ < TRIES_LOGGED)
-            fprintf(stderr, "no mouse answers\n");
-        if (late < 3) {
-            talk();
-        } else { /* there is none, for now: one that is plugged in says so by itself */
-            mouse.sent = true;
-            mouse.since = now() + RETRY;
-        }
+        return;
     }
+    if (mouse_expire(&mouse, now()) && !silence_told) {
+        fprintf(stderr, "no mouse answers\n");
+        silence_told = true;
+    }
+    talk();
 }
 
-static int64_t mouse_open(void *context, struct command *command)
+static int64_t moused_open(void *context, struct command *command)
 {
     (void)context;
     if (!command_names(command, ""))
@@ -156,41 +150,10 @@ static int64_t mouse_open(void *context, struct command *command)
     return feed_open(&feed, command);
 }
 
-static int64_t mouse_read(void *context, struct command *command)
-{
-    (void)context;
-    return feed_read((struct feed_file *)(uintptr_t)command->message.cookie, command);
-}
-
-static int64_t mouse_stat(void *context, struct command *command)
-{
-    static struct abi_stat stat;
-    (void)context;
-    stat = (struct abi_stat){.inode = 1,
-                             .device = 1,
-                             .type = FILE_CHARACTER,
-                             .mode = 0600,
-                             .links = 1,
-                             .block_size = 64};
-    return command_answer(command, &stat, sizeof(stat));
-}
-
-static void mouse_cancelled(void *context, uint64_t token)
-{
-    (void)context;
-    feed_cancel(&feed, token);
-}
-
-static void mouse_closed(void *context, uint64_t cookie)
-{
-    (void)context;
-    feed_close((struct feed_file *)(uintptr_t)cookie);
-}
-
 static command_handler *const operations[SERVICE_OPERATIONS] = {
-    [OP_OPEN] = mouse_open,
-    [OP_READ] = mouse_read,
-    [OP_STAT] = mouse_stat,
+    [OP_OPEN] = moused_open,
+    [OP_READ] = feed_read,
+    [OP_STAT] = feed_stat,
 };
 
 int main(void)
@@ -199,11 +162,11 @@ int main(void)
     struct service service = {
         .port = port,
         .operations = operations,
-        .notified = mouse_notified,
-        .cancelled = mouse_cancelled,
-        .closed = mouse_closed,
-        .deadline = mouse_deadline,
-        .expired = mouse_expired,
+        .notified = moused_notified,
+        .cancelled = feed_cancelled,
+        .closed = feed_closed,
+        .deadline = moused_deadline,
+        .expired = moused_expired,
     };
     feed_init(&feed, sizeof(struct input_event));
     int error = input_driver_start(&input, "mouse", NULL, NULL);

@@ -32,7 +32,7 @@ void mouse_reset(struct mouse *mouse)
 
 int mouse_send_next(struct mouse *mouse, int64_t now)
 {
-    if (mouse->streaming || mouse->sent)
+    if (mouse->state != MOUSE_ASKING || mouse->sent)
         return -1;
     mouse->sent = true;
     mouse->answers = 0;
@@ -40,7 +40,7 @@ int mouse_send_next(struct mouse *mouse, int64_t now)
     return script[mouse->step].byte;
 }
 
-/* A byte of an answer; false: not what was asked for. */
+/* A byte of an answer; false: not what was asked for, or nothing was. */
 static bool answer(struct mouse *mouse, uint8_t byte)
 {
     uint8_t index = mouse->answers++;
@@ -61,8 +61,11 @@ static enum mouse_said setup_byte(struct mouse *mouse, uint8_t byte)
     if (mouse->answers <= script[mouse->step].answers)
         return MOUSE_NOTHING;
     mouse->sent = false;
-    mouse->streaming = ++mouse->step == ARRAY_SIZE(script);
-    return mouse->streaming ? MOUSE_READY : MOUSE_NOTHING;
+    mouse->tries = 0;
+    if (++mouse->step < ARRAY_SIZE(script))
+        return MOUSE_NOTHING;
+    mouse->state = MOUSE_STREAMING;
+    return MOUSE_READY;
 }
 
 static int16_t movement(uint8_t low, bool negative)
@@ -92,7 +95,7 @@ enum mouse_said mouse_byte(struct mouse *mouse, uint8_t byte, int64_t now)
 {
     int64_t gap = now - mouse->since;
     mouse->since = now;
-    if (!mouse->streaming)
+    if (mouse->state != MOUSE_STREAMING)
         return setup_byte(mouse, byte);
 
     uint8_t last = mouse->last;
@@ -113,10 +116,23 @@ enum mouse_said mouse_byte(struct mouse *mouse, uint8_t byte, int64_t now)
     return MOUSE_MOVED;
 }
 
-bool mouse_late(struct mouse *mouse, int64_t now)
+int64_t mouse_deadline(const struct mouse *mouse)
 {
-    if (mouse->streaming || !mouse->sent || now - mouse->since < MOUSE_PATIENCE)
+    if (mouse->state == MOUSE_SILENT)
+        return mouse->since + MOUSE_PAUSE;
+    return mouse->state == MOUSE_ASKING && mouse->sent ? mouse->since + MOUSE_PATIENCE : INT64_MAX;
+}
+
+bool mouse_expire(struct mouse *mouse, int64_t now)
+{
+    uint8_t tries = mouse->state == MOUSE_SILENT ? 0 : mouse->tries + 1;
+    if (now < mouse_deadline(mouse))
         return false;
     mouse_reset(mouse);
+    mouse->tries = tries;
+    if (tries < MOUSE_TRIES)
+        return false;
+    mouse->state = MOUSE_SILENT;
+    mouse->since = now;
     return true;
 }

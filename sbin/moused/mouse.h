@@ -1,13 +1,14 @@
 /* A PS/2 mouse (IBM PS/2 Technical Reference, Mouse; Microsoft's IntelliMouse and Explorer extensions). Pure: bytes in, bytes
  * and events out, no device and no time of its own.
  *
- *     mouse_reset(&mouse)                     begins, or begins again; what to send is in mouse.send
+ *     mouse_reset(&mouse)                     begins, or begins again
+ *     mouse_send_next(&mouse, now)            the byte to send now, or -1: waiting for an answer, at work, or silent
  *     mouse_byte(&mouse, byte, now)           what the mouse said; MOUSE_MOVED: mouse.packet is new
- *     mouse_send_next(&mouse)                 the byte to send now, or -1: waiting for an answer, or at work
- *     mouse_late(&mouse, now)                 an answer did not come
+ *     mouse_deadline(&mouse), mouse_expire    an answer did not come
  *
- *     RESET --fa aa 00--> PROBE (rates 200 100 80, id 3?; 200 200 80, id 4?) --> SETTING (rate, scale, on) --> STREAMING
- *       ^--- no answer, nonsense, or "aa 00" at any time (it was plugged in): from the start ------------------------|
+ *     ASKING: reset, fa aa 00; rates 200 100 80, id 3?; 200 200 80, id 4?; rate, scale, on --answered--> STREAMING
+ *       ^---- nonsense, or "aa 00" (it was plugged in): from the start --------------------------------------|
+ *       |---- MOUSE_TRIES times no answer in time --> SILENT --any byte, or MOUSE_PAUSE later--> ASKING
  */
 #pragma once
 
@@ -22,25 +23,31 @@ struct mouse_packet {
 };
 
 enum mouse_said { MOUSE_NOTHING, MOUSE_MOVED, MOUSE_READY };
+enum mouse_state { MOUSE_ASKING, MOUSE_STREAMING, MOUSE_SILENT };
 
 struct mouse {
     uint8_t id; /* 0 plain, 3 with wheel, 4 with five buttons */
-    bool streaming;
+    enum mouse_state state;
+    uint8_t tries;    /* that ended without an answer */
     uint8_t step;     /* in the script */
     bool sent;        /* the step's byte is on its way */
     uint8_t answers;  /* bytes of it that came */
-    int64_t since;    /* when the last byte was sent or came */
+    int64_t since;    /* when the last byte was sent or came, or it became silent */
     uint8_t bytes[4]; /* of a packet */
     uint8_t count;
     uint8_t last; /* byte while streaming: "aa 00" */
     struct mouse_packet packet;
 };
 
-#define MOUSE_PATIENCE (INT64_C(1000) * 1000 * 1000) /* for an answer */
-#define MOUSE_GAP      (INT64_C(500) * 1000 * 1000)  /* within a packet */
+#define MOUSE_PATIENCE (INT64_C(1000) * 1000 * 1000)      /* for an answer */
+#define MOUSE_PAUSE    (INT64_C(60) * 1000 * 1000 * 1000) /* until a silent one is asked again */
+#define MOUSE_GAP      (INT64_C(500) * 1000 * 1000)       /* within a packet */
+#define MOUSE_TRIES    3u
 
 void mouse_reset(struct mouse *mouse);
 int mouse_send_next(struct mouse *mouse, int64_t now);
 MUST_CHECK enum mouse_said mouse_byte(struct mouse *mouse, uint8_t byte, int64_t now);
-/* Whether it waits for an answer, and that is overdue; then it begins again. */
-MUST_CHECK bool mouse_late(struct mouse *mouse, int64_t now);
+/* When it is to be expired; INT64_MAX: nothing is waited for. */
+int64_t mouse_deadline(const struct mouse *mouse);
+/* True: it has just become silent. */
+MUST_CHECK bool mouse_expire(struct mouse *mouse, int64_t now);

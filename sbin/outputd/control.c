@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "sbin/outputd/held.h"
+#include "lib/sys/held.h"
 
 #define SIGHUP_   1
 #define SIGCONT_  18
@@ -13,8 +13,8 @@
 #define BREAK_NS INT64_C(250000000)
 #define TENTH_NS INT64_C(100000000)
 
-/* Codes of held commands beside TTY_*: a break that is being sent. */
-#define BREAK_UNDER_WAY UINT32_MAX
+/* The argument of a held command is its code, TTY_*, or: a break that is being sent. */
+#define BREAK_UNDER_WAY UINT64_MAX
 
 /* TTY_FLUSH's and TTY_FLOW's arguments, Linux's numbers. */
 enum { FLUSH_INPUT = 0, FLUSH_OUTPUT = 1, FLUSH_BOTH = 2 };
@@ -52,11 +52,11 @@ static int64_t set_attributes(struct terminal *terminal, struct command *command
     if (result < 0)
         return result;
     if (code != TTY_SET_ATTRIBUTES && !drained(terminal)) {
-        struct held *held = held_add(&terminal->drains, command);
+        struct held *held = held_add(&terminal->drains, command, sizeof(attributes));
         if (!held)
             return -E_NO_MEMORY;
-        held->code = code;
-        held->attributes = attributes;
+        held->argument = code;
+        memcpy(held->more, &attributes, sizeof(attributes));
         return COMMAND_HELD;
     }
     if (code == TTY_SET_ATTRIBUTES_FLUSH)
@@ -83,7 +83,7 @@ static bool break_begin(struct terminal *terminal, struct held *held)
     if (!held->length || !terminal->device->set_break)
         return false;
     terminal->device->set_break(terminal, true);
-    held->code = BREAK_UNDER_WAY;
+    held->argument = BREAK_UNDER_WAY;
     held->deadline = sys_clock_get(CLOCK_MONOTONIC_) + (int64_t)held->length;
     return true;
 }
@@ -94,10 +94,10 @@ static int64_t send_break(struct terminal *terminal, struct command *command)
     bool waits = !drained(terminal) || (length && terminal->device->set_break);
     if (result < 0 || !waits)
         return result;
-    struct held *held = held_add(&terminal->drains, command);
+    struct held *held = held_add(&terminal->drains, command, 0);
     if (!held)
         return -E_NO_MEMORY;
-    held->code = TTY_SEND_BREAK;
+    held->argument = TTY_SEND_BREAK;
     held->length = (uint64_t)length;
     if (drained(terminal))
         sys_ignore(break_begin(terminal, held));
@@ -114,14 +114,14 @@ static int64_t set_break(struct terminal *terminal, struct command *command)
 
 static bool drain_done(struct terminal *terminal, struct held *held)
 {
-    if (held->code == BREAK_UNDER_WAY ||
-        (held->code == TTY_SEND_BREAK && break_begin(terminal, held)))
+    if (held->argument == BREAK_UNDER_WAY ||
+        (held->argument == TTY_SEND_BREAK && break_begin(terminal, held)))
         return false;
-    if (held->code == TTY_SET_ATTRIBUTES_FLUSH)
+    if (held->argument == TTY_SET_ATTRIBUTES_FLUSH)
         line_flush_input(terminal->line);
-    bool changes = held->code != TTY_SEND_BREAK;
+    bool changes = held->argument != TTY_SEND_BREAK;
     if (changes)
-        line_set_attributes(terminal->line, &held->attributes);
+        line_set_attributes(terminal->line, (const struct tty_attributes *)held->more);
     held_return(held, 0, 0, NULL, 0);
     return changes;
 }
@@ -147,7 +147,7 @@ int64_t control_deadline(const struct terminal *terminal)
 
 static void drain_end(struct terminal *terminal, struct held *held, int64_t status)
 {
-    if (held->code == BREAK_UNDER_WAY)
+    if (held->argument == BREAK_UNDER_WAY)
         terminal->device->set_break(terminal, false);
     held_return(held, status, 0, NULL, 0);
 }

@@ -7,7 +7,6 @@
 
 #include "lib/sys/conf.h"
 #include "lib/sys/keep.h"
-#include "sbin/outputd/held.h"
 #include "sbin/outputd/pty_master.h"
 
 #define PTS_RDEV    (136 << 8) /* Linux's major of Unix98 slaves */

@@ -1,8 +1,6 @@
 #include "sbin/outputd/pty_master.h"
 
-#include <string.h>
-
-#include "sbin/outputd/held.h"
+#include "lib/sys/held.h"
 #include "sbin/outputd/pty.h"
 
 #define PIECE   4096u
@@ -106,7 +104,7 @@ int64_t pty_read(struct terminal_file *file, struct command *command)
             return -E_IO;
         if (command->message.flags & COMMAND_NONBLOCK)
             return -E_AGAIN;
-        struct held *held = held_add(&pty->reads, command);
+        struct held *held = held_add(&pty->reads, command, 0);
         if (!held)
             return -E_NO_MEMORY;
         held->length = size;
@@ -158,7 +156,7 @@ int64_t pty_write(struct terminal_file *file, struct command *command)
         return 0;
     if (nonblock)
         return -E_AGAIN;
-    struct held *held = held_add(&pty->writes, command);
+    struct held *held = held_add(&pty->writes, command, 0);
     if (!held)
         return done ? 0 : -E_NO_MEMORY;
     held->length = command->in_length;

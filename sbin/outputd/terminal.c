@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/held.h"
 #include "sbin/outputd/control.h"
-#include "sbin/outputd/held.h"
 #include "sbin/outputd/session.h"
 
 #define SIGHUP_       1
@@ -219,7 +219,7 @@ int64_t terminal_read(struct terminal *terminal, struct command *command)
         if (nonblock && !some)
             return immediate ? 0 : -E_AGAIN;
         if (!nonblock && !immediate) {
-            struct held *held = held_add(&terminal->reads, command);
+            struct held *held = held_add(&terminal->reads, command, 0);
             if (!held)
                 return -E_NO_MEMORY;
             held->length = size;
@@ -354,7 +354,7 @@ int64_t terminal_write(struct terminal *terminal, struct command *command)
     }
     if (nonblock)
         return -E_AGAIN;
-    struct held *held = held_add(&terminal->writes, command);
+    struct held *held = held_add(&terminal->writes, command, 0);
     if (!held)
         return done ? 0 : -E_NO_MEMORY;
     held->length = command->in_length;

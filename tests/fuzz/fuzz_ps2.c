@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         now += data[i] == 0xee ? 2 * MOUSE_GAP : 1000;
         if (mouse_byte(&mouse, data[i], now) == MOUSE_MOVED && mouse.packet.buttons > 0x1f)
             abort();
-        if (mouse_late(&mouse, now) && mouse.streaming)
+        if (mouse_expire(&mouse, now) && mouse.state != MOUSE_SILENT)
             abort();
     }
     return 0;

@@ -1,4 +1,4 @@
-// sources: sbin/outputd/terminal.c sbin/outputd/control.c sbin/outputd/held.c sbin/outputd/line.c sbin/outputd/pty_master.c
+// sources: sbin/outputd/terminal.c sbin/outputd/control.c lib/sys/held.c sbin/outputd/line.c sbin/outputd/pty_master.c
 /* A terminal, on a device or a pseudo terminal with a master: commands of several programs (opens, reads, writes, every control with
  * any value and any bytes), keys, output, line errors, cancellations, closings, hang-ups and procd's verdicts in any order; and the
  * end of outputd, after which the terminal goes on with what was kept. What must hold: each held command is answered once, with

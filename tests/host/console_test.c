@@ -1,6 +1,6 @@
 /* A console of 80x24, as programs write on it and people see it: the cells that would be drawn, as text. The first part does what
  * vttest's menus 1, 2, 4 and 8 do (cursor movements, screen features, double-sized lines, VT102). */
-// sources: sbin/outputd/console.c sbin/outputd/terminal.c sbin/outputd/control.c sbin/outputd/held.c sbin/outputd/line.c
+// sources: sbin/outputd/console.c sbin/outputd/terminal.c sbin/outputd/control.c lib/sys/held.c sbin/outputd/line.c
 // libs: vterm
 #include "sbin/outputd/console.h"
 

@@ -97,7 +97,7 @@ static unsigned set_up(uint8_t id)
             says(id == 4 && asked == 1 ? 3 : id);
         }
     }
-    CHECK(mouse.streaming);
+    CHECK_EQUAL(mouse.state, MOUSE_STREAMING);
     CHECK_EQUAL(mouse.id, id);
     return sent;
 }
@@ -160,7 +160,7 @@ TEST(plugged_in)
     set_up(3);
     says(0xaa);
     CHECK_EQUAL(says(0x00), MOUSE_NOTHING);
-    CHECK(!mouse.streaming);
+    CHECK_EQUAL(mouse.state, MOUSE_ASKING);
     CHECK_EQUAL(mouse_send_next(&mouse, now), 0xff);
 }
 
@@ -169,9 +169,29 @@ TEST(nobody_answers)
     mouse_reset(&mouse);
     CHECK_EQUAL(mouse_send_next(&mouse, now), 0xff);
     CHECK_EQUAL(mouse_send_next(&mouse, now), -1);
-    CHECK(!mouse_late(&mouse, now + MOUSE_PATIENCE - 1));
-    CHECK(mouse_late(&mouse, now + MOUSE_PATIENCE));
+    CHECK_EQUAL(mouse_deadline(&mouse), now + MOUSE_PATIENCE);
+    CHECK(!mouse_expire(&mouse, now + MOUSE_PATIENCE - 1));
+    CHECK_EQUAL(mouse_send_next(&mouse, now), -1);
+    for (unsigned i = 1; i < MOUSE_TRIES; i++) {
+        CHECK(!mouse_expire(&mouse, now += MOUSE_PATIENCE));
+        CHECK_EQUAL(mouse_send_next(&mouse, now), 0xff);
+    }
+    CHECK(mouse_expire(&mouse, now += MOUSE_PATIENCE));
+    CHECK_EQUAL(mouse.state, MOUSE_SILENT);
+    CHECK_EQUAL(mouse_send_next(&mouse, now), -1);
+    CHECK(!mouse_expire(&mouse, now += MOUSE_PAUSE));
     CHECK_EQUAL(mouse_send_next(&mouse, now), 0xff);
     says(0xfe); /* nonsense */
+    CHECK_EQUAL(mouse_send_next(&mouse, now), 0xff);
+}
+
+TEST(one_that_was_silent_is_plugged_in)
+{
+    mouse_reset(&mouse);
+    for (unsigned i = 0; i < MOUSE_TRIES; i++) {
+        CHECK_EQUAL(mouse_send_next(&mouse, now), 0xff);
+        CHECK_EQUAL(mouse_expire(&mouse, now += MOUSE_PATIENCE), i + 1 == MOUSE_TRIES);
+    }
+    says(0xaa);
     CHECK_EQUAL(mouse_send_next(&mouse, now), 0xff);
 }
