@@ -258,6 +258,22 @@ void console_print(struct console *console, const char *text, size_t length)
     draw(console);
 }
 
+/* The sixteen colours: readable on black, each. Bold ones are of the bright half. */
+static void colours_set(struct console *console)
+{
+    static const uint32_t palette[16] = {0x000000, 0xd05050, 0x50a850, 0xc0a040, 0x5080e0, 0xb068c8,
+                                         0x40a8b8, 0xc8c8c8, 0x808080, 0xff7070, 0x78d878, 0xf0d870,
+                                         0x80b0ff, 0xe098f0, 0x70d8e8, 0xffffff};
+    VTermState *state = vterm_obtain_state(console->vterm);
+    for (int i = 0; i < 16; i++) {
+        VTermColor colour;
+        vterm_color_rgb(&colour, (uint8_t)(palette[i] >> 16), (uint8_t)(palette[i] >> 8),
+                        (uint8_t)palette[i]);
+        vterm_state_set_palette_color(state, i, &colour);
+    }
+    vterm_state_set_bold_highbright(state, 1);
+}
+
 bool console_init(struct console *console, struct screen *screen, handle_t port,
                   struct terminal_kept *terminal_kept, struct console_kept *kept)
 {
@@ -283,6 +299,7 @@ bool console_init(struct console *console, struct screen *screen, handle_t port,
     vterm_screen_set_callbacks(console->cells, &callbacks, console);
     vterm_screen_enable_altscreen(console->cells, 1);
     vterm_screen_set_damage_merge(console->cells, VTERM_DAMAGE_SCREEN);
+    colours_set(console);
     vterm_screen_reset(console->cells, 1);
     history_replay(console);
     console->replaying = false;

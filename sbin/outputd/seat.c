@@ -11,7 +11,7 @@
 #define ESCAPE    1        /* evdev codes */
 #define F1        59
 #define LOG       "log:///"
-#define LOG_ERROR ": error: "
+#define LOG_ERROR " error: "
 #define LOG_LIMIT (UINT64_C(1) << 20)
 #define SPLASH_NS INT64_C(5000000000)
 
@@ -157,7 +157,7 @@ static bool log_print(struct console *console)
     if (file_load(HANDLE_SELF, LOG, LOG_LIMIT, &text, &length) < 0)
         return false;
     console_print(console, text, length);
-    bool bad = strstr(text, LOG_ERROR) || strstr(text, LOG_ERROR + 1);
+    bool bad = strstr(text, LOG_ERROR);
     free(text);
     return bad;
 }

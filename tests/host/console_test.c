@@ -324,7 +324,7 @@ TEST(attributes)
     CHECK_EQUAL(cells[0][3].flags, CELL_STRIKE);
     CHECK_EQUAL(cells[0][4].ink, cells[0][0].paper);
     CHECK_EQUAL(cells[0][4].paper, cells[0][0].ink);
-    CHECK_EQUAL(cells[0][5].ink, 0xe00000);
+    CHECK_EQUAL(cells[0][5].ink, 0xd05050);
     CHECK_EQUAL(cells[0][6].ink, 0x010203);
     CHECK_EQUAL(cells[0][7].ink, 0xff0000);
 }
