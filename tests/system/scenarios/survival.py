@@ -278,6 +278,15 @@ def outputd(context):
         vm.check("echo alive", "alive\n")
 
 
+@scenario("survival/pseudo-terminals")
+def pseudo_terminals(context):
+    """outputd is killed between two lines on a pseudo terminal: both sides go on; one that lost a side meanwhile hears of it."""
+    with boot(context) as vm:
+        vm.prompt()
+        vm.check("/tests/tools/pseudo_terminal 3", re.compile(r"/dev/pts/0 is as it was"), 120)
+        vm.check("ls /dev/pts | wc -l", "0\n")
+
+
 @scenario("survival/services", cpus=(4,))
 def services(context):
     """All of them, one after the other and then at random (the same each time): everything works afterwards."""
