@@ -87,6 +87,11 @@ def type_everything(vm):
     keys(vm, "stty -a > /dev/ttyS0\n")
     vm.expect(r"speed 115200 baud; rows 48; columns 128;(.*\n)+.*-parmrk.*(.*\n)+.*icanon", 30)
     keys(vm, "stty raw -echo; reset\n")
+    # busybox takes "ESC [ 1 ; 3 R", where the cursor is behind "# " in the first row, for the beginning of a key and eats what is typed
+    # next without a pause.
+    time.sleep(SCALE)
+    keys(vm, "\n")
+    time.sleep(SCALE)
     keys(vm, "stty -a > /dev/ttyS0\n")
     vm.expect(r"[^-]icanon.* [^-]?echo ", 30)
     tell(vm, "reset")
