@@ -39,15 +39,11 @@ int account_new(struct account *parent, const uint64_t *limits, uint32_t count,
 {
     if (parent && parent->depth + 1 >= ACCOUNT_DEPTH_MAX)
         return -E_QUOTA;
-    if (!account_take(parent, QUOTA_MEMORY, sizeof(struct account)))
-        return -E_NO_MEMORY;
 
     struct account *account = cache_alloc(&account_cache);
 
-    if (!account) {
-        account_give(parent, QUOTA_MEMORY, sizeof(struct account));
+    if (!account)
         return -E_NO_MEMORY;
-    }
     account->references = 1;
     account->depth = parent ? parent->depth + 1 : 0;
     account->parent = account_get(parent);
@@ -61,6 +57,12 @@ int account_new(struct account *parent, const uint64_t *limits, uint32_t count,
     list_init(&account->members);
     list_init(&account->inside);
     list_init(&account->link);
+    /* The first thing that is charged to it, and the last but for what outlives its references. */
+    if (!account_take_counted(account, QUOTA_MEMORY, sizeof(struct account))) {
+        cache_free(&account_cache, account);
+        account_put(parent);
+        return -E_NO_MEMORY;
+    }
     if (!enter(account)) {
         account_put(account);
         return -E_NO_PROCESS;
@@ -82,15 +84,72 @@ static inline bool take_here(struct account *account, enum quota quota, int64_t 
     return true;
 }
 
-static inline void give_below(struct account *account, const struct account *end, enum quota quota,
-                              int64_t amount)
+static COLD void destroy(struct account *account)
+{
+    struct account *parent = account->parent;
+
+    for (uint32_t i = 0; i < QUOTA_COUNT; i++)
+        ASSERT(account->quotas[i].left == account->quotas[i].limit);
+    ASSERT(account->references == 0);
+    if (parent) {
+        lock_acquire(&parent->lock);
+        list_remove(&account->link);
+        lock_release(&parent->lock);
+    }
+    cache_free(&account_cache, account);
+    account_put(parent);
+}
+
+void account_give_counted(struct account *account, enum quota quota, uint64_t amount)
 {
     do {
-        int64_t left = __atomic_add_fetch(&account->quotas[quota].left, amount, __ATOMIC_RELAXED);
+        int64_t left =
+            __atomic_add_fetch(&account->quotas[quota].left, (int64_t)amount, __ATOMIC_RELAXED);
 
         ASSERT(!DEBUG || left <= account->quotas[quota].limit);
         account = account->parent;
-    } while (unlikely(account != end));
+    } while (unlikely(account));
+}
+
+/* Whoever gives the last byte back destroys the account: nobody has a reference or anything else of it any more. So nothing of
+ * one is read behind the addition. True: that was it. */
+static inline bool give_bytes(struct account *account, uint64_t bytes)
+{
+    int64_t limit = account->quotas[QUOTA_MEMORY].limit;
+    int64_t left =
+        __atomic_add_fetch(&account->quotas[QUOTA_MEMORY].left, (int64_t)bytes, __ATOMIC_ACQ_REL);
+
+    ASSERT(!DEBUG || left <= limit);
+    return left == limit;
+}
+
+/* What `account` was given is given to those around it. Each has it charged until its own turn, and so is there. */
+static COLD void give_around(struct account *account, bool last, struct account *parent,
+                             uint64_t bytes)
+{
+    for (;;) {
+        if (last)
+            destroy(account);
+        if (!parent)
+            return;
+        account = parent;
+        parent = account->parent;
+        last = give_bytes(account, bytes);
+    }
+}
+
+void account_give_memory(struct account *account, uint64_t bytes)
+{
+    struct account *parent = account->parent;
+    bool last = give_bytes(account, bytes);
+
+    if (unlikely(last || parent))
+        give_around(account, last, parent, bytes);
+}
+
+void account_unreferenced(struct account *account)
+{
+    account_give_memory(account, sizeof(struct account));
 }
 
 /* All the way up, or nothing. */
@@ -99,8 +158,8 @@ static COLD bool take_nested(struct account *account, enum quota quota, int64_t 
     for (struct account *at = account; at; at = at->parent) {
         if (take_here(at, quota, amount))
             continue;
-        if (at != account)
-            give_below(account, at, quota, amount);
+        for (struct account *taken = account; taken != at; taken = taken->parent)
+            __atomic_fetch_add(&taken->quotas[quota].left, amount, __ATOMIC_RELAXED);
         return false;
     }
     return true;
@@ -120,11 +179,6 @@ void account_overdraw_counted(struct account *account, enum quota quota, uint64_
         __atomic_fetch_sub(&account->quotas[quota].left, (int64_t)amount, __ATOMIC_RELAXED);
 }
 
-void account_give_counted(struct account *account, enum quota quota, uint64_t amount)
-{
-    give_below(account, NULL, quota, (int64_t)amount);
-}
-
 struct abi_quota account_quota(const struct account *account, enum quota quota)
 {
     if (!account)
@@ -135,22 +189,6 @@ struct abi_quota account_quota(const struct account *account, enum quota quota)
 
     return (struct abi_quota){.used = (uint64_t)(limit - left),
                               .limit = limit == LIMIT_NONE ? QUOTA_UNLIMITED : (uint64_t)limit};
-}
-
-void account_destroy(struct account *account)
-{
-    struct account *parent = account->parent;
-
-    for (uint32_t i = 0; i < QUOTA_COUNT; i++)
-        ASSERT(account->quotas[i].left == account->quotas[i].limit);
-    if (parent) {
-        lock_acquire(&parent->lock);
-        list_remove(&account->link);
-        lock_release(&parent->lock);
-    }
-    cache_free(&account_cache, account);
-    account_give(parent, QUOTA_MEMORY, sizeof(struct account));
-    account_put(parent); /* ACCOUNT_DEPTH_MAX calls deep at most */
 }
 
 /* --- Purses ------------------------------------------------------------------------------------------------ */

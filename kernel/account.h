@@ -8,7 +8,8 @@
  * A process belongs to one account for life: its maker's, or a new one below that (process_create). Forks stay in it, so
  * making processes does not multiply what one may use. Account NULL is the system's own: no limits, and nothing is counted.
  *
- * Whoever takes holds a reference until it has given back. Counters are atomic and nothing is locked, but hot paths
+ * Whoever takes holds a reference until it has given back. Memory that is charged is one: who has bytes of an account need not hold
+ * another, but must not make one from it (the last may be gone). Counters are atomic and nothing is locked, but hot paths
  * do not come here: a purse takes a batch at a time and is used under the lock of what it pays for (a space, a
  * memory object), and a handle table does the same with handles (handle.c).
  *
@@ -45,16 +46,20 @@ int account_new(struct account *parent, const uint64_t *limits, uint32_t count,
                 struct account **account) MUST_CHECK;
 bool account_take_counted(struct account *account, enum quota quota, uint64_t amount) MUST_CHECK;
 void account_give_counted(struct account *account, enum quota quota, uint64_t amount);
+void account_give_memory(struct account *account, uint64_t bytes);
 /* Beyond the limit, too: for what cannot be refused any more. */
 void account_overdraw_counted(struct account *account, enum quota quota, uint64_t amount);
-void account_destroy(struct account *account); /* account_put's */
-struct account *account_current(void);         /* the current process's; takes no reference */
+void account_unreferenced(struct account *account); /* account_put's */
+struct account *account_current(void);              /* the current process's; takes no reference */
 struct abi_quota account_quota(const struct account *account, enum quota quota);
 
 static inline struct account *account_get(struct account *account)
 {
-    if (account)
-        __atomic_fetch_add(&account->references, 1, __ATOMIC_RELAXED);
+    if (account) {
+        uint32_t before = __atomic_fetch_add(&account->references, 1, __ATOMIC_RELAXED);
+
+        ASSERT(!DEBUG || before > 0);
+    }
     return account;
 }
 
@@ -74,7 +79,7 @@ static inline MUST_CHECK bool account_try_get(struct account *account)
 static inline void account_put(struct account *account)
 {
     if (account && __atomic_fetch_sub(&account->references, 1, __ATOMIC_ACQ_REL) == 1)
-        account_destroy(account);
+        account_unreferenced(account);
 }
 
 static inline MUST_CHECK bool account_take(struct account *account, enum quota quota,
@@ -85,7 +90,11 @@ static inline MUST_CHECK bool account_take(struct account *account, enum quota q
 
 static inline void account_give(struct account *account, enum quota quota, uint64_t amount)
 {
-    if (account)
+    if (!account)
+        return;
+    if (quota == QUOTA_MEMORY)
+        account_give_memory(account, amount);
+    else
         account_give_counted(account, quota, amount);
 }
 

@@ -49,7 +49,7 @@ static inline void init(struct object *object, enum object_type type, struct acc
     object->handles = 0;
     object->look = 0;
     object->charged = charged;
-    object->account = account_get(account);
+    object->account = account; /* what is charged is its reference */
     object->signals = 0;
     object->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
     lock_init(&object->lock, RANK_BINDING, object_types[type].name);
@@ -90,10 +90,7 @@ static void destroy(struct object *object)
     uint32_t charged = object->charged;
 
     object_types[object->type].destroy(object);
-    if (account) {
-        account_give(account, QUOTA_MEMORY, charged);
-        account_put(account);
-    }
+    account_give(account, QUOTA_MEMORY, charged);
 }
 
 void object_destroy(struct object *object)

@@ -27,7 +27,7 @@ struct object {
     uint32_t handles;        /* in tables and in flight: at 0 the type's `closed` runs */
     uint32_t inside;         /* circle.c */
     uint32_t charged;        /* bytes that account pays for it */
-    struct account *account; /* a reference, given up when it is destroyed; NULL: nobody pays */
+    struct account *account; /* there as long as it pays (account.h); NULL: nobody does */
     uint64_t id;             /* unique for the life of the system */
     struct lock lock;        /* RANK_BINDING: signals, watchers */
     uint32_t signals;        /* SIGNAL_* */

@@ -138,7 +138,7 @@ struct stream_pair *stream_pair_new(uint32_t flags)
         account_give(account, QUOTA_MEMORY, sizeof(*pair));
         return NULL;
     }
-    pair->account = account_get(account);
+    pair->account = account;
     lock_init(&pair->lock, RANK_STREAM, "stream");
     pair->flags = flags;
     pair->ends = 2;
@@ -223,7 +223,6 @@ void stream_destroy(struct object *object)
 
     heap_free(pair);
     account_give(account, QUOTA_MEMORY, sizeof(*pair));
-    account_put(account);
     cargo_free_all(&dropped);
 }
 

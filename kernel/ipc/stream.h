@@ -43,7 +43,7 @@ struct cargo {
     struct list vessel_link; /* cargo_lock */
     uint64_t position;       /* of the byte (packet) it rides on */
     uint64_t sender;         /* process id, of the bytes from here on */
-    struct account *account; /* of who sent it, and pays `bytes` for it: a reference */
+    struct account *account; /* of who sent it, and pays `bytes` for it */
     uint32_t bytes, count;
     struct transfer transfers[];
 };
@@ -74,7 +74,7 @@ struct stream {
 
 struct stream_pair {
     struct lock lock;
-    struct account *account; /* of who made it; it pays for the bytes in it, too. A reference */
+    struct account *account; /* of who made it; it pays for the bytes in it, too */
     uint32_t flags;          /* STREAM_* of stream_pair */
     uint32_t ends;           /* alive; atomic */
     struct stream end[2];

@@ -118,7 +118,7 @@ struct cargo *cargo_new(uint32_t count)
         account_give(account, QUOTA_MEMORY, bytes);
         return NULL;
     }
-    cargo->account = account_get(account);
+    cargo->account = account;
     cargo->bytes = bytes;
     list_init(&cargo->link);
     list_init(&cargo->vessel_link);
@@ -244,7 +244,6 @@ void cargo_free(struct cargo *cargo)
 
     heap_free(cargo);
     account_give(account, QUOTA_MEMORY, bytes);
-    account_put(account);
 }
 
 /* Among the handles may be the last of a stream that has cargo in it, and so on: what comes while this runs is left

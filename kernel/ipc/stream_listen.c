@@ -34,7 +34,7 @@ struct listener_end {
 struct listener {
     struct lock lock;
     struct listener_end end[2];
-    struct account *account; /* of who listens: a reference */
+    struct account *account; /* of who listens, and pays for it */
     uint32_t ends;           /* alive; atomic */
     uint32_t flags;          /* STREAM_* of the streams */
     uint32_t accept_flags;   /* HANDLE_FLAG_* of the accepting end */
@@ -86,7 +86,7 @@ int64_t sys_stream_listen(uint32_t flags, uint32_t backlog, uaddr_t handles)
             account_give(account, QUOTA_MEMORY, sizeof(*listener));
         return -E_NO_MEMORY;
     }
-    listener->account = account_get(account);
+    listener->account = account;
     lock_init(&listener->lock, RANK_STREAM, "listener");
     listener->ends = 2;
     listener->flags = flags;
@@ -310,5 +310,4 @@ void listener_destroy(struct object *object)
 
     heap_free(listener);
     account_give(account, QUOTA_MEMORY, sizeof(*listener));
-    account_put(account);
 }

@@ -94,7 +94,7 @@ TEST(a_purse_takes_the_last_of_it)
 {
     fake_machine(64);
 
-    uint64_t limit = BATCH + 3 * PAGE_SIZE;
+    uint64_t limit = sizeof(struct account) + BATCH + 3 * PAGE_SIZE;
     struct account *account = account_with(NULL, QUOTA_MEMORY, limit);
     struct purse purse;
     uint64_t pages = 0;
@@ -108,8 +108,41 @@ TEST(a_purse_takes_the_last_of_it)
         purse_earn(&purse, PAGE_SIZE);
     CHECK(account_quota(account, QUOTA_MEMORY).used <= 2 * BATCH);
     purse_close(&purse);
-    CHECK_EQUAL(account_quota(account, QUOTA_MEMORY).used, 0);
+    CHECK_EQUAL(account_quota(account, QUOTA_MEMORY).used, sizeof(struct account));
     account_put(account);
+}
+
+/* Charged memory keeps an account, and those around it, after the last reference; the last byte ends them. */
+TEST(memory_is_a_reference)
+{
+    fake_machine(64);
+
+    struct account *outer = account_with(NULL, QUOTA_PORTS, 5);
+    struct account *inner = account_with(outer, QUOTA_PORTS, 3), *refused;
+
+    CHECK_EQUAL(account_quota(inner, QUOTA_MEMORY).used, sizeof(struct account));
+    CHECK_EQUAL(account_quota(outer, QUOTA_MEMORY).used, 2 * sizeof(struct account));
+    CHECK(account_take(inner, QUOTA_MEMORY, 100));
+    CHECK(account_take(inner, QUOTA_MEMORY, 1));
+    account_put(inner);
+    CHECK(!account_try_get(inner));
+    CHECK_EQUAL(account_quota(inner, QUOTA_MEMORY).used, 101);
+    account_give(inner, QUOTA_MEMORY, 100);
+    CHECK_EQUAL(outer->references, 2);
+    account_give(inner, QUOTA_MEMORY, 1);
+    CHECK_EQUAL(outer->references, 1);
+    CHECK_EQUAL(account_quota(outer, QUOTA_MEMORY).used, sizeof(struct account));
+
+    inner = account_with(outer, QUOTA_PORTS, 3);
+    CHECK(account_take(inner, QUOTA_MEMORY, 100));
+    account_put(outer);
+    account_put(inner);
+    account_give(inner, QUOTA_MEMORY, 100); /* both, one after the other */
+
+    outer = account_with(NULL, QUOTA_MEMORY, 2 * sizeof(struct account) - 1);
+    CHECK_EQUAL(account_new(outer, NULL, 0, &refused), -E_NO_MEMORY);
+    CHECK_EQUAL(outer->references, 1);
+    account_put(outer);
 }
 
 #define THREADS 4

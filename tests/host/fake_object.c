@@ -42,7 +42,7 @@ void *object_alloc(struct cache *cache, enum object_type type, uint32_t more)
     }
     object_init(object, type);
     object->charged = bytes;
-    object->account = account_get(account);
+    object->account = account;
     return object;
 }
 
@@ -54,7 +54,6 @@ void object_destroy(struct object *object)
     __atomic_fetch_sub(&alive, 1, __ATOMIC_RELAXED);
     memory_destroy(object);
     account_give(account, QUOTA_MEMORY, charged);
-    account_put(account);
 }
 
 uint64_t object_count(enum object_type type)
