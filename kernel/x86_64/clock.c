@@ -128,22 +128,12 @@ static uint64_t wait_reference(struct reading start, uint64_t ns, struct reading
     return passed;
 }
 
-static uint64_t measure_tsc_once(void)
+static uint64_t measure_tsc(void)
 {
     struct reading start = read_both(), end = start;
     uint64_t passed = wait_reference(start, TSC_MEASURE_NS, &end);
 
     return scale_apply(scale_make(passed, reference->hz), end.tsc - start.tsc);
-}
-
-/* While the host runs something else the PIT wraps unseen (55 ms), and the TSC seems faster than it is: the slowest counts. */
-static uint64_t measure_tsc(void)
-{
-    uint64_t hz = measure_tsc_once();
-
-    for (unsigned i = 1; reference->mask <= UINT16_MAX && i < WRAPPING_MEASUREMENTS; i++)
-        hz = MIN(hz, measure_tsc_once());
-    return hz;
 }
 
 struct count {
@@ -220,6 +210,9 @@ void clock_start(const struct acpi *acpi)
     tsc_hz = tsc_hz_told(virtual);
     if (tsc_hz == 0 && reference) {
         tsc_hz = measure_tsc();
+        /* While the host runs something else the PIT wraps unseen (55 ms), and the TSC seems faster than it is. */
+        for (unsigned i = 1; reference->mask <= UINT16_MAX && i < WRAPPING_MEASUREMENTS; i++)
+            tsc_hz = MIN(tsc_hz, measure_tsc());
         from = reference->name;
     }
     if (tsc_hz < TSC_MIN_HZ || tsc_hz > TSC_MAX_HZ) {

@@ -94,3 +94,16 @@ def none(context):
         vm.check("grep -c 'timed: this machine has no clock of its own' log:///", "1\n")
         vm.check("date -u +%Y; ls time:///", re.compile(r"1970\n(?![^=]*rtc)"))
         vm.check("date -s '2031-05-06 07:08:09' > /dev/null; date -u +%Y-%m-%d", "2031-05-06\n")
+
+
+@scenario("time/without-tsc")
+def without_tsc(context):
+    """A machine whose TSC is not to be trusted: programs ask the kernel, whose clock is the HPET."""
+    with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), cpu="max,-hypervisor,-invtsc") as vm:
+        vm.prompt()
+        vm.check("grep -c 'clock: HPET, as the TSC is not steady' log:///", "1\n")
+        settled(vm)
+        off = error(vm, "date -u +%Y-%m-%dT%H:%M:%SZ")
+        if off:
+            vm.fail(f"off by {off} seconds")
+        vm.check("/tests/tools/clock_watch 3", "steady\n", 120)
