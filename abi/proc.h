@@ -23,8 +23,9 @@ enum proc_op {
     PROC_WAIT, /* args: pid as wait4's, WAIT_* options, number; value: pid (0: none yet, WNOHANG), wait status, cpu ns.
                      Held until there is one; E_NO_CHILD. */
     PROC_KILL, /* args: pid as kill's, signal (0: only ask) | caller-supplied si_code << 32, number, si_value. */
-    PROC_SIGNALS, /* args: mask of wanted signals (bit n-1), number; value: mask taken; out: struct proc_siginfo per
-                     signal taken, lowest first. Taken ones are no longer pending. */
+    PROC_SIGNALS, /* args: mask of wanted signals (bit n-1), number, PROC_HOLD or 0; value: mask taken; out: struct
+                     proc_siginfo per signal taken, lowest first. Taken ones are no longer pending. PROC_HOLD: held while
+                     none is pending, then answered with none taken; for who is not to miss a kick. One for a process */
     PROC_IDS, /* args: pid (0: the caller); values: pid | ppid << 32, pgid | sid << 32, uid | gid << 32 */
     PROC_SETPGID, /* args: pid, pgid */
     PROC_SETSID,  /* value: sid */
@@ -39,6 +40,8 @@ enum proc_op {
                       pid | uid << 32, pgid | sid << 32 */
     PROC_WATCH, /* args: pid; handle: of the process, good for waiting for its end. E_NO_PROCESS: it has ended */
 };
+
+#define PROC_HOLD 0x1u
 
 #define PROC_LEADER 0x1u /* a session and group of its own */
 

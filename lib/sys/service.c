@@ -141,8 +141,6 @@ static int64_t service_loop(struct service *service)
                 reply = reply_begin(service, command);
         } else if ((result == -E_TIMED_OUT || result == -E_AGAIN) && service->expired)
             service->expired(service->context);
-        else if (result == -E_INTERRUPTED && service->interrupted)
-            service->interrupted(service->context);
         else if (result != -E_INTERRUPTED)
             break;
     }

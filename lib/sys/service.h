@@ -54,7 +54,6 @@ struct service {
     void (*closed)(void *context, uint64_t cookie);
     int64_t (*deadline)(void *context); /* when `expired` is due; DEADLINE_NEVER: not */
     void (*expired)(void *context);
-    void (*interrupted)(void *context); /* a kick reached the thread that accepts */
     void (*stopping)(
         void *context); /* the system stops: the process exits when this has returned */
     size_t buffer_size; /* for what comes along with a command; 0: 64 KiB */

@@ -33,6 +33,12 @@ static void notified(void *context, uint64_t key, uint64_t signals)
     supervise_notified(key, signals);
 }
 
+static void signalled(uint64_t signals)
+{
+    uint64_t bits = signals & POSIX_BIT(POSIX_SIGTERM) ? NOTIFY_RESET : NOTIFY_OFF;
+    sys_ignore(sys_port_notify(startup_handle("port:log"), bits));
+}
+
 static int64_t deadline(void *context)
 {
     (void)context;
@@ -43,16 +49,6 @@ static void expired(void *context)
 {
     (void)context;
     supervise_expired();
-}
-
-static void interrupted(void *context)
-{
-    (void)context;
-    uint64_t signals = posix_signals();
-    if (signals & POSIX_BIT(POSIX_SIGTERM))
-        stop_begin(STOP_RESET, "SIGTERM");
-    else if (signals & (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2)))
-        stop_begin(STOP_OFF, "SIGUSR2");
 }
 
 static void check(int64_t result, const char *what)
@@ -81,8 +77,8 @@ int main(void)
         .closed = log_closed,
         .deadline = deadline,
         .expired = expired,
-        .interrupted = interrupted,
     };
+    posix_receive(signalled);
     stop_prepare(port);
     supervise_load(port);
     supervise_start();

@@ -4,16 +4,19 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 
 #define ANSWER_TIME_NS INT64_C(1000000000)
+#define RETRY_NS       (ANSWER_TIME_NS / 10)
 
 #define WANTED (POSIX_BIT(POSIX_SIGUSR1) | POSIX_BIT(POSIX_SIGUSR2) | POSIX_BIT(POSIX_SIGTERM))
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of proc */
 static handle_t proc = HANDLE_NONE;
+static void (*received)(uint64_t signals);
 
 static int64_t proc_command(struct abi_command *command)
 {
@@ -46,6 +49,8 @@ static void signals_want(void)
         fprintf(stderr, "proc: no signals for init: %s\n", error_text(result));
 }
 
+static void signals_watch(void);
+
 bool posix_connect(handle_t self)
 {
     handle_t file;
@@ -66,6 +71,7 @@ bool posix_connect(handle_t self)
     if (pid != 1 && pid != -E_EXISTS)
         fprintf(stderr, "proc: init is not pid 1: %s\n", pid < 0 ? error_text(pid) : "another pid");
     signals_want();
+    signals_watch();
     return true;
 }
 
@@ -80,16 +86,56 @@ handle_t posix_file(void)
     return copy < 0 ? HANDLE_NONE : (handle_t)copy;
 }
 
-uint64_t posix_signals(void)
+/* --- signals --- */
+
+/* A command that procd holds, for a kick may come to a thread that is not waiting, and be lost. */
+static int64_t signals_take(uint64_t *signals)
 {
     struct proc_siginfo infos[8];
     struct abi_command command = {
         .op = PROC_SIGNALS,
-        .args = {UINT64_MAX},
+        .args = {WANTED, 0, PROC_HOLD},
         .out = (uintptr_t)infos,
         .out_length = sizeof(infos),
     };
-    return proc_command(&command) < 0 ? 0 : command.values[0];
+    handle_t file = posix_file();
+    int64_t result = file == HANDLE_NONE ? -E_NO_PROTOCOL : file_command(file, &command);
+    handle_drop(file);
+    *signals = command.values[0];
+    return result;
+}
+
+static void *signals_thread(void *argument)
+{
+    uint64_t signals;
+    for (;;) {
+        int64_t result = signals_take(&signals);
+        if (result >= 0 && signals)
+            received(signals);
+        else if (result < 0 && result != -E_RESTARTED && result != -E_INTERRUPTED)
+            sys_ignore(sys_wait_many(NULL, 0, sys_clock_get(CLOCK_MONOTONIC_) + RETRY_NS));
+    }
+    return argument;
+}
+
+static void signals_watch(void)
+{
+    static bool watched; /* posix_connect's thread alone */
+    pthread_t thread;
+    if (watched)
+        return;
+    int error = pthread_create(&thread, NULL, signals_thread, NULL);
+    if (error) {
+        fprintf(stderr, "proc: no thread for signals: %s\n", strerror(error));
+        return;
+    }
+    watched = true;
+    pthread_detach(thread);
+}
+
+void posix_receive(void (*function)(uint64_t signals))
+{
+    received = function;
 }
 
 /* --- programs --- */

@@ -31,8 +31,8 @@ void posix_spare(struct posix_spared *spared, handle_t process);
 /* The others that live, each sent a signal (0: none); how many, or -E_*. */
 MUST_CHECK int64_t posix_programs(const struct posix_spared *spared, int signal);
 
-/* The signals sent to initd since the last time, bit n-1 for n. */
-uint64_t posix_signals(void);
+/* Who is told of signals sent to initd, bit n-1 for n, by a thread here. Before the first posix_connect. */
+void posix_receive(void (*function)(uint64_t signals));
 
 #define POSIX_SIGHUP      1
 #define POSIX_SIGKILL     9

@@ -439,6 +439,10 @@ void supervise_notified(uint64_t key, uint64_t signals)
             drivers_found(device_found);
             units_advance();
         }
+        if (signals & NOTIFY_RESET)
+            stop_begin(STOP_RESET, "SIGTERM");
+        if (signals & NOTIFY_OFF)
+            stop_begin(STOP_OFF, "SIGUSR2");
         if (signals & NOTIFY_STOP)
             supervise_stop();
     }

@@ -26,6 +26,8 @@
 /* What other threads tell the supervisor's, in the software notification of log://'s port; several may come as one. */
 #define NOTIFY_STOP  UINT64_C(1) /* the services are to end (stop.h) */
 #define NOTIFY_LISTS UINT64_C(2) /* a bus has another list of devices (drivers.h) */
+#define NOTIFY_OFF   UINT64_C(4) /* a signal asks for it */
+#define NOTIFY_RESET UINT64_C(8)
 
 /* Reads /etc/services and /etc/services.d; makes the protocols. What is wrong is logged and left out. */
 void supervise_load(handle_t port);

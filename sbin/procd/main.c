@@ -228,6 +228,8 @@ static int64_t proc_signals(void *context, struct command *command)
     uint64_t taken;
     if (!process)
         return -E_NO_PROCESS;
+    if (command->message.args[2] == PROC_HOLD && !(process->pending & command->message.args[0]))
+        return signal_hold(process, command);
     size_t room = MIN(command->message.out_length / sizeof(infos[0]), ARRAY_SIZE(infos));
     size_t count = signal_take(&table, process, command->message.args[0], command->message.args[1],
                                infos, room, &taken);
@@ -548,7 +550,8 @@ static void proc_notified(void *context, uint64_t key, uint64_t signals)
 static void proc_cancelled(void *context, uint64_t token)
 {
     (void)context;
-    wait_cancel(token);
+    if (!wait_cancel(token))
+        signal_cancel(&table, token);
 }
 
 static int64_t proc_deadline(void *context)

@@ -96,6 +96,9 @@ struct process {
     uint64_t order;    /* of the last queued signal */
     struct list queue; /* struct pending_signal, in order of arrival */
 
+    uint64_t holder; /* token of its PROC_SIGNALS that is held; 0: none is */
+    handle_t holder_port;
+
     struct rb_node by_alarm; /* linked while alarm_at */
     int64_t alarm_at;        /* 0: not set */
     uint64_t alarm_period;

@@ -40,6 +40,7 @@ static void record_reset(struct process *process)
     list_init(&process->children);
     list_init(&process->sibling);
     list_init(&process->queue);
+    process->holder = 0; /* it comes again */
     process->parent = NULL;
     process->handle = HANDLE_NONE;
     process->name[PROCESS_NAME_MAX] = '\0';

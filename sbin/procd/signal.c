@@ -80,6 +80,36 @@ void process_stop(struct table *table, struct process *process, uint32_t signal)
     wait_changed(table, process);
 }
 
+/* --- who waits for its signals by a command --- */
+
+static void holder_return(struct process *process, int64_t status)
+{
+    uint64_t token = process->holder;
+    if (!token)
+        return;
+    process->holder = 0;
+    command_return_value(process->holder_port, token, status, 0);
+}
+
+int64_t signal_hold(struct process *process, const struct command *command)
+{
+    holder_return(process, -E_INTERRUPTED);
+    process->holder = command->message.token;
+    process->holder_port = command->port;
+    return COMMAND_HELD;
+}
+
+void signal_cancel(struct table *table, uint64_t token)
+{
+    process_for_each(process, table)
+    {
+        if (process->holder == token)
+            holder_return(process, -E_INTERRUPTED);
+    }
+}
+
+/* --- sending --- */
+
 int64_t signal_send(struct table *table, struct process *process, const struct proc_siginfo *info)
 {
     uint64_t bit = SIGNAL_BIT(info->signal);
@@ -107,6 +137,7 @@ int64_t signal_send(struct table *table, struct process *process, const struct p
     if ((DEFAULT_IGNORED & bit) && !(process->caught & bit) && !(process->blocked & bit))
         return 0;
     int64_t result = pending_add(table, process, info);
+    holder_return(process, 0);
     if (result >= 0 && !(process->blocked & bit) && process->state == PROCESS_RUNNING)
         kernel_kick(process);
     return result;

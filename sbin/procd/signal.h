@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "lib/sys/service.h"
 #include "sbin/procd/process.h"
 
 #define SIGNAL_QUEUE_MAX 4096u
@@ -21,6 +22,12 @@ uint64_t signal_send_group(struct table *table, int32_t pgid, const struct proc_
  * number (not 0) gets the same answer: the first one's was lost with the procd before. */
 size_t signal_take(struct table *table, struct process *process, uint64_t mask, uint64_t number,
                    struct proc_siginfo *infos, size_t room, uint64_t *taken);
+
+/* The command waits until a signal is pending; one before it is answered. COMMAND_HELD. */
+int64_t signal_hold(struct process *process, const struct command *command);
+
+/* The held command with this token is returned as interrupted. */
+void signal_cancel(struct table *table, uint64_t token);
 
 /* kill(2): pid as there. 0, -E_NO_PROCESS, -E_PERMISSION, -E_INVALID. */
 MUST_CHECK int64_t signal_kill(struct table *table, struct process *caller, int32_t pid,

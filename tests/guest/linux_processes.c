@@ -87,6 +87,15 @@ TEST(random_bytes_are_given_once)
     close(ends[1]);
 }
 
+/* What would succeed is for the scenario power/commands. */
+TEST(reboot_wants_its_numbers)
+{
+    CHECK(syscall(SYS_reboot, 0, 672274793, 0x01234567, 0) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_reboot, 0xfee1dead, 0, 0x01234567, 0) == -1 && errno == EINVAL);
+    CHECK(syscall(SYS_reboot, 0xfee1dead, 672274793, 0x45584543, 0) == -1 && errno == EINVAL);
+    CHECK_EQUAL(syscall(SYS_reboot, 0xfee1dead, 672274793, 0, 0), 0);
+}
+
 TEST(exit_statuses)
 {
     pid_t pid = fork_or_fail();

@@ -130,6 +130,11 @@ void command_return(handle_t port, uint64_t token, int64_t status, struct abi_re
     returns++;
 }
 
+void command_return_value(handle_t port, uint64_t token, int64_t status, uint64_t value)
+{
+    command_return(port, token, status, &(struct abi_return){.values = {value}});
+}
+
 static struct process *add(struct process *parent)
 {
     int32_t pid = pid_allocate(&table);
@@ -284,6 +289,29 @@ TEST(signals_stay_pending_until_taken)
     CHECK_EQUAL(signal_take(&table, first, UINT64_MAX, 0, infos, 8, &taken), 1);
     CHECK_EQUAL(infos[0].signal, 10);
     CHECK_EQUAL(first->pending, 0);
+    finish();
+}
+
+TEST(who_waits_for_signals_by_a_command_is_told_once)
+{
+    struct proc_siginfo info = signal_of(15);
+    struct command command = {.message = {.token = 77}}, later = {.message = {.token = 78}};
+    start();
+    int before = returns;
+    CHECK_EQUAL(signal_hold(first, &command), COMMAND_HELD);
+    signal_send(&table, first, &info);
+    CHECK_EQUAL(returns, before + 1);
+    CHECK(last_return.token == 77 && last_return.status == 0);
+    signal_send(&table, first, &info);
+    CHECK_EQUAL(returns, before + 1);
+    /* A second one takes the place of the first; what is cancelled is told no more. */
+    signal_hold(first, &command);
+    signal_hold(first, &later);
+    CHECK(last_return.token == 77 && last_return.status == -E_INTERRUPTED);
+    signal_cancel(&table, 78);
+    CHECK(last_return.token == 78 && last_return.status == -E_INTERRUPTED);
+    signal_send(&table, first, &info);
+    CHECK_EQUAL(returns, before + 3);
     finish();
 }
 
