@@ -1,4 +1,4 @@
-/* A service for the scenarios power/services and power/initd: `stopper PROTOCOL write` takes a while for writing out what
+/* A service for the scenario power/services: `stopper PROTOCOL write` takes a while for writing out what
  * it has when the system stops, `stopper PROTOCOL hang` never ends by itself. */
 #include <stdio.h>
 #include <string.h>
