@@ -42,7 +42,7 @@ static bool port_grant(uint64_t port)
 static bool ports_open(uint64_t first, unsigned width)
 {
     unsigned count = width / 8;
-    if ((width != 8 && width != 16 && width != 32) || first + count > PORTS)
+    if ((width != 8 && width != 16 && width != 32) || first > PORTS - count)
         return false;
     for (uint64_t port = first; port < first + count; port++) {
         if (ports[port] == UNKNOWN) {

@@ -37,7 +37,9 @@ struct state {
 static handle_t port, power;
 static struct tables tables;
 static char description[512];
-static int64_t due = DEADLINE_NEVER; /* told == false: to tell init; true: it has had its time */
+static int64_t due =
+    DEADLINE_NEVER; /* of the next step after the button: to tell init, or to wait no longer */
+static int64_t patience_end;
 static bool told;
 
 static int64_t now(void)
@@ -91,18 +93,19 @@ static void init_tell(void)
     struct abi_command command = {.op = PROC_KILL, .args = {INIT_PID, INIT_SIGNAL}};
     int64_t result = proc_command(&command);
     told = result >= 0;
-    due = now() + (told ? STOP_NS : RETRY_NS);
+    due = told ? patience_end : MIN(now() + RETRY_NS, patience_end);
     if (!told)
         fprintf(stderr, "init cannot be told: %s\n", error_text(result));
 }
 
+/* Inside of the firmware's code, which does not wait for procd: the loop does. */
 static void button_pressed(void)
 {
     if (due != DEADLINE_NEVER)
         return;
     fprintf(stderr, "the power button\n");
-    due =
-        DEADLINE_NOW; /* not here: what is inside of the firmware's code does not wait for procd */
+    patience_end = now() + STOP_NS;
+    due = DEADLINE_NOW;
 }
 
 static int64_t power_deadline(void *context)
@@ -114,9 +117,12 @@ static int64_t power_deadline(void *context)
 static void power_expired(void *context)
 {
     (void)context;
-    if (told)
+    if (now() >= patience_end) {
+        due = DEADLINE_NEVER;
         sys_ignore(machine_off());
-    init_tell();
+    } else if (!told) {
+        init_tell();
+    }
 }
 
 static void power_notified(void *context, uint64_t key, uint64_t signals)

@@ -330,10 +330,10 @@ bool osl_interrupt(uint64_t key)
     uint64_t index = key ^ KEY_INTERRUPT;
     if (index >= interrupt_count)
         return false;
-    const struct interrupt *interrupt = &interrupts[index];
-    bool mine = interrupt->handler(interrupt->context);
+    struct interrupt interrupt = interrupts[index]; /* the table may grow meanwhile */
+    bool mine = interrupt.handler(interrupt.context);
     osl_work();
-    sys_ignore(sys_irq_ack(interrupt->irq, mine ? 0 : IRQ_NOT_MINE));
+    sys_ignore(sys_irq_ack(interrupt.irq, mine ? 0 : IRQ_NOT_MINE));
     return true;
 }
 
