@@ -136,8 +136,8 @@ def initd(context):
     """An initd that ends while the system stops goes on with it."""
     with context.boot(append=LOG) as vm:
         vm.prompt()
-        # Its sleep is ended by the SIGTERM that is the beginning.
-        vm.send("sh -c 'trap \"\" TERM HUP; sleep 1000; kill -9 1' & poweroff\n")
+        # The SIGTERM that is the beginning makes it do so.
+        vm.send("sh -c 'trap : HUP; trap \"kill -9 1\" TERM; sleep 1000' & poweroff\n")
         vm.expect(r"initd: the system goes on stopping\n", 60)
         expect_off(vm)
 
