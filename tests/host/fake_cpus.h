@@ -75,6 +75,8 @@ extern char fake_bad[4096], fake_absent[4096];
 /* One in so many of these copies fails wherever it is from; 0: none. */
 extern uint32_t fake_miss_every;
 extern void (*fake_missed)(void); /* when set: called as such a copy fails, with no locks held */
+extern void (*fake_copying)(
+    void); /* when set: called as a copy between spaces begins that may sleep, with no locks held */
 
 struct register_frame *fake_frame(const struct thread *thread);
 /* fake_hand_over.h */

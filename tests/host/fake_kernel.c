@@ -19,7 +19,7 @@
 
 char fake_bad[4096], fake_absent[4096];
 uint32_t fake_miss_every;
-void (*fake_missed)(void);
+void (*fake_missed)(void), (*fake_copying)(void);
 
 static bool touches(uaddr_t address, uint64_t length, const char *area)
 {
@@ -126,6 +126,11 @@ WEAK int space_futex_key(struct space *space, uaddr_t address, bool shared, stru
 WEAK int space_copy_to(struct space *other, uaddr_t to, uaddr_t from_here, uint64_t length,
                        uint64_t *done)
 {
+    void (*hook)(void) = __atomic_load_n(&fake_copying, __ATOMIC_RELAXED);
+
+    if (hook)
+        hook();
+
     int error = copy(to.value, from_here.value, length);
 
     (void)other;

@@ -421,7 +421,7 @@ TEST(a_better_thread_runs_at_once)
 /* --- Idle CPUs ---------------------------------------------------------------------------------------------------------- */
 
 #define PAIRS   2u /* so each CPU has one of two threads */
-#define RETURNS 2000u
+#define RETURNS 200u
 
 static uint32_t balls[PAIRS], returns;
 

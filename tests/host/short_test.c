@@ -217,6 +217,55 @@ TEST(a_window_that_is_not_there_is_the_worker_s_to_copy)
     play(absent_window, HERE);
 }
 
+/* The command is returned while another thread of the service copies for it: the caller stays until that has ended. */
+static const struct command *copied;
+static uint64_t copied_token;
+static uint32_t copy_begun, came_back;
+
+static void copy_until_returned(void)
+{
+    fake_copying = NULL;
+    __atomic_store_n(&copy_begun, 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&copied->state, __ATOMIC_ACQUIRE) == COMMAND_ACCEPTED)
+        fake_yield();
+    for (int i = 0; i < 1000; i++) /* it would be back soon */
+        fake_yield();
+    EXPECT(__atomic_load_n(&came_back, __ATOMIC_ACQUIRE), 0);
+}
+
+static void copier(uint64_t unused)
+{
+    (void)unused;
+    EXPECT(user_call(CALL_cmd_write, 1, copied_token, 0, USER("abc"), 3), -E_CANCELLED);
+}
+
+static void return_while_copied(const struct abi_message *message)
+{
+    service.before = NULL;
+    copied_token = message->token;
+    fake_copying = copy_until_returned;
+    object_put(&user_thread(service.process, copier, 0, THERE)->object);
+    while (!__atomic_load_n(&copy_begun, __ATOMIC_ACQUIRE))
+        user_point();
+}
+
+static void returned_while_copied(void)
+{
+    copied = thread_current()->command;
+    copy_begun = came_back = 0;
+    service.before = return_while_copied;
+    EXPECT(call(OP_READ, COMMAND_OUT, 10, USER(service_data), 3), 0);
+    __atomic_store_n(&came_back, 1, __ATOMIC_RELEASE);
+    user_sleep(MS);
+    EXPECT(copy_begun, 1);
+    EXPECT(hand_overs_of(OP_READ, 0, 0, 0), 2);
+}
+
+TEST(a_command_returned_while_it_is_copied_for)
+{
+    play(returned_while_copied, HERE);
+}
+
 /* A better thread becomes ready as the copy fails, and takes the first worker before the second one, which was let go again, has
  * run. */
 static uint32_t better_word;
