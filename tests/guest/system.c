@@ -157,7 +157,7 @@ TEST(narrowing)
     CHECK_ERROR(sys_resource_create(narrow, RESOURCE_MEMORY, 0x180, 1), RANGE); /* another kind */
     CHECK_ERROR(sys_resource_create(narrow, RESOURCE_IRQ, 0x180, 1), RANGE);
     CHECK_ERROR(sys_resource_create(root(), RESOURCE_ROOT, 0, 1), INVALID);
-    CHECK_ERROR(sys_resource_create(root(), RESOURCE_POWER + 1, 0, 1), INVALID);
+    CHECK_ERROR(sys_resource_create(root(), RESOURCE_CLOCK + 1, 0, 1), INVALID);
     CHECK_ERROR(sys_resource_create(root(), RESOURCE_IOPORT, 0xffff, 2), RANGE);
     handle_drop((handle_t)MUST(sys_resource_create(narrow, RESOURCE_IOPORT, 0x180, 8)));
     handle_drop(narrow);
