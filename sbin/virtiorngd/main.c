@@ -14,7 +14,6 @@
 
 #define BYTES      64u /* each time: what the pool of rngd holds */
 #define QUEUE_SIZE 1u
-#define RETRY_S    1
 
 struct rng {
     struct virtio_device device;
@@ -60,6 +59,11 @@ static int64_t rng_read(struct rng *rng, uint8_t bytes[BYTES])
     return count ? (int64_t)count : -E_IO;
 }
 
+static void wait_a_second(void)
+{
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+}
+
 /* rng:// may be down for longer than callers are held: asked again each second. */
 static handle_t source_open(const char *name)
 {
@@ -67,7 +71,7 @@ static handle_t source_open(const char *name)
     handle_t file;
     snprintf(uri, sizeof(uri), "rng:///source/%s", name);
     while (file_open(HANDLE_SELF, uri, OPEN_WRITE, &file) < 0)
-        nanosleep(&(struct timespec){.tv_sec = RETRY_S}, NULL);
+        wait_a_second();
     return file;
 }
 
@@ -95,6 +99,7 @@ static int64_t serve(struct rng *rng, const char *name)
             return count;
         if (file_write(source, 0, bytes, (size_t)count) < 0) {
             handle_drop(source);
+            wait_a_second();
             source = source_open(name);
         }
     }

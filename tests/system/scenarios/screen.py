@@ -7,6 +7,7 @@ import time
 
 from harness import scenario
 from machine import SCALE
+from scenarios.virtio import pid_of
 
 SHIFTED = {"!": "1", "@": "2", "#": "3", "$": "4", "%": "5", "^": "6", "&": "7", "*": "8", "(": "9", ")": "0", "_": "minus",
            "+": "equal", ":": "semicolon", '"': "apostrophe", "<": "comma", ">": "dot", "?": "slash", "|": "backslash"}
@@ -49,7 +50,8 @@ def typing_virtio(context):
     """The same on a virtio keyboard, with the PS/2 keyboard's driver stopped."""
     with context.boot(devices=["virtio-keyboard"]) as vm:
         vm.prompt()
-        vm.shell("(/sbin/virtioinputd pci:///00:16.0 &); sleep 1; kill -STOP $(pidof kbd)")
+        wait_keyboard(vm, 1)
+        vm.shell("kill -STOP $(pidof kbd)")
         type_everything(vm)
         keys(vm, "echo ")
         vm.key("caps_lock")
@@ -59,12 +61,21 @@ def typing_virtio(context):
         vm.expect("SHOUTED said\n", 30)
         vm.shell("kill -CONT $(pidof kbd)")
         vm.screenshot(os.path.join(context.out, "logs", "screen-typing-virtio.png"))
-        for _ in range(3):  # the driver is killed while somebody types; nothing but a driver remembers keys
+        for life in (2, 3, 4):  # the driver is killed while somebody types; nothing but a driver remembers keys
             keys(vm, "echo bro")
-            vm.shell("kill -9 $(pidof virtioinputd)", 60)
-            vm.shell("(/sbin/virtioinputd pci:///00:16.0 &); sleep 1", 60)
+            vm.shell(f"kill -9 {pid_of(vm, 'virtioinputd@00:16.0')}", 60)
+            wait_keyboard(vm, life)
             keys(vm, "ken > /dev/ttyS0\n")
             vm.expect("broken\n", 60)
+
+
+def wait_keyboard(vm, life):
+    """Wait until the driver of the virtio keyboard has started for that many times."""
+    for _ in range(300):
+        if vm.shell("grep -c 'QEMU Virtio Keyboard' log:///", 60)[0] == f"{life}\n":
+            return
+        vm.shell("sleep 0.1")
+    vm.fail(f"the keyboard's driver has not started {life} times")
 
 
 def type_everything(vm):
