@@ -11,6 +11,7 @@ EXIT_PORT = 0xF4
 # Devices to try drivers with. Four slots apart on q35's root bus their INTA is the same line; edu's own default reaches
 # only 256 MiB by DMA.
 DEVICES = {
+    "iommu": "intel-iommu,intremap=off",  # before all that it is to confine
     "edu": "edu,id=edu,addr=0x10,dma_mask=0xffffffff",
     "edu2": "edu,id=edu2,addr=0x14,dma_mask=0xffffffff",
     "pci-testdev": "pci-testdev,addr=0x11",

@@ -1,6 +1,7 @@
 /* Claims: see claim.h. */
 #include "sbin/pcid/claim.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
+#include "sbin/pcid/iommu.h"
 #include "sbin/pcid/names.h"
 #include "sbin/pcid/route.h"
 
@@ -46,7 +48,14 @@ struct claim {
     bool open;
     volatile uint32_t *msix; /* the table, mapped */
     uint64_t msix_mapped;    /* bytes */
+    struct confined confined;
+    uint32_t faults; /* what an IOMMU has refused it */
 };
+
+#define OWNER_NOBODY_KNOWS \
+    UINT64_MAX /* an IOMMU does not answer: what the function reaches is never given away */
+#define FAULTS_TOLD 4u
+#define FAULTS_MOST 32u
 
 /* Keys: of a function's DMA memories by number, and of its interrupts by slot: of the line, the MSI, each MSI-X entry. */
 #define KEY_FUNCTION(index) ((uint64_t)((index) + 1) << 32)
@@ -96,7 +105,10 @@ static int64_t dma_forget(struct record *record, uint64_t key)
 
     if (result < 0)
         return result;
+    bool reached = !iommu_unmap(&claims[record - table->records].confined, kept.handle, kept.size);
     handle_drop(kept.handle);
+    if (reached)
+        return -E_IO;
     result = sys_port_keep(port, key, HANDLE_NONE);
     record->dma_bytes -= MIN(record->dma_bytes, kept.size);
     return result;
@@ -148,6 +160,28 @@ static void wait_for_reset(void)
     nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
 }
 
+/* Of nobody, it reaches nothing but what firmware wants it to; of somebody, his DMA memory besides. */
+static int64_t confine(uint32_t index)
+{
+    struct confined *confined = &claims[index].confined;
+    const struct pci_function *function = &table->records[index].function;
+    struct abi_kept kept = {.key = KEY_FUNCTION(index)};
+    int64_t result =
+        confined->iommu ? 0 : iommu_attach(function->where, (uint16_t)(index + 1), confined);
+
+    while (result >= 0 && sys_port_kept(port, &kept) >= 0) {
+        if (kept.key < KEY_FUNCTION(index + 1))
+            result = iommu_map(confined, kept.handle, kept.size);
+        handle_drop(kept.handle);
+        if (kept.key >= KEY_FUNCTION(index + 1))
+            break;
+        kept = (struct abi_kept){.key = kept.key + 1};
+    }
+    if (result < 0)
+        report(function, "its DMA cannot be confined");
+    return result;
+}
+
 /* First the device can no longer do anything, then what it did it with goes. */
 static void make_free(uint32_t index)
 {
@@ -161,10 +195,19 @@ static void make_free(uint32_t index)
     if (claim->msix)
         sys_ignore(sys_space_unmap(HANDLE_SELF, ALIGN_DOWN((uintptr_t)claim->msix, PAGE_SIZE),
                                    claim->msix_mapped));
-    *claim = (struct claim){0};
+    claim->msix = NULL;
+    claim->open = false;
+    claim->faults = 0;
+    if (!iommu_detach(&claim->confined)) {
+        report(&record->function, "what it reaches is not known: it is given to nobody any more");
+        record->function.owner = OWNER_NOBODY_KNOWS;
+        return;
+    }
     dma_forget_all(index);
     record->function.owner = 0;
     record->revoked = 0;
+    if (iommu_needed(record->function.where))
+        sys_ignore(confine(index));
 }
 
 /* Whether somebody besides the port has what was kept under keys from `from` on, and below end. */
@@ -202,7 +245,13 @@ int64_t claim_open(uint32_t index, uint64_t process)
         return -E_CLOSED;
     if (function->owner != process)
         make_free(index);
+    if (function->owner == OWNER_NOBODY_KNOWS)
+        return -E_IO;
     function->owner = process;
+    if (confine(index) < 0) {
+        make_free(index);
+        return -E_IO;
+    }
     claim->open = true;
     return 0;
 }
@@ -263,7 +312,7 @@ int64_t claim_bar(uint32_t index, uint32_t number, uint32_t cache, uint64_t valu
             enable(function, PCI_COMMAND_PORTS);
         return result;
     }
-    if (shares_page(index, bar))
+    if (shares_page(index, bar) || iommu_overlaps(bar->base, bar->length))
         return -E_ACCESS;
     values[0] = bar->base - page_of(bar->base);
     result = sys_memory_physical(startup_handle("memory:0x0"), page_of(bar->base),
@@ -447,6 +496,35 @@ int64_t claim_interrupt(uint32_t index, uint32_t kind, uint32_t entry, uint32_t 
     return irq;
 }
 
+bool claim_is_confined(uint32_t index)
+{
+    return iommu_has(table->records[index].function.where);
+}
+
+/* One that nobody has goes on with what firmware told it; then it is to be quiet. */
+bool claim_fault(const struct iommu_fault *fault)
+{
+    char what[96];
+
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct pci_function *function = &table->records[i].function;
+
+        if (function->where != fault->where)
+            continue;
+        if (claims[i].faults++ < FAULTS_TOLD) {
+            snprintf(what, sizeof(what), "its DMA %s 0x%" PRIx64 " is refused (reason %u)",
+                     fault->write ? "to" : "from", fault->address, fault->reason);
+            report(function, what);
+        }
+        if (!function->owner)
+            pci_quiet(&config_machine, function);
+        return claims[i].faults >= FAULTS_MOST &&
+               claim_revoke(i, "its DMA goes astray without end");
+    }
+    fprintf(stderr, "DMA of %06x, which is no function, is refused\n", fault->where);
+    return false;
+}
+
 bool claim_revoke(uint32_t index, const char *why)
 {
     struct record *record = &table->records[index];
@@ -482,6 +560,12 @@ int64_t claim_dma(uint32_t index, uint64_t length, uint32_t flags, uint64_t *num
     }
     record->next_dma = (record->next_dma + 1) % DMA_NUMBERS;
     record->dma_bytes += ALIGN_UP(length, (uint64_t)PAGE_SIZE);
+    result = iommu_map(&claims[index].confined, (handle_t)memory, length);
+    if (result < 0) {
+        sys_ignore(dma_forget(record, KEY_FUNCTION(index) | *number));
+        handle_drop((handle_t)memory);
+        return result;
+    }
     return memory;
 }
 
@@ -600,6 +684,16 @@ static int64_t find_table(void)
                : -E_NOT_FOUND;
 }
 
+/* As it was under the pcid before, or for the first time. */
+static void confine_all(void)
+{
+    iommu_find(port);
+    for (uint32_t i = 0; i < table->count; i++)
+        if (table->records[i].function.owner || iommu_needed(table->records[i].function.where))
+            sys_ignore(confine(i));
+    iommu_enable();
+}
+
 int64_t claims_start(handle_t own)
 {
     int64_t result;
@@ -611,5 +705,8 @@ int64_t claims_start(handle_t own)
     if (result < 0)
         return result;
     claims = calloc(table->count + 1, sizeof(*claims));
-    return claims ? 0 : -E_NO_MEMORY;
+    if (!claims)
+        return -E_NO_MEMORY;
+    confine_all();
+    return 0;
 }

@@ -16,12 +16,15 @@
  *     owned, open --pcid dies--> owned --claim_open by its owner--> owned, open
  *                                      --claim_open by another--> (quiet) --> owned, open
  *
+ * With an IOMMU (iommu.h) a function that is owned reaches the DMA memory that is kept for it, and nothing else.
+ *
  * One thread.
  */
 #pragma once
 
 #include "abi/abi.h"
 #include "sbin/pcid/function.h"
+#include "sbin/pcid/iommu.h"
 
 int64_t claims_start(handle_t port);
 uint32_t claims_count(void);
@@ -44,5 +47,9 @@ MUST_CHECK int64_t claim_dma_free(uint32_t index, uint64_t number);
 MUST_CHECK int64_t claim_config_write(uint32_t index, uint32_t offset, uint32_t size,
                                       uint32_t value);
 MUST_CHECK int64_t claim_reset(uint32_t index);
+/* Whether an IOMMU stands between its DMA and memory. */
+bool claim_is_confined(uint32_t index);
+/* Tells of it; true: its function was taken from its driver for it. */
+bool claim_fault(const struct iommu_fault *fault);
 /* What its driver does with it cannot go on. False: nobody has it, or it is revoked already. */
 bool claim_revoke(uint32_t index, const char *why);

@@ -214,10 +214,18 @@ static int64_t pci_list(void *context, struct command *command)
     return listing_end(&listing);
 }
 
-/* An interrupt that a driver has, and that fires without end. */
+static void fault(const struct iommu_fault *fault)
+{
+    if (claim_fault(fault))
+        watchers_wake();
+}
+
+/* An IOMMU has refused something, or an interrupt that a driver has fires without end. */
 static void pci_notified(void *context, uint64_t key, uint64_t signals)
 {
     (void)context;
+    if (key >= IOMMU_KEYS)
+        iommu_faults(key, fault);
     if (signals & SIGNAL_ERROR && key >= 1 && key <= claims_count() &&
         claim_revoke((uint32_t)key - 1, "its interrupts come without end: switched off"))
         watchers_wake();
@@ -256,7 +264,7 @@ int main(void)
         fprintf(stderr, "cannot keep a table of functions: %s\n", error_text(result));
         return 1;
     }
-    fprintf(stderr, "%u functions; DMA unconfined (no IOMMU is used)\n", claims_count());
+    fprintf(stderr, "%u functions\n", claims_count());
     fprintf(stderr, "cannot serve pci://: %s\n", error_text(service_run(&service, 1)));
     return 1;
 }

@@ -72,7 +72,8 @@ static void put_info(FILE *out, uint32_t index)
         fprintf(out, " MSI");
     if (function->msix)
         fprintf(out, " MSI-X (%u)", function->msix_count);
-    fprintf(out, "\ncommand %04x\n", config_read(&config_machine, function->where, 4, 2));
+    fprintf(out, "\nDMA: %s\n", claim_is_confined(index) ? "confined" : "unconfined");
+    fprintf(out, "command %04x\n", config_read(&config_machine, function->where, 4, 2));
     if (function->owner)
         fprintf(out, "driver: process %" PRIu64 "%s\n", function->owner,
                 claim_is_revoked(index) ? ", which has lost it" : "");

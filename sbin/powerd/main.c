@@ -11,6 +11,7 @@
 
 #include "abi/power.h"
 #include "abi/proc.h"
+#include "lib/sys/acpi_tables.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 #include "lib/sys/keep.h"
@@ -179,30 +180,11 @@ static int64_t power_stat(void *context, struct command *command)
 
 /* --- start --- */
 
-static const void *tables_map(uint64_t *length)
-{
-    handle_t memory = startup_handle("acpi");
-    if (memory == HANDLE_NONE)
-        return NULL;
-    int64_t size = sys_memory_op(memory, MEMORY_OP_SIZE, 0, 0, NULL);
-    if (size <= 0)
-        return NULL;
-    struct abi_map map = {
-        .length = (uint64_t)size,
-        .memory = memory,
-        .protection = PROT_READ_,
-        .flags = MAP_SHARED_,
-    };
-    int64_t address = sys_space_map(HANDLE_SELF, &map);
-    *length = (uint64_t)size;
-    return address < 0 ? NULL : (const void *)address;
-}
-
 static void machine_start(void)
 {
     struct state *state = keep_memory(port, KEY_STATE, sizeof(*state));
     uint64_t length;
-    const void *bytes = tables_map(&length);
+    const uint8_t *bytes = acpi_tables_map(&length);
     if (!bytes || !tables_build(&tables, bytes, length)) {
         snprintf(description, sizeof(description), "no ACPI\noff kernel\n");
         return;

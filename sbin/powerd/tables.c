@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "abi/boot.h"
+#include "lib/sys/acpi_tables.h"
 
-#define HEADER_SIZE 36u
 #define RSDP_SIZE   36u
 #define FADT_LEAST  148u /* where X_DSDT ends: shorter ones, of ACPI 1.0, are made longer */
 #define FADT_FACS   36u
@@ -16,36 +16,6 @@
 
 #define MADT_ENTRIES  44u
 #define MADT_OVERRIDE 2u
-
-struct found {
-    const uint8_t *table; /* NULL: the end */
-    uint32_t length;
-};
-
-static uint32_t read32(const uint8_t *at)
-{
-    uint32_t value;
-    memcpy(&value, at, sizeof(value));
-    return value;
-}
-
-/* The table at or behind *offset, which moves behind it. */
-static struct found table_next(const uint8_t *bytes, uint64_t length, uint64_t *offset)
-{
-    uint64_t at = *offset;
-    if (at > length || length - at < HEADER_SIZE)
-        return (struct found){0};
-    uint32_t size = read32(bytes + at + 4);
-    if (size < HEADER_SIZE || size > length - at)
-        return (struct found){0};
-    *offset = at + ALIGN_UP((uint64_t)size, ACPI_TABLE_ALIGNMENT);
-    return (struct found){bytes + at, size};
-}
-
-static bool is_named(struct found found, const char *name)
-{
-    return memcmp(found.table, name, 4) == 0;
-}
 
 static void sum_correct(uint8_t *bytes, uint32_t length, uint32_t where)
 {
@@ -75,7 +45,7 @@ static void fadt_correct(uint8_t *fadt, uint32_t length, uint64_t dsdt)
 static void roots_write(struct tables *tables, uint32_t entries)
 {
     uint8_t *rsdp = tables->bytes, *xsdt = tables->bytes + ALIGN_UP(RSDP_SIZE, 16u);
-    uint32_t length = HEADER_SIZE + entries * 8;
+    uint32_t length = ACPI_TABLE_HEADER + entries * 8;
     memcpy(rsdp, "RSD PTR ", 8);
     rsdp[15] = 2;
     put(rsdp + 20, RSDP_SIZE, 4);
@@ -92,19 +62,19 @@ static void roots_write(struct tables *tables, uint32_t entries)
 static void tables_copy(struct tables *tables, const uint8_t *bytes, uint64_t length)
 {
     uint64_t at = tables->first;
-    uint8_t *entry = tables->bytes + ALIGN_UP(RSDP_SIZE, 16u) + HEADER_SIZE, *fadt = NULL;
+    uint8_t *entry = tables->bytes + ALIGN_UP(RSDP_SIZE, 16u) + ACPI_TABLE_HEADER, *fadt = NULL;
     uint64_t offset = 0, dsdt = 0;
     uint32_t entries = 0, fadt_length = 0;
-    struct found found;
-    while ((found = table_next(bytes, length, &offset)).table) {
+    struct acpi_table found;
+    while (acpi_table_next(bytes, length, &offset, &found)) {
         uint8_t *copy = tables->bytes + at;
         uint32_t size = found.length;
-        memcpy(copy, found.table, size);
-        if (is_named(found, "FACP") && !fadt) {
+        memcpy(copy, found.bytes, size);
+        if (acpi_table_is(&found, "FACP") && !fadt) {
             fadt = copy;
             fadt_length = size = MAX(size, FADT_LEAST);
         }
-        if (is_named(found, "DSDT"))
+        if (acpi_table_is(&found, "DSDT"))
             dsdt = dsdt ? dsdt : TABLES_BASE + at;
         else
             put(entry + 8 * entries++, TABLES_BASE + at, 8);
@@ -121,9 +91,11 @@ bool tables_build(struct tables *tables, const void *bytes, uint64_t length)
 {
     uint64_t offset = 0;
     *tables = (struct tables){0};
-    while (table_next(bytes, length, &offset).table)
+    struct acpi_table found;
+    while (acpi_table_next(bytes, length, &offset, &found))
         tables->count++;
-    tables->first = ALIGN_UP(RSDP_SIZE, 16u) + ALIGN_UP(HEADER_SIZE + tables->count * 8u, 16u);
+    tables->first =
+        ALIGN_UP(RSDP_SIZE, 16u) + ALIGN_UP(ACPI_TABLE_HEADER + tables->count * 8u, 16u);
     tables->length = tables->first + ALIGN_UP(offset, 16u) + ALIGN_UP(FADT_LEAST, 16u);
     tables->bytes = tables->count ? calloc(1, tables->length) : NULL;
     if (!tables->bytes)
@@ -147,13 +119,13 @@ void *tables_at(const struct tables *tables, uint64_t address, uint64_t length)
 }
 
 /* ACPI 5.2.12.5 */
-static bool madt_overrides(struct found madt, uint32_t isa)
+static bool madt_overrides(struct acpi_table madt, uint32_t isa)
 {
     uint32_t at = MADT_ENTRIES;
-    while (at + 2 <= madt.length && madt.table[at + 1] >= 2) {
-        if (madt.table[at] == MADT_OVERRIDE && at + 4 <= madt.length && madt.table[at + 3] == isa)
+    while (at + 2 <= madt.length && madt.bytes[at + 1] >= 2) {
+        if (madt.bytes[at] == MADT_OVERRIDE && at + 4 <= madt.length && madt.bytes[at + 3] == isa)
             return true;
-        at += madt.table[at + 1];
+        at += madt.bytes[at + 1];
     }
     return false;
 }
@@ -161,9 +133,9 @@ static bool madt_overrides(struct found madt, uint32_t isa)
 bool tables_override(const struct tables *tables, uint32_t isa)
 {
     uint64_t offset = tables->first;
-    struct found found;
-    while ((found = table_next(tables->bytes, tables->length, &offset)).table)
-        if (is_named(found, "APIC") && madt_overrides(found, isa))
+    struct acpi_table found;
+    while (acpi_table_next(tables->bytes, tables->length, &offset, &found))
+        if (acpi_table_is(&found, "APIC") && madt_overrides(found, isa))
             return true;
     return false;
 }

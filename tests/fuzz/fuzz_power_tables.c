@@ -1,4 +1,4 @@
-// sources: sbin/powerd/tables.c
+// sources: lib/sys/acpi_tables.c sbin/powerd/tables.c
 /* The input is what the kernel would have copied, unchecked: lengths that lie, tables of one kind twice, none at all. Whatever
  * the roots name lies inside. */
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// sources: sbin/powerd/tables.c
+// sources: lib/sys/acpi_tables.c sbin/powerd/tables.c
 /* ACPI's tables as powerd lays them out for the interpreter. */
 #include "sbin/powerd/tables.h"
 

@@ -3,11 +3,31 @@
  *     edu_driver check URI     claims it, uses every kind of thing pcid gives, and tries what it must not give
  *     edu_driver hold URI      claims it, makes it a bus master with DMA memory, prints "holding", and stays; a line on its
  *                              standard input makes it ask pcid once more
+ *     edu_driver astray URI    has the device read and write memory that is not its own any more; says "confined" when none of it
+ *                              arrived, "unconfined" when all did
+ *     edu_driver insist URI    does that until the device is taken from it
+ *     edu_driver busy URI      has the device write to its DMA memory without end; when it is killed, a child that has the memory, too,
+ *                              says whether the device writes on
  *     edu_driver storm URI     never acknowledges its interrupts, until somebody switches them off
  *
  * Prints what fails and ends with status 1, or "ok".
  */
 #include "tests/guest/tools/edu.h"
+
+/* Through the device, from the first page to the second. */
+static void copy_page(handle_t irq, uint8_t *bytes, const uint64_t pages[2])
+{
+    static uint8_t round;
+
+    round++;
+    for (uint32_t i = 0; i < DMA_LENGTH; i++)
+        bytes[i] = (uint8_t)(i * 5 + round);
+    transfer(irq, pages[0], BUFFER, 0);
+    transfer(irq, BUFFER, pages[1], 2);
+    for (uint32_t i = 0; i < DMA_LENGTH; i++)
+        if (bytes[PAGE_SIZE + i] != (uint8_t)(i * 5 + round))
+            fail("DMA brought something else", -E_IO);
+}
 
 static void check_dma(handle_t irq)
 {
@@ -16,13 +36,7 @@ static void check_dma(handle_t irq)
     struct abi_command command;
 
     master(true);
-    for (uint32_t i = 0; i < DMA_LENGTH; i++)
-        bytes[i] = (uint8_t)(i * 5 + 1);
-    transfer(irq, pages[0], BUFFER, 0);
-    transfer(irq, BUFFER, pages[1], 2);
-    for (uint32_t i = 0; i < DMA_LENGTH; i++)
-        if (bytes[PAGE_SIZE + i] != (uint8_t)(i * 5 + 1))
-            fail("DMA brought something else", -E_IO);
+    copy_page(irq, bytes, pages);
     master(false);
     must("dma free", ask(PCI_DMA_FREE, number, 0, 0, &command));
     refused("dma free, twice", ask(PCI_DMA_FREE, number, 0, 0, &command), -E_NOT_FOUND);
@@ -94,19 +108,129 @@ static void hold(const char *uri)
 
     claim(uri);
     map_registers();
-    dma_memory(pages, &number);
+    uint8_t *bytes = dma_memory(pages, &number);
     handle_t irq = interrupt(PCI_INTERRUPT_ANY);
     master(true);
     printf("holding\n");
     fflush(stdout);
     while (fgets(line, sizeof(line), stdin)) {
         compute(irq);
+        copy_page(irq, bytes, pages);
         must("read", ask(PCI_CONFIG_READ, 0, 2, 0, &command));
         printf("still %04" PRIx64 "\n", command.values[0]);
         fflush(stdout);
     }
     for (;;)
         pause();
+}
+
+/* Memory that we see, and that the device was given once, and no more. */
+static uint8_t *lost_memory(uint64_t pages[2])
+{
+    uint64_t number;
+    struct abi_command command;
+    uint8_t *bytes = dma_memory(pages, &number);
+
+    must("dma free", ask(PCI_DMA_FREE, number, 0, 0, &command));
+    return bytes;
+}
+
+static void astray(const char *uri)
+{
+    uint64_t own[2], lost[2], number;
+
+    claim(uri);
+    map_registers();
+    handle_t irq = interrupt(PCI_INTERRUPT_MSI);
+    uint8_t *mine = dma_memory(own, &number), *other = lost_memory(lost);
+    master(true);
+    copy_page(irq, mine, own);
+    memset(other, 0x55, DMA_LENGTH);
+    transfer(irq, BUFFER, lost[0], 2);
+    bool written = other[0] != 0x55;
+    memset(other, 0xaa, DMA_LENGTH);
+    transfer(irq, lost[0], BUFFER, 0);
+    transfer(irq, BUFFER, own[1], 2);
+    bool read = mine[PAGE_SIZE] == 0xaa && mine[PAGE_SIZE + DMA_LENGTH - 1] == 0xaa;
+    copy_page(irq, mine, own); /* and its own goes on */
+    printf("%s\n", written && read ? "unconfined" : written || read ? "half" : "confined");
+}
+
+static void start_transfer(uint64_t from, uint64_t to, uint32_t command)
+{
+    *(volatile uint64_t *)&registers[DMA_SOURCE / 4] = from;
+    *(volatile uint64_t *)&registers[DMA_TARGET / 4] = to;
+    registers[DMA_COUNT / 4] = DMA_LENGTH;
+    registers[DMA_COMMAND / 4] = command | 1;
+}
+
+static void insist(const char *uri)
+{
+    uint64_t lost[2];
+    struct abi_command command;
+
+    claim(uri);
+    map_registers();
+    lost_memory(lost);
+    master(true);
+    while (ask(PCI_CONFIG_WRITE, 4, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, &command) !=
+           -E_CLOSED) {
+        start_transfer(BUFFER, lost[0], 2);
+        while (registers[DMA_COMMAND / 4] & 1)
+            usleep(10000);
+    }
+    printf("ok\n");
+}
+
+static bool is_free(const char *uri)
+{
+    char info[64], *text;
+    size_t length;
+
+    snprintf(info, sizeof(info), "%.*s/info", (int)(strrchr(uri, '/') - uri), uri);
+    must("info", file_load(HANDLE_SELF, info, 65536, &text, &length));
+    bool found = strstr(text, "driver: none");
+    free(text);
+    return found;
+}
+
+/* Until the claim has ended with the parent; from then on nothing is written. A transfer of edu takes 100 ms. */
+static void watch(const char *uri, uint8_t *bytes)
+{
+    while (!is_free(uri))
+        usleep(10000);
+    memset(bytes, 0, 2 * PAGE_SIZE);
+    for (int i = 0; i < 50; i++) {
+        usleep(10000);
+        for (uint32_t at = 0; at < 2 * PAGE_SIZE; at++)
+            if (((volatile uint8_t *)bytes)[at])
+                fail("the device writes on", -E_IO);
+    }
+    printf("untouched\n");
+    exit(0);
+}
+
+static void busy(const char *uri)
+{
+    uint64_t pages[2], number;
+
+    claim(uri);
+    map_registers();
+    uint8_t *bytes = dma_memory(pages, &number);
+    memset(bytes, 0x77, DMA_LENGTH);
+    master(true);
+    start_transfer(pages[0], BUFFER, 0);
+    while (registers[DMA_COMMAND / 4] & 1)
+        usleep(10000);
+    if (fork() == 0) {
+        handle_drop(device);
+        watch(uri, bytes);
+    }
+    for (;;) {
+        start_transfer(BUFFER, pages[1], 2);
+        while (registers[DMA_COMMAND / 4] & 1)
+            ;
+    }
 }
 
 static void storm(const char *uri)
@@ -141,6 +265,12 @@ int main(int argc, char **argv)
         hold(argv[2]);
     else if (argc == 3 && strcmp(argv[1], "storm") == 0)
         storm(argv[2]);
+    else if (argc == 3 && strcmp(argv[1], "astray") == 0)
+        astray(argv[2]);
+    else if (argc == 3 && strcmp(argv[1], "busy") == 0)
+        busy(argv[2]);
+    else if (argc == 3 && strcmp(argv[1], "insist") == 0)
+        insist(argv[2]);
     else
         return 2;
     return 0;

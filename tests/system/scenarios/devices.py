@@ -13,6 +13,10 @@ def boot(context, **options):
                         devices=["edu", "edu2", "pci-testdev"], **options)
 
 
+def boot_with_iommu(context):
+    return context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), devices=["iommu", "edu", "edu2", "nvme"])
+
+
 def info(vm, function=EDU):
     return vm.check(f"cat /pci:/{function}/info", re.compile("1234:11e8"), 60)
 
@@ -133,6 +137,50 @@ def i440fx(context):
         vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
 
 
+@scenario("devices/iommu")
+def iommu(context):
+    """With an IOMMU a device reaches its driver's DMA memory, and no other; what it tries is told."""
+    with boot_with_iommu(context) as vm:
+        vm.prompt(60)
+        wait_log(vm, "pcid: IOMMU at 0xfed90000: DMA is confined")
+        vm.check(f"lspci -v -s {EDU}", re.compile("DMA: confined"))
+        for function in (EDU, OTHER):
+            vm.check(f"/tests/tools/edu_driver check pci:///{function}/device", "ok\n", 120)
+            vm.check(f"/tests/tools/edu_driver astray pci:///{function}/device", re.compile("^confined$", re.M), 120)
+            for way in ("to", "from"):
+                wait_log(vm, f"pcid: {function}: its DMA {way} 0x[0-9a-f]* is refused")
+        vm.check("/tests/tools/nvme_driver pci:///00:12.0/device", "serial none\n" * 6, 120)
+        vm.check(f"/tests/tools/edu_driver insist {DEVICE}", re.compile("^ok$", re.M), 120)
+        wait_log(vm, f"pcid: {EDU}: its DMA goes astray without end")
+        is_quiet(vm)
+        vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
+
+
+@scenario("devices/iommu-pcid-returns")
+def iommu_pcid_returns(context):
+    """The tables of a pcid that died go on; the next one's take their place under a driver that goes on, too."""
+    with boot_with_iommu(context) as vm:
+        vm.prompt(60)
+        driver = start_holding(vm, "(while sleep 2; do echo go; done)", "")
+        for _ in range(3):
+            vm.shell("kill -9 $(pidof pcid)", 60)
+            for _ in range(2):  # the first may have been on its way
+                vm.expect("still 1234", 60)
+        vm.shell(f"kill -9 {driver}")
+        vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
+        vm.check(f"/tests/tools/edu_driver astray {DEVICE}", re.compile("^confined$", re.M), 120)
+
+
+@scenario("devices/no-iommu", cpus=(1,))
+def no_iommu(context):
+    """Without one, what devices/iommu sees refused arrives: it is none of the device's own limits."""
+    with boot(context) as vm:
+        vm.prompt(60)
+        wait_log(vm, "pcid: DMA unconfined")
+        vm.check(f"lspci -v -s {EDU}", re.compile("DMA: unconfined"))
+        vm.check(f"/tests/tools/edu_driver astray {DEVICE}", "unconfined\n", 120)
+
+
 @scenario("devices/msix")
 def msix(context):
     """A controller with MSI-X and a function-level reset."""
@@ -178,6 +226,34 @@ def deaths(context):
         is_quiet(vm)
 
 
+@scenario("devices/death-in-dma")
+def death_in_dma(context):
+    """A driver dies while its device writes to memory: by the time its claim has ended, the device does not."""
+    with boot(context) as vm:
+        vm.prompt(60)
+        for _ in range(3):
+            vm.shell(f"(/tests/tools/edu_driver busy {DEVICE} &); sleep 1")
+            pids = []
+            while len(pids) != 2:  # the driver, and the child that watches
+                pids = vm.shell("pidof edu_driver", 60)[0].split()
+            vm.send(f"kill -9 {min(pids, key=int)}\n")
+            vm.expect("untouched", 60)
+            vm.send("\n")
+            vm.prompt(60)
+            is_quiet(vm)
+
+
+@scenario("devices/outside")
+def outside(context):
+    """A service that reaches beyond its service.conf is refused, and ended by the port it reads nevertheless."""
+    conf = "program initfs:///tests/tools/outsider\nioport 0x80 1\nmemory 0xfed40000 0x1000\nlines 20 1\nrestart never\n"
+    files = {"etc/services.d/outsider.conf": conf.encode(), "etc/services": b"service procd pcid outputd outsider\n"}
+    with context.archive(files) as archive, context.boot(initfs=archive.name) as vm:
+        vm.prompt(60)
+        wait_log(vm, "outsider: kept inside")
+        wait_log(vm, "outsider: ended: killed by signal 11")  # what the personality makes of #GP
+
+
 @scenario("devices/pcid-returns")
 def pcid_returns(context):
     """A driver goes on over pcid's death: its interrupts come, its file answers, its claim holds."""
@@ -204,5 +280,4 @@ def start_holding(vm, feed="sleep 1000", output="> /dev/null"):
         if re.search("driver: process", info(vm)):
             break
         vm.shell("sleep 0.1")
-    pid = vm.check("pidof edu_driver", re.compile(r"\d+"))
-    return pid.split()[0]
+    return re.search(r"^\d+", vm.check("pidof edu_driver", re.compile(r"^\d+", re.M)), re.M)[0]
