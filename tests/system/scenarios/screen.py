@@ -205,7 +205,7 @@ def vi_started(vm):
 @scenario("screen/survival", cpus=(1, 4))
 def survival(context):
     """Whoever stands between the keyboard and vi is killed while somebody types: each returns, and the text is what was typed."""
-    victims = ("inputd", "kbd", "fbd", "moused", "outputd", "pcid", "inputd")
+    victims = ("inputd", "kbd", "fbd", "moused", "outputd", "pcid", "timed", "inputd")
     with context.boot() as vm:
         vm.prompt()
         tell(vm, "start")
