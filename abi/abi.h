@@ -59,6 +59,9 @@ enum object_type {
 #define SIGNAL_ENDED    0x020u /* a stream: nothing more is sent to it */
 #define SIGNAL_EXITED   0x100u /* a process or thread ended */
 
+#define READY_TELL \
+    0x200u /* file_ready, in set: MESSAGE_CLOSE is sent although the file is HANDLE_FLAG_SILENT */
+
 struct abi_handle_info {
     uint32_t type;    /* OBJECT_* */
     uint32_t rights;  /* RIGHT_* */
@@ -88,6 +91,8 @@ struct abi_handle_info {
 
 /* memory_create */
 #define MEMORY_FIXED 0x4u /* its size never changes: safe to share with anybody */
+#define MEMORY_OWNED \
+    0x8u /* only with RIGHT_CONTROL, which its maker has, its size is changed and pages are given back: safe to share, too */
 
 /* memory_physical of device memory: how the CPU reaches it. */
 #define CACHE_BACK      0u
@@ -132,6 +137,8 @@ struct abi_supply {
 #define MEMORY_OP_SOURCE \
     15u /* buffer: struct abi_supply, offset 0; what answers to OP_PAGE_IN take their pages from, without a SUPPLY;
          * source HANDLE_NONE: nothing. Not memory with a pager itself */
+
+#define MEMORY_OP_COUNT 16u /* returns how many pages it has: those nobody wrote are not there */
 
 struct abi_page_run {
     uint64_t offset, length; /* bytes */

@@ -17,14 +17,15 @@ int64_t sys_memory_create(uint64_t size, uint32_t flags)
 {
     struct memory *memory;
 
-    if (flags & ~MEMORY_FIXED)
+    if (flags & ~(MEMORY_FIXED | MEMORY_OWNED))
         return -E_INVALID;
 
     int error = memory_new(size, flags, &memory);
 
     if (error)
         return error;
-    return handle_return(&memory->object, MEMORY_RIGHTS & ~RIGHT_CONTROL);
+    return handle_return(&memory->object,
+                         MEMORY_RIGHTS & (flags & MEMORY_OWNED ? ~0u : ~RIGHT_CONTROL));
 }
 
 int64_t sys_memory_clone(struct object *object, uint64_t offset, uint64_t length, uint32_t flags)
@@ -41,15 +42,15 @@ int64_t sys_memory_clone(struct object *object, uint64_t offset, uint64_t length
     return handle_return(&clone->object, MEMORY_RIGHTS & ~RIGHT_CONTROL);
 }
 
-/* What taking pages away needs beyond RIGHT_WRITE: where a service supplies them they are others', too. */
-static uint32_t pager_rights(const struct memory *memory)
+/* What taking pages away needs beyond RIGHT_WRITE: where a service supplies them, or shares its own, they are others', too. */
+static uint32_t owner_rights(const struct memory *memory)
 {
-    return memory->pager ? RIGHT_CONTROL : 0;
+    return memory->pager || memory->flags & MEMORY_OWNED ? RIGHT_CONTROL : 0;
 }
 
 int64_t sys_memory_resize(struct object *object, uint64_t size)
 {
-    uint32_t rights = pager_rights(memory_of(object));
+    uint32_t rights = owner_rights(memory_of(object));
 
     if ((thread_current()->call_rights & rights) != rights)
         return -E_ACCESS;
@@ -68,6 +69,7 @@ static uint32_t memory_op_rights(uint32_t op)
     case MEMORY_OP_READ:
         return RIGHT_READ;
     case MEMORY_OP_SIZE:
+    case MEMORY_OP_COUNT:
         return 0;
     case MEMORY_OP_PHYSICAL:
     case MEMORY_OP_SUPPLY:
@@ -179,10 +181,10 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
     if (rights == ~0u)
         return -E_INVALID;
     if (op == MEMORY_OP_DECOMMIT)
-        rights |= pager_rights(memory);
+        rights |= owner_rights(memory);
     if ((thread_current()->call_rights & rights) != rights)
         return -E_ACCESS;
-    if (op != MEMORY_OP_SIZE && (offset > size || length > size - offset))
+    if (op != MEMORY_OP_SIZE && op != MEMORY_OP_COUNT && (offset > size || length > size - offset))
         return -E_RANGE;
     switch (op) {
     case MEMORY_OP_ZERO:
@@ -212,6 +214,8 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
         return pager_sync(memory, offset, length);
     case MEMORY_OP_PHYSICAL:
         return physical(memory, offset, length, buffer);
+    case MEMORY_OP_COUNT:
+        return (int64_t)__atomic_load_n(&memory->committed, __ATOMIC_RELAXED);
     default:
         return (int64_t)size;
     }

@@ -9,7 +9,8 @@
 #include "kernel/types.h"
 #include "kernel/vmm/heap.h"
 
-#define TARGET_ROOM 256u
+#define TARGET_ROOM   256u
+#define READY_SIGNALS 0x1fu
 
 /* A URI in kernel memory and the protocol it names. */
 struct target {
@@ -253,14 +254,17 @@ int64_t sys_file_ready(struct object *object, uint64_t id, uint32_t set, uint32_
 {
     struct port *port = container_of(object, struct port, object);
 
-    if ((set | clear) & ~0x1fu)
+    if ((set & ~(READY_SIGNALS | READY_TELL)) | (clear & ~READY_SIGNALS))
         return -E_INVALID;
     lock_acquire(&port->lock);
     struct file *file = file_find(port, id);
     lock_release(&port->lock);
     if (!file)
         return -E_NOT_FOUND;
-    object_signal(&file->object, set, clear);
+
+    int error = set & READY_TELL ? file_tell(file) : 0;
+
+    object_signal(&file->object, set & READY_SIGNALS, clear);
     object_put(&file->object);
-    return 0;
+    return error;
 }

@@ -90,6 +90,11 @@ int64_t file_open_end(struct file *file, struct completion *completion, int64_t 
     return status ? status : transfer_install_first(completion->receive, completion->receive_count);
 }
 
+int file_tell(struct file *file)
+{
+    return file_change_flags(file, HANDLE_FLAG_SILENT, 0) & FILE_CLOSED ? -E_NOT_FOUND : 0;
+}
+
 void file_lost(struct file *file)
 {
     file->server = NULL;
@@ -198,7 +203,7 @@ void file_closed(struct object *object)
     struct file *file = container_of(object, struct file, object);
     struct port *port = file->port;
 
-    if (__atomic_load_n(&file->flags, __ATOMIC_RELAXED) & HANDLE_FLAG_SILENT)
+    if (__atomic_fetch_or(&file->flags, FILE_CLOSED, __ATOMIC_RELAXED) & HANDLE_FLAG_SILENT)
         return;
     lock_acquire(&port->lock);
     if (file->server && !port->closed) {

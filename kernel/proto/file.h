@@ -13,6 +13,10 @@
 
 #define FILE_OWN_PATH 48u
 
+/* In flags, the kernel's own: the last handle is gone. One word with HANDLE_FLAG_SILENT, so that either who closes sees that
+ * the service wants to hear of it, or who says so for the service (file_tell) sees that it is closed. */
+#define FILE_CLOSED 0x80000000u
+
 struct file {
     struct object object;
     struct lock lock;
@@ -43,6 +47,8 @@ int64_t file_open_end(struct file *file, struct completion *completion, int64_t 
 void file_opened(struct file *file, struct server *server, const uint64_t values[3]);
 /* Those under mask become as in value; what all were. */
 uint32_t file_change_flags(struct file *file, uint32_t mask, uint32_t value);
+/* Its service hears of its closing although it said HANDLE_FLAG_SILENT. E_NOT_FOUND: it is closed. */
+int file_tell(struct file *file) MUST_CHECK;
 /* The server died. port locked. */
 void file_lost(struct file *file);
 struct file *file_find(struct port *port, uint64_t id); /* port locked; adds a reference */

@@ -87,7 +87,7 @@ static int fill_scattered(struct memory *memory)
 
 int memory_new(uint64_t size, unsigned flags, struct memory **result)
 {
-    if (flags & ~(MEMORY_PINNED | MEMORY_FIXED))
+    if (flags & ~(MEMORY_PINNED | MEMORY_FIXED | MEMORY_OWNED))
         return -E_INVALID;
     if (size > MEMORY_SIZE_MAX ||
         (flags & MEMORY_CONTIGUOUS && size > (uint64_t)PAGE_SIZE << FRAME_ORDER_MAX))

@@ -38,23 +38,30 @@ void heap_unlock(void)
     unlock(&heap_guard);
 }
 
+int64_t pages_map(struct abi_map *map)
+{
+    int64_t address;
+
+    map->flags |= MAP_FIXED_ | MAP_NOREPLACE_;
+    do { /* again if another thread was quicker */
+        address = sys_space_op(HANDLE_SELF, SPACE_OP_FIND, HEAP_HINT, map->length, 0);
+        if (address < 0)
+            break;
+        map->address = (uint64_t)address;
+        address = sys_space_map(HANDLE_SELF, map);
+    } while (address == -E_EXISTS);
+    return address;
+}
+
 void *pages_alloc(size_t length)
 {
     struct abi_map map = {
         .length = ALIGN_UP(length, PAGE_SIZE),
         .memory = HANDLE_NONE,
         .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_FIXED_ | MAP_NOREPLACE_,
     };
-    int64_t address;
+    int64_t address = pages_map(&map);
 
-    do { /* again if another thread was quicker */
-        address = sys_space_op(HANDLE_SELF, SPACE_OP_FIND, HEAP_HINT, map.length, 0);
-        if (address < 0)
-            return NULL;
-        map.address = (uint64_t)address;
-        address = sys_space_map(HANDLE_SELF, &map);
-    } while (address == -E_EXISTS);
     return address < 0 ? NULL : (void *)address;
 }
 

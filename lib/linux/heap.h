@@ -12,10 +12,14 @@
 
 #include "lib/base/base.h"
 
+struct abi_map;
+
 void *heap_alloc(size_t size) MUST_CHECK;
 void heap_free(void *pointer);
 char *heap_string(const char *text, size_t length) MUST_CHECK;
 void *pages_alloc(size_t length) MUST_CHECK;
 void pages_free(void *address, size_t length);
+/* A mapping where the personality has its own. -E_* */
+int64_t pages_map(struct abi_map *map) MUST_CHECK;
 void heap_lock(void);
 void heap_unlock(void);

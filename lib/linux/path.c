@@ -8,11 +8,14 @@
 #include "lib/linux/calls.h"
 #include "lib/linux/file.h"
 #include "lib/linux/heap.h"
+#include "lib/linux/mounts.h"
 #include "lib/linux/socket.h"
 #include "lib/linux/time.h"
 #include "lib/linux/user.h"
 
-#define LINKS_MAX   40
+#define LINKS_MAX 40
+#define NAME_MAX_ \
+    255 /* of one part of a path; a trailing underscore: the plain name is the C library's */
 #define SCHEME_ROOM 5u /* "fs://" */
 #define UNLINK_DIRECTORY \
     0x1u /* OP_UNLINK, args[0]: it must be a directory (rmdir); else it must be none */
@@ -60,6 +63,9 @@ static const char *own_target(struct thread *thread, const struct path *path, st
     return *file ? (*file)->uri : NULL;
 }
 
+static int64_t path_join(struct thread *thread, const char *base, const char *text, size_t length,
+                         struct path *path);
+
 static void own_replace(struct thread *thread, struct path *path)
 {
     struct file *file;
@@ -77,14 +83,76 @@ static void own_replace(struct thread *thread, struct path *path)
     file_put(file);
 }
 
+/* How much of text is to be walked before its next "..", which is what lies above the directory that the part in front of it leads
+ * to, not above its name; 0: none is. */
+static size_t walked_first(const char *text, size_t length)
+{
+    bool named = false;
+
+    for (size_t at = 0, end; at < length; at = end + 1) {
+        for (end = at; end < length && text[end] != '/';)
+            end++;
+        size_t size = end - at;
+        if (size == 2 && text[at] == '.' && text[at + 1] == '.') {
+            if (named)
+                return at;
+        } else if (size && !(size == 1 && text[at] == '.') && text[end - 1] != ':') {
+            named = true;
+        }
+    }
+    return 0;
+}
+
+/* What text means in the directory base, which is canonical and has no links. base may be path's own text. */
+static int64_t path_join(struct thread *thread, const char *base, const char *text, size_t length,
+                         struct path *path)
+{
+    size_t first;
+    int64_t result;
+
+    while ((first = walked_first(text, length))) {
+        union path_answer *out = heap_alloc(sizeof(*out));
+
+        if (!out)
+            return -LINUX_ENOMEM;
+        result = path_join(thread, base, text, first, path);
+        if (result >= 0)
+            result = path_stat(path, true, out);
+        heap_free(out);
+        if (result < 0)
+            return result;
+        base = path->uri;
+        text += first;
+        length -= first;
+    }
+    char *copy = base == path->uri ? heap_string(base, strlen(base)) : NULL;
+    if (base == path->uri && !copy)
+        return -LINUX_ENOMEM;
+    result = answer(uri_resolve(copy ? copy : base, text, length, path->uri, sizeof(path->uri),
+                                &path->length, &path->flags));
+    heap_free(copy);
+    return result;
+}
+
 int64_t path_from_text(struct thread *thread, const char *text, size_t length, struct path *path)
 {
     struct process *process = thread->process;
 
+    char *cwd = NULL;
+    int64_t result = 0;
+    bool walked = walked_first(text, length);
+
     lock(&process->lock); /* the cwd may be replaced by another thread */
-    int64_t result = answer(uri_resolve(process->cwd, text, length, path->uri, sizeof(path->uri),
-                                        &path->length, &path->flags));
+    if (likely(!walked))
+        result = answer(uri_resolve(process->cwd, text, length, path->uri, sizeof(path->uri),
+                                    &path->length, &path->flags));
+    else
+        cwd = heap_string(process->cwd, strlen(process->cwd));
     unlock(&process->lock);
+    if (likely(!walked))
+        return result;
+    result = cwd ? path_join(thread, cwd, text, length, path) : -LINUX_ENOMEM;
+    heap_free(cwd);
     return result;
 }
 
@@ -98,9 +166,7 @@ static int64_t path_resolve(struct thread *thread, uint64_t dirfd, size_t length
     struct file *file = file_get(thread->process, (uint32_t)dirfd);
     if (!file)
         return -LINUX_EBADF;
-    int64_t result = file->uri ? answer(uri_resolve(file->uri, text, length, path->uri,
-                                                    sizeof(path->uri), &path->length, &path->flags))
-                               : -LINUX_ENOTDIR;
+    int64_t result = file->uri ? path_join(thread, file->uri, text, length, path) : -LINUX_ENOTDIR;
     file_put(file);
     return result;
 }
@@ -135,47 +201,47 @@ int64_t path_read(struct thread *thread, uint64_t dirfd, uint64_t address, struc
     return result;
 }
 
-/* The service says the name is a link to `target`, relative to where the link lies. */
-static int64_t follow(struct path *path, const char *target, size_t length)
+/* The service says what to ask for instead: a URI, or a path of fs://. */
+static int64_t follow(struct thread *thread, struct path *path, char *target, size_t room,
+                      size_t length)
 {
-    char text[PATH_LENGTH_MAX];
     unsigned flags = path->flags;
+    int64_t result = mounts_linked(thread->process, path, target, room, &length);
 
-    if (length >= sizeof(text))
-        return -LINUX_ENAMETOOLONG;
-    memcpy(text, target, length);
-    path->uri[uri_basename(path->uri, path->length)] = '\0';
-    char *directory = heap_string(path->uri, strlen(path->uri));
-    if (!directory)
-        return -LINUX_ENOMEM;
-    int64_t result = answer(uri_resolve(directory, text, length, path->uri, sizeof(path->uri),
-                                        &path->length, &path->flags));
-    heap_free(directory);
+    if (result >= 0)
+        result = path_join(thread, "fs:///", target, length, path);
+    if (result < 0)
+        return result;
     path->flags |= flags;
-    return result;
+    own_replace(thread, path);
+    return 0;
 }
 
 int64_t path_open(struct path *path, uint32_t flags, uint32_t mode)
 {
+    struct thread *thread = thread_current();
+    struct mounted to;
     char link[PATH_LENGTH_MAX];
 
     if (path->flags & URI_DIRECTORY)
         flags |= OPEN_DIRECTORY;
     for (int links = 0; links <= LINKS_MAX; links++) {
+        mounts_enter(thread->process, path, &to);
         struct abi_open open = {
-            .uri = (uint64_t)path->uri,
-            .uri_length = path->length,
+            .uri = (uint64_t)to.uri,
+            .uri_length = to.length,
             .flags = flags,
             .mode = mode,
             .link = (uint64_t)link,
             .link_length = sizeof(link),
         };
-        int64_t result = sys_open(HANDLE_SELF, &open);
+        int64_t result = sys_open(to.names, &open);
+        mounts_leave(&to);
         if (likely(result >= 0))
             return result;
         if (result != -E_LINK)
             return answer_descriptor(result);
-        if ((result = follow(path, link, open.link_length)) < 0)
+        if ((result = follow(thread, path, link, sizeof(link), open.link_length)) < 0)
             return result;
     }
     return -LINUX_ELOOP;
@@ -184,17 +250,22 @@ int64_t path_open(struct path *path, uint32_t flags, uint32_t mode)
 /* The call, of which all but the name and the out window is there: the first value. */
 static int64_t call_followed(struct path *path, struct abi_path_call *call, union path_answer *out)
 {
+    struct thread *thread = thread_current();
+    struct mounted to;
+
     call->command.out = (uint64_t)out;
     call->command.out_length = sizeof(*out);
     for (int links = 0; links <= LINKS_MAX; links++) {
-        call->uri = (uint64_t)path->uri;
-        call->uri_length = path->length;
-        int64_t result = sys_path_call(HANDLE_SELF, call);
+        mounts_enter(thread->process, path, &to);
+        call->uri = (uint64_t)to.uri;
+        call->uri_length = to.length;
+        int64_t result = sys_path_call(to.names, call);
+        mounts_leave(&to);
         if (likely(!result))
             return (int64_t)call->command.values[0];
         if (result != -E_LINK)
             return answer(result);
-        if ((result = follow(path, out->text,
+        if ((result = follow(thread, path, out->text, sizeof(out->text),
                              MIN(call->command.values[0], (uint64_t)sizeof(out->text)))) < 0)
             return result;
     }
@@ -412,21 +483,86 @@ static int64_t with_text(struct path *path, uint32_t op, const char *text, size_
     return path_command(path, &command, &out);
 }
 
-/* RENAME and LINK: the other name goes along as its part behind "scheme://", of the same scheme. */
+/* The directory's own name, without links; the last part is left as it is. */
+static int64_t settle(struct thread *thread, struct path *path, union path_answer *out)
+{
+    size_t at = uri_basename(path->uri, path->length), length = path->length - at;
+    unsigned flags = path->flags;
+    char name[NAME_MAX_ + 1];
+
+    if (!length)
+        return 0; /* a root */
+    if (length > NAME_MAX_)
+        return -LINUX_ENAMETOOLONG;
+    memcpy(name, path->uri + at, length);
+    name[length] = '\0';
+    path->uri[at] = '\0';
+    path->length = at;
+    int64_t result = path_ask(path, OP_STAT, 0, out);
+    if (result < 0)
+        return result;
+    if (out->stat.type != FILE_DIRECTORY)
+        return -LINUX_ENOTDIR;
+    result = path_join(thread, path->uri, name, length, path);
+    path->flags = flags;
+    return result;
+}
+
+/* The command goes to what both are mounted by; the other name goes along as its part behind "scheme://". */
+static int64_t two_mounted(struct process *process, uint32_t op, struct path *from, struct path *to,
+                           uint64_t flags, union path_answer *out)
+{
+    struct mounted a, b;
+    struct uri uri;
+    struct abi_path_call call = {
+        .command = {.op = op, .args = {flags}, .out = (uint64_t)out, .out_length = sizeof(*out)}};
+
+    mounts_enter(process, from, &a);
+    mounts_enter(process, to, &b);
+    call.uri = (uint64_t)a.uri;
+    call.uri_length = a.length;
+    int64_t result = answer(uri_split(b.uri, b.length, &uri));
+    if (result >= 0) {
+        call.command.in = (uint64_t)uri.rest;
+        call.command.in_length = uri.rest_length;
+        result = answer(sys_path_call(a.names, &call));
+    }
+    mounts_leave(&a);
+    mounts_leave(&b);
+    return MIN(result, INT64_C(0));
+}
+
+static bool same_scheme(const struct path *from, const struct path *to)
+{
+    struct uri a, b;
+
+    return !uri_split(from->uri, from->length, &a) && !uri_split(to->uri, to->length, &b) &&
+           a.scheme_length == b.scheme_length && memcmp(a.scheme, b.scheme, a.scheme_length) == 0;
+}
+
+/* RENAME and LINK. */
 static int64_t two_paths(struct thread *thread, uint32_t op, uint64_t old_fd, uint64_t old,
                          uint64_t new_fd, uint64_t new, uint64_t flags)
 {
+    struct process *process = thread->process;
     struct path from, to;
-    struct uri a, b;
+    union path_answer out;
     int64_t result = path_read(thread, old_fd, old, &from);
 
-    if (result < 0 || (result = path_read(thread, new_fd, new, &to)) < 0)
+    if (result >= 0)
+        result = path_read(thread, new_fd, new, &to);
+    if (result >= 0)
+        result = settle(thread, &from, &out);
+    if (result >= 0)
+        result = settle(thread, &to, &out);
+    if (result < 0)
         return result;
-    if (uri_split(from.uri, from.length, &a) || uri_split(to.uri, to.length, &b))
-        return -LINUX_EINVAL;
-    if (a.scheme_length != b.scheme_length || memcmp(a.scheme, b.scheme, a.scheme_length) != 0)
+    if (op == OP_RENAME && (mounts_cover(process, &from) || mounts_cover(process, &to)))
+        return answer(-E_BUSY);
+    if (!same_scheme(&from, &to) || !mounts_same(process, &from, &to))
         return answer(-E_CROSS_DEVICE);
-    return with_text(&from, op, b.rest, b.rest_length, flags);
+    result = two_mounted(process, op, &from, &to, flags, &out);
+    return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
 }
 
 int64_t linux_renameat2(struct thread *thread, uint64_t old_fd, uint64_t old, uint64_t new_fd,

@@ -10,11 +10,13 @@
  */
 #pragma once
 
+#include "abi/fs.h"
 #include "lib/linux/file.h"
 
 #define PATH_ROOM (PATH_LENGTH_MAX + 8u) /* what is too long with its scheme the kernel refuses */
 
 struct path {
+    char front[FS_TARGET_MAX + 8]; /* room for what a mount puts in front (mounts.h) */
     char uri[PATH_ROOM];
     size_t length;
     unsigned flags; /* URI_DIRECTORY */

@@ -85,8 +85,19 @@ _Static_assert(sizeof(struct thread) <= PAGE_SIZE, "a thread's block is one page
 
 #define RANDOM_POOL 256u
 
+struct fs_table;
+
+/* fs://'s mounts (mounts.h). */
+struct mount_table {
+    const struct fs_table *table; /* NULL: none */
+    uint64_t length;              /* mapped */
+    handle_t names;               /* what its targets are in */
+    bool asked;
+};
+
 struct process {
     struct lock lock;
+    struct mount_table mounts;
 
     /* Set at the start (and for a forked child), then only read. */
     handle_t proc;  /* file on proc://; HANDLE_NONE: serverless */

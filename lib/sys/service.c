@@ -89,7 +89,8 @@ static bool message_serve(struct service *service, struct command *command, cons
 /* A reply that carries a handle or a cookie: when its caller has left meanwhile, they are still ours. */
 static bool reply_owns(const struct service *service, const struct command *command)
 {
-    bool cookie = command->message.op == OP_OPEN && service->closed && command->reply.values[0];
+    bool cookie = command->message.op == OP_OPEN && service->closed && command->reply.values[0] &&
+                  !(command->reply.values[1] & HANDLE_FLAG_SILENT);
     return command->reply.handle_count || (cookie && command->reply.status == 0);
 }
 
@@ -219,15 +220,6 @@ int64_t command_answer_handle(struct command *command, int64_t handle)
         return handle;
     command->reply.handles[0] = (handle_t)handle;
     command->reply.handle_count = 1;
-    return 0;
-}
-
-int64_t command_answer(struct command *command, const void *structure, size_t length)
-{
-    if (command->message.out_length < length)
-        return -E_INVALID;
-    command->reply.data = (uintptr_t)structure;
-    command->reply.data_length = length;
     return 0;
 }
 

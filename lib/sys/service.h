@@ -78,7 +78,14 @@ int64_t command_answer_handle(struct command *command, int64_t handle);
 
 /* Answers with a copy of this structure; E_INVALID where the caller's window is too small. The structure
  * must live until the handler has returned (static, or in the context). */
-int64_t command_answer(struct command *command, const void *structure, size_t length);
+static inline int64_t command_answer(struct command *command, const void *structure, size_t length)
+{
+    if (command->message.out_length < length)
+        return -E_INVALID;
+    command->reply.data = (uintptr_t)structure;
+    command->reply.data_length = length;
+    return 0;
+}
 
 /* Completes a held command. reply->token is set from token. A caller that is gone is no error. */
 void command_return(handle_t port, uint64_t token, int64_t status, struct abi_return *reply);

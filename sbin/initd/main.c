@@ -59,6 +59,15 @@ static void check(int64_t result, const char *what)
     exit(1);
 }
 
+/* Without a vfsd fs:// is the archive, as it was until now. */
+static void fs_without_service(handle_t initfs)
+{
+    if (protocol_find("fs"))
+        return;
+    check(sys_namespace_bind(HANDLE_SELF, "fs", 2, initfs), "fs://");
+    check(protocol_enter("fs", initfs, PROTOCOL_NO_SERVICE), "fs://");
+}
+
 int main(void)
 {
     handle_t initfs = startup_require("port:initfs"), port = startup_require("port:log");
@@ -66,9 +75,9 @@ int main(void)
     startup_require("image");
     roster_open(port);
     check(protocol_enter("initfs", initfs, PROTOCOL_NO_SERVICE), "initfs://");
-    check(protocol_enter("fs", initfs, PROTOCOL_NO_SERVICE), "fs://");
     check(protocol_enter("log", port, PROTOCOL_NO_SERVICE), "log://");
     initfs_guard();
+    sys_ignore(sys_namespace_bind(HANDLE_SELF, "fs", 2, HANDLE_NONE)); /* the first process's */
 
     struct service service = {
         .port = port,
@@ -81,6 +90,7 @@ int main(void)
     posix_receive(signalled);
     stop_prepare(port);
     supervise_load(port);
+    fs_without_service(initfs);
     supervise_start();
     stop_resume();
     session_start(getenv("run"));

@@ -14,7 +14,8 @@ typedef void text_writer(FILE *stream, const struct table *table, const struct p
 struct file_kind {
     const char *name;
     bool of_process;
-    text_writer *write;
+    text_writer *write; /* NULL: a link */
+    const char *target;
 };
 
 void process_entry(const struct process *process, struct proc_entry *entry)
@@ -159,12 +160,18 @@ static void write_version(FILE *stream, const struct table *table, const struct 
 }
 
 static const struct file_kind kinds[] = {
-    {"list", false, write_list},     {"meminfo", false, write_meminfo},
-    {"uptime", false, write_uptime}, {"loadavg", false, write_loadavg},
-    {"stat", false, write_system},   {"version", false, write_version},
-    {"stat", true, write_stat},      {"status", true, write_status},
-    {"comm", true, write_comm},      {"cmdline", true, write_nothing},
+    {"list", false, write_list, NULL},     {"meminfo", false, write_meminfo, NULL},
+    {"uptime", false, write_uptime, NULL}, {"loadavg", false, write_loadavg, NULL},
+    {"stat", false, write_system, NULL},   {"version", false, write_version, NULL},
+    {"stat", true, write_stat, NULL},      {"status", true, write_status, NULL},
+    {"comm", true, write_comm, NULL},      {"cmdline", true, write_nothing, NULL},
+    {"mounts", false, NULL, "mounts:///"}, {"mounts", true, NULL, "mounts:///"},
 };
+
+const char *place_link(const struct place *place)
+{
+    return place->kind ? place->kind->target : NULL;
+}
 
 /* --- paths --- */
 
@@ -273,7 +280,7 @@ static bool file_add(struct listing *listing, const struct place *place)
         return listing_add(listing, at ? ".." : ".", 1, FILE_DIRECTORY);
     const struct file_kind *kind = &kinds[at - 2];
     if (kind->of_process == (place->pid != 0))
-        return listing_add(listing, kind->name, at, FILE_REGULAR);
+        return listing_add(listing, kind->name, at, kind->write ? FILE_REGULAR : FILE_LINK);
     listing->position++;
     return true;
 }
@@ -307,8 +314,12 @@ void place_stat(const struct table *table, const struct place *place, uint64_t s
         .size = size,
         .inode = (uint64_t)place->pid << 8 | kind,
         .device = 1,
-        .type = place->kind ? FILE_REGULAR : FILE_DIRECTORY,
-        .mode = place->kind ? 0444 : 0555,
+        .type = !place->kind         ? FILE_DIRECTORY
+                : place->kind->write ? FILE_REGULAR
+                                     : FILE_LINK,
+        .mode = !place->kind         ? 0555
+                : place->kind->write ? 0444
+                                     : 0777,
         .links = 1,
         .block_size = PAGE_SIZE,
         .uid = process ? process->uid : 0,

@@ -28,6 +28,8 @@
 static struct table table;
 static handle_t port;
 
+#define STATFS_MAGIC 0x9fa0u /* Linux's PROC_SUPER_MAGIC */
+
 /* An open file of files.h. Its address is the file's cookie; proc:// itself has cookie 0. */
 struct open_file {
     struct place place;
@@ -380,6 +382,19 @@ static int64_t proc_watch(void *context, struct command *command)
         command, sys_handle_duplicate(process->handle, RIGHT_WAIT | RIGHT_TRANSFER));
 }
 
+/* A path that ends at a link leads to another protocol, unless the link itself is meant. */
+static int64_t link_answer(struct command *command, const struct place *place, bool itself)
+{
+    const char *target = place_link(place);
+    if (!target || itself)
+        return 0;
+    if (strlen(target) > command->message.out_length)
+        return -E_TOO_LONG;
+    command->reply.data = (uintptr_t)target;
+    command->reply.data_length = command->reply.values[0] = strlen(target);
+    return -E_LINK;
+}
+
 static int64_t proc_open(void *context, struct command *command)
 {
     (void)context;
@@ -390,8 +405,12 @@ static int64_t proc_open(void *context, struct command *command)
         return 0; /* proc:// itself: cookie 0 */
     int64_t result =
         place_find(&table, caller_of(command), command->path, command->path_length, &place);
+    if (result >= 0)
+        result = link_answer(command, &place, flags & OPEN_NOFOLLOW);
     if (result < 0)
         return result;
+    if (place_link(&place))
+        return -E_LOOP;
     if ((flags & OPEN_DIRECTORY) && place.kind)
         return -E_NOT_DIRECTORY;
     if (flags & (OPEN_WRITE | OPEN_TRUNCATE))
@@ -451,10 +470,36 @@ static int64_t proc_stat(void *context, struct command *command)
     const struct open_file *file = file_of(command);
     struct place place;
     int64_t result = place_of(command, &place);
+    if (result >= 0)
+        result = link_answer(command, &place, command->message.args[0] & OPEN_NOFOLLOW);
     if (result < 0)
         return result;
     place_stat(&table, &place, file && place.kind ? file->length : 0, &stat);
     return command_answer(command, &stat, sizeof(stat));
+}
+
+static int64_t proc_statfs(void *context, struct command *command)
+{
+    (void)context;
+    static struct abi_statfs statfs = {
+        .type = STATFS_MAGIC, .block_size = PAGE_SIZE, .name_max = PROCESS_NAME_MAX};
+    return command_answer(command, &statfs, sizeof(statfs));
+}
+
+static int64_t proc_readlink(void *context, struct command *command)
+{
+    (void)context;
+    struct place place;
+    int64_t result = place_of(command, &place);
+    if (result < 0)
+        return result;
+    const char *target = place_link(&place);
+    if (!target)
+        return -E_INVALID;
+    command->reply.data = (uintptr_t)target;
+    command->reply.data_length = MIN(strlen(target), command->message.out_length);
+    command->reply.values[0] = command->reply.data_length;
+    return 0;
 }
 
 static int64_t proc_directory(void *context, struct command *command)
@@ -575,6 +620,8 @@ static command_handler *const operations[SERVICE_OPERATIONS] = {
     [OP_READ] = proc_read,
     [OP_STAT] = proc_stat,
     [OP_LIST] = proc_directory,
+    [OP_READLINK] = proc_readlink,
+    [OP_STATFS] = proc_statfs,
     [SERVICE_INDEX(PROC_FORK)] = proc_fork,
     [SERVICE_INDEX(PROC_EXEC)] = proc_exec,
     [SERVICE_INDEX(PROC_WAIT)] = proc_wait,

@@ -90,13 +90,6 @@ int64_t command_read_exactly(const struct command *command, void *buffer, size_t
     return 0;
 }
 
-int64_t command_answer(struct command *command, const void *structure, size_t length)
-{
-    command->reply.data = (uintptr_t)structure;
-    command->reply.data_length = length;
-    return command->message.out_length < length ? -E_INVALID : 0;
-}
-
 enum proc_terminal session_check(uint64_t badge, int32_t session, int32_t foreground, int signal,
                                  struct caller *caller)
 {

@@ -375,6 +375,39 @@ TEST(dma32)
     handle_drop(memory);
 }
 
+/* Who was given it without RIGHT_CONTROL writes to it, and that is all. */
+TEST(memory_that_is_owned)
+{
+    handle_t owned = (handle_t)MUST(sys_memory_create(2 * PAGE_SIZE, MEMORY_OWNED));
+    handle_t weak = duplicate(owned, RIGHT_READ | RIGHT_WRITE);
+    uint8_t byte = 5;
+
+    CHECK(info_of(owned).rights & RIGHT_CONTROL);
+    MUST(sys_memory_op(weak, MEMORY_OP_WRITE, PAGE_SIZE, 1, &byte));
+    CHECK_ERROR(sys_memory_resize(weak, PAGE_SIZE), ACCESS);
+    CHECK_ERROR(sys_memory_op(weak, MEMORY_OP_DECOMMIT, 0, 2 * PAGE_SIZE, NULL), ACCESS);
+    MUST(sys_memory_op(owned, MEMORY_OP_DECOMMIT, 0, PAGE_SIZE, NULL));
+    MUST(sys_memory_resize(owned, PAGE_SIZE));
+    CHECK_EQUAL(size_of(weak), PAGE_SIZE);
+    handle_drop(owned);
+    handle_drop(weak);
+}
+
+TEST(pages_are_counted)
+{
+    handle_t memory = memory_new(100);
+    uint8_t byte = 5;
+
+    CHECK_EQUAL(sys_memory_op(memory, MEMORY_OP_COUNT, 0, 0, NULL), 0);
+    MUST(sys_memory_op(memory, MEMORY_OP_WRITE, 50 * PAGE_SIZE, 1, &byte));
+    MUST(sys_memory_op(memory, MEMORY_OP_WRITE, 70 * PAGE_SIZE - 1, 1, &byte));
+    MUST(sys_memory_op(memory, MEMORY_OP_READ, 3 * PAGE_SIZE, 1, &byte)); /* reads as zero */
+    CHECK_EQUAL(sys_memory_op(memory, MEMORY_OP_COUNT, UINT64_MAX, 1, NULL), 2);
+    MUST(sys_memory_op(memory, MEMORY_OP_DECOMMIT, 50 * PAGE_SIZE, PAGE_SIZE, NULL));
+    CHECK_EQUAL(sys_memory_op(memory, MEMORY_OP_COUNT, 0, 0, NULL), 1);
+    handle_drop(memory);
+}
+
 TEST(physical_addresses_are_not_for_everyone)
 {
     handle_t memory = memory_new(1);

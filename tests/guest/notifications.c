@@ -526,6 +526,37 @@ TEST(readiness_of_files)
     protocol_end(&protocol);
 }
 
+static handle_t open_silently(struct protocol *protocol, uint64_t *id)
+{
+    struct opening opening = {protocol, HANDLE_NONE};
+    struct helper *client = helper_thread(open_file, &opening);
+    struct abi_message message = accept_op(protocol->port, OP_OPEN);
+    struct abi_return result = {.token = message.token, .values = {7, HANDLE_FLAG_SILENT, 0}};
+
+    MUST(sys_proto_return(protocol->port, &result));
+    helper_join(client);
+    *id = message.file;
+    return opening.file;
+}
+
+/* Nobody is told of a silent file's end, unless its service has changed its mind. */
+TEST(silent_files_that_are_told_of)
+{
+    struct protocol protocol = protocol_new();
+    uint64_t quiet_id, told_id;
+    handle_t quiet = open_silently(&protocol, &quiet_id);
+    handle_t told = open_silently(&protocol, &told_id);
+
+    MUST(sys_file_ready(protocol.port, told_id, READY_TELL, 0));
+    CHECK_ERROR(sys_file_ready(protocol.port, told_id, 0, READY_TELL), INVALID);
+    handle_drop(quiet);
+    CHECK_ERROR(sys_file_ready(protocol.port, quiet_id, READY_TELL, 0), NOT_FOUND);
+    expect_nothing(protocol.port);
+    handle_drop(told);
+    CHECK_EQUAL(accept_kind(protocol.port, MESSAGE_CLOSE).file, told_id);
+    protocol_end(&protocol);
+}
+
 /* A service process that died says nothing of its files any more; a poller is not left with what it said last. */
 TEST(readiness_after_a_restart)
 {

@@ -228,6 +228,43 @@ def initd(context):
         vm.check("echo $((6*7))", "42\n")
 
 
+def copies(vm, victim, count):
+    """Copies under way as the victim is killed are right, whichever step it died in."""
+    loop = f"for i in $(seq {count}); do cp /bin/busybox /tmp/copy$i; done"
+    vm.check(f"(sleep 0.2; {kill(victim)}) & {loop}; wait; md5sum /bin/busybox /tmp/copy* | cut -c 1-32 | uniq | wc -l",
+             "1\n", 180)
+    vm.check(f"ls /tmp | wc -l; rm /tmp/copy*; ls /tmp", f"{count}\n")
+
+
+@scenario("survival/fsd.tmp")
+def fsd_tmp(context):
+    """Files in memory outlive their service: closed ones, open ones, those without a name any more, and what is written."""
+    with boot(context) as vm:
+        vm.prompt()
+        for _ in range(2):
+            copies(vm, "fsd.tmp", 6)
+        vm.check(f"exec 5>/tmp/gone 6</tmp/gone; rm /tmp/gone; echo one >&5; {kill('fsd.tmp')}; echo two >&5; cat <&6",
+                 "one\ntwo\n", 60)
+        vm.check("exec 5>&- 6<&-; mkdir /tmp/d; cd /tmp/d; echo here > f; " + kill("fsd.tmp") + "; cat f; ls /tmp",
+                 "here\nd\n", 60)
+        vm.check("cat log:///status", re.compile(r"fsd\.tmp +ready +5 "))
+
+
+@scenario("survival/vfsd")
+def vfsd(context):
+    """The mount tree outlives its service; who uses it hardly notices."""
+    with boot(context) as vm:
+        vm.prompt()
+        vm.check("mkdir /mnt && mount -t tmp -o size=1m files /mnt && echo kept > /mnt/f; cd /mnt", "")
+        mounts = vm.check("mount", re.compile(r"^files on /mnt type tmp \(rw,size=1m\)$", re.M))
+        copies(vm, "vfsd", 4)
+        vm.check(f"{kill('vfsd')}; cat f; echo more > g; mount", "kept\n" + mounts, 60)
+        vm.check("exec 5<f; umount /mnt 2> /dev/null || echo refused", "refused\n")
+        vm.check(f"exec 5<&-; cd /; {kill('vfsd')}; umount /mnt && ls /mnt; mount | grep mnt | wc -l", "0\n", 60)
+        # Both at once: the tree is vfsd's, the files are fsd.tmp's.
+        vm.check(f"echo still > /tmp/f; {kill('vfsd')}; {kill('fsd.tmp')}; cat /tmp/f /etc/hostname", "still\nprotos\n", 60)
+
+
 @scenario("survival/procd")
 def procd(context):
     """The POSIX authority comes back and knows what it knew: pids, parents, statuses, groups, pending signals, ^C.

@@ -1,0 +1,41 @@
+/* The list of mounts: vfsd's own state. It is kept with fs://'s port, and handed out as a table (abi/fs.h).
+ *
+ *     tree_add(&mount), tree_remove(at)        then
+ *     tree_publish()                           the next instance, and everybody who names files, knows
+ *
+ * Lock: tree_lock; whoever reads or changes the list holds it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include "abi/fs.h"
+#include "lib/sys/syscall.h"
+
+struct mount {
+    char *source, *type, *options; /* as they were given */
+    char *point;                   /* without the slash in front: empty for the root */
+    char *target;                  /* URI */
+};
+
+extern pthread_rwlock_t tree_lock;
+extern struct mount *tree_mounts;
+extern size_t tree_count;
+
+/* What an instance before this one had; false: nothing that is whole. */
+MUST_CHECK bool tree_recover(handle_t port);
+/* Copies of the texts. E_NO_MEMORY. */
+MUST_CHECK int64_t tree_add(const struct mount *mount);
+void tree_remove(size_t at);
+void tree_clear(void);
+/* The mount at exactly this point; tree_count: none. */
+size_t tree_find(const char *point, size_t length);
+/* How many mounts lead to target or below it. */
+size_t tree_uses(const char *target);
+MUST_CHECK int64_t tree_publish(void);
+
+/* The table as it is handed out now, and its length. tree_lock held. */
+const struct fs_table *tree_table(uint64_t *length);
+/* The caller's handles to it and to the namespace its targets are in. tree_lock held. */
+MUST_CHECK int64_t tree_share(handle_t handles[2]);
