@@ -49,12 +49,6 @@ int64_t command_read_exactly(const struct command *command, void *buffer, size_t
     return -E_INVALID;
 }
 
-int64_t command_answer(struct command *command, const void *structure, size_t length)
-{
-    (void)command, (void)structure, (void)length;
-    return -E_INVALID;
-}
-
 enum proc_terminal session_check(uint64_t badge, int32_t session, int32_t foreground, int signal,
                                  struct caller *caller)
 {
