@@ -23,6 +23,8 @@ static struct cpu *place(struct thread *thread, unsigned flags)
 {
     struct cpu *last = thread_cpu(thread);
 
+    if (cpu_count == 1)
+        return cpu_self();
     if (__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
         return last;
     if ((flags & SCHED_SYNC) && sched_allowed(thread, cpu_self()))
@@ -152,9 +154,25 @@ struct thread *sched_steal(struct cpu *cpu)
     return NULL;
 }
 
+/* How a thread leaves the CPU: READY ones go back to the queue. */
+enum leaving {
+    LEAVES_BLOCKED,
+    LEAVES_READY,
+    LEAVES_YIELDING, /* READY, and behind the first of its equals */
+};
+
+/* The order of the fair class is virtual time: what the caller lacks to come behind the first there counts as used. */
+static inline void step_back(struct cpu_queue *queue, struct thread *self)
+{
+    struct thread *first = rb_entry(rb_first(&queue->fair), struct thread, queue_node);
+
+    if (first && thread_priority(self) == PRIORITY_FAIR)
+        self->virtual_time = MAX(self->virtual_time, first->virtual_time + 1);
+}
+
 /* Who is next in this CPU's queue, with the leaving thread charged: a queue is in the order of virtual time, and the thread
- * may stand in it by now, woken by another CPU since it blocked. stays: it is to be queued. NULL: nobody waits. */
-static struct thread *turn(struct cpu *cpu, struct thread *self, bool stays)
+ * may stand in it by now, woken by another CPU since it blocked. NULL: nobody waits. */
+static struct thread *turn(struct cpu *cpu, struct thread *self, enum leaving how)
 {
     struct cpu_queue *queue = cpu->queue;
     struct thread *next = cpu->handed;
@@ -162,10 +180,12 @@ static struct thread *turn(struct cpu *cpu, struct thread *self, bool stays)
     lock_acquire(&queue->lock);
     if (unlikely(self->queued)) {
         queue_remove(queue, self);
-        stays = true;
+        how = LEAVES_READY;
     }
     sched_charge(cpu);
-    if (stays)
+    if (how == LEAVES_YIELDING)
+        step_back(queue, self);
+    if (how != LEAVES_BLOCKED)
         queue_insert(queue, self);
     if (!next) {
         next = queue_pick(queue);
@@ -180,11 +200,11 @@ static struct thread *turn(struct cpu *cpu, struct thread *self, bool stays)
 }
 
 /* The slice goes with a CPU that is handed over. */
-static struct thread *choose(struct cpu *cpu, struct thread *self, bool stays)
+static struct thread *choose(struct cpu *cpu, struct thread *self, enum leaving how)
 {
     struct cpu_queue *queue = cpu->queue;
     bool handed = cpu->handed != NULL;
-    struct thread *next = turn(cpu, self, stays);
+    struct thread *next = turn(cpu, self, how);
 
     cpu_hand(cpu, NULL);
     if (handed)
@@ -195,13 +215,13 @@ static struct thread *choose(struct cpu *cpu, struct thread *self, bool stays)
     return next ? next : cpu->idle;
 }
 
-/* The caller leaves the CPU; stays: it is READY, and in its queue again. */
-static inline void leave(struct cpu *cpu, struct thread *self, bool stays)
+/* The caller leaves the CPU. */
+static inline void leave(struct cpu *cpu, struct thread *self, enum leaving how)
 {
     /* Before choosing: what is queued after the choice sets it again. */
     sched_looking(cpu);
 
-    struct thread *next = choose(cpu, self, stays);
+    struct thread *next = choose(cpu, self, how);
 
     if (queue_length(cpu->queue))
         timer_want(cpu->queue->slice_end);
@@ -226,7 +246,7 @@ void sched_switch(void)
 {
     struct cpu *cpu = cpu_self();
 
-    leave(cpu, cpu->current, false);
+    leave(cpu, cpu->current, LEAVES_BLOCKED);
 }
 
 /* On the new thread's stack: the previous one is off its own. */
@@ -257,14 +277,8 @@ void sched_yield(void)
         sched_switch();
         return;
     }
-    lock_acquire(&cpu->queue->lock);
-    sched_charge(cpu);
-    struct thread *last = rb_entry(rb_first(&cpu->queue->fair), struct thread, queue_node);
-    if (last && thread_priority(self) == PRIORITY_FAIR && self->virtual_time <= last->virtual_time)
-        self->virtual_time = last->virtual_time + 1;
     thread_set_state(self, THREAD_READY);
-    lock_release(&cpu->queue->lock);
-    leave(cpu, self, true);
+    leave(cpu, self, LEAVES_YIELDING);
 }
 
 /* The caller may no longer run here: it is queued elsewhere once it is off its stack. */
@@ -322,7 +336,7 @@ void sched_preempt(void)
         share(queue);
     if (give_way) {
         thread_set_state(self, THREAD_READY);
-        leave(cpu, self, true);
+        leave(cpu, self, LEAVES_READY);
         return;
     }
     if (slice_over) /* it outranks all that wait */
