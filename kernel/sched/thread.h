@@ -82,8 +82,7 @@ struct thread {
     uint32_t own_priority;
     uint32_t served, pressed; /* ipc/inherit.c, thread->lock */
     uint32_t weight;
-    uint64_t virtual_time; /* fair class */
-    uint64_t slice_end;
+    uint64_t virtual_time;     /* fair class */
     uint64_t cpu_time;         /* cycles */
     struct list queue_link;    /* real-time class */
     struct rb_node queue_node; /* fair class */
