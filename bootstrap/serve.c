@@ -90,13 +90,7 @@ static int64_t initfs_read(void *context, struct command *command)
         return result;
     if (node->type != FILE_REGULAR)
         return node->type == FILE_DIRECTORY ? -E_IS_DIRECTORY : -E_INVALID;
-    uint64_t offset = command->message.args[0];
-    if (offset >= node->size)
-        return 0;
-    command->reply.data = (uintptr_t)node->data + offset;
-    command->reply.data_length = MIN(node->size - offset, command->message.out_length);
-    command->reply.values[0] = command->reply.data_length;
-    return 0;
+    return command_answer_part(command, node->data, node->size);
 }
 
 static int64_t initfs_stat(void *context, struct command *command)

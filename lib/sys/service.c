@@ -223,6 +223,17 @@ int64_t command_answer_handle(struct command *command, int64_t handle)
     return 0;
 }
 
+int64_t command_answer_part(struct command *command, const void *bytes, size_t length)
+{
+    uint64_t offset = command->message.args[0];
+    if (offset >= length)
+        return 0;
+    command->reply.data = (uintptr_t)bytes + offset;
+    command->reply.data_length = MIN(length - offset, command->message.out_length);
+    command->reply.values[0] = command->reply.data_length;
+    return 0;
+}
+
 void command_return(handle_t port, uint64_t token, int64_t status, struct abi_return *reply)
 {
     reply->token = token;

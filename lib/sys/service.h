@@ -87,6 +87,10 @@ static inline int64_t command_answer(struct command *command, const void *struct
     return 0;
 }
 
+/* Answers a READ of a file that holds these bytes: as many as the caller asks for from args[0] on, none behind
+ * the end. They must live as long as command_answer's structure. */
+int64_t command_answer_part(struct command *command, const void *bytes, size_t length);
+
 /* Completes a held command. reply->token is set from token. A caller that is gone is no error. */
 void command_return(handle_t port, uint64_t token, int64_t status, struct abi_return *reply);
 

@@ -88,15 +88,9 @@ static int64_t log_read(void *context, struct command *command)
 {
     (void)context;
     const struct snapshot *snapshot = (const struct snapshot *)(uintptr_t)command->message.cookie;
-    uint64_t offset = command->message.args[0];
     if (command->message.file == 0)
         return -E_INVALID;
-    if (offset >= snapshot->length)
-        return 0;
-    command->reply.data = (uintptr_t)snapshot->text + offset;
-    command->reply.data_length = MIN(snapshot->length - offset, command->message.out_length);
-    command->reply.values[0] = command->reply.data_length;
-    return 0;
+    return command_answer_part(command, snapshot->text, snapshot->length);
 }
 
 static int64_t log_stat(void *context, struct command *command)

@@ -111,18 +111,6 @@ static void pci_closed(void *context, uint64_t cookie)
         watchers[index_of(cookie)] = 0;
 }
 
-static int64_t answer_bytes(struct command *command, const void *bytes, size_t size)
-{
-    uint64_t offset = command->message.args[0];
-
-    if (offset >= size)
-        return 0;
-    command->reply.data = (uintptr_t)bytes + offset;
-    command->reply.data_length = MIN(size - offset, command->message.out_length);
-    command->reply.values[0] = command->reply.data_length;
-    return 0;
-}
-
 static int64_t read_config(struct command *command, uint32_t index)
 {
     uint32_t where = claims_at(index)->where;
@@ -130,7 +118,7 @@ static int64_t read_config(struct command *command, uint32_t index)
 
     for (uint32_t at = 0; at < size; at += 4)
         answer.words[at / 4] = config_read(&config_machine, where, at, 4);
-    return answer_bytes(command, answer.words, size);
+    return command_answer_part(command, answer.words, size);
 }
 
 static int64_t pci_file_read(void *context, struct command *command)
@@ -151,7 +139,7 @@ static int64_t pci_file_read(void *context, struct command *command)
     if (node_of(cookie) == NODE_DEVICES && command->message.file)
         sys_ignore(sys_file_ready(port, command->message.file, 0, SIGNAL_READABLE));
     const char *text = text_make(cookie, &length);
-    return text ? answer_bytes(command, text, length) : -E_NO_MEMORY;
+    return text ? command_answer_part(command, text, length) : -E_NO_MEMORY;
 }
 
 static uint64_t size_of(uint64_t cookie)

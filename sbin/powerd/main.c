@@ -152,14 +152,8 @@ static int64_t power_open(void *context, struct command *command)
 
 static int64_t power_read(void *context, struct command *command)
 {
-    uint64_t offset = command->message.args[0], length = strlen(description);
     (void)context;
-    if (offset >= length)
-        return 0;
-    command->reply.data = (uintptr_t)description + offset;
-    command->reply.data_length = MIN(length - offset, command->message.out_length);
-    command->reply.values[0] = command->reply.data_length;
-    return 0;
+    return command_answer_part(command, description, strlen(description));
 }
 
 static int64_t power_stat(void *context, struct command *command)

@@ -440,17 +440,11 @@ static int64_t proc_read(void *context, struct command *command)
 {
     (void)context;
     const struct open_file *file = file_of(command);
-    uint64_t offset = command->message.args[0];
     if (!file)
         return -E_INVALID;
     if (!file->text)
         return -E_IS_DIRECTORY;
-    if (offset >= file->length)
-        return 0;
-    command->reply.data = (uintptr_t)file->text + offset;
-    command->reply.data_length = MIN(file->length - offset, command->message.out_length);
-    command->reply.values[0] = command->reply.data_length;
-    return 0;
+    return command_answer_part(command, file->text, file->length);
 }
 
 /* What a command is about: the open file, or what its path names. */

@@ -76,14 +76,7 @@ static void rng_closed(void *context, uint64_t cookie)
 
 static int64_t sources_read(struct command *command)
 {
-    uint64_t offset = command->message.args[0];
-    size_t length = attached_list((char *)piece, PIECE);
-    if (offset >= length)
-        return 0;
-    command->reply.data = (uintptr_t)piece + offset;
-    command->reply.data_length = MIN(length - offset, command->message.out_length);
-    command->reply.values[0] = command->reply.data_length;
-    return 0;
+    return command_answer_part(command, piece, attached_list((char *)piece, PIECE));
 }
 
 /* Up to a piece travels with the return; more goes to the caller's window piece by piece. */
