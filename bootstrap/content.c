@@ -1,6 +1,6 @@
 /* File contents as memory objects of their own, so that MAP hands out one file and nothing else. */
 #include "bootstrap/tree.h"
-#include "lib/sys/syscall.h"
+#include "lib/sys/map.h"
 
 int64_t content_create(uint64_t size, uint8_t **data, handle_t *memory)
 {
@@ -9,13 +9,7 @@ int64_t content_create(uint64_t size, uint8_t **data, handle_t *memory)
     if (result < 0)
         return result;
     *memory = (handle_t)result;
-    struct abi_map map = {
-        .length = pages,
-        .memory = *memory,
-        .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_SHARED_,
-    };
-    result = sys_space_map(HANDLE_SELF, &map);
+    result = memory_map(*memory, 0, pages, PROT_READ_ | PROT_WRITE_);
     if (result < 0) {
         handle_drop(*memory);
         return result;

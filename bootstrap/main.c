@@ -25,6 +25,7 @@
 #include "bootstrap/serve.h"
 #include "bootstrap/tree.h"
 #include "lib/sys/error.h"
+#include "lib/sys/map.h"
 #include "lib/sys/spawn.h"
 #include "lib/sys/startup.h"
 
@@ -59,19 +60,14 @@ static const char *archive_unpack(struct tree *tree, handle_t archive, uint64_t 
 {
     uint8_t *tar;
     size_t length;
-    struct abi_map map = {
-        .length = ALIGN_UP(archive_length, PAGE_SIZE),
-        .memory = archive,
-        .protection = PROT_READ_,
-        .flags = MAP_SHARED_,
-    };
     if (archive == HANDLE_NONE || archive_length == 0)
         return "the loader brought no archive (initfs.tar.gz)";
-    int64_t address = sys_space_map(HANDLE_SELF, &map);
+    int64_t address = memory_map(archive, 0, archive_length, PROT_READ_);
     if (address < 0)
         return "cannot map the archive";
     const char *problem = gunzip((const uint8_t *)address, archive_length, &tar, &length);
-    sys_ignore(sys_space_unmap(HANDLE_SELF, (uint64_t)address, map.length));
+    sys_ignore(
+        sys_space_unmap(HANDLE_SELF, (uint64_t)address, ALIGN_UP(archive_length, PAGE_SIZE)));
     if (!problem) {
         problem = tree_build(tree, tar, length);
         gunzip_free(tar, length);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "lib/sys/file.h"
+#include "lib/sys/map.h"
 
 #define URI_MAX 64u
 #define COMMAND 0x04u /* the command register */
@@ -80,21 +81,6 @@ int64_t pci_bar(const struct pci_device *device, uint32_t bar, uint32_t cache, h
     return 0;
 }
 
-/* Maps whole pages of memory; the address of the first byte of [offset, offset + length). */
-static int64_t map_part(handle_t memory, uint64_t offset, uint64_t length)
-{
-    uint64_t start = ALIGN_DOWN(offset, (uint64_t)PAGE_SIZE);
-    struct abi_map map = {
-        .length = ALIGN_UP(offset + length, (uint64_t)PAGE_SIZE) - start,
-        .offset = start,
-        .memory = memory,
-        .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_SHARED_,
-    };
-    int64_t address = sys_space_map(HANDLE_SELF, &map);
-    return address < 0 ? address : address + (int64_t)(offset - start);
-}
-
 int64_t pci_map(const struct pci_device *device, uint32_t bar, uint64_t offset, uint64_t length,
                 uint32_t cache, volatile void **at)
 {
@@ -105,7 +91,7 @@ int64_t pci_map(const struct pci_device *device, uint32_t bar, uint64_t offset, 
         return result;
     result = length == 0 || offset > size || length > size - offset
                  ? -E_RANGE
-                 : map_part(memory, start + offset, length);
+                 : memory_map(memory, start + offset, length, PROT_READ_ | PROT_WRITE_);
     handle_drop(memory);
     if (result < 0)
         return result;
@@ -136,7 +122,7 @@ int64_t pci_dma_alloc(const struct pci_device *device, uint64_t length, uint32_t
     result = dma->pages ? sys_memory_op(dma->memory, MEMORY_OP_PHYSICAL, 0, dma->length, dma->pages)
                         : -E_NO_MEMORY;
     if (result >= 0)
-        result = map_part(dma->memory, 0, dma->length);
+        result = memory_map(dma->memory, 0, dma->length, PROT_READ_ | PROT_WRITE_);
     if (result >= 0) {
         dma->bytes = (uint8_t *)(uintptr_t)result;
         return 0;

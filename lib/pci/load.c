@@ -2,6 +2,7 @@
 #include "abi/abi.h"
 #include "lib/pci/ids.h"
 #include "lib/sys/file.h"
+#include "lib/sys/map.h"
 
 int64_t pci_ids_load(struct pci_ids *ids)
 {
@@ -16,12 +17,7 @@ int64_t pci_ids_load(struct pci_ids *ids)
     handle_drop(file);
     if (result < 0)
         return result;
-    struct abi_map map = {.length = ALIGN_UP(size, (uint64_t)PAGE_SIZE),
-                          .memory = memory,
-                          .offset = offset,
-                          .protection = PROT_READ_,
-                          .flags = MAP_SHARED_};
-    result = size ? sys_space_map(HANDLE_SELF, &map) : -E_BAD_FORMAT;
+    result = size ? memory_map(memory, offset, size, PROT_READ_) : -E_BAD_FORMAT;
     handle_drop(memory);
     if (result < 0)
         return result;

@@ -1,7 +1,7 @@
 /* Rings between processes: their memory, and the bells. See ring.h. */
 #include "abi/errors.h"
 #include "lib/ring/ring.h"
-#include "lib/sys/syscall.h"
+#include "lib/sys/map.h"
 
 static bool size_good(uint64_t size)
 {
@@ -34,19 +34,13 @@ int64_t ring_open(struct ring *ring, handle_t memory, enum ring_side side)
     if (!size_good((uint64_t)result - PAGE_SIZE))
         return -E_INVALID;
 
-    struct abi_map map = {
-        .length = (uint64_t)result,
-        .memory = memory,
-        .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_SHARED_,
-    };
-    uint32_t size = (uint32_t)(map.length - PAGE_SIZE);
+    uint64_t length = (uint64_t)result;
 
-    result = sys_space_map(HANDLE_SELF, &map);
+    result = memory_map(memory, 0, length, PROT_READ_ | PROT_WRITE_);
     if (result < 0)
         return result;
-    ring_init(ring, (void *)result, size, side, &ring_futex, NULL);
-    ring->mapped = map.length;
+    ring_init(ring, (void *)result, (uint32_t)(length - PAGE_SIZE), side, &ring_futex, NULL);
+    ring->mapped = length;
     return 0;
 }
 

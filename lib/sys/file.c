@@ -1,6 +1,8 @@
 /* Files and paths over the relay's commands. */
 #include "lib/sys/file.h"
 
+#include "lib/sys/map.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,13 +116,7 @@ static int64_t file_copy(handle_t file, uint64_t size, handle_t *memory)
     if (result < 0)
         return result;
     *memory = (handle_t)result;
-    struct abi_map map = {
-        .length = length,
-        .memory = *memory,
-        .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_SHARED_,
-    };
-    result = sys_space_map(HANDLE_SELF, &map);
+    result = memory_map(*memory, 0, length, PROT_READ_ | PROT_WRITE_);
     if (result >= 0) {
         uint64_t address = (uint64_t)result;
         result = file_read(file, 0, (void *)address, size);

@@ -1,6 +1,8 @@
 /* Kept memory: made on first use, mapped shared. */
 #include "lib/sys/keep.h"
 
+#include "lib/sys/map.h"
+
 /* The memory under key, at least that long. */
 static int64_t memory_find(handle_t port, uint64_t key, size_t length)
 {
@@ -31,13 +33,7 @@ void *keep_memory(handle_t port, uint64_t key, size_t length)
     int64_t memory = memory_find(port, key, length);
     if (memory < 0)
         return NULL;
-    struct abi_map map = {
-        .length = length,
-        .memory = (handle_t)memory,
-        .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_SHARED_,
-    };
-    int64_t address = sys_space_map(HANDLE_SELF, &map);
+    int64_t address = memory_map((handle_t)memory, 0, length, PROT_READ_ | PROT_WRITE_);
     handle_drop((handle_t)memory);
     return address < 0 ? NULL : (void *)address;
 }

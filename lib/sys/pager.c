@@ -1,6 +1,8 @@
 /* Files in memory: see pager.h. */
 #include "lib/sys/pager.h"
 
+#include "lib/sys/map.h"
+
 #define PAGES(size) ALIGN_UP((uint64_t)(size), (uint64_t)PAGE_SIZE)
 
 struct page_request page_request(const struct command *command)
@@ -74,14 +76,7 @@ int64_t paged_share(const struct paged *paged, uint32_t rights, handle_t *handle
 
 int64_t paged_map(const struct paged *paged, uint32_t protection)
 {
-    struct abi_map map = {
-        .length = PAGES(paged->size),
-        .memory = paged->memory,
-        .protection = protection,
-        .flags = MAP_SHARED_,
-    };
-
-    return sys_space_map(HANDLE_SELF, &map);
+    return memory_map(paged->memory, 0, paged->size, protection);
 }
 
 /* --- Their pages --------------------------------------------------------------------------------------------- */

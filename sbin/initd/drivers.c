@@ -9,6 +9,7 @@
 #include "lib/base/list.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "lib/sys/wait.h"
 #include "sbin/initd/driver_conf.h"
 #include "sbin/initd/supervise.h"
 
@@ -110,16 +111,6 @@ static char *list_read(handle_t file, int64_t *result)
     return NULL;
 }
 
-static int64_t list_wait(handle_t file)
-{
-    struct abi_wait wait = {.handle = file, .signals = SIGNAL_READABLE};
-    int64_t result;
-    do
-        result = sys_wait_many(&wait, 1, DEADLINE_NEVER);
-    while (result == -E_INTERRUPTED);
-    return result;
-}
-
 static void list_pass_on(struct bus *bus, char *text)
 {
     pthread_mutex_lock(&lock);
@@ -138,7 +129,7 @@ static int64_t bus_follow(struct bus *bus)
     int64_t result = file_open(HANDLE_SELF, uri, OPEN_READ, &file);
     if (result < 0)
         return result;
-    while ((result = list_wait(file)) >= 0) {
+    while ((result = handle_wait(file, SIGNAL_READABLE, DEADLINE_NEVER)) >= 0) {
         char *text = list_read(file, &result);
         if (!text)
             break;

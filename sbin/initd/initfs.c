@@ -8,6 +8,7 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/spawn.h"
+#include "lib/sys/wait.h"
 #include "sbin/initd/launch.h"
 #include "sbin/initd/posix.h"
 #include "sbin/initd/roster.h"
@@ -27,14 +28,6 @@ static struct life life;
 static int64_t now(void)
 {
     return sys_clock_get(CLOCK_MONOTONIC_);
-}
-
-static void sleep_until(int64_t deadline)
-{
-    int64_t result;
-    do
-        result = sys_wait_many(NULL, 0, deadline);
-    while (result == -E_INTERRUPTED);
 }
 
 static void state_set(handle_t new_process, const struct life *new_life)
@@ -79,11 +72,7 @@ static void instance_wait(struct life *next)
 {
     struct abi_process_info info;
     char why[64];
-    int64_t result;
-    do {
-        struct abi_wait wait = {.handle = process, .signals = SIGNAL_EXITED};
-        result = sys_wait_many(&wait, 1, DEADLINE_NEVER);
-    } while (result == -E_INTERRUPTED);
+    handle_wait(process, SIGNAL_EXITED, DEADLINE_NEVER);
     if (sys_process_info(process, &info) >= 0)
         next->status = info.status;
     handle_t ended = process;

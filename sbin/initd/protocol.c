@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lib/sys/error.h"
-#include "lib/sys/syscall.h"
+#include "lib/sys/wait.h"
 #include "sbin/initd/roster.h"
 
 static struct protocol **protocols;
@@ -74,12 +74,7 @@ bool protocol_served(const struct protocol *protocol)
 
 bool protocol_wait(const struct protocol *protocol, int64_t deadline)
 {
-    int64_t result;
-    do {
-        struct abi_wait wait = {.handle = protocol->port, .signals = SIGNAL_WRITABLE};
-        result = sys_wait_many(&wait, 1, deadline);
-    } while (result == -E_INTERRUPTED);
-    return result > 0;
+    return handle_wait(protocol->port, SIGNAL_WRITABLE, deadline) > 0;
 }
 
 int64_t protocol_namespace(const char *who, char *const *names, size_t count, handle_t *namespace)

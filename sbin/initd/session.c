@@ -10,6 +10,7 @@
 #include "lib/base/list.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "lib/sys/wait.h"
 #include "sbin/initd/launch.h"
 #include "sbin/initd/posix.h"
 #include "sbin/initd/protocol.h"
@@ -45,14 +46,6 @@ static int64_t now(void)
     return sys_clock_get(CLOCK_MONOTONIC_);
 }
 
-static void sleep_until(int64_t deadline)
-{
-    int64_t result;
-    do
-        result = sys_wait_many(NULL, 0, deadline);
-    while (result == -E_INTERRUPTED);
-}
-
 static void protocols_wait(const struct session *session)
 {
     int64_t deadline = now() + WAIT_NS;
@@ -82,11 +75,7 @@ static void session_wait(struct session *session, handle_t process)
 {
     struct abi_process_info info;
     char why[64];
-    int64_t result;
-    do {
-        struct abi_wait wait = {.handle = process, .signals = SIGNAL_EXITED};
-        result = sys_wait_many(&wait, 1, DEADLINE_NEVER);
-    } while (result == -E_INTERRUPTED);
+    handle_wait(process, SIGNAL_EXITED, DEADLINE_NEVER);
     process_set(session, HANDLE_NONE);
     if (sys_process_info(process, &info) >= 0) {
         status_describe(info.status, why, sizeof(why));

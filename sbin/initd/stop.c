@@ -7,6 +7,7 @@
 
 #include "abi/power.h"
 #include "lib/sys/error.h"
+#include "lib/sys/wait.h"
 #include "sbin/initd/initfs.h"
 #include "sbin/initd/launch.h"
 #include "sbin/initd/posix.h"
@@ -32,14 +33,6 @@ static int64_t now(void)
     return sys_clock_get(CLOCK_MONOTONIC_);
 }
 
-static void sleep_for(int64_t time)
-{
-    int64_t result, deadline = now() + time;
-    do
-        result = sys_wait_many(NULL, 0, deadline);
-    while (result == -E_INTERRUPTED);
-}
-
 static const char *name_of(enum stop how)
 {
     return how == STOP_RESET ? "is reset" : "is turned off";
@@ -57,7 +50,7 @@ static bool programs_gone(int64_t patience)
             return left == 0;
         if (now() >= deadline)
             return false;
-        sleep_for(LOOK_NS);
+        sleep_until(now() + LOOK_NS);
     }
 }
 
@@ -108,7 +101,7 @@ static void machine_end(enum stop how)
     fprintf(stderr, "the machine %s\n", name_of(how));
     if (how == STOP_OFF && power && protocol_served(power)) {
         sys_ignore(sys_port_notify(power->port, POWER_NOTIFY_OFF));
-        sleep_for(POWER_NS);
+        sleep_until(now() + POWER_NS);
         fprintf(stderr, "power: it did not go off; the kernel tries\n");
     }
     sys_ignore(

@@ -9,6 +9,7 @@
 #include "lib/base/splash.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "lib/sys/map.h"
 
 #define FRAMEBUFFER "fb:///0"
 #define FONT        "initfs:///usr/share/consolefonts/console.psf"
@@ -195,18 +196,11 @@ static int64_t unifont_map(struct screen *screen)
     handle_drop(file);
     if (result < 0)
         return result;
-    struct abi_map map = {
-        .length = ALIGN_UP(offset % PAGE_SIZE + size, PAGE_SIZE),
-        .offset = ALIGN_DOWN(offset, PAGE_SIZE),
-        .memory = memory,
-        .protection = PROT_READ_,
-        .flags = MAP_SHARED_,
-    };
-    result = sys_space_map(HANDLE_SELF, &map);
+    result = memory_map(memory, offset, size, PROT_READ_);
     handle_drop(memory);
     if (result < 0)
         return result;
-    screen->packed = (const uint8_t *)(uintptr_t)result + offset % PAGE_SIZE;
+    screen->packed = (const uint8_t *)(uintptr_t)result;
     screen->packed_length = size;
     return 0;
 }
@@ -226,18 +220,11 @@ static int64_t framebuffer_map(struct screen *screen)
         result = -E_IO;
     if (result < 0)
         return result;
-    struct abi_map where = {
-        .length = ALIGN_UP(map.values[0] % PAGE_SIZE + length, PAGE_SIZE),
-        .offset = ALIGN_DOWN(map.values[0], PAGE_SIZE),
-        .memory = map.receive[0],
-        .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_SHARED_,
-    };
-    result = sys_space_map(HANDLE_SELF, &where);
+    result = memory_map(map.receive[0], map.values[0], length, PROT_READ_ | PROT_WRITE_);
     handle_drop(map.receive[0]);
     if (result < 0)
         return result;
-    screen->pixels = (volatile uint8_t *)(uintptr_t)((uint64_t)result + map.values[0] % PAGE_SIZE);
+    screen->pixels = (volatile uint8_t *)(uintptr_t)result;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/sys/map.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
 #include "sbin/pcid/iommu.h"
@@ -364,11 +365,7 @@ static int64_t map_msix(const struct pci_function *function, struct claim *claim
 
     if (memory < 0)
         return memory;
-    struct abi_map map = {.length = length,
-                          .memory = (handle_t)memory,
-                          .protection = PROT_READ_ | PROT_WRITE_,
-                          .flags = MAP_SHARED_};
-    int64_t address = sys_space_map(HANDLE_SELF, &map);
+    int64_t address = memory_map((handle_t)memory, 0, length, PROT_READ_ | PROT_WRITE_);
 
     handle_drop((handle_t)memory);
     if (address < 0)
@@ -629,11 +626,7 @@ static bool add_found(void *context, const struct pci_function *function)
 
 static int64_t map_table(handle_t memory, uint64_t size)
 {
-    struct abi_map map = {.length = size,
-                          .memory = memory,
-                          .protection = PROT_READ_ | PROT_WRITE_,
-                          .flags = MAP_SHARED_};
-    int64_t address = sys_space_map(HANDLE_SELF, &map);
+    int64_t address = memory_map(memory, 0, size, PROT_READ_ | PROT_WRITE_);
 
     if (address >= 0)
         table = (struct table *)(uintptr_t)address;

@@ -8,6 +8,7 @@
 
 #include "lib/sys/acpi_tables.h"
 #include "lib/sys/error.h"
+#include "lib/sys/map.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
 #include "sbin/pcid/config.h"
@@ -164,11 +165,7 @@ static int64_t map_registers(struct iommu *iommu, uint64_t length)
 
     if (memory < 0)
         return memory;
-    struct abi_map map = {.length = length,
-                          .memory = (handle_t)memory,
-                          .protection = PROT_READ_ | PROT_WRITE_,
-                          .flags = MAP_SHARED_};
-    int64_t address = sys_space_map(HANDLE_SELF, &map);
+    int64_t address = memory_map((handle_t)memory, 0, length, PROT_READ_ | PROT_WRITE_);
     handle_drop((handle_t)memory);
     if (address < 0)
         return address;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/sys/keep.h"
+#include "lib/sys/map.h"
 #include "lib/sys/startup.h"
 
 #define KEY_TABLES \
@@ -67,10 +68,6 @@ void pages_forget_old(void)
 
 static int64_t chunk_map(struct chunk *chunk, handle_t memory)
 {
-    struct abi_map map = {.length = CHUNK_SIZE,
-                          .memory = memory,
-                          .protection = PROT_READ_ | PROT_WRITE_,
-                          .flags = MAP_SHARED_};
     int64_t result = sys_port_keep(port, key_of(generation, chunk_count), memory);
 
     if (result < 0)
@@ -78,7 +75,7 @@ static int64_t chunk_map(struct chunk *chunk, handle_t memory)
     chunk_count++;
     result = sys_memory_op(memory, MEMORY_OP_PHYSICAL, 0, PAGE_SIZE, &chunk->physical);
     if (result >= 0)
-        result = sys_space_map(HANDLE_SELF, &map);
+        result = memory_map(memory, 0, CHUNK_SIZE, PROT_READ_ | PROT_WRITE_);
     chunk->memory = (uint8_t *)(uintptr_t)result;
     return result;
 }

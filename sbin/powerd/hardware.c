@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "lib/sys/error.h"
+#include "lib/sys/map.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
 
@@ -109,15 +110,10 @@ void *hardware_map(uint64_t address, uint64_t length)
                 error_text(object));
         return NULL;
     }
-    struct abi_map map = {
-        .length = whole,
-        .memory = (handle_t)object,
-        .protection = PROT_READ_ | PROT_WRITE_,
-        .flags = MAP_SHARED_,
-    };
-    int64_t mapped = sys_space_map(HANDLE_SELF, &map);
+    int64_t mapped =
+        memory_map((handle_t)object, address - start, length, PROT_READ_ | PROT_WRITE_);
     handle_drop((handle_t)object);
-    return mapped < 0 ? NULL : (uint8_t *)mapped + (address - start);
+    return mapped < 0 ? NULL : (void *)mapped;
 }
 
 void hardware_unmap(void *mapped, uint64_t length)

@@ -11,6 +11,7 @@
 #include "lib/base/list.h"
 #include "lib/sys/error.h"
 #include "lib/sys/startup.h"
+#include "lib/sys/wait.h"
 #include "sbin/powerd/hardware.h"
 
 #define KEY_INTERRUPT (UINT64_C(1) << 32) /* | index */
@@ -268,10 +269,7 @@ void acpi_os_wait_events_complete(void)
 void acpi_os_sleep(u64 milliseconds)
 {
     int64_t nap = (int64_t)MIN(milliseconds, (u64)NAP_LIMIT_MS) * 1000000;
-    int64_t result, deadline = sys_clock_get(CLOCK_MONOTONIC_) + nap;
-    do
-        result = sys_wait_many(NULL, 0, deadline);
-    while (result == -E_INTERRUPTED);
+    sleep_until(sys_clock_get(CLOCK_MONOTONIC_) + nap);
 }
 
 /* The firmware wants the CPU busy meanwhile; a millisecond at most. Its longer stalls are naps. */

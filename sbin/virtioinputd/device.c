@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/sys/wait.h"
+
 /* The device's configuration (5.8.4): what `select` and `subselect` ask for is in `data`, `size` bytes of it. */
 #define SELECT    0u
 #define SUBSELECT 1u
@@ -180,16 +182,13 @@ void device_light(struct device *device, uint32_t mask)
 int64_t device_listen(struct device *device,
                       void (*heard)(void *context, const struct input_event *event), void *context)
 {
-    struct abi_wait wait = {.handle = device->virtio.irqs[0], .signals = SIGNAL_READABLE};
     int64_t result = 0;
     while (result >= 0) {
         result = said_take(device, heard, context);
         lights_take(device);
         if (result < 0)
             break;
-        do
-            result = sys_wait_many(&wait, 1, DEADLINE_NEVER);
-        while (result == -E_INTERRUPTED);
+        result = handle_wait(device->virtio.irqs[0], SIGNAL_READABLE, DEADLINE_NEVER);
         virtio_interrupt_ack(&device->virtio, 0);
     }
     return result;

@@ -10,6 +10,7 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "lib/sys/wait.h"
 #include "lib/virtio/device.h"
 
 #define BYTES      64u /* each time: what the pool of rngd holds */
@@ -75,23 +76,13 @@ static handle_t source_open(const char *name)
     return file;
 }
 
-static int64_t source_wait(handle_t source)
-{
-    struct abi_wait wait = {.handle = source, .signals = SIGNAL_WRITABLE};
-    int64_t result;
-    do
-        result = sys_wait_many(&wait, 1, DEADLINE_NEVER);
-    while (result == -E_INTERRUPTED);
-    return result;
-}
-
 /* Returns when the device fails. */
 static int64_t serve(struct rng *rng, const char *name)
 {
     uint8_t bytes[BYTES];
     handle_t source = source_open(name);
     for (;;) {
-        int64_t result = source_wait(source);
+        int64_t result = handle_wait(source, SIGNAL_WRITABLE, DEADLINE_NEVER);
         if (result < 0)
             return result;
         int64_t count = rng_read(rng, bytes);
