@@ -11,6 +11,7 @@
 #include "kernel/arch.h"
 #include "kernel/log.h"
 #include "kernel/vmm/heap.h"
+#include "lib/base/pixel.h"
 #include "lib/base/splash.h"
 #include "lib/base/string.h"
 
@@ -36,22 +37,6 @@ static uint32_t colour(uint32_t red, uint32_t green, uint32_t blue)
            blue >> (8 - mode->blue_bits) << mode->blue_shift;
 }
 
-static void put_pixel(volatile uint8_t *at, uint32_t value)
-{
-    switch (screen.mode.bits) {
-    case 32:
-        *(volatile uint32_t *)at = value;
-        break;
-    case 24:
-        at[0] = (uint8_t)value;
-        at[1] = (uint8_t)(value >> 8);
-        at[2] = (uint8_t)(value >> 16);
-        break;
-    default:
-        *(volatile uint16_t *)at = (uint16_t)value;
-    }
-}
-
 static void draw(uint32_t row, uint32_t column, uint8_t character)
 {
     uint32_t size = (screen.mode.bits + 7u) / 8;
@@ -62,7 +47,8 @@ static void draw(uint32_t row, uint32_t column, uint8_t character)
 
     for (uint32_t y = 0; y < HEIGHT; y++, line += screen.mode.pitch) {
         for (uint32_t x = 0; x < WIDTH; x++)
-            put_pixel(line + x * size, glyph[y] & 0x80u >> x ? screen.ink : screen.paper);
+            pixel_put(line + x * size, screen.mode.bits,
+                      glyph[y] & 0x80u >> x ? screen.ink : screen.paper);
     }
 }
 
@@ -85,7 +71,7 @@ static void clear(void)
         volatile uint8_t *line = screen.pixels + (uint64_t)y * screen.mode.pitch;
 
         for (uint32_t x = 0; x < screen.mode.width; x++)
-            put_pixel(line + x * size, screen.paper);
+            pixel_put(line + x * size, screen.mode.bits, screen.paper);
     }
 }
 
@@ -118,7 +104,8 @@ static void splash_draw(void)
     for (uint32_t y = 0; y < SPLASH_HEIGHT; y++, line += mode->pitch) {
         for (uint32_t x = 0; x < SPLASH_WIDTH; x++) {
             uint32_t rgb = splash_pixel(x, y);
-            put_pixel(line + x * size, colour(rgb >> 16, rgb >> 8 & 0xff, rgb & 0xff));
+            pixel_put(line + x * size, screen.mode.bits,
+                      colour(rgb >> 16, rgb >> 8 & 0xff, rgb & 0xff));
         }
     }
 }

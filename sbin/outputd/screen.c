@@ -6,6 +6,7 @@
 
 #include <libdeflate.h>
 
+#include "lib/base/pixel.h"
 #include "lib/base/splash.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
@@ -22,22 +23,6 @@ static uint32_t pixel(const struct fb_mode *mode, uint32_t rgb)
     return red >> (8 - mode->red_bits) << mode->red_shift |
            green >> (8 - mode->green_bits) << mode->green_shift |
            blue >> (8 - mode->blue_bits) << mode->blue_shift;
-}
-
-static void pixel_put(volatile uint8_t *at, uint32_t bits, uint32_t value)
-{
-    switch (bits) {
-    case 32:
-        *(volatile uint32_t *)(volatile void *)at = value;
-        break;
-    case 24:
-        at[0] = (uint8_t)value;
-        at[1] = (uint8_t)(value >> 8);
-        at[2] = (uint8_t)(value >> 16);
-        break;
-    default:
-        *(volatile uint16_t *)(volatile void *)at = (uint16_t)value;
-    }
 }
 
 static uint32_t pixel_bytes(const struct screen *screen)
