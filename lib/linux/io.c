@@ -349,7 +349,7 @@ int64_t linux_getdents64(struct thread *thread, uint64_t fd, uint64_t data, uint
     return result;
 }
 
-static int64_t simple_command(struct thread *thread, uint64_t fd, uint32_t op, uint64_t argument)
+int64_t io_command(struct thread *thread, uint64_t fd, uint32_t op, uint64_t first, uint64_t second)
 {
     struct file *file = file_get(thread->process, (uint32_t)fd);
     struct abi_command command;
@@ -358,7 +358,8 @@ static int64_t simple_command(struct thread *thread, uint64_t fd, uint32_t op, u
         return -LINUX_EBADF;
     memset(&command, 0, sizeof(command));
     command.op = op;
-    command.args[0] = argument;
+    command.args[0] = first;
+    command.args[1] = second;
     int64_t result =
         file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command)) : -LINUX_EINVAL;
     file_put(file);
@@ -367,12 +368,12 @@ static int64_t simple_command(struct thread *thread, uint64_t fd, uint32_t op, u
 
 int64_t linux_ftruncate(struct thread *thread, uint64_t fd, uint64_t length)
 {
-    return (int64_t)length < 0 ? -LINUX_EINVAL : simple_command(thread, fd, OP_TRUNCATE, length);
+    return (int64_t)length < 0 ? -LINUX_EINVAL : io_command(thread, fd, OP_TRUNCATE, length, 0);
 }
 
 int64_t linux_fsync(struct thread *thread, uint64_t fd)
 {
-    int64_t result = simple_command(thread, fd, OP_SYNC, 0);
+    int64_t result = io_command(thread, fd, OP_SYNC, 0, 0);
 
     return result == -LINUX_EOPNOTSUPP || result == -LINUX_ENOSYS ? -LINUX_EINVAL : result;
 }

@@ -8,6 +8,7 @@
 #include "lib/linux/calls.h"
 #include "lib/linux/file.h"
 #include "lib/linux/heap.h"
+#include "lib/linux/io.h"
 #include "lib/linux/mounts.h"
 #include "lib/linux/socket.h"
 #include "lib/linux/time.h"
@@ -453,18 +454,8 @@ static int64_t plain_at(struct thread *thread, uint64_t dirfd, uint64_t address,
 static int64_t plain_file(struct thread *thread, uint64_t fd, uint32_t op, uint64_t first,
                           uint64_t second)
 {
-    struct file *file = file_get(thread->process, (uint32_t)fd);
-    struct abi_command command;
+    int64_t result = io_command(thread, fd, op, first, second);
 
-    if (!file)
-        return -LINUX_EBADF;
-    memset(&command, 0, sizeof(command));
-    command.op = op;
-    command.args[0] = first;
-    command.args[1] = second;
-    int64_t result =
-        file->kind == KIND_FILE ? answer(sys_file_call(file->handle, &command)) : -LINUX_EINVAL;
-    file_put(file);
     return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
 }
 
