@@ -92,11 +92,11 @@ struct exception_entry {
 };
 #define EXCEPTION_RESOLVE 1u /* ask fault_resolve first */
 
-/* --- vmap.c --- */
-
-/* --- The local APIC (apic.c) --- */
+/* --- lapic.c --- */
 void lapic_send(uint32_t apic_id, uint8_t vector);
 void lapic_eoi(void);
+
+/* --- Control registers --- */
 
 static inline uint64_t cr0_read(void)
 {
@@ -132,6 +132,20 @@ static inline void cr3_write(uint64_t value)
     __asm__ volatile("movq %0, %%cr3" : : "r"(value) : "memory");
 }
 
+static inline uint64_t cr4_read(void)
+{
+    uint64_t value;
+
+    __asm__ volatile("movq %%cr4, %0" : "=r"(value));
+    return value;
+}
+
+static inline void cr4_write(uint64_t value)
+{
+    __asm__ volatile("movq %0, %%cr4" : : "r"(value) : "memory");
+}
+
+/* --- tlb.c, what is inlined --- */
 static inline uint64_t *tlb_mask(struct cpu *cpu, struct arch_space *space)
 {
     return (uint64_t *)((char *)space->cpus + cpu->arch.space_word);
@@ -147,19 +161,6 @@ static inline void tlb_exchange(struct cpu *cpu, struct arch_space *old, struct 
     cpu->arch.space = space;
     if (left)
         __atomic_fetch_and(left, ~bit, __ATOMIC_RELEASE);
-}
-
-static inline uint64_t cr4_read(void)
-{
-    uint64_t value;
-
-    __asm__ volatile("movq %%cr4, %0" : "=r"(value));
-    return value;
-}
-
-static inline void cr4_write(uint64_t value)
-{
-    __asm__ volatile("movq %0, %%cr4" : : "r"(value) : "memory");
 }
 
 static inline void tlb_invalidate_page(uint64_t address)
