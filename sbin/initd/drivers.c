@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/list.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 #include "lib/sys/wait.h"
@@ -148,7 +149,7 @@ static void *bus_thread(void *argument)
         if (result != reported)
             fprintf(stderr, "no list of the devices on %s://: %s\n", bus->name, error_text(result));
         reported = result;
-        sys_ignore(sys_wait_many(NULL, 0, sys_clock_get(CLOCK_MONOTONIC_) + PAUSE_NS));
+        sleep_until(clock_monotonic() + PAUSE_NS);
     }
     return NULL;
 }

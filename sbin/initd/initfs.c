@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/spawn.h"
 #include "lib/sys/wait.h"
@@ -24,11 +25,6 @@ static uint32_t entry;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of process and life */
 static handle_t process = HANDLE_NONE;
 static struct life life;
-
-static int64_t now(void)
-{
-    return sys_clock_get(CLOCK_MONOTONIC_);
-}
 
 static void state_set(handle_t new_process, const struct life *new_life)
 {
@@ -53,7 +49,7 @@ static bool instance_start(struct life *next)
     handle_t started;
     int64_t size = sys_memory_op(program.memory, MEMORY_OP_SIZE, 0, 0, NULL);
     program.size = (uint64_t)MAX(size, INT64_C(0));
-    next->started_at = now();
+    next->started_at = clock_monotonic();
     next->starts++;
     next->let_run = 0;
     int64_t result = size < 0 ? size : launch(&conf, &program, &extra, &started);
@@ -89,7 +85,7 @@ static void *guard(void *unused)
     for (;;) {
         if (process != HANDLE_NONE)
             instance_wait(&next);
-        sleep_until(now() + life_pause(&next, now()) * MILLISECOND);
+        sleep_until(clock_monotonic() + life_pause(&next, clock_monotonic()) * MILLISECOND);
         if (!instance_start(&next))
             roster_set_life(entry, &next);
     }
@@ -155,5 +151,5 @@ void initfs_status(FILE *stream)
     struct life shown = life;
     bool up = process != HANDLE_NONE;
     pthread_mutex_unlock(&lock);
-    status_line(stream, NAME, up ? "ready" : "paused", &shown, up, now());
+    status_line(stream, NAME, up ? "ready" : "paused", &shown, up, clock_monotonic());
 }

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "lib/sys/wait.h"
 
 #define ANSWER_TIME_NS INT64_C(1000000000)
 #define RETRY_NS       (ANSWER_TIME_NS / 10)
@@ -23,7 +25,7 @@ static int64_t proc_command(struct abi_command *command)
     pthread_mutex_lock(&lock);
     handle_t file = proc;
     pthread_mutex_unlock(&lock);
-    command->deadline = sys_clock_get(CLOCK_MONOTONIC_) + ANSWER_TIME_NS;
+    command->deadline = clock_monotonic() + ANSWER_TIME_NS;
     return file == HANDLE_NONE ? -E_NO_PROTOCOL : file_command(file, command);
 }
 
@@ -113,7 +115,7 @@ static void *signals_thread(void *argument)
         if (result >= 0 && signals)
             received(signals);
         else if (result < 0 && result != -E_RESTARTED && result != -E_INTERRUPTED)
-            sys_ignore(sys_wait_many(NULL, 0, sys_clock_get(CLOCK_MONOTONIC_) + RETRY_NS));
+            sleep_until(clock_monotonic() + RETRY_NS);
     }
     return argument;
 }

@@ -8,6 +8,7 @@
 
 #include "abi/tty.h"
 #include "lib/base/list.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 #include "lib/sys/wait.h"
@@ -41,14 +42,9 @@ struct session {
 static struct list sessions = LIST_INIT(sessions);
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of sessions and their process */
 
-static int64_t now(void)
-{
-    return sys_clock_get(CLOCK_MONOTONIC_);
-}
-
 static void protocols_wait(const struct session *session)
 {
-    int64_t deadline = now() + WAIT_NS;
+    int64_t deadline = clock_monotonic() + WAIT_NS;
     for (size_t i = 0; i < session->conf.uses.count; i++) {
         const struct protocol *protocol = protocol_find(session->conf.uses.items[i]);
         if (protocol && !protocol_wait(protocol, deadline))
@@ -99,7 +95,7 @@ static int64_t program_launch(const struct session *session, handle_t terminal, 
 /* Once it is kept an initd that comes back finds it; whether it was let run it finds there too. */
 static int64_t process_let_run(const struct session *session, handle_t process)
 {
-    struct life life = {.starts = 1, .started_at = now()};
+    struct life life = {.starts = 1, .started_at = clock_monotonic()};
     roster_set_life(session->entry, &life);
     roster_keep(session->entry, process);
     int64_t result = sys_process_control(process, PROCESS_RESUME, 0);
@@ -149,11 +145,11 @@ static bool session_take_over(struct session *session)
 static void machine_stop(const struct session *session)
 {
     struct abi_command command = {
-        .op = OP_CONTROL, .args = {TTY_SEND_BREAK, 1}, .deadline = now() + DRAIN_NS};
+        .op = OP_CONTROL, .args = {TTY_SEND_BREAK, 1}, .deadline = clock_monotonic() + DRAIN_NS};
     handle_t terminal;
     if (file_open(HANDLE_SELF, session->terminal, OPEN_WRITE, &terminal) >= 0)
         sys_ignore(file_command(terminal, &command));
-    sleep_until(now() + SECOND / 20); /* the transmitter's own 16 bytes */
+    sleep_until(clock_monotonic() + SECOND / 20); /* the transmitter's own 16 bytes */
     sys_ignore(sys_system_control(launch_own("resource"), SYSTEM_POWER_OFF, 0));
     fprintf(stderr, "the machine cannot be turned off\n");
 }
@@ -180,7 +176,7 @@ static void *session_thread(void *argument)
     struct session *session = argument;
     uint32_t pause_ms = PAUSE_FIRST_MS;
     for (;;) {
-        int64_t began = now();
+        int64_t began = clock_monotonic();
         if (!session_take_over(session) && !session_begin(session))
             return NULL;
         if (session->once) {
@@ -190,8 +186,9 @@ static void *session_thread(void *argument)
         roster_keep(session->entry, HANDLE_NONE);
         if (stop_begun())
             return NULL;
-        pause_ms = now() - began >= LIFE_NS ? PAUSE_FIRST_MS : MIN(pause_ms * 2, PAUSE_LAST_MS);
-        sleep_until(now() + pause_ms * (SECOND / 1000));
+        pause_ms = clock_monotonic() - began >= LIFE_NS ? PAUSE_FIRST_MS
+                                                        : MIN(pause_ms * 2, PAUSE_LAST_MS);
+        sleep_until(clock_monotonic() + pause_ms * (SECOND / 1000));
     }
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "abi/power.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/wait.h"
 #include "sbin/initd/initfs.h"
@@ -28,11 +29,6 @@ static uint32_t entry = ROSTER_NONE; /* what is begun, for the initd after us: i
 static handle_t log_port = HANDLE_NONE;
 static struct posix_spared spared; /* written before the thread starts */
 
-static int64_t now(void)
-{
-    return sys_clock_get(CLOCK_MONOTONIC_);
-}
-
 static const char *name_of(enum stop how)
 {
     return how == STOP_RESET ? "is reset" : "is turned off";
@@ -43,14 +39,14 @@ static const char *name_of(enum stop how)
 /* Whether none is left. A procd that does not answer is no reason to wait. */
 static bool programs_gone(int64_t patience)
 {
-    int64_t deadline = now() + patience;
+    int64_t deadline = clock_monotonic() + patience;
     for (;;) {
         int64_t left = posix_programs(&spared, 0);
         if (left <= 0)
             return left == 0;
-        if (now() >= deadline)
+        if (clock_monotonic() >= deadline)
             return false;
-        sleep_until(now() + LOOK_NS);
+        sleep_until(clock_monotonic() + LOOK_NS);
     }
 }
 
@@ -81,10 +77,10 @@ void stop_services_ended(void)
 
 static void services_end(void)
 {
-    int64_t deadline = now() + SERVICES_NS;
+    int64_t deadline = clock_monotonic() + SERVICES_NS;
     sys_ignore(sys_port_notify(log_port, NOTIFY_STOP));
     while (!__atomic_load_n(&services_ended, __ATOMIC_ACQUIRE)) {
-        if (now() >= deadline) {
+        if (clock_monotonic() >= deadline) {
             fprintf(stderr, "not all services have ended\n");
             return;
         }
@@ -101,7 +97,7 @@ static void machine_end(enum stop how)
     fprintf(stderr, "the machine %s\n", name_of(how));
     if (how == STOP_OFF && power && protocol_served(power)) {
         sys_ignore(sys_port_notify(power->port, POWER_NOTIFY_OFF));
-        sleep_until(now() + POWER_NS);
+        sleep_until(clock_monotonic() + POWER_NS);
         fprintf(stderr, "power: it did not go off; the kernel tries\n");
     }
     sys_ignore(

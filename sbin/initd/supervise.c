@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "abi/startup.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/conf.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
@@ -56,11 +57,6 @@ static bool stopping; /* the system: nothing is started any more */
 static void units_advance(void);
 static void units_stop(void);
 
-static int64_t now(void)
-{
-    return sys_clock_get(CLOCK_MONOTONIC_);
-}
-
 static struct unit *unit_find(const char *name)
 {
     for (size_t i = 0; i < unit_count; i++)
@@ -82,10 +78,10 @@ static void unit_pause(struct unit *unit, const char *why)
         unit->state = ENDED;
         unit->life.over = 1;
     } else {
-        uint32_t pause = life_pause(&unit->life, now());
+        uint32_t pause = life_pause(&unit->life, clock_monotonic());
         fprintf(stderr, "%s: %s; starts again in %u ms\n", unit->conf.name, why, pause);
         unit->state = PAUSED;
-        unit->due = now() + pause * MILLISECOND;
+        unit->due = clock_monotonic() + pause * MILLISECOND;
     }
     roster_set_life(unit->entry, &unit->life);
 }
@@ -130,7 +126,7 @@ static void unit_check_ready(struct unit *unit)
         fprintf(stderr, "%s: taken over\n", unit->conf.name);
     else
         fprintf(stderr, "%s: ready after %" PRId64 " ms\n", unit->conf.name,
-                (now() - unit->life.started_at) / MILLISECOND);
+                (clock_monotonic() - unit->life.started_at) / MILLISECOND);
     unit->state = READY;
     const struct protocol *proc = protocol_find("proc");
     if (proc && proc->service < unit_count && units[proc->service] == unit)
@@ -163,7 +159,7 @@ static int64_t unit_program(struct unit *unit)
 static int64_t unit_watch(struct unit *unit, size_t index)
 {
     unit->state = STARTING;
-    unit->due = now() + unit->conf.ready_ms * MILLISECOND;
+    unit->due = clock_monotonic() + unit->conf.ready_ms * MILLISECOND;
     return sys_port_bind(port, unit->process, SIGNAL_EXITED, KEY_EXIT | index, BIND_ONCE);
 }
 
@@ -181,7 +177,7 @@ static void unit_start(struct unit *unit, size_t index)
 {
     const struct protocol *proc = protocol_find("proc");
     const struct launch_extra extra = {.terminal = HANDLE_NONE};
-    unit->life.started_at = now();
+    unit->life.started_at = clock_monotonic();
     unit->life.starts++;
     unit->life.let_run = 0;
     unit->life.resets = unit->resets;
@@ -287,14 +283,14 @@ static bool unit_needed(const struct unit *unit)
 static void unit_tell(struct unit *unit)
 {
     unit->state = STOPPING;
-    unit->due = now() + unit->conf.stop_ms * MILLISECOND;
+    unit->due = clock_monotonic() + unit->conf.stop_ms * MILLISECOND;
     for (size_t i = 0; i < unit->conf.protocols.count; i++) {
         const struct protocol *protocol = protocol_find(unit->conf.protocols.items[i]);
         if (protocol)
             sys_ignore(sys_port_notify(protocol->port, PORT_STOP));
     }
     if (unit->conf.protocols.count == 0)
-        unit->due = now(); /* it cannot be told */
+        unit->due = clock_monotonic(); /* it cannot be told */
 }
 
 /* Its deadline has passed: the first time it is killed, the second time it is left. */
@@ -311,7 +307,7 @@ static void unit_end(struct unit *unit)
     if (unit->conf.protocols.count)
         fprintf(stderr, "%s: not ended after %u ms: killed\n", unit->conf.name, unit->conf.stop_ms);
     unit->life.over = 1;
-    unit->due = now() + KILL_NS;
+    unit->due = clock_monotonic() + KILL_NS;
     sys_ignore(sys_process_kill(unit->process, POSIX_SIGKILL));
 }
 
@@ -460,7 +456,7 @@ int64_t supervise_deadline(void)
 
 void supervise_expired(void)
 {
-    int64_t time = now();
+    int64_t time = clock_monotonic();
     for (size_t i = 0; i < unit_count; i++) {
         struct unit *unit = units[i];
         if (unit->due > time)
@@ -489,7 +485,8 @@ void supervise_status(FILE *stream)
     for (size_t i = 0; i < unit_count; i++) {
         const struct unit *unit = units[i];
         bool up = unit->process != HANDLE_NONE;
-        status_line(stream, unit->conf.name, names[unit->state], &unit->life, up, now());
+        status_line(stream, unit->conf.name, names[unit->state], &unit->life, up,
+                    clock_monotonic());
     }
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 #include "lib/sys/held.h"
@@ -52,11 +53,6 @@ static struct keys keys = {.map = &keymap};
 static struct list subscribers = LIST_INIT(subscribers), held_reads = LIST_INIT(held_reads);
 static struct file *focus;
 static handle_t port;
-
-static int64_t now(void)
-{
-    return sys_clock_get(CLOCK_MONOTONIC_);
-}
 
 /* --- Reads ----------------------------------------------------------------------------------------------------- */
 
@@ -118,7 +114,7 @@ static void subscribers_serve(void)
 static struct input_event lights_event(void)
 {
     return (struct input_event){
-        .time = now(), .type = INPUT_LED, .value = (int32_t)keys_lights(&keys)};
+        .time = clock_monotonic(), .type = INPUT_LED, .value = (int32_t)keys_lights(&keys)};
 }
 
 static void lights_serve(void)
@@ -189,7 +185,7 @@ static void key_event(struct device *device, struct input_event *event)
 static void keys_release(struct device *device)
 {
     for (uint16_t code = 0; code < INPUT_KEYS; code++) {
-        struct input_event event = {.time = now(), .type = INPUT_KEY, .code = code};
+        struct input_event event = {.time = clock_monotonic(), .type = INPUT_KEY, .code = code};
         if (device->down[code / 8] >> code % 8 & 1)
             key_event(device, &event);
     }
@@ -250,7 +246,7 @@ static void input_expired(void *context)
 {
     struct input_event event;
     (void)context;
-    if (!keys_repeat(&keys, now(), &event))
+    if (!keys_repeat(&keys, clock_monotonic(), &event))
         return;
     event_put(&event);
     subscribers_serve();

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/input/driver.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/feed.h"
 #include "lib/sys/file.h"
@@ -24,14 +25,10 @@ static int64_t retry_at;
 static uint8_t buttons;
 static bool silence_told;
 
-static int64_t now(void)
-{
-    return sys_clock_get(CLOCK_MONOTONIC_);
-}
-
 static void tell(uint16_t type, uint16_t code, int32_t value)
 {
-    struct input_event event = {.time = now(), .type = type, .code = code, .value = value};
+    struct input_event event = {
+        .time = clock_monotonic(), .type = type, .code = code, .value = value};
     feed_put(&feed, &event);
     input_driver_emit(&input, type, code, value);
 }
@@ -58,14 +55,14 @@ static void aux_lost(int64_t error)
     fprintf(stderr, "kbd:///aux: %s\n", error_text(error));
     handle_drop(aux);
     aux = HANDLE_NONE;
-    retry_at = now() + RETRY;
+    retry_at = clock_monotonic() + RETRY;
 }
 
 /* Sends what the mouse is to be told next, as long as it need not answer first. */
 static void talk(void)
 {
     int byte;
-    while (aux != HANDLE_NONE && (byte = mouse_send_next(&mouse, now())) >= 0) {
+    while (aux != HANDLE_NONE && (byte = mouse_send_next(&mouse, clock_monotonic())) >= 0) {
         int64_t result = file_write(aux, 0, &(uint8_t){(uint8_t)byte}, 1);
         if (result < 0)
             aux_lost(result);
@@ -88,7 +85,7 @@ static void listen(void)
             break;
         }
         for (uint64_t i = 0; i < MIN(command.values[0], sizeof(bytes)); i++) {
-            enum mouse_said said = mouse_byte(&mouse, bytes[i], now());
+            enum mouse_said said = mouse_byte(&mouse, bytes[i], clock_monotonic());
             if (said == MOUSE_MOVED)
                 packet_tell(&mouse.packet);
             else if (said == MOUSE_READY)
@@ -133,7 +130,7 @@ static void moused_expired(void *context)
         aux_open();
         return;
     }
-    if (mouse_expire(&mouse, now()) && !silence_told) {
+    if (mouse_expire(&mouse, clock_monotonic()) && !silence_told) {
         fprintf(stderr, "no mouse answers\n");
         silence_told = true;
     }

@@ -12,6 +12,7 @@
 #include "abi/power.h"
 #include "abi/proc.h"
 #include "lib/sys/acpi_tables.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 #include "lib/sys/keep.h"
@@ -43,11 +44,6 @@ static int64_t due =
 static int64_t patience_end;
 static bool told;
 
-static int64_t now(void)
-{
-    return sys_clock_get(CLOCK_MONOTONIC_);
-}
-
 /* --- the switch --- */
 
 static int64_t machine_off(void)
@@ -65,7 +61,7 @@ static int64_t machine_reset(void)
 
 static int64_t proc_command(struct abi_command *command)
 {
-    command->deadline = now() + ANSWER_NS;
+    command->deadline = clock_monotonic() + ANSWER_NS;
     return file_command(startup_handle("proc"), command);
 }
 
@@ -94,7 +90,7 @@ static void init_tell(void)
     struct abi_command command = {.op = PROC_KILL, .args = {INIT_PID, INIT_SIGNAL}};
     int64_t result = proc_command(&command);
     told = result >= 0;
-    due = told ? patience_end : MIN(now() + RETRY_NS, patience_end);
+    due = told ? patience_end : MIN(clock_monotonic() + RETRY_NS, patience_end);
     if (!told)
         fprintf(stderr, "init cannot be told: %s\n", error_text(result));
 }
@@ -105,7 +101,7 @@ static void button_pressed(void)
     if (due != DEADLINE_NEVER)
         return;
     fprintf(stderr, "the power button\n");
-    patience_end = now() + STOP_NS;
+    patience_end = clock_monotonic() + STOP_NS;
     due = DEADLINE_NOW;
 }
 
@@ -118,7 +114,7 @@ static int64_t power_deadline(void *context)
 static void power_expired(void *context)
 {
     (void)context;
-    if (now() >= patience_end) {
+    if (clock_monotonic() >= patience_end) {
         due = DEADLINE_NEVER;
         sys_ignore(machine_off());
     } else if (!told) {
