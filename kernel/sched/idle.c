@@ -113,6 +113,8 @@ void sched_idle(void)
                 rest(cpu);
         }
         idle_leave(cpu);
+        if (cpu->handed) /* a whole slice goes with it */
+            cpu->queue->slice_end = arch_clock() + SLICE_NS;
         if (cpu->handed || queue_length(cpu->queue))
             sched_switch();
     }

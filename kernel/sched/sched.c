@@ -199,17 +199,18 @@ static struct thread *turn(struct cpu *cpu, struct thread *self, enum leaving ho
     return next;
 }
 
-/* The slice goes with a CPU that is handed over, but an idle one has none. */
+/* The slice goes with a CPU that is handed over. */
 static struct thread *choose(struct cpu *cpu, struct thread *self, enum leaving how)
 {
-    bool goes_with_it = cpu->handed && self != cpu->idle;
+    bool handed = cpu->handed != NULL;
     struct thread *next = turn(cpu, self, how);
 
     cpu_hand(cpu, NULL);
+    if (handed)
+        return next;
     if (!next) /* it looks at the other queues, once it has announced itself; a look here would only be one more */
         return cpu->idle;
-    if (!goes_with_it)
-        cpu->queue->slice_end = arch_clock() + SLICE_NS;
+    cpu->queue->slice_end = arch_clock() + SLICE_NS;
     return next;
 }
 
