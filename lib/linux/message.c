@@ -253,6 +253,7 @@ static int64_t send_message(struct sending *sending, const struct linux_msghdr *
     sending->message = count ? &message : NULL;
     if (!result)
         result = send_vector(sending, &vector);
+    sending->message = NULL;
     if (result < 0)
         handles_drop(handles, count); /* they are still here */
     return result;
