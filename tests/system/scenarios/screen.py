@@ -7,7 +7,7 @@ import time
 
 from harness import scenario
 from machine import SCALE
-from scenarios.virtio import pid_of
+from scenarios.virtio import click, move, pid_of
 
 SHIFTED = {"!": "1", "@": "2", "#": "3", "$": "4", "%": "5", "^": "6", "&": "7", "*": "8", "(": "9", ")": "0", "_": "minus",
            "+": "equal", ":": "semicolon", '"': "apostrophe", "<": "comma", ">": "dot", "?": "slash", "|": "backslash"}
@@ -221,6 +221,25 @@ def survival(context):
         vm.expect("".join(f"{name}-typed\n" for name in victims), 60)
         keys(vm, ":q!\n")
         tell(vm, "left")
+
+
+@scenario("screen/mouse", cpus=(1, 4))
+def mouse(context):
+    """What the PS/2 mouse does arrives whole and in order while programs take all there is of the CPUs."""
+    with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz")) as vm:
+        vm.prompt()
+        vm.shell("for i in 1 2 3 4 5 6 7 8; do yes > /dev/null & done", 60)
+        vm.send("/tests/tools/input_events 121\n")
+        vm.expect("^listening\n", 60)
+        buttons = ("left", 272), ("right", 273), ("middle", 274), ("side", 275), ("extra", 276)
+        for turn in range(30):  # four packets at once: QEMU keeps no more of them
+            button, code = buttons[turn % len(buttons)]
+            move(vm, x=turn + 1, y=-turn - 1)
+            click(vm, button)
+            move(vm, x=-turn - 1)
+            vm.expect(rf"^rel 0 {turn + 1}; rel 1 -{turn + 1}\nkey {code} 1\nkey {code} 0\nrel 0 -{turn + 1}\n", 60)
+        click(vm, "wheel-up")
+        vm.expect("^rel 8 1\n", 60)
 
 
 @scenario("screen/vi-hung-up", cpus=(4,))

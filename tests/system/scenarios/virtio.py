@@ -52,7 +52,7 @@ def move(vm, **events):
     vm.qmp("input-send-event", events=[{"type": kind, "data": {"axis": axis, "value": value}} for axis, value in events.items()])
 
 
-def press(vm, button):
+def click(vm, button):
     for down in (True, False):
         vm.qmp("input-send-event", events=[{"type": "btn", "data": {"down": down, "button": button}}])
 
@@ -70,7 +70,7 @@ def pointers(context):
             move(vm, x=distance, y=-distance)
         for distance in range(1, 21):
             vm.expect(rf"^rel 0 {distance}; rel 1 -{distance}\n", 30)
-        press(vm, "right")
+        click(vm, "right")
         vm.expect("^key 273 1\nkey 273 0\n", 30)
         for where in (0, 16384, 32767, 40000):
             move(vm, absolute=True, x=where, y=32767 - min(where, 32767))
