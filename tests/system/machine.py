@@ -30,6 +30,8 @@ LOG_LINE = re.compile(r"\[ *\d+\.\d{6}\] [^\n]*\n")  # the system's log may come
 PANIC = re.compile(r"^.*\bpanic: .*$", re.M)
 SCALE = float(os.environ.get("DEADLINE_SCALE", "1"))  # for slow machines
 
+UNFINISHED = re.compile(rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")  # UTF-8
+
 
 class Failure(Exception):
     """A test found what should not be."""
@@ -78,11 +80,14 @@ class Machine:
                     log.write(piece)
                 with self.changed:
                     self.raw += piece
-                    # A control sequence may be cut by the end of a piece: keep from the last escape on.
+                    # A control sequence may be cut by the end of a piece: keep from the last escape on. So may a symbol.
                     cut = self.raw.rfind(b"\x1b")
                     if not piece or cut < 0 or len(self.raw) - cut > 16 or re.match(rb"\x1b\[[0-9;?]*[A-Za-z]",
                                                                                   self.raw[cut:]):
                         cut = len(self.raw)
+                    symbol = UNFINISHED.search(self.raw[:cut])
+                    if piece and symbol:
+                        cut = symbol.start()
                     self.text += plain(self.raw[:cut].decode("utf-8", "replace"))
                     self.raw = self.raw[cut:]
                     self.ended = not piece
