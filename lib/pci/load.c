@@ -2,24 +2,15 @@
 #include "abi/abi.h"
 #include "lib/pci/ids.h"
 #include "lib/sys/file.h"
-#include "lib/sys/map.h"
 
 int64_t pci_ids_load(struct pci_ids *ids)
 {
-    handle_t file, memory;
-    uint64_t offset, size;
+    const void *bytes;
+    uint64_t size;
 
     *ids = (struct pci_ids){0};
-    int64_t result = file_open(HANDLE_SELF, PCI_IDS_FILE, OPEN_READ, &file);
+    int64_t result = file_map(HANDLE_SELF, PCI_IDS_FILE, &bytes, &size);
     if (result < 0)
         return result;
-    result = file_memory(file, &memory, &offset, &size);
-    handle_drop(file);
-    if (result < 0)
-        return result;
-    result = size ? memory_map(memory, offset, size, PROT_READ_) : -E_BAD_FORMAT;
-    handle_drop(memory);
-    if (result < 0)
-        return result;
-    return pci_ids_open(ids, (const void *)(uintptr_t)result, size) ? 0 : -E_BAD_FORMAT;
+    return pci_ids_open(ids, bytes, size) ? 0 : -E_BAD_FORMAT;
 }

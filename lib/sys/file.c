@@ -155,6 +155,25 @@ int64_t file_memory(handle_t file, handle_t *memory, uint64_t *offset, uint64_t 
     return 0;
 }
 
+int64_t file_map(handle_t namespace, const char *uri, const void **bytes, uint64_t *size)
+{
+    handle_t file, memory;
+    uint64_t offset;
+    int64_t result = file_open(namespace, uri, OPEN_READ, &file);
+    if (result < 0)
+        return result;
+    result = file_memory(file, &memory, &offset, size);
+    handle_drop(file);
+    if (result < 0)
+        return result;
+    result = *size ? memory_map(memory, offset, *size, PROT_READ_) : -E_BAD_FORMAT;
+    handle_drop(memory);
+    if (result < 0)
+        return result;
+    *bytes = (const void *)(uintptr_t)result;
+    return 0;
+}
+
 int64_t file_load(handle_t namespace, const char *uri, size_t limit, char **text, size_t *length)
 {
     handle_t file;

@@ -30,6 +30,10 @@ MUST_CHECK int64_t file_write(handle_t file, uint64_t offset, const void *buffer
  * Files whose service maps nothing are read into new memory. */
 MUST_CHECK int64_t file_memory(handle_t file, handle_t *memory, uint64_t *offset, uint64_t *size);
 
+/* The same of a file named by its URI, mapped for good and to be read. E_BAD_FORMAT: it is empty. */
+MUST_CHECK int64_t file_map(handle_t namespace, const char *uri, const void **bytes,
+                            uint64_t *size);
+
 /* The whole text of a small file, terminated; free() it. E_TOO_BIG beyond limit. */
 MUST_CHECK int64_t file_load(handle_t namespace, const char *uri, size_t limit, char **text,
                              size_t *length);

@@ -172,20 +172,12 @@ static int64_t font_load(struct font *font)
 /* Mapped as it lies in the archive, so that it costs nothing until a symbol needs it. */
 static int64_t unifont_map(struct screen *screen)
 {
-    handle_t file, memory;
-    uint64_t offset, size;
-    int64_t result = file_open(HANDLE_SELF, UNIFONT, OPEN_READ, &file);
+    const void *bytes;
+    uint64_t size;
+    int64_t result = file_map(HANDLE_SELF, UNIFONT, &bytes, &size);
     if (result < 0)
         return result;
-    result = file_memory(file, &memory, &offset, &size);
-    handle_drop(file);
-    if (result < 0)
-        return result;
-    result = memory_map(memory, offset, size, PROT_READ_);
-    handle_drop(memory);
-    if (result < 0)
-        return result;
-    screen->packed = (const uint8_t *)(uintptr_t)result;
+    screen->packed = bytes;
     screen->packed_length = size;
     return 0;
 }
