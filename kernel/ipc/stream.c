@@ -105,6 +105,7 @@ void stream_discard(struct channel *channel, struct list *dropped)
     channel->cargo_count = 0;
     list_splice(dropped, &channel->cargo);
     ring_free(channel, 0);
+    stream_wake_all(&channel->receive_waiters); /* those who waited for the claim */
 }
 
 static void close_in(struct channel *channel)

@@ -33,6 +33,21 @@ static void sent(struct stream_pair *pair, struct channel *channel, uint64_t len
         stream_update(pair);
 }
 
+/* Nothing comes any more; or another thread has closed this end. */
+static bool ended(const struct channel *channel)
+{
+    return channel->closed_in || channel->closed_out;
+}
+
+/* The claim is free: the next one takes what is left; if that was all for ever, whoever waited for the claim learns it. */
+static NOINLINE void wake_receivers(struct channel *channel)
+{
+    if (channel_used(channel))
+        stream_wake_one(&channel->receive_waiters);
+    else if (ended(channel))
+        stream_wake_all(&channel->receive_waiters);
+}
+
 /* `length` bytes are taken out of it. */
 static void received(struct stream_pair *pair, struct channel *channel, uint64_t length)
 {
@@ -43,9 +58,9 @@ static void received(struct stream_pair *pair, struct channel *channel, uint64_t
         if (channel->tail > CHANNEL_SIZE / 4)
             ring_free(channel, CHANNEL_PAGES / 4);
         channel->head = channel->tail = 0;
-    } else if (!list_empty(&channel->receive_waiters)) {
-        stream_wake_one(&channel->receive_waiters);
     }
+    if (!list_empty(&channel->receive_waiters))
+        wake_receivers(channel);
     if (!list_empty(&channel->send_waiters) &&
         ((pair->flags & STREAM_PACKETS) || channel_room(channel) >= STREAM_ATOMIC))
         stream_wake_one(&channel->send_waiters);
@@ -281,12 +296,6 @@ int64_t sys_stream_send(struct object *object, uaddr_t data, uint64_t length, ui
 /* --- Receiving ---------------------------------------------------------------------------------------------------- */
 
 #define TRY_LONG INT64_MAX
-
-/* Nothing comes any more; or another thread has closed this end. */
-static bool ended(const struct channel *channel)
-{
-    return channel->closed_in || channel->closed_out;
-}
 
 /* Bytes without cargo among them, now or when they come; TRY_LONG: it cannot be done like this. */
 static int64_t receive_small(struct stream *end, uaddr_t data, uint64_t length, int64_t deadline)
