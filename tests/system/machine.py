@@ -25,7 +25,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tools"))
 import qemu  # noqa: E402
 
-PROMPT = r"[#$] $"
+PROMPT = r"[#$] (?:$|\[ *\d)"  # a line of the log may follow at once
+NEXT_PROMPT = r"^.*[#$][^ ]* "  # ... or come between its two symbols
 LOG_LINE = re.compile(r"\[ *\d+\.\d{6}\] [^\n]*\n")  # the system's log may come in between anywhere
 PANIC = re.compile(r"^.*\bpanic: .*$", re.M)
 SCALE = float(os.environ.get("DEADLINE_SCALE", "1"))  # for slow machines
@@ -182,7 +183,7 @@ class Machine:
         end = self.expect(r"=END= (\d+)\n", deadline)
         output = LOG_LINE.sub("", self.text[start:end.start()])
         follows = self.position
-        self.expect(r"^.*[#$] ", deadline)  # what runs in the background may speak behind it
+        self.expect(NEXT_PROMPT, deadline)  # what runs in the background may speak behind it
         if several:
             # Behind the output stand the prompt and the echo of the last line; the prompt may show where we are, so
             # the one that follows tells how it looks.
