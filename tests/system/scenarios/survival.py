@@ -191,8 +191,7 @@ def unixd(context):
     with boot(context) as vm:
         vm.prompt()
         vm.check("logger nobody; cat unix:///", "")
-        vm.send("syslogd -n -O -&\n")
-        vm.prompt()
+        vm.shell("syslogd -n -O -&")
         vm.check("until cat unix:/// | grep log; do usleep 10000; done", re.compile(r"\d+ listens +/dev/log\n"), 60)
         vm.send("logger -t tester hello there\n")
         vm.expect(r"user\.notice tester: hello there", 60)
