@@ -80,7 +80,7 @@ int64_t attributes_list(void *context, struct command *command)
 
 static void changed(struct inode *inode)
 {
-    arena_set(&inode->changed, now());
+    arena_set(&inode->changed, time_now());
 }
 
 int64_t attributes_chmod(void *context, struct command *command)

@@ -15,7 +15,7 @@ static int64_t regular(struct command *command, struct inode **inode, struct ope
 static void accessed(struct inode *inode)
 {
     if (unlikely(inode->accessed <= inode->modified))
-        arena_set(&inode->accessed, MAX(now(), inode->modified + 1));
+        arena_set(&inode->accessed, MAX(time_now(), inode->modified + 1));
 }
 
 /* What is mapped already and was read since it was written changes nothing. */
@@ -113,7 +113,7 @@ int64_t bytes_write(void *context, struct command *command)
     result = write_pieces(command, inode, offset, &done);
     if (result < 0)
         return result == -E_NO_MEMORY ? -E_NO_SPACE : result;
-    int64_t when = now();
+    int64_t when = time_now();
     arena_set(&inode->modified, when);
     arena_set(&inode->changed, when);
     command->reply.values[0] = done;
@@ -131,7 +131,7 @@ int64_t bytes_truncate(void *context, struct command *command)
         result = data_resize(inode, command->message.args[0]);
     if (result < 0)
         return result;
-    int64_t when = now();
+    int64_t when = time_now();
     arena_set(&inode->modified, when);
     arena_set(&inode->changed, when);
     return 0;

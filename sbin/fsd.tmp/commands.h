@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "lib/fsd/path.h"
 #include "sbin/fsd.tmp/opens.h"
 #include "sbin/fsd.tmp/walk.h"
 
@@ -17,9 +18,6 @@ command_handler attributes_stat, attributes_list, attributes_chmod, attributes_c
 
 /* A command by its handler, all of it or nothing. */
 command_handler transaction;
-
-/* ns since 1970 */
-int64_t now(void);
 
 /* What a command's path names (walk). E_LINK is answered. */
 MUST_CHECK int64_t command_walk(struct command *command, unsigned flags, struct place *place);

@@ -6,7 +6,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "abi/tmp.h"
 #include "lib/sys/error.h"
@@ -17,13 +16,6 @@
 #include "sbin/fsd.tmp/store.h"
 
 #define BUFFER_SIZE (2 * PATH_LENGTH_MAX + 4096u)
-
-int64_t now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-}
 
 /* Whether the command brings the port of fs:// itself. */
 static bool from_vfsd(const struct command *command)
@@ -50,7 +42,7 @@ static int64_t tmp_create(void *context, struct command *command)
     if (result < 0)
         return result;
     result = volume_create(limit ? limit : info.frames_total / 2,
-                           (uint32_t)command->message.args[1] & 07777, now(), &volume);
+                           (uint32_t)command->message.args[1] & 07777, time_now(), &volume);
     if (result >= 0)
         command->reply.values[0] = volume->id;
     return result;

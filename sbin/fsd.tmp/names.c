@@ -5,11 +5,6 @@
 #include "sbin/fsd.tmp/data.h"
 #include "sbin/fsd.tmp/found.h"
 
-#define UNLINK_DIRECTORY 0x1u
-
-#define RENAME_NOREPLACE 0x1u /* Linux's numbers */
-#define RENAME_EXCHANGE  0x2u
-
 static struct link_text link_text;
 
 static void directory_changed(struct inode *directory, int64_t when)
@@ -52,7 +47,7 @@ int64_t command_inode(struct command *command, unsigned flags, struct inode **in
 void inode_unnamed(struct inode *inode)
 {
     arena_set(&inode->links, inode->links - 1);
-    arena_set(&inode->changed, now());
+    arena_set(&inode->changed, time_now());
     if (inode->links)
         return;
     if (inode->opens)
@@ -64,7 +59,7 @@ void inode_unnamed(struct inode *inode)
 /* A new inode under a name that is free. */
 static int64_t make(const struct place *place, uint32_t type, uint32_t mode, struct inode **inode)
 {
-    int64_t when = now();
+    int64_t when = time_now();
     int64_t result = inode_create(place->volume, type, mode, when, inode);
     if (result < 0)
         return result;
@@ -83,18 +78,6 @@ static int64_t place_for(struct command *command, struct place *place)
     return place->inode ? -E_EXISTS : place->directory ? 0 : -E_NOT_FOUND;
 }
 
-static int64_t open_check(const struct inode *inode, uint64_t flags)
-{
-    bool folder = inode->type == FILE_DIRECTORY;
-    if (flags & OPEN_CREATE && flags & OPEN_EXCLUSIVE)
-        return -E_EXISTS;
-    if (flags & OPEN_DIRECTORY && !folder)
-        return -E_NOT_DIRECTORY;
-    if (folder && flags & (OPEN_WRITE | OPEN_CREATE | OPEN_TRUNCATE))
-        return -E_IS_DIRECTORY;
-    return inode->type == FILE_LINK && !(flags & OPEN_PATH) ? -E_LOOP : 0;
-}
-
 static int64_t open_inode(struct command *command, uint64_t flags, struct inode **inode)
 {
     bool itself = flags & OPEN_NOFOLLOW || (flags & OPEN_CREATE && flags & OPEN_EXCLUSIVE);
@@ -107,9 +90,9 @@ static int64_t open_inode(struct command *command, uint64_t flags, struct inode 
         return -E_NOT_FOUND;
     if (!place.inode)
         return make(&place, FILE_REGULAR, (uint32_t)command->message.args[1] & 07777, inode);
-    result = open_check(place.inode, flags);
+    result = open_check(place.inode->type, flags);
     if (result >= 0 && flags & OPEN_TRUNCATE && place.inode->size) {
-        arena_set(&place.inode->modified, now());
+        arena_set(&place.inode->modified, time_now());
         result = data_resize(place.inode, 0);
     }
     return result;
@@ -151,14 +134,15 @@ int64_t names_unlink(void *context, struct command *command)
     if (!place.slot || !place.directory)
         return -E_BUSY;
     bool folder = inode->type == FILE_DIRECTORY;
-    if (folder != !!(command->message.args[0] & UNLINK_DIRECTORY))
-        return folder ? -E_IS_DIRECTORY : -E_NOT_DIRECTORY;
+    result = unlink_check(inode->type, command->message.args[0]);
+    if (result < 0)
+        return result;
     if (folder && inode->size)
         return -E_NOT_EMPTY;
     if (folder)
         found_forget_all();
     directory_remove(place.directory, place.slot);
-    directory_changed(place.directory, now());
+    directory_changed(place.directory, time_now());
     inode_unnamed(inode);
     return 0;
 }
@@ -174,25 +158,13 @@ int64_t names_make(void *context, struct command *command)
     return make(&place, FILE_DIRECTORY, (uint32_t)command->message.args[0] & 07777, &inode);
 }
 
-/* The in bytes behind the path; *text lives until the next command. */
-static int64_t text_read(struct command *command, const char **text)
-{
-    static char buffer[PATH_LENGTH_MAX + 8]; /* words.h */
-    if (command->in_length == 0)
-        return -E_NOT_FOUND;
-    if (command->in_length > PATH_LENGTH_MAX)
-        return -E_TOO_LONG;
-    *text = buffer;
-    return command_read_exactly(command, buffer, command->in_length);
-}
-
 int64_t names_symlink(void *context, struct command *command)
 {
     (void)context;
     struct place place;
     struct inode *inode;
     const char *target;
-    int64_t result = text_read(command, &target);
+    int64_t result = second_read(command, &target);
     if (result >= 0)
         result = place_for(command, &place);
     if (result < 0)
@@ -215,7 +187,7 @@ int64_t names_symlink(void *context, struct command *command)
 static int64_t second_walk(struct command *command, struct place *place)
 {
     const char *path;
-    int64_t result = text_read(command, &path);
+    int64_t result = second_read(command, &path);
     if (result >= 0)
         result = walk(path, command->in_length, 0, place, &link_text);
     return result == -E_LINK ? link_reply(command, 1) : result;
@@ -240,7 +212,7 @@ int64_t names_link(void *context, struct command *command)
         return -E_NOT_FOUND;
     if (from.inode->type == FILE_DIRECTORY)
         return -E_PERMISSION;
-    int64_t when = now();
+    int64_t when = time_now();
     arena_set(&from.inode->links, from.inode->links + 1);
     arena_set(&from.inode->changed, when);
     directory_changed(to.directory, when);
@@ -333,7 +305,7 @@ int64_t names_rename(void *context, struct command *command)
         result = rename_check(&from, &to, flags);
     if (result < 0 || from.inode == to.inode)
         return result;
-    int64_t when = now();
+    int64_t when = time_now();
     if (flags & RENAME_EXCHANGE) {
         directory_replace(from.directory, from.slot, to.inode);
         directory_replace(to.directory, to.slot, from.inode);

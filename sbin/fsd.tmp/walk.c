@@ -3,34 +3,8 @@
 
 #include <string.h>
 
+#include "lib/fsd/path.h"
 #include "sbin/fsd.tmp/found.h"
-
-struct route {
-    const char *path;
-    size_t length, at; /* the next component begins at or behind at */
-};
-
-/* The next component that is not empty or "."; false: there is none. */
-static bool component_next(struct route *route, const char **name, size_t *length)
-{
-    do {
-        while (route->at < route->length && route->path[route->at] == '/')
-            route->at++;
-        *name = route->path + route->at;
-        const char *slash = memchr(*name, '/', route->length - route->at);
-        *length = slash ? (size_t)(slash - *name) : route->length - route->at;
-        route->at += *length;
-    } while (*length == 1 && **name == '.');
-    return *length > 0;
-}
-
-static bool route_ended(const struct route *route)
-{
-    for (size_t at = route->at; at < route->length; at++)
-        if (route->path[at] != '/')
-            return false;
-    return true;
-}
 
 static bool append(struct link_text *link, const char *text, size_t length)
 {
@@ -71,7 +45,7 @@ static int64_t volume_of(struct route *route, struct volume **volume)
     const char *name;
     size_t length;
     uint32_t id = 0;
-    if (!component_next(route, &name, &length) || length > 9)
+    if (!route_next(route, &name, &length) || length > 9)
         return -E_NOT_FOUND;
     for (size_t i = 0; i < length; i++) {
         if (name[i] < '0' || name[i] > '9')
@@ -93,14 +67,14 @@ static int64_t walk_all(const char *path, size_t length, unsigned flags, struct 
     if (result < 0)
         return result;
     place->inode = arena_at(place->volume->root);
-    while (component_next(&route, &name, &name_length)) {
+    while (route_next(&route, &name, &name_length)) {
         if (!place->inode)
             return -E_NOT_FOUND;
         if (place->inode->type != FILE_DIRECTORY)
             return -E_NOT_DIRECTORY;
         if (name_length > NAME_LENGTH_MAX)
             return -E_TOO_LONG;
-        if (name_length == 2 && name[0] == '.' && name[1] == '.') {
+        if (name_is_parent(name, name_length)) {
             place->inode = arena_at(place->inode->directory.parent);
             place->directory = NULL;
             continue;

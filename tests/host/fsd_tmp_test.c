@@ -1,5 +1,5 @@
 // sources: sbin/fsd.tmp/arena.c sbin/fsd.tmp/directory.c sbin/fsd.tmp/inode.c sbin/fsd.tmp/opens.c sbin/fsd.tmp/walk.c
-// sources: sbin/fsd.tmp/found.c sbin/fsd.tmp/names.c sbin/fsd.tmp/bytes.c sbin/fsd.tmp/attributes.c lib/sys/listing.c
+// sources: sbin/fsd.tmp/found.c sbin/fsd.tmp/names.c sbin/fsd.tmp/bytes.c sbin/fsd.tmp/attributes.c lib/sys/listing.c lib/fsd/path.c
 /* fsd.tmp's commands against a model of plain arrays, with a process that dies in the middle of many of them. */
 #include <sys/mman.h>
 
@@ -17,7 +17,7 @@ static int64_t clock_now = 1000;
 
 /* --- What the process has around the commands --- */
 
-int64_t now(void)
+int64_t time_now(void)
 {
     return clock_now++;
 }
@@ -469,7 +469,7 @@ TEST(commands_and_deaths)
     seed = 5;
     memset(model, -1, sizeof(model));
     process_begins();
-    CHECK_EQUAL(volume_create(10000, 0755, now(), &volume), 0);
+    CHECK_EQUAL(volume_create(10000, 0755, time_now(), &volume), 0);
     arena_commit();
     for (int i = 0; i < 100000; i++) {
         step();
@@ -481,7 +481,7 @@ TEST(commands_and_deaths)
     opens_sweep(true);
     volume_destroy(volume_find(1));
     uint64_t end = arena->end;
-    CHECK_EQUAL(volume_create(10000, 0755, now(), &volume), 0);
+    CHECK_EQUAL(volume_create(10000, 0755, time_now(), &volume), 0);
     arena_commit();
     CHECK_EQUAL(arena->end, end);
     CHECK(volume->inodes == 1 && volume->used == 0);
