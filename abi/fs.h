@@ -6,7 +6,7 @@
  * What a mounted service answers with E_LINK is a URI; an absolute path, which is fs://'s; or a path without a slash in
  * front: of that service, in place of the one it was asked for.
  *
- * mounts:// is for those who may change the tree; reading it gives /proc/mounts.
+ * mounts:// is for those who may change the tree; reading it gives /proc/mounts, mounts:///filesystems /proc/filesystems.
  */
 #pragma once
 
@@ -23,12 +23,15 @@ enum fs_op {
 enum mounts_op {
     MOUNTS_MOUNT =
         OP_PROTOCOL, /* on mounts:///. args: MOUNT_* flags. in: source, point, type, options, each terminated; the
-                                   point without links. E_NOT_FOUND, E_NOT_DIRECTORY, E_BUSY (it is mounted there), E_NOT_SUPPORTED (type) */
+                                   point without links. E_NOT_FOUND, E_NOT_DIRECTORY, E_BUSY (it is mounted there), E_NOT_SUPPORTED (type);
+                                   what the file system says of the source: E_BAD_FORMAT, E_IO, E_READ_ONLY, ... */
     MOUNTS_UMOUNT, /* args: UMOUNT_* flags. in: the point. E_INVALID: nothing is mounted there; E_BUSY */
 };
 
 #define MOUNT_READ_ONLY 0x1u
-#define UMOUNT_LAZY     0x1u /* out of sight at once, and gone when nobody uses it any more */
+#define MOUNT_REMOUNT \
+    0x2u /* only the flags change, of what is mounted at the point. E_INVALID: nothing is */
+#define UMOUNT_LAZY 0x1u /* out of sight at once, and gone when nobody uses it any more */
 
 #define FS_TARGET_MAX 200u /* bytes of a target */
 

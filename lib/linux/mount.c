@@ -15,6 +15,7 @@ enum { /* mount(2), umount(2) */
        MS_RDONLY = 0x1,
        MS_NOSUID = 0x2,
        MS_NODEV = 0x4,
+       MS_REMOUNT = 0x20,
        MS_NOATIME = 0x400,
        MS_NODIRATIME = 0x800,
        MS_BIND = 0x1000,
@@ -116,11 +117,13 @@ int64_t linux_mount(struct thread *thread, uint64_t source, uint64_t point, uint
     if ((flags & MS_MAGIC) == MS_MAGIC_VALUE)
         flags &= ~(uint64_t)MS_MAGIC;
     int64_t result = -LINUX_EINVAL;
-    if (!(flags & ~(uint64_t)(MS_KNOWN | MS_RDONLY)))
+    if (!(flags & ~(uint64_t)(MS_KNOWN | MS_RDONLY | MS_REMOUNT)))
         result = mount_texts(thread, &texts, source, point, type, flags & MS_BIND, data);
     if (result >= 0)
-        result = mounts_command(MOUNTS_MOUNT, flags & MS_RDONLY ? MOUNT_READ_ONLY : 0, texts.text,
-                                texts.length);
+        result = mounts_command(MOUNTS_MOUNT,
+                                (flags & MS_RDONLY ? MOUNT_READ_ONLY : 0) |
+                                    (flags & MS_REMOUNT ? MOUNT_REMOUNT : 0),
+                                texts.text, texts.length);
     pages_free(texts.text, 4 * (TEXT_MAX + 1));
     return result;
 }

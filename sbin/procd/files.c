@@ -160,12 +160,19 @@ static void write_version(FILE *stream, const struct table *table, const struct 
 }
 
 static const struct file_kind kinds[] = {
-    {"list", false, write_list, NULL},     {"meminfo", false, write_meminfo, NULL},
-    {"uptime", false, write_uptime, NULL}, {"loadavg", false, write_loadavg, NULL},
-    {"stat", false, write_system, NULL},   {"version", false, write_version, NULL},
-    {"stat", true, write_stat, NULL},      {"status", true, write_status, NULL},
-    {"comm", true, write_comm, NULL},      {"cmdline", true, write_nothing, NULL},
-    {"mounts", false, NULL, "mounts:///"}, {"mounts", true, NULL, "mounts:///"},
+    {"list", false, write_list, NULL},
+    {"meminfo", false, write_meminfo, NULL},
+    {"uptime", false, write_uptime, NULL},
+    {"loadavg", false, write_loadavg, NULL},
+    {"stat", false, write_system, NULL},
+    {"version", false, write_version, NULL},
+    {"stat", true, write_stat, NULL},
+    {"status", true, write_status, NULL},
+    {"comm", true, write_comm, NULL},
+    {"cmdline", true, write_nothing, NULL},
+    {"mounts", false, NULL, "mounts:///"},
+    {"mounts", true, NULL, "mounts:///"},
+    {"filesystems", false, NULL, "mounts:///filesystems"},
 };
 
 const char *place_link(const struct place *place)

@@ -1,6 +1,7 @@
 /* See fstab.h. */
 #include "sbin/vfsd/fstab.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "abi/errors.h"
@@ -63,6 +64,18 @@ const char *option_unknown(const char *options, const char *const *names, size_t
         options += *length + (options[*length] == ',');
     }
     return NULL;
+}
+
+bool options_shown(const char *options, bool read_only, char *out, size_t room)
+{
+    static const char *const dropped[] = {"ro",      "rw",     "defaults", "loop",
+                                          "remount", "noauto", "each",     NULL};
+    size_t used = (size_t)snprintf(out, room, "%s", read_only ? "ro" : "rw"), length;
+    while (used < room && (options = option_unknown(options, dropped, &length))) {
+        used += (size_t)snprintf(out + used, room - used, ",%.*s", (int)length, options);
+        options += length + (options[length] == ',');
+    }
+    return used < room;
 }
 
 bool option_size(const char *text, size_t length, uint64_t whole, uint64_t *size)

@@ -1,7 +1,7 @@
 /* vfsd: fs://, the mount tree, and mounts://, which changes it. docs/files.md
  *
  * It hands out what is mounted: files of the services behind, and the table by which programs go there themselves. No byte
- * of a file passes here. Threads: fs:// has several, since each waits for whom it asks; mounts:// one.
+ * of a file passes here. Threads: fs:// has several, since each waits for whom it asks; mounts:// one, volumes:// one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,8 +11,11 @@
 #include "lib/sys/error.h"
 #include "lib/sys/service.h"
 #include "lib/sys/startup.h"
+#include "sbin/vfsd/begin.h"
 #include "sbin/vfsd/mounting.h"
 #include "sbin/vfsd/tree.h"
+#include "sbin/vfsd/types.h"
+#include "sbin/vfsd/volumes.h"
 #include "sbin/vfsd/walk.h"
 
 #define THREADS  4u
@@ -148,8 +151,8 @@ static void mounts_put(FILE *stream)
         fputc(' ', stream);
         text_put(stream, mount->type);
         fputc(' ', stream);
-        text_put(stream, strncmp(mount->target, "initfs:", 7) == 0 ? "ro" : "rw");
-        fprintf(stream, "%s%s 0 0\n", mount->options[0] ? "," : "", mount->options);
+        text_put(stream, mount->options);
+        fputs(" 0 0\n", stream);
     }
 }
 
@@ -159,7 +162,8 @@ static int64_t mounts_open(void *context, struct command *command)
     char *text = NULL;
     size_t length = 0;
     const char *name;
-    if (command_name(command, &name) != 0)
+    bool types = command_names(command, "filesystems");
+    if (!types && command_name(command, &name) != 0)
         return -E_NOT_FOUND;
     if (command->message.args[0] & OPEN_DIRECTORY)
         return -E_NOT_DIRECTORY;
@@ -168,7 +172,10 @@ static int64_t mounts_open(void *context, struct command *command)
     FILE *stream = open_memstream(&text, &length);
     if (!stream)
         return -E_NO_MEMORY;
-    mounts_put(stream);
+    if (types)
+        types_write(stream);
+    else
+        mounts_put(stream);
     bool whole = !ferror(stream);
     whole = !fclose(stream) && whole;
     struct open_text *file = whole ? malloc(sizeof(*file) + length) : NULL;
@@ -273,22 +280,34 @@ static void *mounts_serve(void *argument)
     exit(1);
 }
 
+static void thread_start(void *(*run)(void *), handle_t *port)
+{
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, run, port);
+    if (!error)
+        return;
+    fprintf(stderr, "no thread: %s\n", strerror(error));
+    exit(1);
+}
+
+/* volumes:// is served before anything is mounted, since what is mounted may lie on one. */
 int main(void)
 {
-    static handle_t mounts;
-    pthread_t thread;
+    static handle_t mounts, volumes;
     handle_t port = startup_require("port:fs");
     mounts = startup_require("port:mounts");
-    int64_t result = mounting_begin(port);
+    volumes = startup_require("port:volumes");
+    mounting_prepare(port);
+    bool again = begin_recover(port);
+    volumes_recover(port);
+    thread_start(volumes_serve, &volumes);
+    volumes_await();
+    int64_t result = again ? tree_publish() : begin_mount();
     if (result < 0) {
         fprintf(stderr, "there is no root: %s\n", error_text(result));
         return 1;
     }
-    int error = pthread_create(&thread, NULL, mounts_serve, &mounts);
-    if (error) {
-        fprintf(stderr, "no thread for mounts://: %s\n", strerror(error));
-        return 1;
-    }
+    thread_start(mounts_serve, &mounts);
     struct service service = {
         .port = port, .operations = fs_operations, .buffer_size = 4 * PATH_LENGTH_MAX};
     fprintf(stderr, "cannot serve fs://: %s\n", error_text(service_run(&service, THREADS)));

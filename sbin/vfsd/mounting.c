@@ -6,16 +6,16 @@
 #include <string.h>
 
 #include "abi/tmp.h"
+#include "abi/volume.h"
 #include "lib/base/uri.h"
-#include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "sbin/vfsd/source.h"
 #include "sbin/vfsd/tree.h"
+#include "sbin/vfsd/types.h"
+#include "sbin/vfsd/volumes.h"
 #include "sbin/vfsd/walk.h"
 
-#define FSTAB      "initfs:///etc/fstab"
-#define FSTAB_MAX  65536u
 #define TMP        "tmp:///"
-#define LISTING    16384u
 #define ROOT_MODE  0755u
 #define MOUNT_MODE 01777u
 
@@ -72,15 +72,8 @@ static uint64_t tmp_volume(const char *target)
     return strncmp(target, TMP, scheme) == 0 ? strtoull(target + scheme, NULL, 10) : 0;
 }
 
-static int64_t tmp_end(const char *target, bool lazy)
+static int64_t tmp_end(uint64_t id, bool lazy)
 {
-    char volume[FS_TARGET_MAX + 1];
-    uint64_t id = tmp_volume(target);
-    if (!id)
-        return 0;
-    snprintf(volume, sizeof(volume), TMP "%u", (unsigned)id);
-    if (tree_uses(volume) > 1)
-        return 0; /* bound elsewhere, too */
     int64_t result = tmp_command(TMP_DESTROY, id, lazy ? TMP_LAZY : 0, NULL);
     return result == -E_NOT_FOUND ? 0 : result;
 }
@@ -121,6 +114,37 @@ static int64_t bind_make(const struct fstab_line *line, char *target)
         target[--length] = '\0';
     snprintf(slashed, sizeof(slashed), "%s/", target);
     return uri_is_directory(slashed);
+}
+
+/* --- volumes --- */
+
+/* The device is opened for writing if it can be: the volume may be mounted read-only today and not tomorrow. */
+static int64_t volume_make(const struct fstab_line *line, bool read_only, char *target)
+{
+    handle_t device;
+    uint32_t flags = read_only ? VOLUME_READ_ONLY : 0;
+    int64_t result = tree_count ? source_open(line->source, OPEN_READ | OPEN_WRITE, &device)
+                                : source_await(line->source, OPEN_READ | OPEN_WRITE, &device);
+    if (read_only && (result == -E_READ_ONLY || result == -E_ACCESS)) {
+        flags |= VOLUME_FIXED;
+        result = source_open(line->source, OPEN_READ, &device);
+    }
+    return result < 0 ? result : volume_begin(line->type, device, flags, line->options, target);
+}
+
+/* What a target lies on ends with the last mount that leads there. */
+static int64_t target_end(const char *target, bool lazy)
+{
+    char volume[FS_TARGET_MAX + 1];
+    uint64_t id = tmp_volume(target);
+    size_t length = volume_of(target);
+    if (id)
+        snprintf(volume, sizeof(volume), TMP "%u", (unsigned)id);
+    else
+        snprintf(volume, sizeof(volume), "%.*s", (int)length, target);
+    if ((!id && !length) || tree_uses(volume) > 1)
+        return 0;
+    return id ? tmp_end(id, lazy) : volume_end(target, lazy);
 }
 
 /* --- the tree --- */
@@ -165,32 +189,74 @@ static int64_t enter(const struct mount *mount)
     return result;
 }
 
+static int64_t remount(const char *point, const struct fstab_line *line, bool read_only)
+{
+    char options[PATH_LENGTH_MAX];
+    pthread_rwlock_wrlock(&tree_lock);
+    size_t at = tree_find(point, strlen(point));
+    pthread_rwlock_unlock(&tree_lock);
+    if (at == tree_count)
+        return -E_INVALID;
+    if (!volume_of(tree_mounts[at].target))
+        return -E_NOT_SUPPORTED;
+    if (!options_shown(line->options, read_only, options, sizeof(options)))
+        return -E_TOO_LONG;
+    int64_t result = volume_remount(tree_mounts[at].target, read_only ? VOLUME_READ_ONLY : 0);
+    if (result < 0)
+        return result;
+    pthread_rwlock_wrlock(&tree_lock);
+    result = tree_set_options(at, options);
+    if (result >= 0)
+        result = tree_publish();
+    pthread_rwlock_unlock(&tree_lock);
+    return result;
+}
+
+/* target: what the point leads to from now on. */
+static int64_t target_make(const struct fstab_line *line, bool root, bool read_only, char *target)
+{
+    if (strcmp(line->type, "bind") == 0)
+        return read_only ? -E_NOT_SUPPORTED : bind_make(line, target);
+    if (type_is_tmp(line->type))
+        return read_only ? -E_NOT_SUPPORTED : tmp_make(line, root, target);
+    return type_is_served(line->type) ? volume_make(line, read_only, target) : -E_NOT_SUPPORTED;
+}
+
+static bool is_read_only(const char *target)
+{
+    return strncmp(target, "initfs:", strlen("initfs:")) == 0;
+}
+
 int64_t mounting_mount(const struct fstab_line *line, uint32_t flags)
 {
     static struct walk walk;
+    static char options[PATH_LENGTH_MAX];
     char target[FS_TARGET_MAX + 1];
-    if (flags)
+    size_t length;
+    bool read_only = flags & MOUNT_READ_ONLY || option_find(line->options, "ro", &length);
+    bool again = flags & MOUNT_REMOUNT || option_find(line->options, "remount", &length);
+    if (flags & ~(MOUNT_READ_ONLY | MOUNT_REMOUNT))
         return -E_NOT_SUPPORTED;
-    int64_t result = tree_count ? point_check(&walk, line->point)
-                                : walk_begin(&walk, line->point, strlen(line->point));
+    int64_t result = tree_count && !again ? point_check(&walk, line->point)
+                                          : walk_begin(&walk, line->point, strlen(line->point));
     if (result < 0)
         return result;
     char *point = walk.uri + sizeof("fs:///") - 1;
+    if (again)
+        return remount(point, line, read_only);
     if (!tree_count && *point)
         return -E_NOT_FOUND; /* first of all the root */
-    if (type_is_tmp(line->type))
-        result = tmp_make(line, !*point, target);
-    else if (strcmp(line->type, "bind") == 0)
-        result = bind_make(line, target);
-    else
-        result = -E_NOT_SUPPORTED;
+    result = target_make(line, !*point, read_only, target);
     if (result < 0)
         return result;
-    struct mount mount = {(char *)(uintptr_t)line->source, (char *)(uintptr_t)line->type,
-                          (char *)(uintptr_t)line->options, point, target};
-    result = enter(&mount);
-    if (result < 0 && type_is_tmp(line->type))
-        sys_ignore(tmp_command(TMP_DESTROY, tmp_volume(target), TMP_LAZY, NULL));
+    struct mount mount = {(char *)(uintptr_t)line->source, (char *)(uintptr_t)line->type, options,
+                          point, target};
+    result =
+        options_shown(line->options, read_only || is_read_only(target), options, sizeof(options))
+            ? enter(&mount)
+            : -E_TOO_LONG;
+    if (result < 0)
+        sys_ignore(target_end(target, true));
     return result;
 }
 
@@ -202,7 +268,7 @@ static bool is_below(const char *other, const char *point, size_t length)
 
 static int64_t umount_at(size_t at, bool lazy)
 {
-    int64_t result = tmp_end(tree_mounts[at].target, lazy);
+    int64_t result = target_end(tree_mounts[at].target, lazy);
     if (result < 0)
         return result;
     pthread_rwlock_wrlock(&tree_lock);
@@ -242,145 +308,13 @@ int64_t mounting_umount(const char *text, size_t text_length, uint32_t flags)
 
 /* --- the beginning --- */
 
-static int64_t make_directory(const char *point, uint32_t mode)
+void mounting_prepare(handle_t fs_port)
 {
-    struct walk walk;
-    struct abi_command command = {.op = OP_MKDIR, .args = {mode}};
-    int64_t result = walk_begin(&walk, point, strlen(point));
-    if (result == 0)
-        result = walk_call(&walk, NULL, &command);
-    return result == -E_EXISTS ? 0 : result;
+    port = fs_port;
 }
 
-/* The directories on the way to a point. */
-static void directories_make(const char *point, uint32_t mode)
-{
-    char part[PATH_LENGTH_MAX];
-    for (size_t i = 1; point[i] && i < sizeof(part); i++) {
-        if (point[i] != '/' || i == 1)
-            continue;
-        memcpy(part, point, i);
-        part[i] = '\0';
-        sys_ignore(make_directory(part, ROOT_MODE));
-    }
-    sys_ignore(make_directory(point, mode));
-}
-
-/* A name of a directory that is bound name by name: what is empty becomes a directory to be written to, with its mode; what is
- * no directory a link. */
-static int64_t name_bind(const char *source, const char *point, const struct abi_dirent *entry,
-                         bool empty, uint32_t mode)
-{
-    char uri[PATH_LENGTH_MAX], path[PATH_LENGTH_MAX];
-    struct walk walk;
-    snprintf(uri, sizeof(uri), "%s%s", source, entry->name);
-    snprintf(path, sizeof(path), "%s%s%s", point, point[1] ? "/" : "", entry->name);
-    if (tree_find(path + 1, strlen(path + 1)) < tree_count)
-        return 0; /* fstab has something of its own there */
-    if (entry->type == FILE_DIRECTORY) {
-        int64_t result = make_directory(path, mode);
-        if (result < 0 || empty)
-            return result;
-        return mounting_mount(&(struct fstab_line){uri, path, "bind", ""}, 0);
-    }
-    struct abi_command command = {.op = OP_SYMLINK, .in = (uintptr_t)uri, .in_length = strlen(uri)};
-    int64_t result = walk_begin(&walk, path, strlen(path));
-    if (result == 0)
-        result = walk_call(&walk, NULL, &command);
-    return result == -E_EXISTS ? 0 : result;
-}
-
-/* Mode of what a URI names, and whether it has names in it. */
-static uint32_t look(const char *source, const char *name, bool *empty)
-{
-    static uint8_t entries[LISTING] ALIGNED(8);
-    char uri[PATH_LENGTH_MAX];
-    struct abi_stat stat = {.mode = ROOT_MODE};
-    struct abi_command command = {
-        .op = OP_STAT, .out = (uintptr_t)&stat, .out_length = sizeof(stat)};
-    snprintf(uri, sizeof(uri), "%s%s", source, name);
-    sys_ignore(path_command(HANDLE_SELF, uri, &command));
-    command = (struct abi_command){
-        .op = OP_LIST, .args = {2}, .out = (uintptr_t)entries, .out_length = sizeof(entries)};
-    int64_t result = path_command(HANDLE_SELF, uri, &command);
-    *empty = result >= 0 && command.values[0] == 0;
-    return stat.mode;
-}
-
-static int64_t bind_each(const struct fstab_line *line)
-{
-    static uint8_t entries[LISTING] ALIGNED(8);
-    uint64_t position = 2; /* behind . and .. */
-    for (;;) {
-        struct abi_command command = {.op = OP_LIST,
-                                      .args = {position},
-                                      .out = (uintptr_t)entries,
-                                      .out_length = sizeof(entries)};
-        int64_t result = path_command(HANDLE_SELF, line->source, &command);
-        if (result < 0 || command.values[0] == 0)
-            return result;
-        for (uint64_t at = 0; at < command.values[0];) {
-            const struct abi_dirent *entry =
-                (const struct abi_dirent *)(const void *)(entries + at);
-            bool empty;
-            uint32_t mode = look(line->source, entry->name, &empty);
-            result = name_bind(line->source, line->point, entry, empty, mode);
-            if (result < 0)
-                fprintf(stderr, "cannot bind %s%s: %s\n", line->source, entry->name,
-                        error_text(result));
-            at += entry->length;
-        }
-        position = command.values[1];
-    }
-}
-
-static int64_t line_mount(const struct fstab_line *line)
-{
-    size_t length;
-    if (option_find(line->options, "noauto", &length))
-        return 0;
-    if (option_find(line->options, "each", &length))
-        return bind_each(line);
-    if (tree_count)
-        directories_make(line->point, ROOT_MODE);
-    return mounting_mount(line, 0);
-}
-
-static int64_t fstab_mount(void)
-{
-    char *text;
-    size_t length;
-    int found;
-    struct fstab_line line;
-    int64_t result = file_load(HANDLE_SELF, FSTAB, FSTAB_MAX, &text, &length);
-    if (result < 0)
-        return result;
-    struct conf_reader reader = {.text = text, .length = length};
-    while ((found = fstab_next(&reader, &line)) != 0) {
-        result = found < 0 ? found : line_mount(&line);
-        if (result < 0)
-            fprintf(stderr, "%s:%u: %s\n", FSTAB, reader.line,
-                    found < 0 ? reader.problem : error_text(result));
-    }
-    free(text);
-    return tree_count ? 0 : -E_NOT_FOUND;
-}
-
-/* Whether the volumes that the list names are there; the root's above all. */
-static bool root_known(void)
+bool mounting_root_known(void)
 {
     uint64_t volume = tmp_volume(tree_mounts[tree_find("", 0)].target);
     return !volume || tmp_command(TMP_KNOWN, volume, 0, NULL) >= 0;
-}
-
-int64_t mounting_begin(handle_t fs_port)
-{
-    port = fs_port;
-    if (tree_recover(port)) {
-        if (root_known())
-            return tree_publish();
-        fprintf(stderr, "the root has gone; what %s says is mounted anew\n", FSTAB);
-        tree_clear();
-    }
-    return fstab_mount();
 }

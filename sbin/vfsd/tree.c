@@ -22,6 +22,7 @@
 struct state {
     uint32_t half; /* 0: none yet, else 1 or 2 */
     uint32_t lengths[2];
+    uint32_t begun;
 };
 
 pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -80,6 +81,16 @@ void tree_remove(size_t at)
     mount_free(&tree_mounts[at]);
     tree_count--;
     memmove(&tree_mounts[at], &tree_mounts[at + 1], (tree_count - at) * sizeof(*tree_mounts));
+}
+
+int64_t tree_set_options(size_t at, const char *options)
+{
+    char *copy = strdup(options);
+    if (!copy)
+        return -E_NO_MEMORY;
+    free(tree_mounts[at].options);
+    tree_mounts[at].options = copy;
+    return 0;
 }
 
 void tree_clear(void)
@@ -197,6 +208,16 @@ bool tree_recover(handle_t fs_port)
     return whole;
 }
 
+bool tree_begun(void)
+{
+    return state->begun;
+}
+
+void tree_set_begun(void)
+{
+    keep_commit(&state->begun, 1);
+}
+
 /* --- the table --- */
 
 static unsigned list_of(const struct mount *mount)
@@ -251,7 +272,7 @@ static uint64_t table_fill(struct fs_table *table, struct mount *const *sorted)
     return used;
 }
 
-/* The protocols that the targets name, and no others. */
+/* The protocols that the targets name, and no others; those of volumes that nobody serves yet come later (volumes.c). */
 static int64_t names_make(handle_t *names)
 {
     int64_t result = sys_namespace_create(HANDLE_SELF, NAMESPACE_EMPTY);
@@ -266,6 +287,8 @@ static int64_t names_make(handle_t *names)
             result = sys_namespace_bind(*names, target, length, (handle_t)named);
             handle_drop((handle_t)named);
         }
+        if (named == -E_NO_PROTOCOL || named == -E_NOT_FOUND)
+            continue;
         if (named < 0 || result < 0) {
             handle_drop(*names);
             return named < 0 ? named : result;
@@ -328,6 +351,11 @@ int64_t tree_publish(void)
     shared.memory = memory;
     shared.names = names;
     return 0;
+}
+
+bool tree_published(void)
+{
+    return shared.table;
 }
 
 const struct fs_table *tree_table(uint64_t *length)

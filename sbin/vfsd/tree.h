@@ -14,9 +14,10 @@
 #include "lib/sys/syscall.h"
 
 struct mount {
-    char *source, *type, *options; /* as they were given */
-    char *point;                   /* without the slash in front: empty for the root */
-    char *target;                  /* URI */
+    char *source, *type; /* as they were given */
+    char *options;       /* as they are shown: "ro" or "rw" in front */
+    char *point;         /* without the slash in front: empty for the root */
+    char *target;        /* URI */
 };
 
 extern pthread_rwlock_t tree_lock;
@@ -25,15 +26,20 @@ extern size_t tree_count;
 
 /* What an instance before this one had; false: nothing that is whole. */
 MUST_CHECK bool tree_recover(handle_t port);
+/* All that is mounted at the start has been. */
+bool tree_begun(void);
+void tree_set_begun(void);
 /* Copies of the texts. E_NO_MEMORY. */
 MUST_CHECK int64_t tree_add(const struct mount *mount);
 void tree_remove(size_t at);
+MUST_CHECK int64_t tree_set_options(size_t at, const char *options);
 void tree_clear(void);
 /* The mount at exactly this point; tree_count: none. */
 size_t tree_find(const char *point, size_t length);
 /* How many mounts lead to target or below it. */
 size_t tree_uses(const char *target);
 MUST_CHECK int64_t tree_publish(void);
+bool tree_published(void);
 
 /* The table as it is handed out now, and its length. tree_lock held. */
 const struct fs_table *tree_table(uint64_t *length);

@@ -20,6 +20,10 @@ static void options(const char *text)
     if (found && option_size(found, length, UINT64_C(1) << 30, &size) && found[length - 1] == '%' &&
         size > UINT64_C(1) << 30)
         abort();
+    char shown[16];
+    if (options_shown(text, true, shown, sizeof(shown)) &&
+        memchr(shown, '\0', sizeof(shown)) == NULL)
+        abort();
     found = option_unknown(text, known, &length);
     if (found && found + length > text + strlen(text))
         abort();

@@ -78,10 +78,11 @@ TEST(numbers)
 TEST(a_service_with_everything)
 {
     struct service_conf conf;
-    CHECK_EQUAL(parse(&conf, "protocol tty pts\nuse proc initfs\nafter procd\nioport 0x3f8 8\n"
-                             "irq 4 isa\nirq 17 level low\nmemory 0xfed00000 4096\nrestart never\n"
-                             "priority 4\nready 100\nargument -v \"a b\"\nenvironment A=1\n"
-                             "give framebuffer\nclock\nport own\nlimit memory 64M\nlimit threads 0x10\n"),
+    CHECK_EQUAL(parse(&conf,
+                      "protocol tty pts\nuse proc initfs\nafter procd\nioport 0x3f8 8\n"
+                      "irq 4 isa\nirq 17 level low\nmemory 0xfed00000 4096\nrestart never\n"
+                      "priority 4\nready 100\nargument -v \"a b\"\nenvironment A=1\n"
+                      "give framebuffer\nclock\nport own\nlimit memory 64M\nlimit threads 0x10\n"),
                 0);
     CHECK_STRING(conf.name, "demo");
     CHECK_STRING(conf.program, "initfs:///sbin/demo");

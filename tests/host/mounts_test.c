@@ -161,6 +161,11 @@ TEST(options)
     CHECK(!option_find(text, "siz", &length));
     found = option_unknown(text, known, &length);
     CHECK(found && length == 7 && !memcmp(found, "other=1", 7));
+    char shown[32];
+    CHECK(options_shown("defaults,size=1m,rw,noauto,b", false, shown, sizeof(shown)));
+    CHECK_STRING(shown, "rw,size=1m,b");
+    CHECK(options_shown("", true, shown, sizeof(shown)) && !strcmp(shown, "ro"));
+    CHECK(!options_shown("an-option-longer-than-the-room-there-is", true, shown, sizeof(shown)));
     CHECK(option_size("50%", 3, 1000, &size) && size == 500);
     CHECK(!option_size("101%", 4, 1000, &size));
     CHECK(!option_size("k", 1, 0, &size) && !option_size("1x", 2, 0, &size) &&

@@ -1,0 +1,31 @@
+/* A file system's connection to vfsd (abi/volume.h): registers, and hands on what is asked.
+ *
+ *     struct volume_server server = {.uri = argv[1], .port = port, .serve = ..., .remount = ..., .end = ...};
+ *     volume_connect(&server, serving)          a thread; serving: with what was kept, a predecessor's volume
+ *     volume_unused(&server)                    nothing is open any more, after an end that was E_BUSY
+ *
+ * Its functions are called by that thread; what they answer goes to vfsd. When vfsd ends the thread waits for the next one, and
+ * nobody else does.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "lib/sys/syscall.h"
+
+struct volume_server {
+    const char *uri; /* volumes:///<number> */
+    handle_t port;   /* by which the volume is come to */
+    /* A volume on the device, which is the callee's; flags: VOLUME_READ_ONLY. Once, unless it fails. */
+    int64_t (*serve)(handle_t device, uint32_t flags, const char *options);
+    int64_t (*remount)(uint32_t flags);
+    int64_t (*end)(void);
+    /* The connection's own. */
+    pthread_mutex_t lock;
+    handle_t stream;
+    bool serving, unused;
+};
+
+/* E_NO_MEMORY: there is no thread. */
+MUST_CHECK int64_t volume_connect(struct volume_server *server, bool serving);
+void volume_unused(struct volume_server *server);
