@@ -1,0 +1,397 @@
+/* See cache.h. */
+#include "sbin/fsd.fat32/cache.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/sys/keep.h"
+#include "lib/sys/map.h"
+#include "sbin/fsd.fat32/volume.h"
+
+#define PAGE          ((uint64_t)PAGE_SIZE)
+#define PAGES(bytes)  (ALIGN_UP((uint64_t)(bytes), PAGE) / PAGE)
+#define ROOM_FIRST    (UINT64_C(64) << 10)
+#define SCRATCH_PAGES UINT64_C(256)
+#define AHEAD_FIRST   UINT64_C(8) /* pages */
+#define AHEAD_LAST    UINT64_C(128)
+#define FAULT_AHEAD   UINT64_C(16)
+
+/* Where pages are filled before they are moved to their file; untouched in between, so all zero. */
+static handle_t scratch = HANDLE_NONE;
+static uint8_t *scratch_bytes;
+
+static int64_t scratch_make(void)
+{
+    if (scratch != HANDLE_NONE)
+        return 0;
+    int64_t memory = sys_memory_create(SCRATCH_PAGES * PAGE, 0);
+    if (memory < 0)
+        return memory;
+    int64_t address =
+        memory_map((handle_t)memory, 0, SCRATCH_PAGES * PAGE, PROT_READ_ | PROT_WRITE_);
+    if (address < 0) {
+        handle_drop((handle_t)memory);
+        return address;
+    }
+    scratch = (handle_t)memory;
+    scratch_bytes = (uint8_t *)address;
+    return 0;
+}
+
+/* --- which pages are present --- */
+
+static bool present(const struct file *file, uint64_t page)
+{
+    return page / 8 < file->bits && file->present[page / 8] >> page % 8 & 1;
+}
+
+static void set_present(struct file *file, uint64_t first, uint64_t end, bool is)
+{
+    for (uint64_t page = first; page < end && page / 8 < file->bits; page++) {
+        uint8_t bit = (uint8_t)(1u << page % 8);
+        int64_t change = (int64_t)is - present(file, page);
+        file->present[page / 8] =
+            (uint8_t)(is ? file->present[page / 8] | bit : file->present[page / 8] & ~bit);
+        file->count += (uint64_t)change;
+        files_count(change);
+    }
+}
+
+/* Room for as many pages as the file has. */
+static int64_t bits_grow(struct file *file)
+{
+    uint64_t wanted = PAGES(fat_size(file->node)) / 8 + 1;
+    if (wanted <= file->bits)
+        return 0;
+    wanted = MAX(wanted, 2 * file->bits);
+    uint8_t *grown = realloc(file->present, wanted);
+    if (!grown)
+        return -E_NO_MEMORY;
+    memset(grown + file->bits, 0, wanted - file->bits);
+    file->present = grown;
+    file->bits = wanted;
+    return 0;
+}
+
+/* Of a file whose clean pages were evicted: those are there that are dirty. */
+static void scan_dirty(struct file *file)
+{
+    uint64_t end = PAGES(file->pages.size) * PAGE;
+    struct abi_page_run run = {0};
+    set_present(file, 0, file->bits * 8, false);
+    for (uint64_t at = 0; at < end; at = run.offset + run.length) {
+        int64_t pages = sys_memory_op(file->pages.memory, MEMORY_OP_DIRTY, at, end - at, &run);
+        if (pages <= 0)
+            return;
+        set_present(file, run.offset / PAGE, (run.offset + run.length) / PAGE, true);
+    }
+}
+
+void cache_evict(struct file *file)
+{
+    if (file->pages.memory == HANDLE_NONE || !file->count)
+        return;
+    sys_ignore(paged_evict(&file->pages));
+    scan_dirty(file);
+}
+
+/* --- the memory --- */
+
+int64_t cache_attach(struct file *file)
+{
+    bool existed;
+    if (file->pages.memory != HANDLE_NONE)
+        return 0;
+    int64_t result = bits_grow(file);
+    if (result >= 0)
+        result = paged_open(volume_port, STORE_KEY_DATA | file->id, fat_size(file->node),
+                            &file->pages, &existed);
+    if (result < 0) {
+        file->pages.memory = HANDLE_NONE;
+        return result;
+    }
+    if (existed) {
+        sys_ignore(paged_evict(&file->pages));
+        scan_dirty(file);
+        file->shared = true; /* for all we know */
+    }
+    return 0;
+}
+
+static void unmap(struct file *file)
+{
+    keep_release(file->address, file->room);
+    file->address = NULL;
+    file->room = 0;
+}
+
+bool cache_used(struct file *file)
+{
+    struct abi_kept kept = {.key = STORE_KEY_DATA | file->id, .flags = KEPT_EXACT};
+    if (!file->shared || file->pages.memory == HANDLE_NONE)
+        return false;
+    unmap(file);
+    paged_close(&file->pages);
+    if (sys_port_kept(volume_port, &kept) < 0)
+        return false;
+    file->pages.memory = kept.handle;
+    file->shared = kept.flags & KEPT_USED;
+    file->writable = file->writable && file->shared;
+    return file->shared;
+}
+
+void cache_forget(struct file *file)
+{
+    unmap(file);
+    if (file->pages.memory != HANDLE_NONE)
+        paged_forget(&file->pages);
+    set_present(file, 0, file->bits * 8, false);
+    free(file->present);
+    file->present = NULL;
+    file->bits = 0;
+}
+
+/* Mapped to the file's end; there is room for some growth, for behind the object's end nothing is touched. */
+int64_t cache_map(struct file *file, uint64_t offset, uint8_t **bytes)
+{
+    uint64_t end = fat_size(file->node), room = ROOM_FIRST;
+    int64_t result = cache_attach(file);
+    if (result >= 0 && (!file->address || end > file->room)) {
+        while (room < end)
+            room *= 2;
+        result = memory_map(file->pages.memory, 0, room, PROT_READ_ | PROT_WRITE_);
+        if (result >= 0) {
+            unmap(file);
+            file->address = (uint8_t *)result;
+            file->room = room;
+        }
+    }
+    *bytes = file->address + offset;
+    return MIN(result, INT64_C(0));
+}
+
+/* Zeros from offset to the end of its page, if there are others. */
+static int64_t zero_page_end(struct file *file, uint64_t offset)
+{
+    uint8_t *bytes;
+    uint64_t length = ALIGN_UP(offset, PAGE) - offset;
+    if (!length || file->pages.memory == HANDLE_NONE || !present(file, offset / PAGE))
+        return 0;
+    int64_t result = cache_map(file, offset, &bytes);
+    for (uint64_t i = 0; result >= 0 && i < length; i++)
+        if (bytes[i]) {
+            memset(bytes + i, 0, length - i);
+            break;
+        }
+    return result;
+}
+
+int64_t cache_zero_tail(struct file *file)
+{
+    return zero_page_end(file, fat_size(file->node));
+}
+
+int64_t cache_resize(struct file *file)
+{
+    uint64_t size = fat_size(file->node), old = file->pages.size;
+    if (file->pages.memory == HANDLE_NONE)
+        return 0;
+    int64_t result = bits_grow(file);
+    if (result >= 0 && PAGES(size) != PAGES(old))
+        result = paged_resize(&file->pages, size);
+    if (result < 0)
+        return result;
+    file->pages.size = size;
+    if (size >= old)
+        return 0;
+    set_present(file, PAGES(size), file->bits * 8, false);
+    return zero_page_end(file, size);
+}
+
+/* --- pages come --- */
+
+/* The scratch pages become the file's, from page `first` on. */
+static int64_t supply(struct file *file, uint64_t first, uint64_t count)
+{
+    int64_t result =
+        paged_supply(&file->pages, first * PAGE, count * PAGE, scratch, 0, SUPPLY_MOVE);
+    if (result >= 0)
+        set_present(file, first, first + count, true);
+    return result;
+}
+
+/* What the device has of [offset, offset + length) into bytes, which are zero. */
+static int64_t device_fill(struct file *file, uint64_t offset, uint64_t length, uint8_t *bytes)
+{
+    uint64_t done = 0, sector = volume_device.sector;
+    while (done < length) {
+        struct fat_run run;
+        int64_t result = fat_map(file->node, offset + done, &run);
+        if (result < 0)
+            return result;
+        uint64_t piece = MIN(run.length, length - done), whole = ALIGN_UP(piece, sector);
+        if (run.device != FAT_ZEROS) {
+            result = device_read(&volume_device, run.device, bytes + done, whole);
+            if (result < 0)
+                return result;
+            memset(bytes + done + piece, 0, whole - piece);
+        }
+        done += piece;
+    }
+    return 0;
+}
+
+/* Absent pages that lie together, at most SCRATCH_PAGES. */
+static int64_t load(struct file *file, uint64_t first, uint64_t count)
+{
+    uint64_t start = first * PAGE, size = fat_size(file->node);
+    uint64_t length = start < size ? MIN(count * PAGE, size - start) : 0;
+    int64_t result = scratch_make();
+    if (result >= 0)
+        result = device_fill(file, start, length, scratch_bytes);
+    if (result >= 0)
+        result = supply(file, first, count);
+    if (result < 0 && scratch != HANDLE_NONE)
+        sys_ignore(sys_memory_op(scratch, MEMORY_OP_DECOMMIT, 0, count * PAGE, NULL));
+    return result;
+}
+
+/* The first absent pages of [*first, end) that lie together: how many. */
+static uint64_t absent_run(const struct file *file, uint64_t *first, uint64_t end)
+{
+    while (*first < end && present(file, *first))
+        (*first)++;
+    uint64_t last = *first;
+    while (last < end && last - *first < SCRATCH_PAGES && !present(file, last))
+        last++;
+    return last - *first;
+}
+
+/* [first, end) is there; what is read is read up to `ahead` if that is absent, too. */
+static int64_t load_all(struct file *file, uint64_t first, uint64_t end, uint64_t ahead)
+{
+    uint64_t count;
+    int64_t result = cache_attach(file);
+    while (result >= 0 && first < end) {
+        count = absent_run(file, &first, MAX(end, ahead));
+        if (!count || first >= end)
+            break;
+        result = load(file, first, count);
+        first += count;
+    }
+    return result;
+}
+
+int64_t cache_read(struct file *file, uint64_t offset, uint64_t length)
+{
+    uint64_t first = offset / PAGE, end = PAGES(offset + length);
+    uint64_t last = PAGES(fat_size(file->node));
+    bool goes_on = offset == file->next || offset / PAGE == file->next / PAGE;
+    file->next = offset + length;
+    volume_make_room();
+    if (absent_run(file, &first, end) == 0)
+        return 0;
+    file->ahead = goes_on ? MIN(MAX(2 * file->ahead, AHEAD_FIRST), AHEAD_LAST) : 0;
+    return load_all(file, first, end, MIN(first + file->ahead, last));
+}
+
+/* Pages that are written over as a whole, or lie behind what there was. */
+static int64_t zero_all(struct file *file, uint64_t first, uint64_t end)
+{
+    uint64_t count;
+    int64_t result = scratch_make();
+    while (result >= 0 && (count = absent_run(file, &first, end)) != 0) {
+        result = supply(file, first, count);
+        first += count;
+    }
+    return result;
+}
+
+int64_t cache_prepare(struct file *file, uint64_t offset, uint64_t length, uint64_t old)
+{
+    uint64_t first = offset / PAGE, end = PAGES(offset + length), last = end - 1;
+    volume_make_room();
+    int64_t result = cache_attach(file);
+    if (result >= 0 && offset % PAGE && first * PAGE < old && !present(file, first))
+        result = load(file, first, 1);
+    if (result >= 0 && (offset + length) % PAGE && last * PAGE < old && offset + length < old &&
+        !present(file, last))
+        result = load(file, last, 1);
+    if (result >= 0)
+        result = zero_all(file, first, end);
+    return result;
+}
+
+/* --- and go back --- */
+
+/* Of a file that ends in it: what is written behind its end are zeros. */
+static int64_t sector_fill(struct file *file, uint64_t offset, uint64_t length, uint64_t whole)
+{
+    uint8_t *bytes = file->address + offset + length;
+    uint64_t rest = whole - length;
+    for (uint64_t i = 0; i < rest; i++)
+        if (bytes[i])
+            return zero_page_end(file, offset + length);
+    return 0;
+}
+
+static int64_t write_run(void *context, const struct paged *paged, uint64_t offset, uint64_t length)
+{
+    struct file *file = context;
+    uint64_t size = fat_size(file->node), end = MIN(offset + length, size);
+    uint8_t *bytes;
+    uint32_t sector, cluster;
+    int64_t result = cache_map(file, offset, &bytes);
+    (void)paged;
+    if (result >= 0)
+        result = volume_units(&sector, &cluster);
+    for (uint64_t piece; result >= 0 && offset < end; offset += piece) {
+        struct fat_run run;
+        result = fat_map_write(file->node, offset, &run);
+        if (result < 0)
+            break;
+        piece = MIN(run.length, end - offset);
+        uint64_t whole = ALIGN_UP(piece, (uint64_t)sector);
+        result = sector_fill(file, offset, piece, whole);
+        if (result >= 0)
+            result = device_write(&volume_device, run.device, file->address + offset, whole);
+        if (result >= 0)
+            result = fat_wrote(file->node, offset, whole);
+    }
+    return result;
+}
+
+int64_t cache_write_back(struct file *file)
+{
+    if (file->pages.memory == HANDLE_NONE || fat_is_unlinked(file->node))
+        return 0;
+    return paged_write_back(&file->pages, 0, file->pages.size, write_run, file);
+}
+
+/* --- the kernel asks --- */
+
+int64_t cache_page_in(void *context, struct command *command)
+{
+    (void)context;
+    struct page_request want = page_request(command);
+    struct file *file = file_by_id(want.key & ~STORE_KEY_DATA);
+    if (!file)
+        return -E_RANGE;
+    uint64_t first = want.offset / PAGE, size = PAGES(fat_size(file->node));
+    if (first >= size)
+        return -E_RANGE;
+    file_used(file);
+    volume_make_room();
+    return load_all(file, first, first + 1, MIN(first + FAULT_AHEAD, size));
+}
+
+int64_t cache_page_out(void *context, struct command *command)
+{
+    (void)context;
+    struct page_request want = page_request(command);
+    struct file *file = file_by_id(want.key & ~STORE_KEY_DATA);
+    if (!file || fat_is_unlinked(file->node))
+        return 0;
+    file_dirty(file);
+    return volume_sync();
+}

@@ -1,0 +1,159 @@
+/* See file.h. */
+#include "sbin/fsd.fat32/file.h"
+
+#include <stdlib.h>
+
+#include "lib/sys/keep.h"
+#include "sbin/fsd.fat32/cache.h"
+#include "sbin/fsd.fat32/volume.h"
+
+struct list files = LIST_INIT(files), dirty_files = LIST_INIT(dirty_files);
+static struct rb_tree by_id;
+static uint64_t all_pages; /* as of the last change of a file's count */
+
+static struct file *file_at(struct rb_node *node)
+{
+    return container_of(node, struct file, by_id);
+}
+
+static void enter(struct file *file)
+{
+    struct rb_node **place = &by_id.root, *parent = NULL;
+    while (*place) {
+        parent = *place;
+        place = file->id < file_at(parent)->id ? &parent->left : &parent->right;
+    }
+    rb_insert(&by_id, &file->by_id, parent, place);
+    list_append(&files, &file->link);
+}
+
+struct file *file_by_id(uint64_t id)
+{
+    struct rb_node *node = by_id.root;
+    while (node && file_at(node)->id != id)
+        node = id < file_at(node)->id ? node->left : node->right;
+    return node ? file_at(node) : NULL;
+}
+
+struct file *file_known(struct fat_node *node)
+{
+    return *fat_user(node);
+}
+
+struct file *file_of(struct fat_node *node)
+{
+    struct file *file = *fat_user(node);
+    if (file)
+        return file;
+    file = calloc(1, sizeof(*file));
+    if (!file)
+        return NULL;
+    file->node = fat_get(node);
+    file->id = fat_id(node);
+    file->pages.memory = HANDLE_NONE;
+    list_init(&file->dirty);
+    enter(file);
+    *fat_user(node) = file;
+    return file;
+}
+
+void file_used(struct file *file)
+{
+    list_remove(&file->link);
+    list_append(&files, &file->link);
+}
+
+void file_dirty(struct file *file)
+{
+    if (!list_linked(&file->dirty))
+        list_append(&dirty_files, &file->dirty);
+    volume_changed();
+}
+
+static void destroy(struct file *file)
+{
+    cache_forget(file);
+    rb_remove(&by_id, &file->by_id);
+    list_remove(&file->link);
+    list_remove(&file->dirty);
+    *fat_user(file->node) = NULL;
+    fat_put(file->node);
+    free(file);
+}
+
+void file_release(struct file *file, bool forget)
+{
+    bool named = !fat_is_unlinked(file->node);
+    if (file->opens || (named && (!forget || list_linked(&file->dirty))) || cache_used(file))
+        return;
+    destroy(file);
+}
+
+void file_closed(struct file *file)
+{
+    file->opens--;
+    file_release(file, false);
+}
+
+void files_count(int64_t change)
+{
+    all_pages += (uint64_t)change;
+}
+
+uint64_t files_pages(void)
+{
+    return all_pages;
+}
+
+void files_trim(uint64_t pages)
+{
+    list_for_each (struct file, file, &files, link) {
+        if (all_pages <= pages)
+            return;
+        if (list_linked(&file->dirty) && cache_write_back(file) < 0)
+            continue;
+        cache_evict(file);
+        if (!file->writable)
+            list_remove(&file->dirty);
+        file_release(file, true);
+    }
+}
+
+/* --- after a predecessor --- */
+
+static int64_t inherit(struct fat_node *node)
+{
+    int64_t result = 0;
+    if (!fat_is_directory(node)) {
+        struct file *file = file_of(node);
+        if (!file)
+            result = -E_NO_MEMORY;
+        else if (keep_exists(volume_port, STORE_KEY_DATA | file->id))
+            result = cache_attach(file);
+        if (file && file->count)
+            file_dirty(file);
+    }
+    fat_put(node);
+    return result;
+}
+
+/* Pages of files that the library does not know any more: what they held is written, or its file gone. */
+static int64_t stray(void *context, const struct abi_kept *kept)
+{
+    (void)context;
+    handle_drop(kept->handle);
+    if (kept->key & STORE_KEY_DATA && !file_by_id(kept->key & ~STORE_KEY_DATA))
+        sys_ignore(sys_port_keep(volume_port, kept->key, HANDLE_NONE));
+    return 0;
+}
+
+int64_t files_recover(void)
+{
+    struct fat_node *node;
+    int64_t result = 0;
+    while ((node = fat_inherit(volume)) != NULL) {
+        int64_t inherited = inherit(node);
+        result = result < 0 ? result : inherited;
+    }
+    return result < 0 ? result : kept_each(volume_port, stray, NULL);
+}

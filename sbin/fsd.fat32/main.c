@@ -1,0 +1,92 @@
+/* fsd.fat32: a FAT volume that vfsd has mounted; a process for each. docs/files.md, docs/fat.md
+ *
+ *     volumes:///3 (argv[1])     vfsd says what is to be served, and hears by which port (lib/fsd/connection.h)
+ *     lib/fat                    names, and where the bytes of files lie
+ *     cache.c                    the bytes, in memory that clients map
+ *
+ * What was written and is not on the disk yet lies in memory that the port keeps, so who is killed loses nothing. One thread
+ * serves; another one talks to vfsd.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/sys/error.h"
+#include "lib/sys/startup.h"
+#include "sbin/fsd.fat32/cache.h"
+#include "sbin/fsd.fat32/commands.h"
+
+#define BUFFER_SIZE (2 * PATH_LENGTH_MAX + 4096u)
+
+static command_handler *const handlers[SERVICE_OPERATIONS] = {
+    [OP_OPEN] = names_open,
+    [OP_READ] = bytes_read,
+    [OP_WRITE] = bytes_write,
+    [OP_STAT] = attributes_stat,
+    [OP_LIST] = attributes_list,
+    [OP_TRUNCATE] = bytes_truncate,
+    [OP_SYNC] = bytes_sync,
+    [OP_MAP] = bytes_map,
+    [OP_READLINK] = attributes_readlink,
+    [OP_UNLINK] = names_unlink,
+    [OP_MKDIR] = names_make,
+    [OP_RENAME] = names_rename,
+    [OP_SYMLINK] = names_no_link,
+    [OP_LINK] = names_no_link,
+    [OP_CHMOD] = attributes_chmod,
+    [OP_CHOWN] = attributes_chown,
+    [OP_UTIME] = attributes_utime,
+    [OP_STATFS] = attributes_statfs,
+    [OP_PAGE_IN] = cache_page_in,
+    [OP_PAGE_OUT] = cache_page_out,
+};
+
+static int64_t locked(void *context, struct command *command)
+{
+    pthread_mutex_lock(&volume_lock);
+    int64_t result = -E_IO; /* it could not be mounted again */
+    if (likely(volume))
+        result = handlers[SERVICE_INDEX(command->message.op)](context, command);
+    pthread_mutex_unlock(&volume_lock);
+    return result;
+}
+
+static void closed(void *context, uint64_t cookie)
+{
+    (void)context;
+    pthread_mutex_lock(&volume_lock);
+    opens_remove((struct open *)(uintptr_t)cookie);
+    volume_closed();
+    pthread_mutex_unlock(&volume_lock);
+}
+
+static void stopping(void *context)
+{
+    (void)context;
+    volume_stop();
+}
+
+int main(int argc, char **argv)
+{
+    static command_handler *operations[SERVICE_OPERATIONS];
+    handle_t port = startup_require("port:volume");
+    if (argc != 2) {
+        fprintf(stderr, "volumes:///<number> is wanted\n");
+        return 2;
+    }
+    int64_t result = volume_start(port, argv[1]);
+    for (size_t i = 0; i < SERVICE_OPERATIONS; i++)
+        operations[i] = handlers[i] ? locked : NULL;
+    struct service service = {
+        .port = port,
+        .operations = operations,
+        .closed = closed,
+        .deadline = volume_deadline,
+        .expired = volume_expired,
+        .stopping = stopping,
+        .buffer_size = BUFFER_SIZE,
+    };
+    if (result >= 0)
+        result = service_run(&service, 1);
+    fprintf(stderr, "cannot serve %s: %s\n", argv[1], error_text(result));
+    return 1;
+}
