@@ -1,7 +1,7 @@
 /* disk://: block devices and their partitions; for file systems, for whoever reads and writes them, and for drivers.
  *
  *     disk:///vd0                 a device               disk:///by-uuid/<UUID>, by-label/<label>       of a volume
- *     disk:///vd0/p1              a partition of it      disk:///by-partuuid/<UUID>, by-partlabel/<name>   of a partition (GPT)
+ *     disk:///vd0/p1 (or vd0p1)   a partition of it      disk:///by-partuuid/<UUID>, by-partlabel/<name>   of a partition (GPT)
  *     disk:///disks               a line for each, for people and programs; READABLE when it has changed
  *
  * diskd finds the names; what an open answers is a file of the device's driver, so that data goes through nobody else, and goes

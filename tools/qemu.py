@@ -3,6 +3,7 @@
     command = qemu.command(qemu.Options(machine="q35", cpus=4, ...))
 """
 import dataclasses
+import json
 import os
 
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
@@ -40,7 +41,9 @@ class Options:
     display: str = "none"  # none, window, vnc=..., any of QEMU's
     serial: str = "mon:stdio"  # QEMU's -serial
     qmp: str = ""  # path of a unix socket
-    disks: list = dataclasses.field(default_factory=list)  # FILE[,if=virtio|ahci|nvme|usb]
+    # FILE[,if=virtio|ahci|nvme|usb][,ro][,serial=TEXT][,sector=BYTES][,keep][,blkdebug=FILE][,log=FILE]
+    # keep: what is written stays, whatever `snapshot` says; blkdebug: rules of QEMU's, errors above all; log: of all writes
+    disks: list = dataclasses.field(default_factory=list)
     devices: list = dataclasses.field(default_factory=list)  # names in DEVICES
     icount: bool = False  # the TSC counts instructions; one thread
     kvm: str = "auto"  # auto, on, off
@@ -91,19 +94,54 @@ def boot_flags(options):
     return flags + ["-cdrom", options.iso or os.path.join(options.out, "protos.iso"), "-boot", "d"]
 
 
+def disk_parse(text):
+    """FILE and its options: "FILE,if=nvme,ro,sector=4096" -> (FILE, {"if": "nvme", "ro": "", "sector": "4096"})."""
+    path, *words = text.split(",")
+    options = dict(word.partition("=")[::2] for word in words)
+    unknown = set(options) - {"if", "ro", "serial", "sector", "keep", "blkdebug", "log"}
+    if unknown:
+        raise ValueError(f"disk {path}: unknown {', '.join(sorted(unknown))}")
+    return path, options
+
+
+def disk_node(path, options):
+    """What lies under a disk: its file, behind what injects errors (blkdebug) and writes a log of all writes (blklogwrites)."""
+    node = {"driver": "file", "filename": os.path.abspath(path), "discard": "unmap"}
+    if "blkdebug" in options:
+        node = {"driver": "blkdebug", "config": options["blkdebug"], "image": node}
+    if "log" in options:
+        node = {"driver": "blklogwrites", "file": node, "log": {"driver": "file", "filename": options["log"]}}
+    return {"driver": "raw", "file": node}
+
+
+def disk_drive(name, path, options, snapshot):
+    flags = f"if=none,id={name},discard=unmap,file=json:" + json.dumps(disk_node(path, options)).replace(",", ",,")
+    if snapshot and not {"keep", "log"} & set(options):
+        flags += ",snapshot=on"
+    return flags + (",readonly=on" if "ro" in options else "")
+
+
+def disk_device(index, name, options):
+    device = {"virtio": "virtio-blk-pci", "nvme": "nvme", "ahci": f"ide-hd,bus=ahci.{index}",
+              "usb": "usb-storage,bus=xhci.0"}[options.get("if", "virtio")]
+    device += f",drive={name},id={name}-device,serial=" + options.get("serial", name)
+    if "sector" in options:
+        device += ",logical_block_size={0},physical_block_size={0}".format(options["sector"])
+    return device
+
+
 def disk_flags(options):
     flags = []
-    if any(",if=usb" in disk for disk in options.disks):
+    disks = [disk_parse(disk) for disk in options.disks]
+    used = {disk.get("if", "virtio") for _, disk in disks}
+    if "usb" in used:
         flags += ["-device", "qemu-xhci,id=xhci"]
-    if any(",if=ahci" in disk for disk in options.disks):
+    if "ahci" in used:
         flags += ["-device", "ich9-ahci,id=ahci"]
-    for index, disk in enumerate(options.disks):
-        path, _, interface = disk.partition(",if=")
+    for index, (path, disk) in enumerate(disks):
         name = f"disk{index}"
-        flags += ["-drive", f"if=none,id={name},format=raw,file={path}" + (",snapshot=on" if options.snapshot else "")]
-        device = {"": "virtio-blk-pci", "virtio": "virtio-blk-pci", "nvme": f"nvme,serial={name}",
-                  "ahci": "ide-hd,bus=ahci." + str(index), "usb": "usb-storage,bus=xhci.0"}[interface]
-        flags += ["-device", f"{device},drive={name}"]
+        flags += ["-drive", disk_drive(name, path, disk, options.snapshot),
+                  "-device", disk_device(index, name, disk)]
     return flags
 
 

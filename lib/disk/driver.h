@@ -1,7 +1,7 @@
 /* What drivers of block devices share: they start requests and say when these are done; everything else of disk:// (abi/disk.h:
  * files and partitions, windows and memory without a copy, splitting, flushing, retrying, being found by diskd) is here.
  *
- *     disk_host_open(&host, "pci:///00:04.0", &pci, &driver, context)    the function is claimed; `use disk pci`, `port` in service.conf
+ *     disk_host_open(&host, "pci:///00:04.0", &pci, &driver, context)    the function is claimed; `use disk pci`, `port disk` in service.conf
  *     disk = (struct disk){.name = "vd0", .geometry = ..., .segments = 126, ...};
  *     disk_add(&host, &disk)                                    any time: a device that was plugged in, too
  *     sys_port_bind(host.port, irq, SIGNAL_READABLE, key, 0)    then driver.notified(context, key, signals) is called
@@ -10,7 +10,8 @@
  *     start(disk, request) --> the device --interrupt--> notified: disk_done(request, status), for each
  *
  *     disk_changed(&disk)        its geometry is another now (it was resized)
- *     disk_remove(&disk)         it is gone: whatever is under way and comes later is E_NO_DEVICE
+ *     disk_remove(&disk)         it is gone: whatever is under way and comes later is E_NO_DEVICE. Requests that were started are not
+ *                                the driver's any more
  *
  * A request is whole: sectors inside the device, segments within what the disk said of itself, so a driver checks nothing of it.
  * It is started once, and done once, with
@@ -25,6 +26,7 @@
 
 #include "abi/disk.h"
 #include "lib/base/list.h"
+#include "lib/disk/split.h"
 #include "lib/pci/driver.h"
 
 #define DISK_NAME_MAX 31u
@@ -35,12 +37,6 @@
 
 struct disk_host;
 struct disk;
-
-/* A part of memory as the device knows it. */
-struct disk_segment {
-    uint64_t address;
-    uint32_t length; /* a multiple of the sector */
-};
 
 struct disk_request {
     uint32_t op;     /* DISK_READ, DISK_WRITE, OP_SYNC, DISK_DISCARD */
@@ -70,6 +66,8 @@ struct disk_driver {
     int64_t (*reset)(struct disk *disk);
     /* Something bound to host.port has fired. May be NULL. */
     void (*notified)(void *context, uint64_t key, uint64_t signals);
+    /* The machine stops: what lies in the disk's cache goes to the medium. May wait, but gets no `notified`. May be NULL. */
+    void (*stopping)(struct disk *disk);
     /* Nobody has the disk any more after its disk_remove: its memory is the driver's again. May be NULL. */
     void (*released)(struct disk *disk);
 };
@@ -80,19 +78,26 @@ struct disk {
               1]; /* the wish for disk:///<name>, the same after each start: disk_ordinal */
     struct disk_geometry geometry; /* but for start and transfer, which follow from the rest */
     uint32_t segments;             /* of a request: at most so many */
-    uint32_t segment_bytes;        /* 0: any length */
+    uint32_t segment_bytes;        /* each: at most so long; 0: any length */
     uint32_t bytes;                /* of a request: at most so many */
-    uint64_t discard_bytes;        /* of one DISK_DISCARD: at most so many; 0: any */
     bool
         whole_pages; /* between two segments of a request both end and beginning lie on pages (NVMe's PRPs) */
-    bool through;     /* it knows DISK_THROUGH; else it gets an OP_SYNC behind the write */
-    int64_t patience; /* ns; 0: DISK_PATIENCE_NS */
-    void *own;        /* the driver's */
+    uint64_t discard_bytes; /* of one DISK_DISCARD: at most so many; 0: any */
+    bool through;           /* it knows DISK_THROUGH; else it gets an OP_SYNC behind the write */
+    int64_t patience;       /* ns; 0: DISK_PATIENCE_NS */
+    void *own;              /* the driver's */
 
     /* the library's */
     struct disk_host *host;
-    struct list link, waiting, started, jobs;
-    uint64_t files;
+    struct disk_limits limits;
+    struct list link, files, jobs;
+    /* Requests: to be started (again); those the device has, oldest first; not in use. */
+    struct list waiting, started, spare;
+    uint32_t request_count;
+    /* Jobs: with more requests to be made; that wait for one they overlap with. */
+    struct list ready, blocked;
+    uint32_t unaligned; /* jobs under way that write parts of sectors */
+    uint32_t number;    /* of the host's disks: 2, 3, ... */
     bool gone;
 };
 
@@ -105,12 +110,14 @@ struct disk_host {
 
     /* the library's */
     char function[DISK_NAME_MAX + 1];
-    struct list disks, files, memories;
-    struct disk_pool *pool; /* memory for windows */
-    uint64_t changes;
+    struct list disks;
+    struct list watchers; /* files of the list of disks */
+    /* Memory for callers' windows, and jobs that wait for some. */
+    struct list chunks, starving;
+    uint32_t chunk_count, disk_count;
 };
 
-/* function: argv[1]. The port is this process's own ("port" in service.conf). */
+/* function: argv[1]. The port is this process's own ("port:disk"). */
 MUST_CHECK int64_t disk_host_open(struct disk_host *host, const char *function,
                                   const struct pci_device *pci, const struct disk_driver *driver,
                                   void *context);

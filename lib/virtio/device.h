@@ -21,6 +21,7 @@
 #define VIRTIO_VENDOR 0x1af4u
 
 /* Device types (5). */
+#define VIRTIO_BLOCK 2u
 #define VIRTIO_RNG   4u
 #define VIRTIO_GPU   16u
 #define VIRTIO_INPUT 18u

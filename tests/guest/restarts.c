@@ -108,9 +108,8 @@ TEST(idempotent_commands_are_sent_again)
 TEST(a_protocol_s_own_commands_are_sent_again)
 {
     struct doomed *doomed = doomed_new(0);
-    struct call call = {.file = HANDLE_NONE,
-                        .protocol = &doomed->protocol,
-                        .command = command_of(TEST_ECHO_AGAIN)};
+    struct call call = {
+        .file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO_AGAIN)};
 
     call.command.args[0] = 7;
     struct helper *first = helper_process(accept_and_hang, doomed);
