@@ -10,7 +10,7 @@
 #
 # Each installs what is missing on the machine first (tools/install-deps). Sources are found by wildcard: add a
 # file and it is built; what links with what is said in mk/*.mk, one file per kind of result.
-# Variables: SOAK_CALLS=n (random system calls in each round of soak), O=dir, CC=clang, DEBUG=1 (assertions), RUN="tools/run arguments", BOOT_IMAGE=file (another first process).
+# Variables: DISK=file (the root disk of make run, kept between runs; empty: none), ROOT=LABEL=name (root= for it), SOAK_CALLS=n (random system calls in each round of soak), O=dir, CC=clang, DEBUG=1 (assertions), RUN="tools/run arguments", BOOT_IMAGE=file (another first process).
 
 O ?= out
 DEBUG ?= 0
@@ -18,6 +18,9 @@ FUZZ_SECONDS ?= 60
 SOAK_ROUNDS ?= 10
 T ?=
 RUN ?=
+ROOT_DISK := $(O)/root.img
+DISK ?= $(if $(findstring microvm,$(RUN)),,$(ROOT_DISK))
+ROOT ?= $(if $(filter $(ROOT_DISK),$(DISK)),LABEL=PROTOS,disk:///vd0)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
@@ -37,8 +40,8 @@ all:
 	$(BUILD) build
 
 run:
-	$(BUILD) $(BOOTED)
-	@tools/run --out $(O) $(RUN)
+	$(BUILD) $(BOOTED) $(filter $(ROOT_DISK),$(DISK))
+	@tools/run --out $(O) $(if $(DISK),--write --disk '$(DISK)' --append 'root=$(ROOT)') $(RUN)
 
 debug:
 	$(BUILD) $(BOOTED)

@@ -56,3 +56,7 @@ $(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES
 iso-file: $(O)/protos.iso ; @:
 $(O)/protos.iso: $(O)/protos.elf $(O)/initfs.tar.gz tools/iso.py
 	$(call quiet,ISO,$@)tools/iso.py $(O)/protos.elf $(O)/initfs.tar.gz $@
+
+# The root disk of make run: what is written there stays, so it is made once.
+$(ROOT_DISK):
+	$(call quiet,DISK,$@)mkdir -p $(@D) && tools/root_disk.py $@
