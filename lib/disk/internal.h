@@ -2,6 +2,7 @@
  *
  *     host.c       the loop, the list of disks, diskd
  *     file.c       what clients have open, their memory, what they ask
+ *     control.c    ... in Linux's words
  *     job.c        a command of a client, from its arrival to its answer
  *     queue.c      the requests it becomes, and the device
  *     split.c      how long these may be
@@ -102,6 +103,10 @@ void queue_expired(struct disk_host *host);
 
 extern command_handler *const disk_file_operations[SERVICE_OPERATIONS];
 
+command_handler disk_sync, disk_discard, disk_control;
+
+/* The file of a command, if it is of a disk that is there. */
+MUST_CHECK int64_t file_find(const struct command *command, struct disk_file **file);
 void file_put(struct disk_file *file); /* a job less */
 void file_closed(void *context, uint64_t cookie);
 /* Memory of files that were open with the driver before, and are no longer. */

@@ -238,3 +238,23 @@ def resized(context):
                 vm.shell("sleep 0.1")
             vm.check("dd if=disk:///vd0 bs=64k 2>/dev/null | wc -c", f"{6 * MIB}\n", 120)
             vm.check("dd if=disk:///vd0/p1 bs=64k 2>/dev/null | wc -c", f"{2 * MIB}\n", 120)
+
+
+@scenario("disks/linux", cpus=(4,))
+def linux(context):
+    """Linux's own tools: sizes by ioctl, a table and a volume are made, and have names at once."""
+    with Disk(16 * MIB) as disk, Disk(MIB) as other:
+        with boot(context, disk.path + ",keep", other.path + ",ro,sector=4096") as vm:
+            vm.prompt()
+            listed(vm, "vd0", "vd1")
+            vm.check("blockdev --getsize64 disk:///vd0; blockdev --getsz disk:///vd0; blockdev --getss disk:///vd0; "
+                     "blockdev --getro disk:///vd0; blockdev --flushbufs disk:///vd0; blockdev --getss disk:///vd1; "
+                     "blockdev --getro disk:///vd1", "16777216\n32768\n512\n0\n4096\n1\n", 60)
+            vm.check("printf 'n\\np\\n1\\n\\n+8M\\nw\\n' | fdisk disk:///vd0 > /dev/null 2>&1; echo done", "done\n", 60)
+            listed(vm, "vd0/p1")
+            vm.check("mkdosfs -n MADE disk:///vd0p1 > /dev/null && blockdev --rereadpt disk:///vd0 && echo done", "done\n", 120)
+            for _ in range(100):
+                if "label=MADE" in listed(vm, "vd0/p1")["vd0/p1"]:
+                    return
+                vm.shell("sleep 0.1")
+            vm.fail("the new volume has no name")
