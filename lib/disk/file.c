@@ -110,16 +110,6 @@ static int64_t disk_open(void *context, struct command *command)
     return 0;
 }
 
-void disk_release(struct disk *disk)
-{
-    if (!disk->gone || !list_empty(&disk->files))
-        return;
-    queue_end(disk);
-    list_remove(&disk->link);
-    if (disk->host->driver->released)
-        disk->host->driver->released(disk);
-}
-
 /* When it is closed and no job uses it. */
 static void file_end(struct disk_file *file)
 {

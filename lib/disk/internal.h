@@ -1,6 +1,7 @@
 /* Between the files of lib/disk.
  *
- *     host.c       the loop, the list of disks, diskd
+ *     host.c       the loop, diskd
+ *     disk.c       disks that come and go
  *     file.c       what clients have open, their memory, what they ask
  *     control.c    ... in Linux's words
  *     job.c        a command of a client, from its arrival to its answer
@@ -72,6 +73,11 @@ struct disk_job {
     uint32_t under_way; /* requests */
 };
 
+/* --- disk.c --- */
+
+/* One that is gone and that nobody has open any more is the driver's again. */
+void disk_release(struct disk *disk);
+
 /* --- job.c --- */
 
 /* The command of op on `length` bytes at offset, of the file; held from now on. pieces are the job's to free, and may be NULL. */
@@ -113,7 +119,5 @@ void file_closed(void *context, uint64_t cookie);
 void files_recover(struct disk_host *host);
 /* The list of disks has changed. */
 void files_tell(struct disk_host *host);
-/* A disk that is gone and that nobody has open any more is the driver's again. */
-void disk_release(struct disk *disk);
 /* Bytes the file has now. */
 uint64_t file_length(const struct disk_file *file);
