@@ -82,6 +82,20 @@ struct disk_geometry {
 #define DISK_HAS_ZERO      0x10u /* DISK_DISCARD with DISK_ZERO */
 #define DISK_HAS_PARTITION 0x20u /* this is one */
 
+/* OP_CONTROL, args[0]: Linux's ioctl numbers, which the personality passes through. They are other spellings of the above. */
+enum disk_control {
+    DISK_CONTROL_READ_ONLY = 0x125e, /* value: 1, or 0 */
+    DISK_CONTROL_RESCAN = 0x125f,    /* as DISK_RESCAN, but that the answer does not wait for it */
+    DISK_CONTROL_SECTORS = 0x1260,   /* out: uint64_t, of 512 bytes */
+    DISK_CONTROL_SYNC = 0x1261,
+    DISK_CONTROL_SECTOR = 0x1268,          /* value: bytes */
+    DISK_CONTROL_DISCARD = 0x1277,         /* in: uint64_t[2], offset and length */
+    DISK_CONTROL_PHYSICAL_SECTOR = 0x127b, /* value: bytes */
+    DISK_CONTROL_ZERO = 0x127f,            /* in: likewise */
+    DISK_CONTROL_BLOCK = (int)0x80081270,  /* value: bytes that are good to read at once */
+    DISK_CONTROL_SIZE = (int)0x80081272,   /* out: uint64_t, bytes */
+};
+
 /* What diskd asks of a driver's port (lib/disk serves it):
  *
  *     ""                     a file: OP_LIST names the driver's disks; READABLE when that, or one's size, has changed

@@ -121,10 +121,12 @@ def disk_drive(name, path, options, snapshot):
     return flags + (",readonly=on" if "ro" in options else "")
 
 
-def disk_device(index, name, options):
+def disk_device(index, name, options, confined):
     device = {"virtio": "virtio-blk-pci", "nvme": "nvme", "ahci": f"ide-hd,bus=ahci.{index}",
               "usb": "usb-storage,bus=xhci.0"}[options.get("if", "virtio")]
     device += f",drive={name},id={name}-device,serial=" + options.get("serial", name)
+    if device.startswith("virtio") and confined:
+        device += ",iommu_platform=on,disable-legacy=on"
     if "sector" in options:
         device += ",logical_block_size={0},physical_block_size={0}".format(options["sector"])
     return device
@@ -141,7 +143,7 @@ def disk_flags(options):
     for index, (path, disk) in enumerate(disks):
         name = f"disk{index}"
         flags += ["-drive", disk_drive(name, path, disk, options.snapshot),
-                  "-device", disk_device(index, name, disk)]
+                  "-device", disk_device(index, name, disk, "iommu" in options.devices)]
     return flags
 
 

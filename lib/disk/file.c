@@ -20,8 +20,7 @@ static struct disk_file *file_of(const struct command *command)
     return command->message.file ? (struct disk_file *)(uintptr_t)command->message.cookie : NULL;
 }
 
-/* ... if it is of a disk that is there. */
-static int64_t file_find(const struct command *command, struct disk_file **file)
+int64_t file_find(const struct command *command, struct disk_file **file)
 {
     *file = file_of(command);
     if (!*file)
@@ -109,16 +108,6 @@ static int64_t disk_open(void *context, struct command *command)
     command->reply.values[1] = file->disk ? HANDLE_FLAG_SEEKABLE : 0;
     command->reply.values[2] = file->disk ? SIGNAL_WRITABLE | SIGNAL_READABLE : SIGNAL_READABLE;
     return 0;
-}
-
-void disk_release(struct disk *disk)
-{
-    if (!disk->gone || !list_empty(&disk->files))
-        return;
-    queue_end(disk);
-    list_remove(&disk->link);
-    if (disk->host->driver->released)
-        disk->host->driver->released(disk);
 }
 
 /* When it is closed and no job uses it. */
@@ -241,7 +230,7 @@ static int64_t disk_write(void *context, struct command *command)
                      (uint32_t)flags, NULL);
 }
 
-static int64_t disk_sync(void *context, struct command *command)
+int64_t disk_sync(void *context, struct command *command)
 {
     struct disk_file *file;
     int64_t result = file_find(command, &file);
@@ -329,7 +318,7 @@ static int64_t disk_write_memory(void *context, struct command *command)
     return result < 0 ? result : transfer(command, file, command->message.args[1]);
 }
 
-static int64_t disk_discard(void *context, struct command *command)
+int64_t disk_discard(void *context, struct command *command)
 {
     const uint64_t *args = command->message.args;
     struct disk_file *file;
@@ -429,6 +418,7 @@ command_handler *const disk_file_operations[SERVICE_OPERATIONS] = {
     [OP_SYNC] = disk_sync,
     [OP_STAT] = disk_stat,
     [OP_LIST] = disk_list,
+    [OP_CONTROL] = disk_control,
     [SERVICE_INDEX(DISK_GEOMETRY)] = disk_geometry,
     [SERVICE_INDEX(DISK_MEMORY)] = disk_memory,
     [SERVICE_INDEX(DISK_READ)] = disk_read_memory,

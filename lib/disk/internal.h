@@ -1,7 +1,9 @@
 /* Between the files of lib/disk.
  *
- *     host.c       the loop, the list of disks, diskd
+ *     host.c       the loop, diskd
+ *     disk.c       disks that come and go
  *     file.c       what clients have open, their memory, what they ask
+ *     control.c    ... in Linux's words
  *     job.c        a command of a client, from its arrival to its answer
  *     queue.c      the requests it becomes, and the device
  *     split.c      how long these may be
@@ -71,6 +73,11 @@ struct disk_job {
     uint32_t under_way; /* requests */
 };
 
+/* --- disk.c --- */
+
+/* One that is gone and that nobody has open any more is the driver's again. */
+void disk_release(struct disk *disk);
+
 /* --- job.c --- */
 
 /* The command of op on `length` bytes at offset, of the file; held from now on. pieces are the job's to free, and may be NULL. */
@@ -102,13 +109,15 @@ void queue_expired(struct disk_host *host);
 
 extern command_handler *const disk_file_operations[SERVICE_OPERATIONS];
 
+command_handler disk_sync, disk_discard, disk_control;
+
+/* The file of a command, if it is of a disk that is there. */
+MUST_CHECK int64_t file_find(const struct command *command, struct disk_file **file);
 void file_put(struct disk_file *file); /* a job less */
 void file_closed(void *context, uint64_t cookie);
 /* Memory of files that were open with the driver before, and are no longer. */
 void files_recover(struct disk_host *host);
 /* The list of disks has changed. */
 void files_tell(struct disk_host *host);
-/* A disk that is gone and that nobody has open any more is the driver's again. */
-void disk_release(struct disk *disk);
 /* Bytes the file has now. */
 uint64_t file_length(const struct disk_file *file);

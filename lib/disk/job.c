@@ -39,9 +39,13 @@ static bool has_window(const struct disk_job *job)
 static struct disk_chunk *chunk_new(struct disk_host *host)
 {
     struct disk_chunk *chunk = host->chunk_count < CHUNKS_MAX ? calloc(1, sizeof(*chunk)) : NULL;
+    int64_t result;
     if (!chunk)
         return NULL;
-    if (pci_dma_alloc(host->pci, CHUNK_BYTES, MEMORY_CONTIGUOUS, &chunk->dma) < 0) {
+    do
+        result = pci_dma_alloc(host->pci, CHUNK_BYTES, MEMORY_CONTIGUOUS, &chunk->dma);
+    while (result == -E_RESTARTED); /* pcid; what it had given already goes with our claim */
+    if (result < 0) {
         free(chunk);
         return NULL;
     }

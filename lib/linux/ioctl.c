@@ -1,5 +1,6 @@
-/* ioctl: what a terminal is asked goes to its service under the same number (abi/tty.h), with a window as large
- * as the structure. */
+/* ioctl: what a terminal or a disk is asked goes to its service under the same number (abi/tty.h, abi/disk.h), with a window
+ * as large as the structure. */
+#include "abi/disk.h"
 #include "abi/ops.h"
 #include "abi/tty.h"
 #include "lib/base/string.h"
@@ -49,6 +50,16 @@ static const struct control controls[] = {
     {TTY_LOCK, sizeof(int32_t), 0, ARGUMENT_NONE},
     {TTY_GET_PACKET, 0, 0, RESULT_I32},
     {TTY_GET_LOCK, 0, 0, RESULT_I32},
+    {DISK_CONTROL_READ_ONLY, 0, 0, RESULT_I32},
+    {DISK_CONTROL_RESCAN, 0, 0, ARGUMENT_NONE},
+    {DISK_CONTROL_SECTORS, 0, sizeof(uint64_t), ARGUMENT_NONE},
+    {DISK_CONTROL_SYNC, 0, 0, ARGUMENT_NONE},
+    {DISK_CONTROL_SECTOR, 0, 0, RESULT_I32},
+    {DISK_CONTROL_DISCARD, 2 * sizeof(uint64_t), 0, ARGUMENT_NONE},
+    {DISK_CONTROL_PHYSICAL_SECTOR, 0, 0, RESULT_I32},
+    {DISK_CONTROL_ZERO, 2 * sizeof(uint64_t), 0, ARGUMENT_NONE},
+    {DISK_CONTROL_BLOCK, 0, 0, RESULT_I32},
+    {DISK_CONTROL_SIZE, 0, sizeof(uint64_t), ARGUMENT_NONE},
 };
 
 static int64_t terminal_control(struct file *file, const struct control *control, uint64_t argument)

@@ -21,6 +21,12 @@ static inline uint64_t clock_cycles(void)
     return (uint64_t)high << 32 | low;
 }
 
+#ifdef PROTOS_HOST
+static inline int64_t clock_monotonic(void)
+{
+    return sys_clock_get(CLOCK_MONOTONIC_);
+}
+#else
 static inline int64_t clock_monotonic(void)
 {
     const volatile struct abi_time *time = clock_page();
@@ -30,6 +36,7 @@ static inline int64_t clock_monotonic(void)
         return sys_clock_get(CLOCK_MONOTONIC_);
     return (int64_t)(time->base + clock_scale(clock_cycles() - time->cycles_base, factor));
 }
+#endif
 
 /* The description of real time that is in use, and whether it was while it was read.
  *

@@ -4,6 +4,7 @@
  *     disk_check verify URI SEED    reads it back and compares
  *     disk_check misuse URI         what must be refused, is
  *     disk_check discard URI        zeroes and discards its second half
+ *     disk_check bad URI SECTOR     this sector cannot be read, those beside it can
  *
  * The pattern: each 16 bytes are the seed and the number of the 512 bytes they lie in. A last line "... ok" says that all went well.
  */
@@ -198,10 +199,20 @@ static void discard(void)
         refused("discard", call(DISK_DISCARD, half, geometry.size - half, 0, 0), -E_NOT_SUPPORTED);
 }
 
+static void bad(uint64_t number)
+{
+    uint64_t sector = geometry.sector, at = number * sector;
+    memory_get();
+    refused("the bad sector", call(DISK_READ, at, 0, 0, sector), -E_MEDIUM);
+    refused("from in front of it", call(DISK_READ, at - sector, 0, 0, 3 * sector), -E_MEDIUM);
+    must("in front of it", call(DISK_READ, at - sector, 0, 0, sector));
+    must("behind it", call(DISK_READ, at + sector, 0, 0, sector));
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: disk_check write|verify|misuse|discard URI [SEED]\n");
+        fprintf(stderr, "usage: disk_check write|verify|misuse|discard|bad URI [SEED]\n");
         return 2;
     }
     writing = strcmp(argv[1], "write") == 0;
@@ -211,6 +222,8 @@ int main(int argc, char **argv)
         misuse(argv[2]);
     else if (strcmp(argv[1], "discard") == 0)
         discard();
+    else if (strcmp(argv[1], "bad") == 0)
+        bad(seed);
     else
         work_all();
     printf("%s %" PRIu64 " bytes ok\n", argv[1], geometry.size);
