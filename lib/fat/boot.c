@@ -145,6 +145,13 @@ static uint8_t *boot_state(const struct fat_volume *volume, uint8_t *sector)
     return volume->bits == 32 ? &boot->volume32.state : &boot->volume.state;
 }
 
+/* Not if the volume was found by its second one. */
+static bool boot_intact(const struct fat_volume *volume, const uint8_t *sector)
+{
+    const struct boot_sector *boot = (const struct boot_sector *)(const void *)sector;
+    return boot->signature == BOOT_SIGNATURE && boot->sector_size == volume->sector_size;
+}
+
 /* The table's entry 1 has the bit in its last byte. */
 static int64_t mark_table(struct fat_volume *volume, bool in_use)
 {
@@ -172,7 +179,7 @@ int64_t boot_mark(struct fat_volume *volume, bool in_use)
     if (!sector)
         return -E_NO_MEMORY;
     int64_t result = volume_read(volume, 0, sector, volume->sector_size);
-    if (result >= 0) {
+    if (result >= 0 && boot_intact(volume, sector)) {
         uint8_t *state = boot_state(volume, sector);
         *state = in_use ? *state | BOOT_DIRTY : *state & (uint8_t)~BOOT_DIRTY;
         result = volume_write(volume, 0, sector, volume->sector_size);
@@ -187,25 +194,26 @@ int64_t boot_mark(struct fat_volume *volume, bool in_use)
     return result;
 }
 
+/* Any of the marks will do: power may have failed between them. */
 int64_t boot_check(struct fat_volume *volume)
 {
-    struct buffer *buffer;
+    uint32_t bit = clean_bit(volume);
     uint8_t *sector = malloc(volume->sector_size);
     if (!sector)
         return -E_NO_MEMORY;
     int64_t result = volume_read(volume, 0, sector, volume->sector_size);
-    if (result >= 0)
+    if (result >= 0 && boot_intact(volume, sector))
         volume->was_dirty = *boot_state(volume, sector) & BOOT_DIRTY;
+    for (uint32_t i = 0; bit && i < volume->tables; i++) {
+        uint64_t at = volume->table_start + (uint64_t)i * volume->table_sectors;
+        uint32_t entry = 0;
+        if (volume_read(volume, at * volume->sector_size, sector, volume->sector_size) < 0)
+            continue;
+        memcpy(&entry, sector + volume->bits / 8, volume->bits / 8);
+        volume->was_dirty |= !(entry & bit);
+    }
     free(sector);
-    if (result < 0 || !clean_bit(volume))
-        return result;
-    result = buffer_get(volume, BUFFER_TABLE, 0, &buffer);
-    if (result < 0)
-        return result;
-    uint32_t entry = 0;
-    memcpy(&entry, buffer_now(volume, buffer) + volume->bits / 8, volume->bits / 8);
-    volume->was_dirty |= !(entry & clean_bit(volume));
-    return 0;
+    return result;
 }
 
 /* --- FSInfo: a hint, and nobody's word --- */

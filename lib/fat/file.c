@@ -168,19 +168,25 @@ static int64_t reserve(struct fat_node *node, uint32_t need)
     return result;
 }
 
-/* When there is no space, that of deleted files comes with what is written to the platter. */
+/* Whether clusters may come free by writing what was changed: those of deleted files, and of others that became shorter. */
+static bool may_gain(const struct fat_node *node)
+{
+    const struct fat_volume *volume = node->volume;
+    const struct list *first = volume->nodes_pending.next;
+    bool others = first != &volume->nodes_pending &&
+                  (first != &node->pending || first->next != &volume->nodes_pending);
+    return volume->doomed || others;
+}
+
+/* Files that became shorter are cut by the first commit, and their clusters are free after the second. */
 static int64_t reserve_all(struct fat_node *node, uint32_t need)
 {
-    struct fat_volume *volume = node->volume;
     node->growing = true;
     int64_t result = reserve(node, need);
-    while (result == -E_NO_SPACE && (volume->doomed || !list_empty(&volume->nodes_pending))) {
-        uint32_t before = volume->free_count;
-        result = commit(volume);
+    for (int i = 0; i < 2 && result == -E_NO_SPACE && may_gain(node); i++) {
+        result = commit(node->volume);
         if (result >= 0)
             result = reserve(node, need);
-        if (result == -E_NO_SPACE && volume->free_count <= before)
-            break;
     }
     node->growing = false;
     return result;

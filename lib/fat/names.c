@@ -75,7 +75,7 @@ static int64_t make(struct fat_node *directory, const struct name *name, struct 
     return result < 0 ? result : node_get(directory, slot, entry, node);
 }
 
-/* With what is written to the platter come the clusters of deleted files. */
+/* With what is written to the platter come clusters and slots of deleted files. */
 static bool may_free(const struct fat_volume *volume, int64_t result)
 {
     return result == -E_NO_SPACE && (volume->doomed || volume->dirty_count);
@@ -101,10 +101,12 @@ int64_t fat_create(struct fat_node *directory, const char *text, size_t length, 
     int64_t result = name_from_utf8(&name, text, length);
     if (result >= 0)
         result = create_once(directory, &name, attributes, when, node);
-    if (!may_free(directory->volume, result))
-        return result;
-    result = commit(directory->volume);
-    return result < 0 ? result : create_once(directory, &name, attributes, when, node);
+    for (int i = 0; i < 2 && may_free(directory->volume, result); i++) {
+        result = commit(directory->volume);
+        if (result >= 0)
+            result = create_once(directory, &name, attributes, when, node);
+    }
+    return result;
 }
 
 uint32_t dots_cluster(const struct fat_node *directory)
@@ -157,10 +159,12 @@ int64_t fat_mkdir(struct fat_node *directory, const char *text, size_t length, i
     int64_t result = name_from_utf8(&name, text, length);
     if (result >= 0)
         result = mkdir_once(directory, &name, when, node);
-    if (!may_free(directory->volume, result))
-        return result;
-    result = commit(directory->volume);
-    return result < 0 ? result : mkdir_once(directory, &name, when, node);
+    for (int i = 0; i < 2 && may_free(directory->volume, result); i++) {
+        result = commit(directory->volume);
+        if (result >= 0)
+            result = mkdir_once(directory, &name, when, node);
+    }
+    return result;
 }
 
 int64_t lose(struct fat_volume *volume, struct fat_node *node, const struct found *found)

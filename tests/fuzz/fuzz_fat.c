@@ -1,0 +1,311 @@
+// sources: lib/fat/attributes.c lib/fat/bits.c lib/fat/boot.c lib/fat/buffer.c lib/fat/call.c lib/fat/chain.c lib/fat/check.c
+// sources: lib/fat/commit.c lib/fat/directory.c lib/fat/file.c lib/fat/index.c lib/fat/kept.c lib/fat/name.c lib/fat/names.c
+// sources: lib/fat/node.c lib/fat/rename.c lib/fat/repair.c lib/fat/short.c lib/fat/slot.c lib/fat/space.c lib/fat/stamp.c
+// sources: lib/fat/table.c lib/fat/volume.c
+/* A small volume with some files, bytes of it changed, is mounted, looked through and changed. The input: which volume, how many changes, where and
+ * what (4 bytes each); then calls, two bytes and what they need. No access outside the device, no end that is not reached. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "abi/errors.h"
+#include "lib/fat/fat.h"
+#include "lib/fat/format.h"
+
+#define DISK    (160u << 10)
+#define VOLUMES 4
+#define DEPTH   6
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+
+static uint8_t bases[VOLUMES][DISK], disk[DISK];
+static void *kept;
+static struct fat_volume *volume;
+static uint32_t steps; /* entries and runs seen: a walk ends */
+
+static int64_t device_read(void *context, uint64_t offset, void *bytes, size_t length)
+{
+    (void)context;
+    if (offset % 512 || length % 512 || offset > DISK || length > DISK - offset)
+        abort();
+    memcpy(bytes, disk + offset, length);
+    return 0;
+}
+
+static int64_t device_write(void *context, uint64_t offset, const void *bytes, size_t length)
+{
+    (void)context;
+    if (offset % 512 || length % 512 || offset > DISK || length > DISK - offset)
+        abort();
+    memcpy(disk + offset, bytes, length);
+    return 0;
+}
+
+static int64_t device_flush(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static int64_t write_back(void *context, struct fat_node *node)
+{
+    static uint8_t bytes[4096];
+    (void)context;
+    for (uint64_t at = 0; at < fat_size(node) && steps++ < 4096;) {
+        struct fat_run run;
+        int64_t result = fat_map_write(node, at, &run);
+        if (result < 0)
+            return result;
+        uint64_t piece = MIN(run.length, sizeof(bytes));
+        (void)device_write(NULL, run.device, bytes, piece);
+        if (fat_wrote(node, at, piece) < 0)
+            return -E_IO;
+        at += piece;
+    }
+    return 0;
+}
+
+static void message(void *context, const char *text)
+{
+    (void)context;
+    if (strlen(text) > 200)
+        abort();
+}
+
+static int64_t mount(bool read_only)
+{
+    const struct fat_config config = {.read = device_read,
+                                      .write = device_write,
+                                      .flush = device_flush,
+                                      .write_back = write_back,
+                                      .message = message,
+                                      .size = DISK,
+                                      .block_size = 512,
+                                      .read_only = read_only};
+    if (!kept)
+        kept = mmap(NULL, FAT_KEPT_MIN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (kept == MAP_FAILED || madvise(kept, FAT_KEPT_MIN, MADV_DONTNEED))
+        abort();
+    return fat_mount(&config, kept, FAT_KEPT_MIN, &volume);
+}
+
+/* --- The volumes --- */
+
+static void format(uint8_t *bytes, unsigned which)
+{
+    static const uint16_t sector_sizes[VOLUMES] = {512, 512, 512, 1024};
+    struct boot_sector *boot = (struct boot_sector *)(void *)bytes;
+    bool fat32 = which >= 2;
+    boot->sector_size = sector_sizes[which];
+    boot->cluster_sectors = which == 0 ? 2 : 1;
+    boot->reserved_sectors = fat32 ? 8 : 1;
+    boot->tables = 2;
+    boot->root_entries = fat32 ? 0 : 64;
+    boot->sectors32 = DISK / boot->sector_size;
+    boot->signature = BOOT_SIGNATURE;
+    if (fat32) {
+        boot->table_sectors32 = 4;
+        boot->root_cluster = 2;
+        boot->info_sector = 1;
+        boot->backup_sector = 6;
+        struct info_sector *info = (struct info_sector *)(void *)(bytes + boot->sector_size);
+        *info = (struct info_sector){
+            .lead = INFO_LEAD, .signature = INFO_SIGNATURE, .trail = INFO_TRAIL};
+        memcpy(bytes + 6 * boot->sector_size, bytes, 512);
+    } else {
+        boot->table_sectors16 = 2;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *table =
+            bytes + (boot->reserved_sectors + i * (fat32 ? 4u : 2u)) * boot->sector_size;
+        memset(table, 0xff, fat32 ? 12 : 3);
+    }
+}
+
+static struct fat_node *put_file(struct fat_node *folder, const char *name, uint32_t size)
+{
+    struct fat_node *node = NULL;
+    if (fat_create(folder, name, strlen(name), 0, 0, &node) < 0 || fat_resize(node, size, 0) < 0)
+        abort();
+    return node;
+}
+
+static void prepare(void)
+{
+    for (unsigned i = 0; i < VOLUMES; i++) {
+        struct fat_node *root, *folder, *inner;
+        memset(disk, 0, DISK);
+        format(disk, i);
+        if (mount(false) < 0)
+            abort();
+        root = fat_root(volume);
+        fat_put(put_file(root, "A.TXT", 700));
+        if (fat_mkdir(root, "a folder", 8, 0, &folder) < 0 ||
+            fat_mkdir(folder, "inner", 5, 0, &inner) < 0)
+            abort();
+        fat_put(put_file(folder, "a rather long name of a file.data", 3000));
+        fat_put(put_file(inner, "\xc3\xa4", 10000));
+        fat_put(inner);
+        fat_put(folder);
+        fat_put(root);
+        if (fat_unmount(volume) < 0)
+            abort();
+        memcpy(bases[i], disk, DISK);
+    }
+}
+
+/* --- What is done with them --- */
+
+static void look(struct fat_node *folder, unsigned depth)
+{
+    struct fat_entry entry;
+    for (uint32_t position = 0; steps++ < 2000 && fat_list(folder, position, &entry) > 0;
+         position = entry.next) {
+        struct fat_node *node;
+        struct fat_stat stat;
+        struct fat_run run;
+        if (!entry.length || entry.length > FAT_NAME_MAX || memchr(entry.name, '/', entry.length) ||
+            entry.next <= position)
+            abort();
+        if (fat_lookup(folder, entry.name, entry.length, &node) < 0)
+            continue;
+        (void)!fat_stat(node, &stat);
+        for (uint64_t at = 0; fat_map(node, at, &run) >= 0 && steps++ < 2000; at += run.length)
+            if (!run.length || (run.device != FAT_ZEROS && run.device + run.length > DISK))
+                abort();
+        if (fat_is_directory(node) && depth < DEPTH)
+            look(node, depth + 1);
+        fat_put(node);
+    }
+}
+
+struct input {
+    const uint8_t *bytes;
+    size_t length;
+};
+
+static uint8_t next(struct input *input)
+{
+    if (!input->length)
+        return 0;
+    input->length--;
+    return *input->bytes++;
+}
+
+static struct fat_node *any_folder(struct fat_node *root, struct input *input)
+{
+    static const char *const names[] = {"a folder", "inner", "new", "A.TXT"};
+    struct fat_node *node = fat_get(root), *inner;
+    for (uint8_t which = next(input); which % 8 < 4; which /= 8) {
+        if (fat_lookup(node, names[which % 4], strlen(names[which % 4]), &inner) < 0)
+            break;
+        fat_put(node);
+        node = inner;
+        if (which < 8)
+            break;
+    }
+    return node;
+}
+
+static size_t any_name(struct input *input, char *name)
+{
+    static const char *const names[] = {"A.TXT",
+                                        "new",
+                                        "a rather long name of a file.data",
+                                        "ARATHE~1.DAT",
+                                        "inner",
+                                        "\xc3\x84",
+                                        "x",
+                                        "some other name"};
+    uint8_t which = next(input);
+    size_t length = which & 31;
+    if (which < 128) {
+        strcpy(name, names[which % ARRAY_SIZE(names)]);
+        return strlen(name);
+    }
+    for (size_t i = 0; i < length; i++)
+        name[i] = (char)next(input);
+    return length;
+}
+
+static void change(struct fat_node *root, struct input *input)
+{
+    struct fat_node *folder = any_folder(root, input), *to, *node = NULL;
+    char name[64], to_name[64];
+    size_t length = any_name(input, name), to_length;
+    switch (next(input) % 8) {
+    case 0:
+        if (fat_create(folder, name, length, 0, 0, &node) >= 0)
+            fat_put(node);
+        break;
+    case 1:
+        if (fat_mkdir(folder, name, length, 0, &node) >= 0)
+            fat_put(node);
+        break;
+    case 2:
+        (void)!fat_unlink(folder, name, length);
+        break;
+    case 3:
+        (void)!fat_rmdir(folder, name, length);
+        break;
+    case 4:
+        to = any_folder(root, input);
+        to_length = any_name(input, to_name);
+        (void)!fat_rename(folder, name, length, to, to_name, to_length, 0);
+        fat_put(to);
+        break;
+    case 5:
+        if (fat_lookup(folder, name, length, &node) >= 0) {
+            uint32_t size = (uint32_t)next(input) << 9;
+            (void)!fat_resize(node, size % DISK, 0);
+            (void)!fat_wrote(node, 512u * next(input), 512);
+            fat_put(node);
+        }
+        break;
+    case 6:
+        if (fat_lookup(folder, name, length, &node) >= 0) {
+            (void)!fat_set_times(node, 0, 0, (int64_t)next(input) << 55);
+            (void)!fat_set_attributes(node, next(input), next(input));
+            fat_put(node);
+        }
+        break;
+    default:
+        (void)!fat_sync(volume);
+    }
+    fat_put(folder);
+}
+
+static void use(struct input *input)
+{
+    struct fat_statfs about;
+    struct fat_node *root = fat_root(volume);
+    steps = 0;
+    look(root, 0);
+    for (unsigned i = 0; input->length && i < 64; i++)
+        change(root, input);
+    steps = 0;
+    look(root, 0);
+    (void)!fat_statfs(volume, &about);
+    fat_put(root);
+    (void)fat_unmount(volume);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+    static bool prepared;
+    struct input input = {data, length};
+    if (!prepared)
+        prepare();
+    prepared = true;
+    memcpy(disk, bases[next(&input) % VOLUMES], DISK);
+    for (unsigned count = next(&input) % 64; count; count--) {
+        uint32_t at = next(&input);
+        at |= (uint32_t)next(&input) << 8 | (uint32_t)next(&input) << 16;
+        disk[at % (count % 2 ? DISK : 16384)] = next(&input);
+    }
+    if (mount(false) >= 0)
+        use(&input);
+    if (mount(true) >= 0)
+        use(&input);
+    return 0;
+}
