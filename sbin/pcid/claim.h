@@ -1,13 +1,12 @@
 /* Functions and who has claimed them: what outlives pcid itself, and what becomes of a function whose driver is gone.
  *
- *     claims_start(port)               the table: kept by the port from pcid's predecessor, or made by looking at every function
+ *     claims_start(port)               the table (table.h) and what its functions have
  *     claim_open(f, process)           it is that process's; E_BUSY
- *     claim_bar, claim_interrupt, claim_dma, claim_dma_free, claim_config_write
+ *     claim_bar, claim_config_write    and interrupt.h, dma.h: what its driver gets
  *     claim_revoke(f, why)             quiet; its driver is to end
  *     claim_close(f)                   quiet, then everything it was given is let go of
  *
- * The table lies in memory that the port keeps, and so do all DMA memories, under keys of their own: while pcid is away no
- * memory that a device may still write to goes back to the kernel. A claim that pcid finds there belongs to the process that has it
+ * While pcid is away nothing changes. A claim that pcid finds in the table belongs to the process that has it
  * open, for as long as anybody has what was given with it. When another comes afterwards, its driver has died meanwhile,
  * and the function is made quiet first.
  *
@@ -23,30 +22,21 @@
 #pragma once
 
 #include "abi/abi.h"
-#include "sbin/pcid/function.h"
 #include "sbin/pcid/iommu.h"
 
-int64_t claims_start(handle_t port);
-uint32_t claims_count(void);
-/* index < claims_count(). Of memory, not to be believed after pci_read was: who holds the port could have written it. */
-const struct pci_function *claims_at(uint32_t index);
-/* Taken from its driver, who still has it: nothing is given to him any more. */
-bool claim_is_revoked(uint32_t index);
-/* How often that has happened. */
-uint64_t claim_resets(uint32_t index);
+MUST_CHECK int64_t claims_start(handle_t port);
 
 MUST_CHECK int64_t claim_open(uint32_t index, uint64_t process);
 void claim_close(uint32_t index);
 
 /* A handle for the driver, or -E_*. */
 MUST_CHECK int64_t claim_bar(uint32_t index, uint32_t bar, uint32_t cache, uint64_t values[3]);
-MUST_CHECK int64_t claim_interrupt(uint32_t index, uint32_t kind, uint32_t entry, uint32_t cpu,
-                                   uint64_t *chosen);
-MUST_CHECK int64_t claim_dma(uint32_t index, uint64_t length, uint32_t flags, uint64_t *number);
-MUST_CHECK int64_t claim_dma_free(uint32_t index, uint64_t number);
 MUST_CHECK int64_t claim_config_write(uint32_t index, uint32_t offset, uint32_t size,
                                       uint32_t value);
 MUST_CHECK int64_t claim_reset(uint32_t index);
+
+/* Taken from its driver, who still has it: nothing is given to him any more. */
+bool claim_is_revoked(uint32_t index);
 /* Whether an IOMMU stands between its DMA and memory. */
 bool claim_is_confined(uint32_t index);
 /* Tells of it; true: its function was taken from its driver for it. */

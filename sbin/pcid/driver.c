@@ -3,37 +3,19 @@
 
 #include "abi/pci.h"
 #include "sbin/pcid/claim.h"
+#include "sbin/pcid/dma.h"
+#include "sbin/pcid/interrupt.h"
 #include "sbin/pcid/names.h"
+#include "sbin/pcid/table.h"
 
-/* The function of a claimed file, for a look at it. */
-static int64_t seen(const struct command *command, uint32_t *index)
-{
-    uint64_t cookie = command->message.cookie;
+typedef int64_t operation(uint32_t index, const uint64_t *args, struct command *command);
 
-    if (command->message.file == 0 || node_of(cookie) != NODE_DEVICE)
-        return -E_NO_CALL;
-    *index = index_of(cookie);
-    return 0;
-}
-
-/* ... and to do something with it. */
-static int64_t claimed(const struct command *command, uint32_t *index)
-{
-    int64_t result = seen(command, index);
-
-    return result >= 0 && claim_is_revoked(*index) ? -E_CLOSED : result;
-}
-
-int64_t pci_describe(void *context, struct command *command)
+static int64_t describe(uint32_t index, const uint64_t *args, struct command *command)
 {
     static struct pci_description description; /* until it is returned */
-    uint32_t index;
-    int64_t result = seen(command, &index);
+    const struct pci_function *function = &table_at(index)->function;
 
-    (void)context;
-    if (result < 0)
-        return result;
-    const struct pci_function *function = claims_at(index);
+    (void)args;
     description = (struct pci_description){
         .segment = (uint16_t)(function->where >> 16),
         .bus = (uint8_t)(function->where >> 8),
@@ -61,96 +43,83 @@ static bool aligned(uint64_t offset, uint64_t size)
     return (size == 1 || size == 2 || size == 4) && offset % size == 0 && offset < PCI_CONFIG_SIZE;
 }
 
-int64_t pci_config_read(void *context, struct command *command)
+static int64_t config_get(uint32_t index, const uint64_t *args, struct command *command)
 {
-    const uint64_t *args = command->message.args;
-    uint32_t index;
-    int64_t result = seen(command, &index);
-
-    (void)context;
-    if (result < 0)
-        return result;
     if (!aligned(args[0], args[1]))
         return -E_INVALID;
-    command->reply.values[0] =
-        config_read(&config_machine, claims_at(index)->where, (uint32_t)args[0], (uint32_t)args[1]);
+    command->reply.values[0] = config_read(&config_machine, table_at(index)->function.where,
+                                           (uint32_t)args[0], (uint32_t)args[1]);
     return 0;
 }
 
-int64_t pci_config_write(void *context, struct command *command)
+static int64_t config_set(uint32_t index, const uint64_t *args, struct command *command)
 {
-    const uint64_t *args = command->message.args;
-    uint32_t index;
-    int64_t result = claimed(command, &index);
-
-    (void)context;
-    if (result < 0)
-        return result;
+    (void)command;
     if (!aligned(args[0], args[1]))
         return -E_INVALID;
     return claim_config_write(index, (uint32_t)args[0], (uint32_t)args[1], (uint32_t)args[2]);
 }
 
-int64_t pci_bar(void *context, struct command *command)
+static int64_t bar(uint32_t index, const uint64_t *args, struct command *command)
 {
-    const uint64_t *args = command->message.args;
-    uint32_t index;
-    int64_t result = claimed(command, &index);
-
-    (void)context;
-    if (result < 0)
-        return result;
     if (args[0] >= PCI_BARS || args[1] > CACHE_COMBINING)
         return -E_INVALID;
     return command_answer_handle(
         command, claim_bar(index, (uint32_t)args[0], (uint32_t)args[1], command->reply.values));
 }
 
-int64_t pci_interrupt(void *context, struct command *command)
+static int64_t interrupt(uint32_t index, const uint64_t *args, struct command *command)
 {
-    const uint64_t *args = command->message.args;
-    uint32_t index;
-    int64_t result = claimed(command, &index);
-
-    (void)context;
-    if (result < 0)
-        return result;
     if (args[0] > PCI_INTERRUPT_MSIX || args[1] > UINT16_MAX || args[2] > UINT32_MAX)
         return -E_INVALID;
     return command_answer_handle(command,
-                                 claim_interrupt(index, (uint32_t)args[0], (uint32_t)args[1],
-                                                 (uint32_t)args[2], &command->reply.values[0]));
+                                 interrupt_give(index, (uint32_t)args[0], (uint32_t)args[1],
+                                                (uint32_t)args[2], &command->reply.values[0]));
 }
 
-int64_t pci_dma(void *context, struct command *command)
+static int64_t dma(uint32_t index, const uint64_t *args, struct command *command)
 {
-    const uint64_t *args = command->message.args;
-    uint32_t index;
-    int64_t result = claimed(command, &index);
-
-    (void)context;
-    if (result < 0)
-        return result;
     if (args[1] > UINT32_MAX)
         return -E_INVALID;
     return command_answer_handle(
-        command, claim_dma(index, args[0], (uint32_t)args[1], &command->reply.values[0]));
+        command, dma_give(index, args[0], (uint32_t)args[1], &command->reply.values[0]));
 }
 
-int64_t pci_dma_free(void *context, struct command *command)
+static int64_t dma_free(uint32_t index, const uint64_t *args, struct command *command)
 {
-    uint32_t index;
-    int64_t result = claimed(command, &index);
-
-    (void)context;
-    return result < 0 ? result : claim_dma_free(index, command->message.args[0]);
+    (void)command;
+    return dma_forget(index, args[0]);
 }
 
-int64_t pci_do_reset(void *context, struct command *command)
+static int64_t reset(uint32_t index, const uint64_t *args, struct command *command)
 {
-    uint32_t index;
-    int64_t result = claimed(command, &index);
+    (void)args, (void)command;
+    return claim_reset(index);
+}
+
+static const struct {
+    operation *run;
+    bool looks; /* and changes nothing: of a revoked claim, too */
+} operations[] = {
+    [PCI_DESCRIBE - OP_PROTOCOL] = {describe, true},
+    [PCI_CONFIG_READ - OP_PROTOCOL] = {config_get, true},
+    [PCI_CONFIG_WRITE - OP_PROTOCOL] = {config_set, false},
+    [PCI_BAR - OP_PROTOCOL] = {bar, false},
+    [PCI_INTERRUPT - OP_PROTOCOL] = {interrupt, false},
+    [PCI_DMA - OP_PROTOCOL] = {dma, false},
+    [PCI_DMA_FREE - OP_PROTOCOL] = {dma_free, false},
+    [PCI_RESET - OP_PROTOCOL] = {reset, false},
+};
+
+int64_t driver_command(void *context, struct command *command)
+{
+    uint64_t cookie = command->message.cookie;
+    uint32_t index = index_of(cookie), which = command->message.op - OP_PROTOCOL;
 
     (void)context;
-    return result < 0 ? result : claim_reset(index);
+    if (command->message.file == 0 || node_of(cookie) != NODE_DEVICE)
+        return -E_NO_CALL;
+    if (!operations[which].looks && claim_is_revoked(index))
+        return -E_CLOSED;
+    return operations[which].run(index, command->message.args, command);
 }

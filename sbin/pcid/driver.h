@@ -3,5 +3,5 @@
 
 #include "lib/sys/service.h"
 
-command_handler pci_describe, pci_config_read, pci_config_write, pci_bar, pci_interrupt, pci_dma,
-    pci_dma_free, pci_do_reset;
+/* Of all of them, PCI_DESCRIBE to PCI_RESET. */
+command_handler driver_command;

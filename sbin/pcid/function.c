@@ -240,6 +240,13 @@ void pci_walk(const struct config *config, uint32_t segment, uint32_t first, uin
 
 /* --- What may be done with one ------------------------------------------------------------------------------------ */
 
+void pci_enable(const struct config *config, const struct pci_function *function, uint32_t what)
+{
+    uint32_t command = config_read(config, function->where, COMMAND, 2);
+
+    config_write(config, function->where, COMMAND, 2, command | what);
+}
+
 void pci_quiet(const struct config *config, const struct pci_function *function)
 {
     uint32_t where = function->where, command = config_read(config, where, COMMAND, 2);

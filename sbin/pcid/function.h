@@ -51,6 +51,8 @@ bool pci_capability_next(const struct config *config, uint32_t where, uint8_t *a
 void pci_walk(const struct config *config, uint32_t segment, uint32_t first, uint32_t last,
               bool (*found)(void *context, const struct pci_function *function), void *context);
 
+/* Sets bits of the command register. */
+void pci_enable(const struct config *config, const struct pci_function *function, uint32_t what);
 void pci_quiet(const struct config *config, const struct pci_function *function);
 bool pci_may_write(const struct config *config, const struct pci_function *function,
                    uint32_t offset, uint32_t size);

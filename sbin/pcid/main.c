@@ -14,6 +14,7 @@
 #include "sbin/pcid/claim.h"
 #include "sbin/pcid/driver.h"
 #include "sbin/pcid/names.h"
+#include "sbin/pcid/table.h"
 #include "sbin/pcid/text.h"
 
 static handle_t port;
@@ -113,7 +114,7 @@ static void pci_closed(void *context, uint64_t cookie)
 
 static int64_t read_config(struct command *command, uint32_t index)
 {
-    uint32_t where = claims_at(index)->where;
+    uint32_t where = table_at(index)->function.where;
     uint32_t size = MIN(config_machine.size(NULL, where), PCI_CONFIG_SIZE);
 
     for (uint32_t at = 0; at < size; at += 4)
@@ -148,7 +149,7 @@ static uint64_t size_of(uint64_t cookie)
     size_t length;
 
     if (node == NODE_CONFIG)
-        return config_machine.size(NULL, claims_at(index_of(cookie))->where);
+        return config_machine.size(NULL, table_at(index_of(cookie))->function.where);
     if (node != NODE_INFO && node != NODE_DEVICES)
         return 0;
     return text_make(cookie, &length) ? length : 0;
@@ -214,7 +215,7 @@ static void pci_notified(void *context, uint64_t key, uint64_t signals)
     (void)context;
     if (key >= IOMMU_KEYS)
         iommu_faults(key, fault);
-    if (signals & SIGNAL_ERROR && key >= 1 && key <= claims_count() &&
+    if (signals & SIGNAL_ERROR && key >= 1 && key <= table_count() &&
         claim_revoke((uint32_t)key - 1, "its interrupts come without end: switched off"))
         watchers_wake();
 }
@@ -224,14 +225,7 @@ static command_handler *const operations[SERVICE_OPERATIONS] = {
     [OP_READ] = pci_file_read,
     [OP_STAT] = pci_stat,
     [OP_LIST] = pci_list,
-    [SERVICE_INDEX(PCI_DESCRIBE)] = pci_describe,
-    [SERVICE_INDEX(PCI_CONFIG_READ)] = pci_config_read,
-    [SERVICE_INDEX(PCI_CONFIG_WRITE)] = pci_config_write,
-    [SERVICE_INDEX(PCI_BAR)] = pci_bar,
-    [SERVICE_INDEX(PCI_INTERRUPT)] = pci_interrupt,
-    [SERVICE_INDEX(PCI_DMA)] = pci_dma,
-    [SERVICE_INDEX(PCI_DMA_FREE)] = pci_dma_free,
-    [SERVICE_INDEX(PCI_RESET)] = pci_do_reset,
+    [SERVICE_INDEX(PCI_DESCRIBE)... SERVICE_INDEX(PCI_RESET)] = driver_command,
 };
 
 int main(void)
@@ -252,7 +246,7 @@ int main(void)
         fprintf(stderr, "cannot keep a table of functions: %s\n", error_text(result));
         return 1;
     }
-    fprintf(stderr, "%u functions\n", claims_count());
+    fprintf(stderr, "%u functions\n", table_count());
     fprintf(stderr, "cannot serve pci://: %s\n", error_text(service_run(&service, 1)));
     return 1;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "abi/errors.h"
-#include "sbin/pcid/claim.h"
+#include "sbin/pcid/table.h"
 
 static const struct {
     enum node node;
@@ -72,10 +72,10 @@ int64_t find_path(const char *path, size_t left, uint64_t *cookie)
         next_part(&path, &left, &length);
         return length ? -E_NOT_DIRECTORY : 0;
     }
-    for (uint32_t index = 0; index < claims_count(); index++) {
+    for (uint32_t index = 0; index < table_count(); index++) {
         char name[NAME_SIZE];
 
-        function_name(claims_at(index), name);
+        function_name(&table_at(index)->function, name);
         if (equals(part, length, name))
             return find_in_function(index, &path, &left, cookie);
     }
@@ -102,9 +102,9 @@ bool entry_at(uint64_t folder, uint64_t position, char name[NAME_SIZE], uint64_t
         *cookie = cookie_of(NODE_DEVICES, 0);
         return true;
     }
-    if (position > claims_count())
+    if (position > table_count())
         return false;
-    function_name(claims_at((uint32_t)position - 1), name);
+    function_name(&table_at((uint32_t)position - 1)->function, name);
     *cookie = cookie_of(NODE_FUNCTION, (uint32_t)position - 1);
     return true;
 }

@@ -9,6 +9,7 @@
 #include "lib/sys/error.h"
 #include "sbin/pcid/claim.h"
 #include "sbin/pcid/names.h"
+#include "sbin/pcid/table.h"
 
 #define DESCRIPTION 512u
 
@@ -25,14 +26,14 @@ void text_start(void)
 /* The first four words are for programs: sbin/initd/driver_conf.h. */
 static void put_line(FILE *out, uint32_t index)
 {
-    const struct pci_function *function = claims_at(index);
+    const struct pci_function *function = &table_at(index)->function;
     struct pci_identity what = {function->vendor, function->device, function->class_code};
     char name[NAME_SIZE], description[DESCRIPTION];
 
     function_name(function, name);
     pci_ids_describe(&ids, &what, description, sizeof(description));
     fprintf(out, "%s %06x %04x:%04x %" PRIu64 " %s\n", name, function->class_code, function->vendor,
-            function->device, claim_resets(index), description);
+            function->device, table_at(index)->resets, description);
 }
 
 static void put_length(FILE *out, uint64_t length)
@@ -47,7 +48,7 @@ static void put_length(FILE *out, uint64_t length)
 
 static void put_info(FILE *out, uint32_t index)
 {
-    const struct pci_function *function = claims_at(index);
+    const struct pci_function *function = &table_at(index)->function;
 
     put_line(out, index);
     fprintf(out, "revision %02x, subsystem %04x:%04x, header %u\n", function->revision,
@@ -93,7 +94,7 @@ const char *text_make(uint64_t cookie, size_t *length)
         return NULL;
     if (node == NODE_INFO || node == NODE_FUNCTION)
         put_info(out, index_of(cookie));
-    for (uint32_t i = 0; node == NODE_DEVICES && i < claims_count(); i++)
+    for (uint32_t i = 0; node == NODE_DEVICES && i < table_count(); i++)
         put_line(out, i);
     return fclose(out) ? NULL : text;
 }

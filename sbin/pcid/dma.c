@@ -1,0 +1,114 @@
+/* DMA memory: see dma.h. */
+#include "sbin/pcid/dma.h"
+
+#include <stdlib.h>
+
+#include "lib/sys/startup.h"
+#include "lib/sys/syscall.h"
+#include "sbin/pcid/iommu.h"
+#include "sbin/pcid/table.h"
+
+#define BYTES_MOST (UINT64_C(256) << 20) /* of one function */
+#define NUMBERS    UINT32_MAX
+
+static handle_t port;
+static struct confined *confines; /* by index of the function */
+
+/* Of nobody, it reaches nothing but what firmware wants it to; of somebody, his DMA memory besides. */
+int64_t dma_confine(uint32_t index)
+{
+    struct confined *confined = &confines[index];
+    const struct pci_function *function = &table_at(index)->function;
+    struct abi_kept kept = {.key = KEY_FUNCTION(index)};
+    int64_t result =
+        confined->iommu ? 0 : iommu_attach(function->where, (uint16_t)(index + 1), confined);
+
+    while (result >= 0 && sys_port_kept(port, &kept) >= 0) {
+        if (kept.key < KEY_FUNCTION(index + 1))
+            result = iommu_map(confined, kept.handle, kept.size);
+        handle_drop(kept.handle);
+        if (kept.key >= KEY_FUNCTION(index + 1))
+            break;
+        kept = (struct abi_kept){.key = kept.key + 1};
+    }
+    if (result < 0)
+        table_report(index, "its DMA cannot be confined");
+    return result;
+}
+
+static int64_t forget(uint32_t index, uint64_t key)
+{
+    struct record *record = table_at(index);
+    struct abi_kept kept = {.key = key, .flags = KEPT_EXACT};
+    int64_t result = sys_port_kept(port, &kept);
+
+    if (result < 0)
+        return result;
+    bool reached = !iommu_unmap(&confines[index], kept.handle, kept.size);
+    handle_drop(kept.handle);
+    if (reached)
+        return -E_IO;
+    result = sys_port_keep(port, key, HANDLE_NONE);
+    record->dma_bytes -= MIN(record->dma_bytes, kept.size);
+    return result;
+}
+
+int64_t dma_give(uint32_t index, uint64_t length, uint32_t flags, uint64_t *number)
+{
+    struct record *record = table_at(index);
+    handle_t resource = startup_handle("dma:0x0");
+
+    if (flags & ~(MEMORY_STAYS | MEMORY_CONTIGUOUS | MEMORY_DMA32))
+        return -E_INVALID;
+    if (length > BYTES_MOST - MIN(record->dma_bytes, BYTES_MOST))
+        return -E_QUOTA;
+    int64_t memory = sys_memory_physical(resource, 0, length, flags | MEMORY_STAYS);
+    if (memory < 0)
+        return memory;
+    *number = record->next_dma;
+    int64_t result = sys_port_keep(port, KEY_FUNCTION(index) | *number, (handle_t)memory);
+    if (result < 0) {
+        handle_drop((handle_t)memory);
+        return result;
+    }
+    record->next_dma = (record->next_dma + 1) % NUMBERS;
+    record->dma_bytes += ALIGN_UP(length, (uint64_t)PAGE_SIZE);
+    result = iommu_map(&confines[index], (handle_t)memory, length);
+    if (result < 0) {
+        sys_ignore(forget(index, KEY_FUNCTION(index) | *number));
+        handle_drop((handle_t)memory);
+        return result;
+    }
+    return memory;
+}
+
+int64_t dma_forget(uint32_t index, uint64_t number)
+{
+    return number >= NUMBERS ? -E_NOT_FOUND : forget(index, KEY_FUNCTION(index) | number);
+}
+
+bool dma_end(uint32_t index)
+{
+    uint64_t key = KEY_FUNCTION(index);
+
+    if (!iommu_detach(&confines[index]))
+        return false;
+    while (kept_next(port, &key, KEY_FUNCTION(index + 1)) && forget(index, key) >= 0)
+        key++;
+    table_at(index)->dma_bytes = 0;
+    return true;
+}
+
+int64_t dma_start(handle_t own)
+{
+    port = own;
+    confines = calloc(table_count() + 1, sizeof(*confines));
+    if (!confines)
+        return -E_NO_MEMORY;
+    iommu_find(port);
+    for (uint32_t i = 0; i < table_count(); i++)
+        if (table_at(i)->function.owner || iommu_needed(table_at(i)->function.where))
+            sys_ignore(dma_confine(i));
+    iommu_enable();
+    return 0;
+}
