@@ -1,7 +1,7 @@
 /* QEMU's edu device (its docs/specs/edu.txt), claimed by way of pcid, for the tools that drive it: what goes wrong is printed and
  * ends the process. One device.
  *
- *     claim("pci:///00:10.0/device"), map_registers(), irq = interrupt(PCI_INTERRUPT_MSI), master(true)
+ *     claim("pci-claim:///00:10.0/device"), map_registers(), irq = interrupt(PCI_INTERRUPT_MSI), master(true)
  */
 #pragma once
 
