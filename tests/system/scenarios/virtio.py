@@ -13,9 +13,8 @@ def boot(context, *devices, **options):
 
 
 def pid_of(vm, name):
-    """As pidof, which does not find names of more than 15 characters; ps shows so many of them."""
-    shown = re.compile(rf"^ *(\d+) .*\[{name[:15]}", re.M)
-    return shown.search(vm.check("ps", shown, 60))[1]
+    """A name may be longer than the 15 characters that `comm` has of it on Linux."""
+    return vm.check(f"pidof {name}", re.compile(r"^\d+$", re.M), 60).strip()
 
 
 def brought(vm, atleast):
