@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "abi/pci.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 
@@ -98,7 +99,7 @@ static inline handle_t interrupt(uint32_t kind)
 static inline void wait_for(handle_t irq, uint32_t signals)
 {
     struct abi_wait wait = {.handle = irq, .signals = signals};
-    must("no interrupt", sys_wait_many(&wait, 1, sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE));
+    must("no interrupt", sys_wait_many(&wait, 1, clock_monotonic() + PATIENCE));
 }
 
 static inline void compute(handle_t irq)
