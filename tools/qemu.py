@@ -27,6 +27,7 @@ DEVICES = {
     "bridge": "i82801b11-bridge,id=bridge,addr=0x0b",
     "edu-bridge1": "edu,id=edu-bridge1,bus=bridge,addr=0x3,dma_mask=0xffffffff",
     "edu-bridge2": "edu,id=edu-bridge2,bus=bridge,addr=0x5,dma_mask=0xffffffff",
+    "virtio-gpu-2": "virtio-gpu-pci,id=gpu,addr=0x19,max_outputs=2",  # the second is off until a display asks for a size
 }
 
 
