@@ -115,11 +115,14 @@ void command_put(struct command *command)
 
 /* --- States; port locked ---------------------------------------------------------------------------------- */
 
+static bool op_is_replay(uint32_t op)
+{
+    return op < ARRAY_SIZE(op_replays) ? op_replays[op] : op >= OP_PROTOCOL_REPLAY;
+}
+
 bool command_replayable(const struct command *command)
 {
-    uint32_t op = command->request->op;
-
-    return op < ARRAY_SIZE(op_replays) && op_replays[op] &&
+    return op_is_replay(command->request->op) &&
            (command->state != COMMAND_ACCEPTED || command->request->send_count == 0);
 }
 
@@ -407,7 +410,7 @@ int command_window_fetch(const struct request *request)
 {
     uint64_t in = request->in.value, out = request->out.value;
 
-    if (request->op < ARRAY_SIZE(op_replays) && op_replays[request->op])
+    if (op_is_replay(request->op))
         return 0;
 
     int error = fetch(in, in + request->in_length, fetch_access(request, false));

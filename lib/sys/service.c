@@ -19,12 +19,15 @@ static int64_t missing_operation(const struct command *command)
 
 static command_handler *operation_find(const struct service *service, uint32_t op)
 {
-    uint32_t index = op;
-    if (op >= OP_PROTOCOL)
+    uint32_t index = op, end = SERVICE_COMMON;
+    if (op >= OP_PROTOCOL_REPLAY) {
+        index = op - OP_PROTOCOL_REPLAY + SERVICE_REPLAY;
+        end = SERVICE_OPERATIONS;
+    } else if (op >= OP_PROTOCOL) {
         index = op - OP_PROTOCOL + SERVICE_COMMON;
-    else if (op >= SERVICE_COMMON)
-        return NULL;
-    return index < SERVICE_OPERATIONS ? service->operations[index] : NULL;
+        end = SERVICE_REPLAY;
+    }
+    return index < end ? service->operations[index] : NULL;
 }
 
 /* Whether there is something to return: command->reply. */

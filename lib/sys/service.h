@@ -39,11 +39,14 @@ struct command {
 
 typedef int64_t command_handler(void *context, struct command *command);
 
-/* The shared operations have numbers below SERVICE_COMMON, a protocol's own start at OP_PROTOCOL. */
+/* The shared operations have numbers below SERVICE_COMMON, a protocol's own start at OP_PROTOCOL and OP_PROTOCOL_REPLAY. */
 #define SERVICE_COMMON     32
-#define SERVICE_OPERATIONS 64
-#define SERVICE_INDEX(op) \
-    ((int)(op) < (int)OP_PROTOCOL ? (int)(op) : SERVICE_COMMON + (int)(op) - (int)OP_PROTOCOL)
+#define SERVICE_REPLAY     64
+#define SERVICE_OPERATIONS 80
+#define SERVICE_INDEX(op)                                                                  \
+    ((int)(op) < (int)OP_PROTOCOL          ? (int)(op)                                     \
+     : (int)(op) < (int)OP_PROTOCOL_REPLAY ? SERVICE_COMMON + (int)(op) - (int)OP_PROTOCOL \
+                                           : SERVICE_REPLAY + (int)(op) - (int)OP_PROTOCOL_REPLAY)
 
 struct service {
     handle_t port;

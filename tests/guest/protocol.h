@@ -21,6 +21,7 @@ enum {
     TEST_HOLD = OP_PROTOCOL,
     TEST_DIE,  /* the service ends itself */
     TEST_ECHO, /* values := args[0..2] */
+    TEST_ECHO_AGAIN = OP_PROTOCOL_REPLAY,
 };
 
 struct protocol {
@@ -230,6 +231,7 @@ static inline bool serve_command(struct service_state *state, const struct abi_m
         result->data_length = MIN(sizeof(state->stat), message->out_length);
         break;
     case TEST_ECHO:
+    case TEST_ECHO_AGAIN:
         memcpy(result->values, message->args, sizeof(result->values));
         break;
     case TEST_DIE:

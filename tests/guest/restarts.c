@@ -104,6 +104,29 @@ TEST(idempotent_commands_are_sent_again)
     doomed_end(doomed);
 }
 
+/* So is what the protocol says of its own may be. */
+TEST(a_protocol_s_own_commands_are_sent_again)
+{
+    struct doomed *doomed = doomed_new(0);
+    struct call call = {.file = HANDLE_NONE,
+                        .protocol = &doomed->protocol,
+                        .command = command_of(TEST_ECHO_AGAIN)};
+
+    call.command.args[0] = 7;
+    struct helper *first = helper_process(accept_and_hang, doomed);
+    struct helper *client = helper_thread(call_it, &call);
+
+    word_wait(&doomed->accepted, 1);
+    helper_kill(first);
+    struct helper *second = helper_process(serve_protocol, &doomed->protocol);
+
+    helper_join(client);
+    MUST(call.result);
+    CHECK_EQUAL(call.command.values[0], 7);
+    helper_kill(second);
+    doomed_end(doomed);
+}
+
 TEST(other_commands_fail)
 {
     struct doomed *doomed = doomed_new(0);

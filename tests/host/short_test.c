@@ -604,6 +604,10 @@ static void replaced(void)
     EXPECT(service.commands, 4); /* open and the call, twice */
     service.before = hang;
     meanwhile(replace);
+    EXPECT(call(OP_PROTOCOL_REPLAY, 0, 10, 0, 0), 0);
+    EXPECT(values[0], 11);
+    service.before = hang;
+    meanwhile(replace);
     EXPECT(call(OP_ONCE_, 0, 10, 0, 0), -E_RESTARTED);
     EXPECT(values[0], 0);
     user_sleep(20 * MS); /* the new one is up */

@@ -1,0 +1,131 @@
+/* What drivers of block devices share: they start requests and say when these are done; everything else of disk:// (abi/disk.h:
+ * files and partitions, windows and memory without a copy, splitting, flushing, retrying, being found by diskd) is here.
+ *
+ *     disk_host_open(&host, "pci:///00:04.0", &pci, &driver, context)    the function is claimed; `use disk pci`, `port` in service.conf
+ *     disk = (struct disk){.name = "vd0", .geometry = ..., .segments = 126, ...};
+ *     disk_add(&host, &disk)                                    any time: a device that was plugged in, too
+ *     sys_port_bind(host.port, irq, SIGNAL_READABLE, key, 0)    then driver.notified(context, key, signals) is called
+ *     disk_host_run(&host)                                      returns when the port fails
+ *
+ *     start(disk, request) --> the device --interrupt--> notified: disk_done(request, status), for each
+ *
+ *     disk_changed(&disk)        its geometry is another now (it was resized)
+ *     disk_remove(&disk)         it is gone: whatever is under way and comes later is E_NO_DEVICE
+ *
+ * A request is whole: sectors inside the device, segments within what the disk said of itself, so a driver checks nothing of it.
+ * It is started once, and done once, with
+ *
+ *     0, -E_MEDIUM, -E_IO, -E_NO_SPACE, ...     the caller's answer
+ *     DISK_LOST                                 the device was reset or forgot it: it is started again, DISK_TRIES times in all
+ *
+ * A request that is not done in time (disk.patience) makes `reset` be called, and everything of the disk that was under way is
+ * lost. One thread: all of this, and the driver's functions, are called on that of disk_host_run (or before it).
+ */
+#pragma once
+
+#include "abi/disk.h"
+#include "lib/base/list.h"
+#include "lib/pci/driver.h"
+
+#define DISK_NAME_MAX 31u
+#define DISK_TRIES    4u
+#define DISK_LOST     INT64_C(1)
+
+#define DISK_PATIENCE_NS INT64_C(30000000000)
+
+struct disk_host;
+struct disk;
+
+/* A part of memory as the device knows it. */
+struct disk_segment {
+    uint64_t address;
+    uint32_t length; /* a multiple of the sector */
+};
+
+struct disk_request {
+    uint32_t op;     /* DISK_READ, DISK_WRITE, OP_SYNC, DISK_DISCARD */
+    uint32_t flags;  /* DISK_THROUGH, if the disk can; DISK_ZERO */
+    uint64_t sector; /* the first, and how many; OP_SYNC: 0 and 0 */
+    uint32_t count;
+    uint32_t segment_count;
+    const struct disk_segment *segments; /* of DISK_READ and DISK_WRITE, together `count` sectors */
+    struct disk *disk;
+    uint64_t own[2]; /* the driver's */
+
+    /* the library's */
+    struct list link;
+    struct disk_job *job;
+    int64_t deadline;
+    uint32_t tries;
+};
+
+struct disk_driver {
+    /* The device has it from now on (but need not be told before `send`): 0. -E_AGAIN: there is no room for it now; it comes again
+     * after the next disk_done of this host. Others: the answer. */
+    int64_t (*start)(struct disk *disk, struct disk_request *request);
+    /* So much was started that the device may be told. May be NULL. */
+    void (*send)(struct disk *disk);
+    /* Afterwards the device knows nothing of the disk's requests, and touches no memory of theirs; it works, or -E_*: it is lost for
+     * good and is removed. May wait. Requests of other disks that went with it: disk_lost. */
+    int64_t (*reset)(struct disk *disk);
+    /* Something bound to host.port has fired. May be NULL. */
+    void (*notified)(void *context, uint64_t key, uint64_t signals);
+    /* Nobody has the disk any more after its disk_remove: its memory is the driver's again. May be NULL. */
+    void (*released)(struct disk *disk);
+};
+
+/* Of the driver's allocation; zero but for what is filled in before disk_add. */
+struct disk {
+    char name[DISK_NAME_MAX +
+              1]; /* the wish for disk:///<name>, the same after each start: disk_ordinal */
+    struct disk_geometry geometry; /* but for start and transfer, which follow from the rest */
+    uint32_t segments;             /* of a request: at most so many */
+    uint32_t segment_bytes;        /* 0: any length */
+    uint32_t bytes;                /* of a request: at most so many */
+    uint64_t discard_bytes;        /* of one DISK_DISCARD: at most so many; 0: any */
+    bool
+        whole_pages; /* between two segments of a request both end and beginning lie on pages (NVMe's PRPs) */
+    bool through;     /* it knows DISK_THROUGH; else it gets an OP_SYNC behind the write */
+    int64_t patience; /* ns; 0: DISK_PATIENCE_NS */
+    void *own;        /* the driver's */
+
+    /* the library's */
+    struct disk_host *host;
+    struct list link, waiting, started, jobs;
+    uint64_t files;
+    bool gone;
+};
+
+/* One for each process, so for each PCI function. */
+struct disk_host {
+    handle_t port;
+    const struct disk_driver *driver;
+    void *context;
+    const struct pci_device *pci;
+
+    /* the library's */
+    char function[DISK_NAME_MAX + 1];
+    struct list disks, files, memories;
+    struct disk_pool *pool; /* memory for windows */
+    uint64_t changes;
+};
+
+/* function: argv[1]. The port is this process's own ("port" in service.conf). */
+MUST_CHECK int64_t disk_host_open(struct disk_host *host, const char *function,
+                                  const struct pci_device *pci, const struct disk_driver *driver,
+                                  void *context);
+int64_t disk_host_run(struct disk_host *host);
+
+MUST_CHECK int64_t disk_add(struct disk_host *host, struct disk *disk);
+void disk_changed(struct disk *disk);
+void disk_remove(struct disk *disk);
+
+/* status: 0, -E_* or DISK_LOST. The request is not the driver's any more. */
+void disk_done(struct disk_request *request, int64_t status);
+/* All that was started of it is lost. */
+void disk_lost(struct disk *disk);
+
+/* How many functions that `fits` answers true for pci:// lists in front of this one: the number in "vd0", which so does not depend on who
+ * starts first. */
+uint32_t disk_ordinal(const char *function,
+                      bool (*fits)(uint32_t class_code, uint16_t vendor, uint16_t device));
