@@ -24,14 +24,19 @@ enum pci_op {
                     * resource of ports. The function decodes it from now on */
     PCI_INTERRUPT, /* args: PCI_INTERRUPT_*, index (MSI-X), CPU or IRQ_ANY_CPU; value: which it is; handle: IRQ.
                     * A message is a write: bus mastering is on from now on */
-    PCI_DMA, /* args: length, MEMORY_*; value: its number; handle: memory, for MEMORY_OP_PHYSICAL, too */
-    PCI_DMA_FREE, /* args: number. The device has let go of it */
-    PCI_RESET,    /* the function as after power-on, where it can do that: E_NOT_SUPPORTED */
+    PCI_DMA, /* args: length, MEMORY_*, PCI_DMA_LENT or 0; value: its number; handle: memory, for MEMORY_OP_PHYSICAL, too */
+    PCI_DMA_FREE,  /* args: number. The device has let go of it */
+    PCI_RESET,     /* the function as after power-on, where it can do that: E_NOT_SUPPORTED */
+    PCI_DMA_AGAIN, /* send: memory of a PCI_DMA with PCI_DMA_LENT (RIGHT_CONTROL), which a driver before had; value: its number.
+                    * E_INVALID: other memory */
 };
 
 #define PCI_BAR_PORTS        0x1u
 #define PCI_BAR_64           0x2u
 #define PCI_BAR_PREFETCHABLE 0x4u
+
+/* Others are given it, too, so that it may outlive the claim: then it says nothing of whether the driver lives. */
+#define PCI_DMA_LENT 1u
 
 #define PCI_INTERRUPT_ANY  0u /* the best there is of the others */
 #define PCI_INTERRUPT_LINE 1u

@@ -108,19 +108,13 @@ int64_t pci_interrupt(const struct pci_device *device, uint32_t kind, uint32_t i
     return result;
 }
 
-int64_t pci_dma_alloc(const struct pci_device *device, uint64_t length, uint32_t flags,
-                      struct pci_dma *dma)
+/* Its addresses, and where it is mapped. */
+static int64_t dma_look(const struct pci_device *device, struct pci_dma *dma)
 {
-    *dma = (struct pci_dma){.length = ALIGN_UP(length, (uint64_t)PAGE_SIZE), .memory = HANDLE_NONE};
-    struct abi_command command = {.op = PCI_DMA, .args = {dma->length, flags}};
-    int64_t result = ask(device, &command);
-    if (result < 0)
-        return result;
-    dma->number = command.values[0];
-    dma->memory = command.receive[0];
     dma->pages = calloc(dma->length / PAGE_SIZE, sizeof(*dma->pages));
-    result = dma->pages ? sys_memory_op(dma->memory, MEMORY_OP_PHYSICAL, 0, dma->length, dma->pages)
-                        : -E_NO_MEMORY;
+    int64_t result =
+        dma->pages ? sys_memory_op(dma->memory, MEMORY_OP_PHYSICAL, 0, dma->length, dma->pages)
+                   : -E_NO_MEMORY;
     if (result >= 0)
         result = memory_map(dma->memory, 0, dma->length, PROT_READ_ | PROT_WRITE_);
     if (result >= 0) {
@@ -129,6 +123,51 @@ int64_t pci_dma_alloc(const struct pci_device *device, uint64_t length, uint32_t
     }
     pci_dma_free(device, dma);
     return result;
+}
+
+static int64_t dma_ask(const struct pci_device *device, uint64_t length, uint32_t flags,
+                       uint32_t lent, struct pci_dma *dma)
+{
+    *dma = (struct pci_dma){.length = ALIGN_UP(length, (uint64_t)PAGE_SIZE), .memory = HANDLE_NONE};
+    struct abi_command command = {.op = PCI_DMA, .args = {dma->length, flags, lent}};
+    int64_t result = ask(device, &command);
+    if (result < 0)
+        return result;
+    dma->number = command.values[0];
+    dma->memory = command.receive[0];
+    return dma_look(device, dma);
+}
+
+int64_t pci_dma_alloc(const struct pci_device *device, uint64_t length, uint32_t flags,
+                      struct pci_dma *dma)
+{
+    return dma_ask(device, length, flags, 0, dma);
+}
+
+int64_t pci_dma_lend(const struct pci_device *device, uint64_t length, uint32_t flags,
+                     struct pci_dma *dma)
+{
+    return dma_ask(device, length, flags, PCI_DMA_LENT, dma);
+}
+
+int64_t pci_dma_again(const struct pci_device *device, handle_t memory, struct pci_dma *dma)
+{
+    *dma = (struct pci_dma){.memory = memory};
+    struct abi_command command = {.op = PCI_DMA_AGAIN, .send_count = 1};
+    int64_t size = sys_memory_op(memory, MEMORY_OP_SIZE, 0, 0, NULL);
+    int64_t result = size < 0 ? size : handle_copy(memory, RIGHT_ALL);
+    if (result >= 0) {
+        command.send[0] = (handle_t)result;
+        dma->length = (uint64_t)size;
+        result = ask(device, &command);
+    }
+    if (result < 0) {
+        handle_drop(memory);
+        dma->memory = HANDLE_NONE;
+        return result;
+    }
+    dma->number = command.values[0];
+    return dma_look(device, dma);
 }
 
 void pci_dma_forget(const struct pci_device *device, uint64_t number)

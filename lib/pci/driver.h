@@ -53,6 +53,12 @@ MUST_CHECK int64_t pci_interrupt(const struct pci_device *device, uint32_t kind,
 /* Zero; flags: MEMORY_CONTIGUOUS, MEMORY_DMA32. */
 MUST_CHECK int64_t pci_dma_alloc(const struct pci_device *device, uint64_t length, uint32_t flags,
                                  struct pci_dma *dma);
+/* The same for memory that others are given, too, by a copy of its handle without RIGHT_CONTROL. It outlives the claim with
+ * them; a driver that comes back and has kept the handle reaches it again (the handle becomes dma's). */
+MUST_CHECK int64_t pci_dma_lend(const struct pci_device *device, uint64_t length, uint32_t flags,
+                                struct pci_dma *dma);
+MUST_CHECK int64_t pci_dma_again(const struct pci_device *device, handle_t memory,
+                                 struct pci_dma *dma);
 /* The device has let go of it. */
 void pci_dma_free(const struct pci_device *device, struct pci_dma *dma);
 /* The same of memory that a driver before us had, by its number. */

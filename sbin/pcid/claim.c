@@ -63,7 +63,7 @@ static void make_free(uint32_t index)
 
 static bool is_used(uint32_t index)
 {
-    return kept_used(port, KEY_FUNCTION(index), KEY_FUNCTION(index + 1)) ||
+    return kept_used(port, KEY_FUNCTION(index), KEY_LENT(index)) ||
            kept_used(port, KEY_INTERRUPT | KEY_FUNCTION(index),
                      KEY_INTERRUPT | KEY_FUNCTION(index + 1));
 }

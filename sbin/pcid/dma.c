@@ -10,7 +10,7 @@
 #include "sbin/pcid/table.h"
 
 #define BYTES_MOST (UINT64_C(256) << 20) /* of one function */
-#define NUMBERS    UINT32_MAX
+#define NUMBERS    UINT64_C(0x7fffffff)  /* of each kind */
 
 static handle_t port;
 static struct group **groups; /* by index of the function; NULL: not confined */
@@ -53,38 +53,70 @@ static int64_t forget(uint32_t index, uint64_t key)
     return result;
 }
 
-int64_t dma_give(uint32_t index, uint64_t length, uint32_t flags, uint64_t *number)
+/* The function reaches it from now on, and it is kept until that has ended. */
+static int64_t enter(uint32_t index, handle_t memory, uint64_t length, bool lent, uint64_t *number)
 {
     struct record *record = table_at(index);
+    uint64_t key = (lent ? KEY_LENT(index) : KEY_FUNCTION(index)) | record->next_dma;
+    int64_t result = sys_port_keep(port, key, memory);
+
+    if (result < 0)
+        return result;
+    *number = (uint32_t)key;
+    record->next_dma = (record->next_dma + 1) % NUMBERS;
+    record->dma_bytes += ALIGN_UP(length, (uint64_t)PAGE_SIZE);
+    result = group_map(groups[index], memory, length);
+    if (result < 0)
+        sys_ignore(forget(index, key));
+    return result;
+}
+
+static bool too_much(uint32_t index, uint64_t length)
+{
+    return length > BYTES_MOST - MIN(table_at(index)->dma_bytes, BYTES_MOST);
+}
+
+int64_t dma_give(uint32_t index, uint64_t length, uint32_t flags, bool lent, uint64_t *number)
+{
     handle_t resource = startup_handle("dma:0x0");
 
     if (flags & ~(MEMORY_STAYS | MEMORY_CONTIGUOUS | MEMORY_DMA32))
         return -E_INVALID;
-    if (length > BYTES_MOST - MIN(record->dma_bytes, BYTES_MOST))
+    if (too_much(index, length))
         return -E_QUOTA;
     int64_t memory = sys_memory_physical(resource, 0, length, flags | MEMORY_STAYS);
     if (memory < 0)
         return memory;
-    *number = record->next_dma;
-    int64_t result = sys_port_keep(port, KEY_FUNCTION(index) | *number, (handle_t)memory);
-    if (result < 0) {
+    int64_t result = enter(index, (handle_t)memory, length, lent, number);
+    if (result < 0)
         handle_drop((handle_t)memory);
-        return result;
-    }
-    record->next_dma = (record->next_dma + 1) % NUMBERS;
-    record->dma_bytes += ALIGN_UP(length, (uint64_t)PAGE_SIZE);
-    result = group_map(groups[index], (handle_t)memory, length);
-    if (result < 0) {
-        sys_ignore(forget(index, KEY_FUNCTION(index) | *number));
-        handle_drop((handle_t)memory);
-        return result;
-    }
-    return memory;
+    return result < 0 ? result : memory;
+}
+
+/* Addresses are told of memory that stays where it is and of device memory, which has no pages of its own. */
+static bool is_dma(handle_t memory, int64_t size)
+{
+    uint64_t address;
+
+    return size > 0 &&
+           sys_memory_op(memory, MEMORY_OP_COUNT, 0, 0, NULL) * (int64_t)PAGE_SIZE == size &&
+           sys_memory_op(memory, MEMORY_OP_PHYSICAL, 0, PAGE_SIZE, &address) >= 0;
+}
+
+int64_t dma_again(uint32_t index, handle_t memory, uint64_t *number)
+{
+    int64_t size = sys_memory_op(memory, MEMORY_OP_SIZE, 0, 0, NULL);
+
+    if (!is_dma(memory, size))
+        return -E_INVALID;
+    if (too_much(index, (uint64_t)size))
+        return -E_QUOTA;
+    return enter(index, memory, (uint64_t)size, true, number);
 }
 
 int64_t dma_forget(uint32_t index, uint64_t number)
 {
-    return number >= NUMBERS ? -E_NOT_FOUND : forget(index, KEY_FUNCTION(index) | number);
+    return number > UINT32_MAX ? -E_NOT_FOUND : forget(index, KEY_FUNCTION(index) | number);
 }
 
 /* False: something is still in the device's reach. */

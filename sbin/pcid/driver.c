@@ -79,10 +79,18 @@ static int64_t interrupt(uint32_t index, const uint64_t *args, struct command *c
 
 static int64_t dma(uint32_t index, const uint64_t *args, struct command *command)
 {
-    if (args[1] > UINT32_MAX)
+    if (args[1] > UINT32_MAX || args[2] & ~(uint64_t)PCI_DMA_LENT)
         return -E_INVALID;
     return command_answer_handle(
-        command, dma_give(index, args[0], (uint32_t)args[1], &command->reply.values[0]));
+        command, dma_give(index, args[0], (uint32_t)args[1], args[2], &command->reply.values[0]));
+}
+
+static int64_t dma_once_more(uint32_t index, const uint64_t *args, struct command *command)
+{
+    (void)args;
+    return command->message.handle_count != 1
+               ? -E_INVALID
+               : dma_again(index, command->message.handles[0], &command->reply.values[0]);
 }
 
 static int64_t dma_free(uint32_t index, const uint64_t *args, struct command *command)
@@ -109,6 +117,7 @@ static const struct {
     [PCI_DMA - OP_PROTOCOL] = {dma, false},
     [PCI_DMA_FREE - OP_PROTOCOL] = {dma_free, false},
     [PCI_RESET - OP_PROTOCOL] = {reset, false},
+    [PCI_DMA_AGAIN - OP_PROTOCOL] = {dma_once_more, false},
 };
 
 int64_t driver_command(void *context, struct command *command)

@@ -3,5 +3,5 @@
 
 #include "lib/sys/service.h"
 
-/* Of all of them, PCI_DESCRIBE to PCI_RESET. */
+/* Of all of them, PCI_DESCRIBE to PCI_DMA_AGAIN. */
 command_handler driver_command;

@@ -266,7 +266,7 @@ static command_handler *const handlers[SERVICE_OPERATIONS] = {
     [OP_READ] = pci_file_read,
     [OP_STAT] = pci_stat,
     [OP_LIST] = pci_list,
-    [SERVICE_INDEX(PCI_DESCRIBE)... SERVICE_INDEX(PCI_RESET)] = driver_command,
+    [SERVICE_INDEX(PCI_DESCRIBE)... SERVICE_INDEX(PCI_DMA_AGAIN)] = driver_command,
 };
 
 /* All of them, one at a time. */

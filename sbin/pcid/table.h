@@ -20,8 +20,9 @@ struct record {
     uint64_t revoked; /* its owner may do no more than let go of it */
 };
 
-/* Of a function's DMA memories, by number below 2^32, and of its interrupts by slot. */
+/* Of a function's DMA memories, by number below 2^32 (those that are lent behind the others), and of its interrupts by slot. */
 #define KEY_FUNCTION(index) ((uint64_t)((index) + 1) << 32)
+#define KEY_LENT(index)     (KEY_FUNCTION(index) | UINT64_C(0x80000000))
 #define KEY_INTERRUPT       (UINT64_C(1) << 63)
 
 MUST_CHECK int64_t table_start(handle_t port);

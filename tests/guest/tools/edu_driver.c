@@ -67,8 +67,10 @@ static void check_guard(const char *uri)
             -E_RANGE);
     refused("dma without end", ask(PCI_DMA, UINT64_MAX, 0, 0, &command), -E_QUOTA);
     refused("dma flags", ask(PCI_DMA, PAGE_SIZE, 1, 0, &command), -E_INVALID);
+    refused("dma, lent how", ask(PCI_DMA, PAGE_SIZE, 0, 2, &command), -E_INVALID);
+    refused("dma again of nothing", ask(PCI_DMA_AGAIN, 0, 0, 0, &command), -E_INVALID);
     refused("another claim", file_open(HANDLE_SELF, uri, OPEN_READ | OPEN_WRITE, &other), -E_BUSY);
-    refused("no operation", ask(PCI_RESET + 1, 0, 0, 0, &command), -E_NO_CALL);
+    refused("no operation", ask(PCI_DMA_AGAIN + 1, 0, 0, 0, &command), -E_NO_CALL);
     must("command register", ask(PCI_CONFIG_WRITE, 4, 2, 0xffff, &command));
     must("read it", ask(PCI_CONFIG_READ, 4, 2, 0, &command));
     if ((command.values[0] & ~PCI_COMMAND_NO_LINE & 0xfef8) != 0)
