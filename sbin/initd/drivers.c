@@ -177,21 +177,34 @@ static const struct driver_rule *rule_find(const struct bus *bus, const struct b
     return NULL;
 }
 
-void drivers_found(void (*found)(const char *service, const char *uri, uint64_t resets))
+static char *list_take(struct bus *bus)
+{
+    pthread_mutex_lock(&lock);
+    char *list = bus->list;
+    bus->list = NULL;
+    pthread_mutex_unlock(&lock);
+    return list;
+}
+
+void drivers_found(void (*drives)(const char *service, const char *bus),
+                   void (*found)(const char *service, const char *uri, uint64_t resets),
+                   void (*listed)(const char *bus))
 {
     list_for_each (struct bus, bus, &buses, link) {
         struct bus_device device;
-        char uri[URI_SIZE];
-        pthread_mutex_lock(&lock);
-        char *list = bus->list, *rest = list;
-        bus->list = NULL;
-        pthread_mutex_unlock(&lock);
+        char uri[URI_SIZE], *list = list_take(bus), *rest = list;
+        if (!list)
+            continue;
+        for (size_t i = 0; i < rule_count; i++)
+            if (strcmp(rules[i].bus, bus->name) == 0)
+                drives(rules[i].service, bus->name);
         while (bus_device_next(&rest, &device)) {
             const struct driver_rule *rule = rule_find(bus, &device);
             snprintf(uri, sizeof(uri), "%s:///%s", bus->name, device.name);
             if (rule)
                 found(rule->service, uri, device.resets);
         }
+        listed(bus->name);
         free(list);
     }
 }

@@ -2,7 +2,8 @@
  *
  *     drivers_load(service_needed)     /etc/drivers (driver_conf.h); each service it names, once
  *     drivers_watch(port)              a thread for each bus waits for its list of devices, and notifies the port
- *     drivers_found(found)             ... which asks here: every device with a driver, of the lists that are new
+ *     drivers_found(...)               ... which asks here: every device with a driver, of the lists that are new, and
+ *                                      whose are no longer there
  *     driver_grant(uri, process)       the process may have that device, and no other (abi/bus.h)
  *
  * A bus says what there is; which driver that gets, and with what rights, is decided by files of initd's alone, so a bus can
@@ -18,8 +19,10 @@
 void drivers_load(void (*service_needed)(const char *service));
 void drivers_watch(handle_t port);
 
-/* uri: "pci:///00:04.0"; resets: driver_conf.h. */
-void drivers_found(void (*found)(const char *service, const char *uri, uint64_t resets));
+/* Of each bus with a new list: its services, its devices, its end. uri: "pci:///00:04.0"; resets: driver_conf.h. */
+void drivers_found(void (*drives)(const char *service, const char *bus),
+                   void (*found)(const char *service, const char *uri, uint64_t resets),
+                   void (*listed)(const char *bus));
 
 /* Before the process runs. Neither waits for the bus. */
 MUST_CHECK int64_t driver_grant(const char *uri, handle_t process);

@@ -44,7 +44,7 @@ static void adopt(handle_t of)
 
 static bool instance_start(struct life *next)
 {
-    const struct launch_extra extra = {.terminal = HANDLE_NONE};
+    const struct launch_extra extra = {.terminal = HANDLE_NONE, .port = HANDLE_NONE};
     struct spawn_program program = {.memory = launch_own("program:initfsd"), .uri = conf.program};
     handle_t started;
     int64_t size = sys_memory_op(program.memory, MEMORY_OP_SIZE, 0, 0, NULL);

@@ -77,8 +77,13 @@ static int64_t add_copy(struct parcel *parcel, handle_t handle, uint32_t rights,
     return copy < 0 ? copy : parcel_add(parcel, (handle_t)copy, "%s%s", prefix, name);
 }
 
-static int64_t add_ports(struct parcel *parcel, const struct service_conf *conf)
+static int64_t add_ports(struct parcel *parcel, const struct service_conf *conf, handle_t own)
 {
+    if (conf->port && own != HANDLE_NONE) {
+        int64_t result = add_copy(parcel, own, PORT_RIGHTS, "port:", conf->port);
+        if (result < 0)
+            return complain(parcel->who, conf->port, result);
+    }
     for (size_t i = 0; i < conf->protocols.count; i++) {
         const char *name = conf->protocols.items[i];
         const struct protocol *protocol = protocol_find(name);
@@ -179,7 +184,7 @@ static int64_t add_terminal(struct parcel *parcel, handle_t terminal)
 static int64_t parcel_fill(struct parcel *parcel, const struct service_conf *conf,
                            const struct launch_extra *extra)
 {
-    int64_t result = add_ports(parcel, conf);
+    int64_t result = add_ports(parcel, conf, extra->port);
     if (result >= 0)
         result = add_ranges(parcel, &conf->ioports, RESOURCE_IOPORT, "ioport:");
     if (result >= 0)

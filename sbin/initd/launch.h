@@ -10,6 +10,7 @@ handle_t launch_own(const char *name);
 /* What a program gets besides; the caller keeps the handles. HANDLE_NONE: nothing. */
 struct launch_extra {
     handle_t terminal; /* descriptors 0, 1 and 2; without it output goes to the log */
+    handle_t port;     /* its own (service_conf.h) */
 };
 
 /* *process: suspended, not yet in procd. 0 or -E_*, with the cause on the log. Any thread. */

@@ -66,10 +66,15 @@ int64_t protocol_create(const char *name, size_t service)
     return result;
 }
 
-bool protocol_served(const struct protocol *protocol)
+bool port_served(handle_t port)
 {
     struct abi_handle_info info;
-    return sys_handle_info(protocol->port, &info) >= 0 && (info.signals & SIGNAL_WRITABLE);
+    return sys_handle_info(port, &info) >= 0 && (info.signals & SIGNAL_WRITABLE);
+}
+
+bool protocol_served(const struct protocol *protocol)
+{
+    return port_served(protocol->port);
 }
 
 bool protocol_wait(const struct protocol *protocol, int64_t deadline)

@@ -29,6 +29,7 @@ const struct protocol *protocol_find(const char *name);
 const struct protocol *protocol_at(size_t index); /* NULL behind the last */
 
 /* Whether somebody accepts on it now. */
+bool port_served(handle_t port);
 bool protocol_served(const struct protocol *protocol);
 
 /* Waits for that; false: the deadline passed. */

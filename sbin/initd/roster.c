@@ -43,7 +43,7 @@ static bool table_map(uint32_t count)
 
 static bool entry_sound(const struct entry *entry)
 {
-    return entry->kind <= ROSTER_STOP && entry->name[0] &&
+    return entry->kind <= ROSTER_PORT && entry->name[0] &&
            memchr(entry->name, '\0', sizeof(entry->name));
 }
 
@@ -103,6 +103,29 @@ uint32_t roster_enter(enum roster_kind kind, const char *name)
     pthread_mutex_unlock(&lock);
     if (found == ROSTER_NONE)
         fprintf(stderr, "%s: would not be found again after the end of this process\n", name);
+    return found;
+}
+
+void roster_forget(uint32_t entry)
+{
+    pthread_mutex_lock(&lock);
+    if (entry < room) {
+        entries[entry].kind = ROSTER_FREE;
+        sys_ignore(keep_handle(port, KEY_FIRST + entry, HANDLE_NONE));
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+bool roster_next(enum roster_kind kind, uint32_t *entry, char name[ROSTER_NAME_MAX + 1])
+{
+    bool found = false;
+    pthread_mutex_lock(&lock);
+    for (; !found && entries && *entry < room; (*entry)++) {
+        found = entries[*entry].kind == (uint32_t)kind;
+        if (found)
+            strcpy(name, entries[*entry].name);
+    }
+    pthread_mutex_unlock(&lock);
     return found;
 }
 

@@ -14,7 +14,14 @@
 #include "lib/sys/syscall.h"
 #include "sbin/initd/life.h"
 
-enum roster_kind { ROSTER_FREE, ROSTER_PROTOCOL, ROSTER_SERVICE, ROSTER_SESSION, ROSTER_STOP };
+enum roster_kind {
+    ROSTER_FREE,
+    ROSTER_PROTOCOL,
+    ROSTER_SERVICE,
+    ROSTER_SESSION,
+    ROSTER_STOP,
+    ROSTER_PORT, /* of a service's own, under its name */
+};
 
 #define ROSTER_NONE     UINT32_MAX /* no entry: nothing is kept */
 #define ROSTER_NAME_MAX 71u
@@ -24,6 +31,11 @@ void roster_open(handle_t port);
 
 /* ROSTER_NONE: no memory, or the name is too long. */
 uint32_t roster_enter(enum roster_kind kind, const char *name);
+
+/* With its handle. */
+void roster_forget(uint32_t entry);
+/* The name of the first entry of that kind at or behind *entry, which moves behind it; false: there is none. */
+MUST_CHECK bool roster_next(enum roster_kind kind, uint32_t *entry, char name[ROSTER_NAME_MAX + 1]);
 
 /* The caller's own handle; HANDLE_NONE: there is none. */
 handle_t roster_handle(uint32_t entry);

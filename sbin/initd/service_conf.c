@@ -10,6 +10,7 @@
 
 #include "abi/abi.h"
 #include "abi/errors.h"
+#include "abi/startup.h"
 #include "lib/sys/conf.h"
 #include "lib/sys/quota.h"
 
@@ -122,6 +123,15 @@ static const char *names_add(struct strings *strings, char **words, size_t count
 static const char *key_protocol(struct service_conf *conf, char **words, size_t count)
 {
     return names_add(&conf->protocols, words, count);
+}
+
+static const char *key_port(struct service_conf *conf, char **words, size_t count)
+{
+    (void)count;
+    if (strlen(words[0]) > STARTUP_NAME_MAX - strlen("port:") || conf->port)
+        return "port: one short name";
+    conf->port = strdup(words[0]);
+    return conf->port ? NULL : no_memory;
 }
 
 static const char *key_use(struct service_conf *conf, char **words, size_t count)
@@ -278,6 +288,7 @@ static const struct {
     {"argument", 1, WORDS_MAX, key_argument},
     {"environment", 1, WORDS_MAX, key_environment},
     {"protocol", 1, WORDS_MAX, key_protocol},
+    {"port", 1, 1, key_port},
     {"use", 1, WORDS_MAX, key_use},
     {"after", 1, WORDS_MAX, key_after},
     {"give", 1, WORDS_MAX, key_give},
@@ -362,6 +373,7 @@ void service_conf_destroy(struct service_conf *conf)
 {
     free(conf->name);
     free(conf->program);
+    free(conf->port);
     strings_destroy(&conf->arguments);
     strings_destroy(&conf->environment);
     strings_destroy(&conf->protocols);

@@ -4,6 +4,7 @@
  *     argument --verbose              argv[1] on, one or more per line
  *     environment NAME=value NAME     without a value: initd's own, if it has one
  *     protocol rng                    protocols it serves: created for it, handed over as "port:rng"
+ *     port vfat                       a port of its own for each of its processes, listed nowhere: "port:vfat"
  *     use proc initfs                 protocols it may name; nothing else is in its namespace ("proc" also gives the
  *                                     handle "proc")
  *     after procd                     started when these are ready
@@ -43,6 +44,7 @@ struct device_ranges {
 
 struct service_conf {
     char *name, *program;
+    char *port;               /* NULL: none of its own */
     struct strings arguments; /* argv: program first */
     struct strings environment;
     struct strings protocols, uses, after, gives;

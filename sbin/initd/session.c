@@ -82,7 +82,7 @@ static void session_wait(struct session *session, handle_t process)
 
 static int64_t program_launch(const struct session *session, handle_t terminal, handle_t *process)
 {
-    const struct launch_extra extra = {.terminal = terminal};
+    const struct launch_extra extra = {.terminal = terminal, .port = HANDLE_NONE};
     struct spawn_program program;
     int64_t result = spawn_program_open(HANDLE_SELF, session->conf.program, &program);
     if (result < 0)

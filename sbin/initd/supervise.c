@@ -31,26 +31,35 @@
 
 #define KEY_THREADS UINT64_C(0)         /* port_notify: NOTIFY_* */
 #define KEY_READY   (UINT64_C(1) << 32) /* | index of the protocol */
-#define KEY_EXIT    (UINT64_C(2) << 32) /* | index of the service */
+#define KEY_EXIT    (UINT64_C(2) << 32) /* | number of the unit */
+#define KEY_OWN     (UINT64_C(3) << 32) /* | ... whose own port is served */
 #define KEY_KIND    (UINT64_C(0xffffffff) << 32)
 
 enum state { WAITING, STARTING, LATE, READY, PAUSED, STOPPING, ENDED };
 
 struct unit {
+    uint32_t number; /* what notifications call it */
     struct service_conf conf;
     struct spawn_program program; /* memory HANDLE_NONE: not opened yet */
     enum state state;
     handle_t process;
+    bool told;       /* ... to end itself */
     bool taken_over; /* an initd before us started the process */
     int64_t due;     /* when STARTING is late, PAUSED is over, or STOPPING is */
     uint32_t entry;  /* in the roster */
     struct life life;
+    handle_t port; /* its own, or HANDLE_NONE */
+    uint32_t port_entry;
     char *device;    /* of a driver: URI; else NULL */
     uint64_t resets; /* what its bus said last */
+    bool listed;     /* the list that is being read has its device */
+    bool gone;       /* it has not: the process ends, and the unit with it */
 };
 
-static struct unit **units;
+static struct unit *
+    *units; /* services first: protocols know them by index; drivers come and go behind them */
 static size_t unit_count;
+static uint32_t last_number;
 static handle_t port;
 static bool stopping; /* the system: nothing is started any more */
 
@@ -63,6 +72,19 @@ static struct unit *unit_find(const char *name)
         if (strcmp(units[i]->conf.name, name) == 0)
             return units[i];
     return NULL;
+}
+
+static struct unit *unit_numbered(uint32_t number)
+{
+    for (size_t i = 0; i < unit_count; i++)
+        if (units[i]->number == number)
+            return units[i];
+    return NULL;
+}
+
+static bool serves(const struct unit *unit, const struct protocol *protocol)
+{
+    return protocol && protocol->service < unit_count && units[protocol->service] == unit;
 }
 
 /* --- ends --- */
@@ -87,7 +109,7 @@ static void unit_pause(struct unit *unit, const char *why)
 }
 
 /* Its process has ended, or is never to run. */
-static void unit_forget(struct unit *unit)
+static void unit_process_over(struct unit *unit)
 {
     if (unit->device)
         driver_grant_end(unit->device, unit->process);
@@ -96,18 +118,44 @@ static void unit_forget(struct unit *unit)
     roster_keep(unit->entry, HANDLE_NONE);
 }
 
+static void unit_destroy(struct unit *unit)
+{
+    handle_drop(unit->process);
+    handle_drop(unit->port);
+    spawn_program_close(&unit->program);
+    service_conf_destroy(&unit->conf);
+    free(unit->device);
+    free(unit);
+}
+
+/* Its device is gone, and its process: nothing of it stays, nor what was kept with its port. */
+static void unit_forget(struct unit *unit)
+{
+    size_t at = 0;
+    while (units[at] != unit)
+        at++;
+    unit_count--;
+    memmove(&units[at], &units[at + 1], (unit_count - at) * sizeof(struct unit *));
+    roster_forget(unit->entry);
+    roster_forget(unit->port_entry);
+    unit_destroy(unit);
+}
+
 static void unit_exited(struct unit *unit)
 {
     struct abi_process_info info;
     char words[64], why[80];
-    if (unit->process == HANDLE_NONE || sys_process_info(unit->process, &info) < 0 ||
+    if (!unit || unit->process == HANDLE_NONE || sys_process_info(unit->process, &info) < 0 ||
         !(info.state & PROCESS_EXITED))
         return;
     unit->life.status = info.status;
     status_describe(info.status, words, sizeof(words));
     snprintf(why, sizeof(why), "ended: %s", words);
-    unit_forget(unit);
-    unit_pause(unit, why);
+    unit_process_over(unit);
+    if (unit->gone && !stopping)
+        unit_forget(unit);
+    else
+        unit_pause(unit, why);
     units_advance();
     units_stop();
 }
@@ -121,7 +169,7 @@ static bool unit_served(const struct unit *unit)
         if (protocol && !protocol_served(protocol))
             return false;
     }
-    return true;
+    return unit->port == HANDLE_NONE || port_served(unit->port);
 }
 
 static void proc_connected(void);
@@ -136,8 +184,7 @@ static void unit_check_ready(struct unit *unit)
         fprintf(stderr, "%s: ready after %" PRId64 " ms\n", unit->conf.name,
                 (clock_monotonic() - unit->life.started_at) / MILLISECOND);
     unit->state = READY;
-    const struct protocol *proc = protocol_find("proc");
-    if (proc && proc->service < unit_count && units[proc->service] == unit)
+    if (serves(unit, protocol_find("proc")))
         proc_connected();
     units_advance();
 }
@@ -164,11 +211,11 @@ static int64_t unit_program(struct unit *unit)
 }
 
 /* Its process, suspended or running, is ours to watch. */
-static int64_t unit_watch(struct unit *unit, size_t index)
+static int64_t unit_watch(struct unit *unit)
 {
     unit->state = STARTING;
     unit->due = clock_monotonic() + unit->conf.ready_ms * MILLISECOND;
-    return sys_port_bind(port, unit->process, SIGNAL_EXITED, KEY_EXIT | index, BIND_ONCE);
+    return sys_port_bind(port, unit->process, SIGNAL_EXITED, KEY_EXIT | unit->number, BIND_ONCE);
 }
 
 /* In the order that leaves nothing behind whenever we end: a process that is not kept yet does not run yet. */
@@ -183,10 +230,10 @@ static int64_t unit_let_run(struct unit *unit)
     return result;
 }
 
-static void unit_start(struct unit *unit, size_t index)
+static void unit_start(struct unit *unit)
 {
     const struct protocol *proc = protocol_find("proc");
-    const struct launch_extra extra = {.terminal = HANDLE_NONE};
+    const struct launch_extra extra = {.terminal = HANDLE_NONE, .port = unit->port};
     unit->life.started_at = clock_monotonic();
     unit->life.starts++;
     unit->life.let_run = 0;
@@ -197,10 +244,10 @@ static void unit_start(struct unit *unit, size_t index)
     if (result >= 0)
         result = launch(&unit->conf, &unit->program, &extra, &unit->process);
     if (result >= 0)
-        result = unit_watch(unit, index);
+        result = unit_watch(unit);
     if (result >= 0) {
         /* procd enters itself with the others once it serves. */
-        if (proc && proc->service != index && protocol_served(proc))
+        if (proc && !serves(unit, proc) && protocol_served(proc))
             unit_adopt(unit);
         result = unit_let_run(unit);
     }
@@ -210,7 +257,7 @@ static void unit_start(struct unit *unit, size_t index)
     }
     if (unit->process != HANDLE_NONE) {
         sys_ignore(sys_process_kill(unit->process, EXIT_EXCEPTION));
-        unit_forget(unit);
+        unit_process_over(unit);
     }
     char why[128];
     snprintf(why, sizeof(why), "cannot be started: %s", error_text(result));
@@ -236,7 +283,7 @@ static void units_advance(void)
     advancing = true;
     for (size_t i = 0; i < unit_count; i++) {
         if (units[i]->state == WAITING && dependencies_met(units[i])) {
-            unit_start(units[i], i);
+            unit_start(units[i]);
             i = SIZE_MAX; /* from the first again: it may have become ready already */
         }
     }
@@ -248,19 +295,16 @@ static void circles_break(void)
 {
     while (!stopping) {
         struct unit *waiting = NULL;
-        size_t index = 0;
         for (size_t i = 0; i < unit_count; i++) {
             if (units[i]->state == STARTING)
                 return;
-            if (units[i]->state == WAITING && !waiting) {
+            if (units[i]->state == WAITING && !waiting)
                 waiting = units[i];
-                index = i;
-            }
         }
         if (!waiting)
             return;
         fprintf(stderr, "%s: waits for itself in a circle; starts now\n", waiting->conf.name);
-        unit_start(waiting, index);
+        unit_start(waiting);
         units_advance();
     }
 }
@@ -272,8 +316,15 @@ static void circles_break(void)
 /* Who lives, but for the one that turns the machine off at last. */
 static bool unit_lives(const struct unit *unit)
 {
-    const struct protocol *power = protocol_find("power");
-    return unit->process != HANDLE_NONE && !(power && units[power->service] == unit);
+    return unit->process != HANDLE_NONE && !serves(unit, protocol_find("power"));
+}
+
+/* A driver is called <service>@<device>. */
+static bool unit_is(const struct unit *unit, const char *service)
+{
+    size_t length = strlen(service);
+    return strncmp(unit->conf.name, service, length) == 0 &&
+           (!unit->conf.name[length] || (unit->device && unit->conf.name[length] == '@'));
 }
 
 static bool unit_needed(const struct unit *unit)
@@ -281,23 +332,27 @@ static bool unit_needed(const struct unit *unit)
     for (size_t i = 0; i < unit_count; i++) {
         const struct strings *after = &units[i]->conf.after;
         for (size_t j = 0; j < after->count && units[i] != unit && unit_lives(units[i]); j++)
-            if (strcmp(after->items[j], unit->conf.name) == 0)
+            if (unit_is(unit, after->items[j]))
                 return true;
     }
     return false;
 }
 
-/* By each of its ports: whichever it looks at first ends it. */
+/* By each of its ports: whichever it looks at first ends it. What drivers share is for the end of all. */
 static void unit_tell(struct unit *unit)
 {
+    unit->told = unit->port != HANDLE_NONE;
     unit->state = STOPPING;
     unit->due = clock_monotonic() + unit->conf.stop_ms * MILLISECOND;
-    for (size_t i = 0; i < unit->conf.protocols.count; i++) {
+    if (unit->told)
+        sys_ignore(sys_port_notify(unit->port, PORT_STOP));
+    for (size_t i = 0; i < unit->conf.protocols.count && !unit->gone; i++) {
         const struct protocol *protocol = protocol_find(unit->conf.protocols.items[i]);
         if (protocol)
             sys_ignore(sys_port_notify(protocol->port, PORT_STOP));
+        unit->told = true;
     }
-    if (unit->conf.protocols.count == 0)
+    if (!unit->told)
         unit->due = clock_monotonic(); /* it cannot be told */
 }
 
@@ -309,10 +364,12 @@ static void unit_end(struct unit *unit)
         handle_drop(unit->process);
         unit->process = HANDLE_NONE;
         unit->state = ENDED;
+        if (unit->gone && !stopping)
+            unit_forget(unit);
         units_stop();
         return;
     }
-    if (unit->conf.protocols.count)
+    if (unit->told)
         fprintf(stderr, "%s: not ended after %u ms: killed\n", unit->conf.name, unit->conf.stop_ms);
     unit->life.over = 1;
     unit->due = clock_monotonic() + KILL_NS;
@@ -356,7 +413,7 @@ void supervise_spare(struct posix_spared *spared)
 /* --- what was there before --- */
 
 /* What the initd before us had started and runs still, or ended meanwhile: the notification tells. */
-static void unit_take_over(struct unit *unit, size_t index)
+static void unit_take_over(struct unit *unit)
 {
     unit->life = roster_life(unit->entry);
     unit->process = roster_handle(unit->entry);
@@ -366,7 +423,7 @@ static void unit_take_over(struct unit *unit, size_t index)
         return;
     }
     unit->taken_over = true;
-    int64_t result = unit_watch(unit, index);
+    int64_t result = unit_watch(unit);
     if (result >= 0 && !unit->life.let_run)
         result = unit_let_run(unit);
     if (result < 0)
@@ -376,7 +433,7 @@ static void unit_take_over(struct unit *unit, size_t index)
 void supervise_start(void)
 {
     for (size_t i = 0; i < unit_count; i++)
-        unit_take_over(units[i], i);
+        unit_take_over(units[i]);
     units_check_ready();
     units_advance();
     circles_break();
@@ -406,9 +463,50 @@ static struct unit *driver_create(const char *service, const char *uri, uint64_t
     if (!unit)
         return NULL;
     unit->resets = resets;
-    unit_take_over(unit, unit_count - 1);
+    unit_take_over(unit);
     unit_check_ready(unit);
     return unit;
+}
+
+/* Of this bus. */
+static bool unit_drives_on(const struct unit *unit, const char *bus)
+{
+    size_t length = strlen(bus);
+    return unit->device && strncmp(unit->device, bus, length) == 0 && unit->device[length] == ':';
+}
+
+/* An initd before us may have ended between the end of a device and that of its driver. */
+static void drivers_take_over(const char *service, const char *bus)
+{
+    char name[ROSTER_NAME_MAX + 1], uri[ROSTER_NAME_MAX + PROTOCOL_NAME_MAX + 5];
+    size_t length = strlen(service);
+    for (uint32_t entry = 0; roster_next(ROSTER_SERVICE, &entry, name);) {
+        if (strncmp(name, service, length) != 0 || name[length] != '@' || unit_find(name))
+            continue;
+        snprintf(uri, sizeof(uri), "%s:///%s", bus, name + length + 1);
+        driver_create(service, uri, 0);
+    }
+}
+
+/* A list was read to its end. Drivers of devices that it has not got any more end. */
+static void devices_listed(const char *bus)
+{
+    for (size_t i = 0; i < unit_count; i++) {
+        struct unit *unit = units[i];
+        bool listed = unit->listed;
+        if (!unit_drives_on(unit, bus))
+            continue;
+        unit->listed = false;
+        if (listed || unit->gone || stopping)
+            continue;
+        unit->gone = true;
+        if (unit->process != HANDLE_NONE)
+            unit_tell(unit);
+        else {
+            unit_forget(unit);
+            i--;
+        }
+    }
 }
 
 /* There is a device, and this is its driver. One whose device was reset is ended, to begin anew. */
@@ -422,6 +520,7 @@ static void device_found(const char *service, const char *uri, uint64_t resets)
         unit = driver_create(service, uri, resets);
     if (!unit)
         return;
+    unit->listed = true;
     unit->resets = resets;
     if (unit->process == HANDLE_NONE || unit->life.resets == resets)
         return;
@@ -433,14 +532,14 @@ static void device_found(const char *service, const char *uri, uint64_t resets)
 
 void supervise_notified(uint64_t key, uint64_t signals)
 {
-    size_t index = (uint32_t)key;
-    if ((key & KEY_KIND) == KEY_EXIT && index < unit_count) {
-        unit_exited(units[index]);
-    } else if ((key & KEY_KIND) == KEY_READY) {
+    uint64_t kind = key & KEY_KIND;
+    if (kind == KEY_EXIT) {
+        unit_exited(unit_numbered((uint32_t)key));
+    } else if (kind == KEY_READY || kind == KEY_OWN) {
         units_check_ready();
     } else if (key == KEY_THREADS) {
         if (signals & NOTIFY_LISTS) {
-            drivers_found(device_found);
+            drivers_found(drivers_take_over, device_found, devices_listed);
             units_advance();
         }
         if (signals & NOTIFY_RESET)
@@ -470,7 +569,7 @@ void supervise_expired(void)
         if (unit->due > time)
             continue;
         if (unit->state == PAUSED) {
-            unit_start(unit, i);
+            unit_start(unit);
         } else if (unit->state == STOPPING) {
             unit_end(unit);
         } else if (unit->state == STARTING) {
@@ -542,6 +641,21 @@ static void protocols_create(const struct service_conf *conf, size_t service)
     }
 }
 
+/* Its own port: what the initd before had, or a new one. */
+static int64_t unit_port(struct unit *unit)
+{
+    unit->port_entry = roster_enter(ROSTER_PORT, unit->conf.name);
+    unit->port = roster_handle(unit->port_entry);
+    if (unit->port == HANDLE_NONE) {
+        int64_t made = sys_proto_create(HANDLE_SELF, NULL, 0);
+        if (made < 0)
+            return made;
+        unit->port = (handle_t)made;
+        roster_keep(unit->port_entry, unit->port);
+    }
+    return sys_port_bind(port, unit->port, SIGNAL_WRITABLE, KEY_OWN | unit->number, 0);
+}
+
 /* Of a service, or of a driver for one device (its URI). NULL: the log says why. */
 static struct unit *unit_create(const char *service, const char *device)
 {
@@ -553,14 +667,20 @@ static struct unit *unit_create(const char *service, const char *device)
         free(unit);
         return NULL;
     }
+    unit->process = unit->program.memory = unit->port = HANDLE_NONE;
+    unit->number = ++last_number;
+    unit->port_entry = ROSTER_NONE;
+    int64_t result = 0;
     if (device &&
-        (!service_conf_for_device(&unit->conf, device) || !(unit->device = strdup(device)))) {
-        fprintf(stderr, "%s: no memory for its driver\n", device);
-        service_conf_destroy(&unit->conf);
-        free(unit);
+        (!service_conf_for_device(&unit->conf, device) || !(unit->device = strdup(device))))
+        result = -E_NO_MEMORY;
+    if (result >= 0 && unit->conf.port)
+        result = unit_port(unit);
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", unit->conf.name, error_text(result));
+        unit_destroy(unit);
         return NULL;
     }
-    unit->process = unit->program.memory = HANDLE_NONE;
     unit->entry = roster_enter(ROSTER_SERVICE, unit->conf.name);
     units[unit_count++] = unit;
     return unit;

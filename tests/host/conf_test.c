@@ -81,7 +81,7 @@ TEST(a_service_with_everything)
     CHECK_EQUAL(parse(&conf, "protocol tty pts\nuse proc initfs\nafter procd\nioport 0x3f8 8\n"
                              "irq 4 isa\nirq 17 level low\nmemory 0xfed00000 4096\nrestart never\n"
                              "priority 4\nready 100\nargument -v \"a b\"\nenvironment A=1\n"
-                             "give framebuffer\nclock\nlimit memory 64M\nlimit threads 0x10\n"),
+                             "give framebuffer\nclock\nport own\nlimit memory 64M\nlimit threads 0x10\n"),
                 0);
     CHECK_STRING(conf.name, "demo");
     CHECK_STRING(conf.program, "initfs:///sbin/demo");
@@ -101,6 +101,7 @@ TEST(a_service_with_everything)
     CHECK_EQUAL(conf.limits[QUOTA_THREADS], 16);
     CHECK_EQUAL(conf.limits[QUOTA_HANDLES], QUOTA_UNLIMITED);
     CHECK(conf.clock);
+    CHECK_STRING(conf.port, "own");
     CHECK_EQUAL(conf.priority, 4);
     CHECK_EQUAL(conf.ready_ms, 100);
     service_conf_destroy(&conf);
@@ -143,6 +144,8 @@ TEST(mistakes_name_their_line)
         "\nready soon\n",
         "\nclock on\n",
         "\nuse a/b\n",
+        "\nport a b\n",
+        "\nport a-name-that-is-longer-than-there-is-room\n",
         "\nprotocol x:y\n",
         "\nirq 4 isa isa isa isa\n",
         "\nuse \"x\n",
