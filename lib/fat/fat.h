@@ -55,7 +55,7 @@ struct fat_config {
     bool read_only;
 };
 
-#define FAT_KEPT_MIN ((size_t)1 << 20) /* 4 MiB and more for disks one works on */
+#define FAT_KEPT_MIN ((size_t)4 << 20) /* what is never changed is never touched */
 
 /* kept: `length` bytes, zero or what the predecessor left, at any address aligned to 16. E_BAD_FORMAT: not a FAT volume (the
  * memory is as it was). A volume that was not properly left is repaired first: what is in no file is free again. */

@@ -1,0 +1,277 @@
+/* Names found, made and removed. See directory.h. */
+#include "lib/fat/directory.h"
+
+#include <string.h>
+
+#include "lib/fat/index.h"
+#include "lib/fat/table.h"
+
+#define NUMBERS_MAX 999999u
+
+void directory_forget(struct fat_node *node)
+{
+    index_free(node->directory);
+    node->directory = NULL;
+}
+
+/* The entry a key is of, by now or on the device. */
+static int64_t key_read(struct fat_node *node, const struct key *key, bool device,
+                        struct found *found)
+{
+    struct scan scan = {.node = node, .position = key->slot - key->slots + 1, .device = device};
+    int64_t result = scan_next(&scan, found);
+    return result > 0 ? found->slot == key->slot : result;
+}
+
+int64_t directory_find(struct fat_node *node, const struct name *name, struct found *found)
+{
+    if (node->removed)
+        return 0;
+    int64_t result = index_load(node);
+    uint32_t hash = name_hash(name), at = 0;
+    struct key *key;
+    while (result >= 0 && (key = index_next(node->directory, hash, &at)) != NULL) {
+        if (key->gone)
+            continue;
+        result = key_read(node, key, false, found);
+        if (result <= 0)
+            continue;
+        struct name alias;
+        name_from_short(&alias, &found->entry);
+        if (name_same(&found->name, name) || name_same(&alias, name))
+            return 1;
+    }
+    return result < 0 ? result : 0;
+}
+
+int64_t directory_is_empty(struct fat_node *node)
+{
+    int64_t result = index_load(node);
+    return result < 0 ? result : node->directory->names == 0;
+}
+
+/* A name that was removed in this turn, of which the device has the entry: 1; 0. */
+static int64_t find_gone(struct fat_node *node, const struct name *name, struct found *found)
+{
+    uint32_t hash = name_hash(name), at = 0;
+    struct key *key;
+    while ((key = index_next(node->directory, hash, &at)) != NULL) {
+        if (!key->gone)
+            continue;
+        int64_t result = key_read(node, key, true, found);
+        if (result < 0)
+            return result;
+        if (result && name_same(&found->name, name))
+            return 1;
+    }
+    return 0;
+}
+
+/* Whether the slots may have an entry at once: it did not leave for another place. */
+static int64_t reusable(struct fat_node *node, const struct found *found)
+{
+    struct scan scan = {.node = node};
+    const struct slot *slot;
+    int64_t result = scan_slot(&scan, found->slot, &slot);
+    return result < 0 ? result : (uint8_t)slot->name[0] == SLOT_FREE && scan.phase == PHASE_GONE;
+}
+
+int64_t directory_admits(struct fat_node *node, const struct name *name)
+{
+    struct found found;
+    int64_t result = node->removed ? -E_NOT_FOUND : index_load(node);
+    if (result >= 0)
+        result = find_gone(node, name, &found);
+    if (result <= 0)
+        return result < 0 ? result : 1;
+    return name_identical(&found.name, name);
+}
+
+static int64_t short_taken(struct fat_node *node, const char *text)
+{
+    struct found found;
+    struct name name;
+    struct slot entry = {.attributes = 0};
+    memcpy(entry.name, text, SHORT_LENGTH);
+    name_from_short(&name, &entry);
+    return directory_find(node, &name, &found);
+}
+
+/* A short name nobody else has here. Names like each other come one after the other, so the search goes on where it ended. */
+static int64_t choose_short(struct fat_node *node, enum short_kind kind, const char *basis,
+                            char *text)
+{
+    struct directory *directory = node->directory;
+    memcpy(text, basis, SHORT_LENGTH);
+    int64_t taken = kind == SHORT_FITS ? short_taken(node, text) : kind == SHORT_LOSSY;
+    if (taken <= 0)
+        return taken;
+    uint32_t from = memcmp(directory->basis, basis, SHORT_LENGTH) ? 1 : directory->number + 1;
+    for (uint32_t i = 0; i < NUMBERS_MAX; i++) {
+        uint32_t number = (from - 1 + i) % NUMBERS_MAX + 1;
+        short_number(text, basis, number);
+        int64_t result = short_taken(node, text);
+        if (result < 0)
+            return result;
+        if (result)
+            continue;
+        memcpy(directory->basis, basis, SHORT_LENGTH);
+        directory->number = number;
+        return 0;
+    }
+    return -E_NO_SPACE;
+}
+
+/* One cluster more, of zeros. */
+static int64_t grow(struct fat_node *node)
+{
+    struct fat_volume *volume = node->volume;
+    struct directory *directory = node->directory;
+    struct cluster_run run;
+    uint32_t more = slots_of_sector(volume) * volume->cluster_sectors;
+    if (node_is_fixed(node) || directory->capacity + more > DIRECTORY_SLOTS_MAX)
+        return -E_NO_SPACE;
+    int64_t result = chain_extend(node, 1, &run);
+    if (result >= 0)
+        result = cluster_clear(volume, run.first, NULL, 0);
+    if (result >= 0)
+        directory->capacity += more;
+    return result;
+}
+
+/* The directory will end at `end`. Slots behind its end until now are of no meaning, and are made zero before it moves. */
+static int64_t clear_behind(struct fat_node *node, uint32_t end)
+{
+    struct fat_volume *volume = node->volume;
+    const struct slot *slot;
+    struct scan scan = {.node = node};
+    if (end >= node->directory->capacity)
+        return 0;
+    int64_t result = scan_slot(&scan, end, &slot);
+    if (result <= 0 || slot->name[0] == SLOT_END)
+        return result < 0 ? result : 0;
+    for (uint32_t at = node->directory->end; at < node->directory->capacity;) {
+        uint32_t skip = at % slots_of_sector(volume);
+        struct buffer *buffer;
+        uint64_t place;
+        result = slot_place(node, at, &place);
+        if (result > 0)
+            result = buffer_get(volume, BUFFER_SLOTS, place / slots_of_sector(volume), &buffer);
+        if (result < 0)
+            return result;
+        uint8_t *image =
+            buffer->phases ? buffer_device(volume, buffer) : buffer_now(volume, buffer);
+        memset(image + skip * SLOT_SIZE, 0, volume->sector_size - skip * SLOT_SIZE);
+        memset(buffer_now(volume, buffer) + skip * SLOT_SIZE, 0,
+               volume->sector_size - skip * SLOT_SIZE);
+        result =
+            volume_write(volume, buffer->sector * volume->sector_size, image, volume->sector_size);
+        if (result < 0)
+            return result;
+        at += slots_of_sector(volume) - skip;
+    }
+    return volume->config.flush(volume->config.context) < 0 ? -E_IO : 0;
+}
+
+/* Free slots for an entry, which may need the directory to grow. */
+static int64_t place_entry(struct fat_node *node, uint32_t count, uint32_t *first)
+{
+    struct directory *directory = node->directory;
+    *first = index_place(directory, count);
+    if (*first + count > directory->end) {
+        int64_t result = clear_behind(node, *first + count);
+        if (result < 0)
+            return result;
+    }
+    int64_t result = 0;
+    while (result >= 0 && *first + count > directory->capacity)
+        result = grow(node);
+    return result;
+}
+
+static int64_t write_entry(struct fat_node *node, const struct found *found, uint64_t *place)
+{
+    uint32_t parts = found->slot - found->first;
+    int64_t result = 1;
+    for (uint32_t i = 0; i < parts && result > 0; i++) {
+        struct slot slot;
+        long_slot(&slot, &found->name, parts - i, short_sum(found->entry.name));
+        result = slot_place(node, found->first + i, place);
+        if (result > 0)
+            result = slot_write(node->volume, *place, &slot, PHASE_NEW) < 0 ? -E_IO : 1;
+    }
+    if (result > 0)
+        result = slot_place(node, found->slot, place);
+    if (result <= 0)
+        return result < 0 ? result : -E_IO;
+    return slot_write(node->volume, *place, &found->entry, PHASE_NAME);
+}
+
+/* Where the new entry goes, and its short name: those it has on the platter, if it was there a moment ago. */
+static int64_t plan(struct fat_node *node, struct found *found)
+{
+    char basis[SHORT_LENGTH];
+    struct found gone;
+    int64_t result = find_gone(node, &found->name, &gone);
+    if (result > 0 && name_identical(&gone.name, &found->name))
+        result = reusable(node, &gone);
+    else if (result > 0)
+        result = 0;
+    if (result < 0)
+        return result;
+    if (result > 0) {
+        memcpy(found->entry.name, gone.entry.name, SHORT_LENGTH);
+        found->entry.flags = gone.entry.flags & (CASE_LOWER_BASE | CASE_LOWER_TYPE);
+        found->first = gone.first;
+        found->slot = gone.slot;
+        return 0;
+    }
+    enum short_kind kind = short_basis(&found->name, basis);
+    found->entry.flags = 0;
+    result = choose_short(node, kind, basis, found->entry.name);
+    uint32_t count = 1 + (kind == SHORT_EXACT ? 0 : long_slots(&found->name));
+    if (result >= 0)
+        result = place_entry(node, count, &found->first);
+    found->slot = found->first + count - 1;
+    return result;
+}
+
+int64_t directory_add(struct fat_node *node, const struct name *name, struct slot *entry,
+                      uint64_t *slot)
+{
+    struct found found = {.entry = *entry, .name = *name};
+    int64_t result = node->removed ? -E_NOT_FOUND : index_load(node);
+    if (result >= 0)
+        result = index_prepare(node->directory);
+    if (result >= 0)
+        result = plan(node, &found);
+    if (result >= 0)
+        result = write_entry(node, &found, slot);
+    if (result < 0)
+        return result;
+    *entry = found.entry;
+    index_enter(node->directory, &found);
+    return 0;
+}
+
+int64_t directory_remove(struct fat_node *node, const struct found *found, uint32_t leaving)
+{
+    int64_t result = index_load(node);
+    if (result >= 0)
+        result = index_prepare(node->directory);
+    for (uint32_t at = found->first; at <= found->slot && result >= 0; at++) {
+        struct slot slot;
+        uint64_t place;
+        result = slot_place(node, at, &place);
+        if (result > 0)
+            result = slot_read(node->volume, place, &slot);
+        slot.name[0] = (char)SLOT_FREE;
+        if (result >= 0)
+            result = slot_write(node->volume, place, &slot,
+                                at < found->slot ? PHASE_LAST : PHASE_GONE | leaving);
+    }
+    if (result < 0)
+        return result;
+    index_leave(node->directory, found);
+    return 0;
+}
