@@ -64,7 +64,8 @@ MUST_CHECK int64_t fat_mount(const struct fat_config *config, void *kept, size_t
 /* Every node must have been put but the root. Syncs and marks the volume clean; an error of that is returned and the volume is
  * gone all the same. Kept memory is zero at its start afterwards if all went well. */
 int64_t fat_unmount(struct fat_volume *volume);
-/* All done before is on the platter: file data (write_back), names, sizes. For fsync of files and of directories alike. */
+/* All done before is on the platter, for fsync of files and of directories alike: names, sizes, data of files that grew (write_back). Other
+ * dirty data the caller has written to the device before. */
 MUST_CHECK int64_t fat_sync(struct fat_volume *volume);
 /* fat_sync, then the volume is marked as properly left and FSInfo is right: for a volume that is idle. The next change undoes it. */
 MUST_CHECK int64_t fat_clean(struct fat_volume *volume);

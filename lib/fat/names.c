@@ -225,6 +225,7 @@ int64_t fat_rmdir(struct fat_node *directory, const char *text, size_t length)
     if (!(at.found.entry.attributes & FAT_DIRECTORY))
         return call_end(volume, -E_NOT_DIRECTORY);
     result = node_get(directory, at.slot, &at.found.entry, &node);
+    keep_commit(volume); /* the node is there whatever comes of it */
     if (result >= 0)
         result = directory_is_empty(node);
     if (result == 0)

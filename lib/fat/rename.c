@@ -107,6 +107,7 @@ int64_t fat_rename(struct fat_node *from, const char *text, size_t length, struc
         result = call_begin(volume);
     if (result >= 0)
         result = find_both(&move);
+    keep_commit(volume); /* nodes are there whatever comes of it */
     if (result >= 0)
         result = check(&move, flags);
     bool same = move.node && move.node == move.old;

@@ -145,7 +145,8 @@ int64_t cluster_clear(struct fat_volume *volume, uint32_t cluster, const struct 
     uint8_t *bytes = calloc(1, volume->cluster_size);
     if (!bytes)
         return -E_NO_MEMORY;
-    memcpy(bytes, first, count * SLOT_SIZE);
+    if (count)
+        memcpy(bytes, first, count * SLOT_SIZE);
     uint64_t sector = cluster_sector(volume, cluster);
     buffers_forget(volume, sector, volume->cluster_sectors);
     int64_t result =

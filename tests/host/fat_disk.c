@@ -2,12 +2,14 @@
 #include "tests/host/fat_disk.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "abi/errors.h"
@@ -124,7 +126,7 @@ static int64_t device_read(void *context, uint64_t offset, void *bytes, size_t l
 {
     (void)context;
     if (dies())
-        longjmp(disk.death, 1);
+        siglongjmp(disk.death, 1);
     if (disk.fail_reads && --disk.fail_reads <= 0) {
         disk.fail_reads = 1;
         return -E_IO;
@@ -154,7 +156,7 @@ static int64_t device_write(void *context, uint64_t offset, const void *bytes, s
 {
     (void)context;
     if (dies())
-        longjmp(disk.death, 1);
+        siglongjmp(disk.death, 1);
     if (disk.fail_writes && --disk.fail_writes <= 0) {
         disk.fail_writes = 1;
         return -E_IO;
@@ -171,7 +173,7 @@ static int64_t device_flush(void *context)
 {
     (void)context;
     if (dies())
-        longjmp(disk.death, 1);
+        siglongjmp(disk.death, 1);
     record(0, NULL, 0);
     return 0;
 }
@@ -236,6 +238,7 @@ void disk_replay(const uint8_t *base, size_t count, uint64_t seed)
 struct cache {
     struct cache *next;
     struct fat_node *node;
+    uint64_t id;
     uint8_t *bytes;
     size_t size, room;
     bool dirty;
@@ -281,6 +284,7 @@ static struct cache *cache_of(struct fat_node *node)
     cache = calloc(1, sizeof(*cache));
     MUST(cache);
     cache->node = fat_get(node);
+    cache->id = fat_id(node);
     cache->next = caches;
     caches = cache;
     *fat_user(node) = cache;
@@ -412,9 +416,19 @@ void disk_mount(void)
     disk.root = fat_root(disk.volume);
 }
 
+int64_t disk_sync(void)
+{
+    for (struct cache *cache = caches; cache; cache = cache->next) {
+        int64_t result = write_back(NULL, cache->node);
+        if (result < 0)
+            return result;
+    }
+    return fat_sync(disk.volume);
+}
+
 void disk_unmount(void)
 {
-    int64_t result = fat_sync(disk.volume);
+    int64_t result = disk_sync();
     files_drop();
     fat_put(disk.root);
     result = MIN(result, fat_unmount(disk.volume));
@@ -422,18 +436,84 @@ void disk_unmount(void)
     disk.volume = NULL;
 }
 
+/* Whose cache survived gets it again; the reference is the cache's. */
+static bool cache_adopt(struct fat_node *node)
+{
+    for (struct cache *cache = caches; cache; cache = cache->next)
+        if (cache->id == fat_id(node)) {
+            cache->node = node;
+            *fat_user(node) = cache;
+            cache_resize(cache, fat_size(node));
+            return true;
+        }
+    return false;
+}
+
 void disk_restart(void)
 {
-    struct fat_node *node;
-    for (struct cache *cache = caches, *next; cache; cache = next) {
-        next = cache->next;
-        free(cache->bytes);
-        free(cache);
-    }
-    caches = NULL;
+    struct fat_node *node, *none[64];
+    size_t count = 0;
+    for (struct cache *cache = caches; cache; cache = cache->next)
+        cache->node = NULL;
     disk_mount();
     while ((node = fat_inherit(disk.volume)) != NULL)
-        fat_put(node);
+        if (!cache_adopt(node)) {
+            MUST(count < ARRAY_SIZE(none));
+            none[count++] = node;
+        }
+    while (count)
+        fat_put(none[--count]);
+    for (struct cache *cache = caches; cache; cache = cache->next)
+        MUST(cache->node);
+}
+
+struct fat_node *disk_inherited(uint64_t id)
+{
+    for (struct cache *cache = caches; cache; cache = cache->next)
+        if (cache->id == id)
+            return fat_get(cache->node);
+    return NULL;
+}
+
+/* --- Deaths --- */
+
+static int64_t stores_left;
+
+/* One store to kept memory: the process steps over it, or dies in front of it. */
+static void on_store(int signal, siginfo_t *info, void *context)
+{
+    uint8_t *address = info->si_addr;
+    ucontext_t *machine = context;
+    (void)signal;
+    MUST(address >= (uint8_t *)disk.kept && address < (uint8_t *)disk.kept + DISK_KEPT);
+    (void)mprotect(disk.kept, DISK_KEPT, PROT_READ | PROT_WRITE);
+    if (--stores_left == 0)
+        siglongjmp(disk.death, 1);
+    machine->uc_mcontext.gregs[REG_EFL] |= 0x100;
+}
+
+static void on_step(int signal, siginfo_t *info, void *context)
+{
+    ucontext_t *machine = context;
+    (void)signal, (void)info;
+    machine->uc_mcontext.gregs[REG_EFL] &= ~0x100;
+    (void)mprotect(disk.kept, DISK_KEPT, PROT_READ);
+}
+
+void disk_die_at_store(int64_t number)
+{
+    struct sigaction store = {.sa_sigaction = on_store, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction step = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    stores_left = number;
+    MUST(!sigaction(SIGSEGV, &store, NULL) && !sigaction(SIGTRAP, &step, NULL));
+    MUST(!mprotect(disk.kept, DISK_KEPT, PROT_READ));
+}
+
+void disk_live(void)
+{
+    disk.die_at = 0;
+    (void)mprotect(disk.kept, DISK_KEPT, PROT_READ | PROT_WRITE);
+    (void)signal(SIGSEGV, SIG_DFL);
 }
 
 void disk_lose_kept(void)

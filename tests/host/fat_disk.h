@@ -31,7 +31,7 @@ struct disk {
     size_t count, room;
     int64_t fail_reads, fail_writes; /* from the n-th on; 0: never */
     int64_t die_at; /* the n-th call of the device ends the test's process (longjmp); 0: never */
-    jmp_buf death;
+    sigjmp_buf death;
     bool quiet;
     uint32_t messages;
 };
@@ -51,8 +51,13 @@ int disk_fsck(void);
 int disk_fsck_repair(void); /* fsck.fat -a; its exit code */
 void disk_mount(void);
 void disk_unmount(void);
-/* The process ends without a word, and the next one mounts: kept memory stays. Files that somebody had are put again. */
+/* The process ended without a word, and the next one mounts: kept memory stays, and so do caches; other files that somebody had
+ * are put. */
 void disk_restart(void);
+struct fat_node *disk_inherited(uint64_t id); /* a file with a cache */
+/* The process dies in front of its n-th store to kept memory: siglongjmp to disk.death. disk_live: it does not any more. */
+void disk_die_at_store(int64_t number);
+void disk_live(void);
 void disk_lose_kept(void); /* as after a power cut */
 
 void disk_record(void);
@@ -67,6 +72,7 @@ int64_t file_try_write(struct fat_node *node, uint64_t offset, const void *bytes
 int64_t file_truncate(struct fat_node *node, uint64_t size);
 /* Bytes read, up to the file's end. */
 size_t file_read(struct fat_node *node, uint64_t offset, void *bytes, size_t length);
+int64_t disk_sync(void); /* all data, and fat_sync */
 void files_tidy(void); /* after a sync: lets go of those that are clean */
 void files_drop(void); /* and of all others, written or not */
 
