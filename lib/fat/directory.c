@@ -23,6 +23,13 @@ static int64_t key_read(struct fat_node *node, const struct key *key, bool devic
     return result > 0 ? found->slot == key->slot : result;
 }
 
+static bool is_called(const struct found *found, const struct name *name)
+{
+    struct name alias;
+    name_from_short(&alias, &found->entry);
+    return name_same(&found->name, name) || name_same(&alias, name);
+}
+
 int64_t directory_find(struct fat_node *node, const struct name *name, struct found *found)
 {
     if (node->removed)
@@ -36,9 +43,7 @@ int64_t directory_find(struct fat_node *node, const struct name *name, struct fo
         result = key_read(node, key, false, found);
         if (result <= 0)
             continue;
-        struct name alias;
-        name_from_short(&alias, &found->entry);
-        if (name_same(&found->name, name) || name_same(&alias, name))
+        if (is_called(found, name))
             return 1;
     }
     return result < 0 ? result : 0;
@@ -61,32 +66,35 @@ static int64_t find_gone(struct fat_node *node, const struct name *name, struct 
         int64_t result = key_read(node, key, true, found);
         if (result < 0)
             return result;
-        if (result && name_same(&found->name, name))
+        if (result && is_called(found, name))
             return 1;
     }
     return 0;
 }
 
-/* Whether the slots may have an entry at once: it did not leave for another place. */
-static int64_t reusable(struct fat_node *node, const struct found *found)
+/* 1: a new entry of the name may have these slots, which the platter has the old one in. 0: not before that is on the platter, since
+ * it is another spelling, or the old entry has left for another place that must be there first. */
+static int64_t reusable(struct fat_node *node, const struct name *name, const struct found *gone)
 {
     struct scan scan = {.node = node};
     const struct slot *slot;
-    int64_t result = scan_slot(&scan, found->slot, &slot);
-    return result < 0 ? result : (uint8_t)slot->name[0] == SLOT_FREE && scan.phase == PHASE_GONE;
+    int64_t result = scan_slot(&scan, gone->slot, &slot);
+    if (result < 0)
+        return result;
+    return (uint8_t)slot->name[0] == SLOT_FREE && scan.phase == PHASE_GONE &&
+           name_identical(&gone->name, name);
 }
 
 int64_t directory_admits(struct fat_node *node, const struct name *name)
 {
-    struct found found;
+    struct found gone;
     int64_t result = node->removed ? -E_NOT_FOUND : index_load(node);
     if (result >= 0)
-        result = find_gone(node, name, &found);
-    if (result <= 0)
-        return result < 0 ? result : 1;
-    return name_identical(&found.name, name);
+        result = find_gone(node, name, &gone);
+    return result > 0 ? reusable(node, name, &gone) : result < 0 ? result : 1;
 }
 
+/* By somebody now, or on the platter until what was changed is there. */
 static int64_t short_taken(struct fat_node *node, const char *text)
 {
     struct found found;
@@ -94,7 +102,8 @@ static int64_t short_taken(struct fat_node *node, const char *text)
     struct slot entry = {.attributes = 0};
     memcpy(entry.name, text, SHORT_LENGTH);
     name_from_short(&name, &entry);
-    return directory_find(node, &name, &found);
+    int64_t result = directory_find(node, &name, &found);
+    return result ? result : find_gone(node, &name, &found);
 }
 
 /* A short name nobody else has here. Names like each other come one after the other, so the search goes on where it ended. */
@@ -213,10 +222,8 @@ static int64_t plan(struct fat_node *node, struct found *found)
     char basis[SHORT_LENGTH];
     struct found gone;
     int64_t result = find_gone(node, &found->name, &gone);
-    if (result > 0 && name_identical(&gone.name, &found->name))
-        result = reusable(node, &gone);
-    else if (result > 0)
-        result = 0;
+    if (result > 0)
+        result = reusable(node, &found->name, &gone);
     if (result < 0)
         return result;
     if (result > 0) {
@@ -254,22 +261,33 @@ int64_t directory_add(struct fat_node *node, const struct name *name, struct slo
     return 0;
 }
 
+/* A slot becomes free, in a phase. What the platter never had must not stay the directory's end there: then it is free at once. */
+static int64_t free_slot(struct fat_node *node, uint32_t number, uint32_t phase)
+{
+    struct scan scan = {.node = node, .device = true};
+    const struct slot *slot;
+    struct slot freed;
+    uint64_t place;
+    int64_t result = scan_slot(&scan, number, &slot);
+    if (result > 0 && (slot->name[0] == SLOT_END || (uint8_t)slot->name[0] == SLOT_FREE))
+        phase = PHASE_NEW;
+    if (result > 0)
+        result = slot_place(node, number, &place);
+    if (result > 0)
+        result = slot_read(node->volume, place, &freed);
+    if (result < 0)
+        return result;
+    freed.name[0] = (char)SLOT_FREE;
+    return slot_write(node->volume, place, &freed, phase);
+}
+
 int64_t directory_remove(struct fat_node *node, const struct found *found, uint32_t leaving)
 {
     int64_t result = index_load(node);
     if (result >= 0)
         result = index_prepare(node->directory);
-    for (uint32_t at = found->first; at <= found->slot && result >= 0; at++) {
-        struct slot slot;
-        uint64_t place;
-        result = slot_place(node, at, &place);
-        if (result > 0)
-            result = slot_read(node->volume, place, &slot);
-        slot.name[0] = (char)SLOT_FREE;
-        if (result >= 0)
-            result = slot_write(node->volume, place, &slot,
-                                at < found->slot ? PHASE_LAST : PHASE_GONE | leaving);
-    }
+    for (uint32_t at = found->first; at <= found->slot && result >= 0; at++)
+        result = free_slot(node, at, at < found->slot ? PHASE_LAST : PHASE_GONE | leaving);
     if (result < 0)
         return result;
     index_leave(node->directory, found);

@@ -35,7 +35,7 @@ MUST_CHECK int64_t directory_remove(struct fat_node *node, const struct found *f
                                     uint32_t leaving);
 /* 1: no names in it; 0. */
 MUST_CHECK int64_t directory_is_empty(struct fat_node *node);
-/* Whether the name may be made without writing all first: not if another spelling of it was removed and is on the platter. */
+/* 1: the name may be made. 0: what was changed must be written first, as the platter would have the name twice in between. */
 MUST_CHECK int64_t directory_admits(struct fat_node *node, const struct name *name);
 void directory_forget(struct fat_node *node);
 

@@ -300,7 +300,7 @@ static int64_t free_lost(struct check *check)
         if (bits_has(&check->used, i) || bits_has(&volume->free, i))
             continue;
         result = table_get(volume, i, &value);
-        if (result < 0 || value == TABLE_BAD)
+        if (result < 0 || value == TABLE_BAD || value == TABLE_FREE)
             continue;
         result = fix_entry(check, i, TABLE_FREE, PHASE_NEW);
         if (result >= 0)
@@ -338,14 +338,17 @@ static int64_t put_right(struct check *check)
         result = walk(check, true);
     if (result >= 0)
         result = commit(check->volume);
+    uint32_t cut = check->cut, left = check->left, parts = check->parts;
+    if (result >= 0 && left) /* what is left of the long names of those */
+        result = walk(check, true);
     if (result >= 0)
         result = free_lost(check);
     if (result >= 0)
         result = commit(check->volume);
-    if (check->cut || check->left || check->parts || check->lost)
+    if (cut || left || parts || check->lost)
         volume_say(check->volume,
                    "put right: %u files' ends, %u old names, %u parts of names, %u lost clusters",
-                   check->cut, check->left, check->parts, check->lost);
+                   cut, left, parts, check->lost);
     return result;
 }
 

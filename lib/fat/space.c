@@ -27,7 +27,8 @@ int64_t space_open(struct fat_volume *volume)
     volume->chunks = (end + chunk_entries(volume) - 1) / chunk_entries(volume);
     volume->chunks_left = volume->chunks;
     volume->scanned = calloc(volume->chunks, 1);
-    if (!volume->scanned || !bits_create(&volume->free, end))
+    if (!volume->scanned || !bits_create(&volume->free, end) ||
+        !bits_create(&volume->torn, volume->bits == 12 ? end : 0))
         return -E_NO_MEMORY;
     volume->rotor = cluster_valid(volume, volume->rotor) ? volume->rotor : CLUSTER_FIRST;
     volume->chunk_next = volume->rotor / chunk_entries(volume);
@@ -38,13 +39,24 @@ void space_close(struct fat_volume *volume)
 {
     free(volume->scanned);
     bits_destroy(&volume->free);
+    bits_destroy(&volume->torn);
 }
 
 /* FAT12's entries that lie in two sectors are torn if power fails between them. */
-static bool torn(const struct fat_volume *volume, uint32_t cluster)
+static struct bits *set_of(struct fat_volume *volume, uint32_t cluster)
 {
-    return volume->bits == 12 &&
-           (cluster + cluster / 2) % volume->sector_size == volume->sector_size - 1;
+    uint32_t last = volume->sector_size - 1;
+    bool torn = volume->bits == 12 && (cluster + cluster / 2) % volume->sector_size == last;
+    return torn ? &volume->torn : &volume->free;
+}
+
+static void give(struct fat_volume *volume, uint32_t cluster)
+{
+    struct bits *set = set_of(volume, cluster);
+    if (bits_has(set, cluster))
+        return;
+    bits_add(set, cluster);
+    volume->free_count++;
 }
 
 /* The device's bytes, but for what is changed in buffers. */
@@ -78,10 +90,8 @@ static int64_t chunk_scan(struct fat_volume *volume, uint32_t chunk)
         return -E_NO_MEMORY;
     int64_t result = chunk_read(volume, sector, sectors, bytes);
     for (uint32_t i = first ? 0 : CLUSTER_FIRST; result >= 0 && i < entries; i++) {
-        if (table_value(volume, bytes, i) != TABLE_FREE)
-            continue;
-        bits_add(&volume->free, first + i);
-        volume->free_count++;
+        if (table_value(volume, bytes, i) == TABLE_FREE)
+            give(volume, first + i);
     }
     free(bytes);
     if (result < 0)
@@ -110,8 +120,6 @@ static uint32_t search(struct fat_volume *volume, uint32_t want)
         if (found == BITS_NONE)
             break;
         uint32_t run = bits_run(&volume->free, found, want);
-        if (torn(volume, found))
-            run = 1;
         if (run > longest) {
             longest = run;
             best = found;
@@ -123,53 +131,52 @@ static uint32_t search(struct fat_volume *volume, uint32_t want)
 
 static void take(struct fat_volume *volume, struct cluster_run run)
 {
-    for (uint32_t i = 0; i < run.count; i++)
-        bits_remove(&volume->free, run.first + i);
+    for (uint32_t i = run.first; i < run.first + run.count; i++)
+        bits_remove(set_of(volume, i), i);
     volume->free_count -= run.count;
+    volume->taken[volume->taken_count++] = run;
+}
+
+/* Where there is free space, if it takes all of the table to find it. */
+static int64_t search_all(struct fat_volume *volume, uint32_t want, uint32_t *found)
+{
+    while ((*found = search(volume, want)) == BITS_NONE && volume->chunks_left) {
+        int64_t result = scan_next(volume);
+        if (result < 0)
+            return result;
+    }
+    if (*found == BITS_NONE)
+        *found = bits_next(&volume->torn, 0);
+    return *found == BITS_NONE ? -E_NO_SPACE : 0;
 }
 
 int64_t space_take(struct fat_volume *volume, uint32_t goal, bool growing, uint32_t want,
                    struct cluster_run *run)
 {
-    uint32_t chunk = goal / chunk_entries(volume);
+    int64_t result = 0;
+    uint32_t room = 0; /* left behind it for the file to go on */
     if (volume->taken_count == CALL_TAKES)
         return -E_NO_SPACE;
-    if (cluster_valid(volume, goal) && !volume->scanned[chunk]) {
-        int64_t result = chunk_scan(volume, chunk);
-        if (result < 0)
-            return result;
+    if (cluster_valid(volume, goal) && !volume->scanned[goal / chunk_entries(volume)])
+        result = chunk_scan(volume, goal / chunk_entries(volume));
+    if (result >= 0 && (!cluster_valid(volume, goal) || !bits_has(&volume->free, goal))) {
+        result = search_all(volume, growing ? MAX(want, WINDOW) : want, &goal);
+        room = growing && result >= 0 ? bits_run(&volume->free, goal, WINDOW) : 0;
     }
-    if (!cluster_valid(volume, goal) || !bits_has(&volume->free, goal)) {
-        for (;;) {
-            goal = search(volume, growing ? MAX(want, WINDOW) : want);
-            if (goal != BITS_NONE)
-                break;
-            if (!volume->chunks_left)
-                return -E_NO_SPACE;
-            int64_t result = scan_next(volume);
-            if (result < 0)
-                return result;
-        }
-        growing = growing && bits_run(&volume->free, goal, WINDOW) == WINDOW;
-    } else {
-        growing = false;
-    }
-    *run = (struct cluster_run){goal, bits_run(&volume->free, goal, want)};
+    if (result < 0)
+        return result;
+    *run = (struct cluster_run){goal, MAX(bits_run(&volume->free, goal, want), 1u)};
     take(volume, *run);
-    volume->taken[volume->taken_count++] = *run;
-    uint32_t behind = goal + (growing ? MAX(run->count, WINDOW) : run->count);
+    uint32_t behind = goal + MAX(run->count, room);
     volume->rotor = cluster_valid(volume, behind) ? behind : CLUSTER_FIRST;
     return 0;
 }
 
 void space_give(struct fat_volume *volume, struct cluster_run run)
 {
-    for (uint32_t i = run.first; i < run.first + run.count; i++) {
-        if (!volume->scanned[i / chunk_entries(volume)] || bits_has(&volume->free, i))
-            continue; /* it will be seen there */
-        bits_add(&volume->free, i);
-        volume->free_count++;
-    }
+    for (uint32_t i = run.first; i < run.first + run.count; i++)
+        if (volume->scanned[i / chunk_entries(volume)]) /* else it will be seen there */
+            give(volume, i);
 }
 
 int64_t space_count(struct fat_volume *volume, uint32_t *free)

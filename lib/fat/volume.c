@@ -109,8 +109,10 @@ int64_t fat_mount(const struct fat_config *config, void *kept, size_t length,
     int64_t error = open_parts(volume, kept, length);
     if (error >= 0)
         error = adopt_all(volume);
-    if (error >= 0 && !volume->kept->ready && volume->was_dirty)
+    if (error >= 0 && !volume->kept->ready && volume->was_dirty) {
+        volume->kept->marked = 1;
         error = repair(volume);
+    }
     if (error < 0) {
         volume_free(volume);
         return error;

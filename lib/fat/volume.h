@@ -59,6 +59,7 @@ struct fat_volume {
     uint32_t dirty_count;
 
     struct bits free; /* clusters known to be free */
+    struct bits torn; /* and those of FAT12 that are taken when there are no others */
     uint8_t *scanned; /* of each chunk of the table */
     uint32_t chunks, chunks_left, chunk_next;
     uint32_t free_count; /* in scanned chunks */

@@ -73,7 +73,7 @@ int64_t file_truncate(struct fat_node *node, uint64_t size);
 /* Bytes read, up to the file's end. */
 size_t file_read(struct fat_node *node, uint64_t offset, void *bytes, size_t length);
 int64_t disk_sync(void); /* all data, and fat_sync */
-void files_tidy(void); /* after a sync: lets go of those that are clean */
-void files_drop(void); /* and of all others, written or not */
+void files_tidy(void);   /* after a sync: lets go of those that are clean */
+void files_drop(void);   /* and of all others, written or not */
 
 struct fat_node *disk_open(const char *path); /* NULL: no such name */

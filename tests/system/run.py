@@ -228,6 +228,7 @@ def main():
     for number in range(options.rounds):
         if options.rounds > 1:
             print(f"round {number + 1} of {options.rounds}", flush=True)
+            os.environ["SOAK_ROUND"] = str(number + 1)  # for tests that begin with another seed each round
         chosen = [job for job in jobs(options, results) if wanted(job[0], options.only)]
         if options.list:
             print("\n".join(name for name, _, _ in chosen))
