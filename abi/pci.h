@@ -1,7 +1,8 @@
 /* pci://: what a driver asks of its device.
  *
  * pci:///<bus>:<device>.<function> is a folder: `info` for people, `config` the configuration space, read-only, and
- * `device`, which a driver opens to claim the function (OPEN_READ | OPEN_WRITE): E_BUSY while another has it. The claim lasts
+ * `device`, which a driver opens to claim the function (OPEN_READ | OPEN_WRITE): E_PERMISSION unless it was started for that one
+ * (abi/bus.h), or opens it below pci-claim://, which has the same files; E_BUSY while another has it. The claim lasts
  * until the last handle of that file is gone. Then the function's bus mastering and interrupts go off before anything else
  * happens to it or to its DMA memory. Numbers are those of the PCI Local Bus Specification 3.0, chapter 6.
  */

@@ -9,5 +9,5 @@ $(O)/acpica/.done: tools/acpica
 $(O)/libacpica.a: $(O)/acpica/.done $(O)/flags
 	$(call quiet,LIBRARY,$@)tools/acpica library $(O) $(MUSL_CC) $(ACPICA_FLAGS)
 
-$(call objects,user,$(wildcard sbin/powerd/*.c)): USER_FLAGS += -isystem $(O)/acpica/include -DACPI_USE_LOCAL_CACHE -DACPI_PCI_CONFIGURED
+$(call objects,user,$(wildcard sbin/powerd/*.c)): private USER_FLAGS += -isystem $(O)/acpica/include -DACPI_USE_LOCAL_CACHE -DACPI_PCI_CONFIGURED
 $(call objects,user,$(wildcard sbin/powerd/*.c)): | $(O)/acpica/.done

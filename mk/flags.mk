@@ -21,7 +21,8 @@ LINUX_FLAGS := $(COMMON) $(FREESTANDING) -fPIE -fvisibility=hidden -fno-asynchro
 # (the kernel loads them lazily), which costs more than the few moves saved. None of our programs computes with floats;
 # tests do, to see that their registers survive.
 NO_VECTORS := -mgeneral-regs-only
-$(O)/obj/user/tests/%: NO_VECTORS :=
+# private: else what is built on their account, the file of flags above all, is built with it.
+$(O)/obj/user/tests/%: private NO_VECTORS :=
 USER_FLAGS = $(COMMON) $(NO_VECTORS) -I$(O)/include -fno-pie -fno-stack-protector
 
 ifneq ($(findstring clang,$(CC)),)

@@ -15,7 +15,7 @@ link_kernel = ld -n -z noexecstack --no-warn-rwx-segments --build-id=none -T $(K
 SHORT := $(O)/obj/kernel/kernel/ipc/short.c.o
 SHORT_CALLER := $(O)/obj/kernel/kernel/x86_64/syscall.S.o
 ifeq ($(findstring clang,$(CC)),)
-$(SHORT): KERNEL_FLAGS += $(foreach r,rbx r12 r13 r14 r15,-fcall-used-$(r)) -fomit-frame-pointer -ffixed-rbp
+$(SHORT): private KERNEL_FLAGS += $(foreach r,rbx r12 r13 r14 r15,-fcall-used-$(r)) -fomit-frame-pointer -ffixed-rbp
 endif
 
 $(O)/obj/kernel/short.callers: $(KERNEL_OBJECTS) tools/callers mk/kernel.mk

@@ -22,6 +22,13 @@ DEVICES = {
     "virtio-mouse": "virtio-mouse-pci,addr=0x17",
     "virtio-tablet": "virtio-tablet-pci,addr=0x18",
     "virtio-gpu": "virtio-gpu-pci,id=gpu,addr=0x19",
+    # Bridges to conventional PCI: one from PCI Express with an edu behind it, and one of the old kind with two.
+    "express-bridge": "pcie-pci-bridge,id=express-bridge,addr=0x0a",
+    "edu-express": "edu,id=edu-express,bus=express-bridge,addr=0x3,dma_mask=0xffffffff",
+    "bridge": "i82801b11-bridge,id=bridge,addr=0x0b",
+    "edu-bridge1": "edu,id=edu-bridge1,bus=bridge,addr=0x3,dma_mask=0xffffffff",
+    "edu-bridge2": "edu,id=edu-bridge2,bus=bridge,addr=0x5,dma_mask=0xffffffff",
+    "virtio-gpu-2": "virtio-gpu-pci,id=gpu,addr=0x19,max_outputs=2",  # the second is off until a display asks for a size
 }
 
 

@@ -21,11 +21,6 @@
 
 /* --- Waiting -------------------------------------------------------------------------------------------------- */
 
-struct stream_waiter {
-    struct list link; /* whoever wakes it takes it out */
-    struct thread *thread;
-};
-
 int stream_wait(struct lock *lock, struct list *waiters, uint64_t deadline)
 {
     struct stream_waiter waiter = {.thread = thread_current()};

@@ -18,6 +18,10 @@
  *
  * A waiter that is woken looks again, and wakes the next of its kind when it is through: so one wake is enough
  * whatever came, and no waiter is left behind while there is something for it.
+ *
+ * Senders that wait stand in line: the first to come is the first to send, whoever behind it would need less room. It keeps
+ * its place until it has sent or gives up. Who would not wait, and a few bytes where there are no packets, go past the line if there
+ * is room for them: an end that is WRITABLE takes them.
  */
 #pragma once
 
@@ -110,6 +114,12 @@ void stream_discard(struct channel *channel, struct list *dropped);
 bool stream_only_sends(struct object *object);
 /* HANDLE_FLAG_* of one end: the old ones; those under mask are set to value. */
 uint32_t stream_flags(struct object *object, uint32_t mask, uint32_t value);
+
+struct stream_waiter {
+    struct list link; /* whoever wakes it takes it out; but for a sender, which stays in line */
+    struct thread *thread;
+    uint64_t wanted; /* a sender: bytes of room */
+};
 
 /* Sleep in a list of waiters, E_INTERRUPTED and E_TIMED_OUT like wait_block. `lock` is released meanwhile. */
 int stream_wait(struct lock *lock, struct list *waiters, uint64_t deadline) MUST_CHECK;

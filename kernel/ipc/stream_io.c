@@ -8,6 +8,7 @@
  */
 #include "abi/errors.h"
 #include "kernel/ipc/stream.h"
+#include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
 #include "kernel/syscall.h"
 #include "kernel/vmm/heap.h"
@@ -48,6 +49,15 @@ static NOINLINE void wake_receivers(struct channel *channel)
         stream_wake_all(&channel->receive_waiters);
 }
 
+/* The claim is free, there is more room, or another is the first in line: it may be its turn. */
+static NOINLINE void wake_sender(struct channel *channel)
+{
+    struct stream_waiter *first = list_first(&channel->send_waiters, struct stream_waiter, link);
+
+    if (first && !channel->sender && channel_room(channel) >= first->wanted)
+        thread_wake(first->thread, 0, SCHED_SYNC);
+}
+
 /* `length` bytes are taken out of it. */
 static void received(struct stream_pair *pair, struct channel *channel, uint64_t length)
 {
@@ -63,7 +73,7 @@ static void received(struct stream_pair *pair, struct channel *channel, uint64_t
         wake_receivers(channel);
     if (!list_empty(&channel->send_waiters) &&
         ((pair->flags & STREAM_PACKETS) || channel_room(channel) >= STREAM_ATOMIC))
-        stream_wake_one(&channel->send_waiters);
+        wake_sender(channel);
     if (unlikely(!(channel->from->object.signals & SIGNAL_WRITABLE)))
         stream_update(pair);
     else if (!channel_used(channel) && !channel->closed_in)
@@ -147,27 +157,52 @@ static bool send_small(struct stream *end, uaddr_t data, uint64_t length)
     return done;
 }
 
+/* Whether it may claim the channel now: pair locked. */
+static bool may_send(const struct stream_call *call, const struct stream_waiter *place)
+{
+    struct channel *channel = call->channel;
+    bool cargo = call->message.handle_count || sender_changes(call->pair, channel);
+    bool first = list_linked(&place->link) ? channel->send_waiters.next == &place->link
+                                           : list_empty(&channel->send_waiters) || call->nonblock;
+
+    return first && !channel->sender && channel_room(channel) >= place->wanted &&
+           (!cargo || channel->cargo_count < CHANNEL_CARGO);
+}
+
+static int wait_in_line(struct stream_call *call, struct stream_waiter *place)
+{
+    if (!list_linked(&place->link))
+        list_append(&call->channel->send_waiters, &place->link);
+    wait_prepare(WAIT_INTERRUPTIBLE);
+    lock_release(&call->pair->lock);
+    int error = wait_block(call->deadline);
+    lock_acquire(&call->pair->lock);
+    return error;
+}
+
 /* Until `wanted` bytes of room and the sending claim are there, and room for cargo. Pair locked. */
 static int claim_send(struct stream_call *call, uint64_t wanted)
 {
     struct channel *channel = call->channel;
+    struct stream_waiter place = {.thread = thread_current(), .wanted = wanted};
+    int error = 0;
 
-    for (;;) {
-        bool cargo = call->message.handle_count || sender_changes(call->pair, channel);
-
-        if (channel->closed_out || channel->closed_in)
-            return -E_CLOSED;
-        if (!channel->sender && channel_room(channel) >= wanted &&
-            (!cargo || channel->cargo_count < CHANNEL_CARGO)) {
+    list_init(&place.link);
+    while (!error) {
+        if (ended(channel)) {
+            error = -E_CLOSED;
+        } else if (may_send(call, &place)) {
             channel->sender = thread_current();
-            return 0;
+            break;
+        } else {
+            error = call->nonblock ? -E_AGAIN : wait_in_line(call, &place);
         }
-        if (call->nonblock)
-            return -E_AGAIN;
-        int error = stream_wait(&call->pair->lock, &channel->send_waiters, call->deadline);
-        if (error)
-            return error;
     }
+    if (list_linked(&place.link)) {
+        list_remove(&place.link);
+        wake_sender(channel); /* not if it has the claim now */
+    }
+    return error;
 }
 
 /* With the claim: the piece and its cargo, still unseen. */
@@ -232,7 +267,7 @@ static int send_piece(struct stream_call *call, uaddr_t data, uint64_t length, u
     } else if (!channel_used(channel)) {
         channel->head = channel->tail = 0;
     }
-    stream_wake_one(&channel->send_waiters); /* the claim is free */
+    wake_sender(channel);
     if (channel->closed_out)
         stream_discard(channel, &dropped);
     lock_release(&pair->lock);

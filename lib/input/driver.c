@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 
@@ -91,7 +92,7 @@ int input_driver_start(struct input_driver *driver, const char *name,
     pthread_mutex_init(&driver->lock, NULL);
     pthread_cond_init(&driver->more, NULL);
     snprintf(driver->uri, sizeof(driver->uri), "input:///device/%s/%llx", name,
-             (unsigned long long)sys_clock_get(CLOCK_MONOTONIC_));
+             (unsigned long long)clock_monotonic());
     int error = pthread_create(&thread, NULL, send_events, driver);
     if (!error)
         pthread_detach(thread);
@@ -105,8 +106,8 @@ int input_driver_start(struct input_driver *driver, const char *name,
 
 static void ring_put(struct input_driver *driver, uint16_t type, uint16_t code, int32_t value)
 {
-    driver->ring[driver->end % INPUT_DRIVER_RING] = (struct input_event){
-        .time = sys_clock_get(CLOCK_MONOTONIC_), .type = type, .code = code, .value = value};
+    driver->ring[driver->end % INPUT_DRIVER_RING] =
+        (struct input_event){.time = clock_monotonic(), .type = type, .code = code, .value = value};
     driver->end++;
 }
 

@@ -42,3 +42,5 @@ int64_t path_command(struct path *path, const struct abi_command *command,
                      union path_answer *answer) MUST_CHECK;
 /* answer->stat. follow: of what the link at the end leads to; else of the link itself. */
 int64_t path_stat(struct path *path, bool follow, union path_answer *answer) MUST_CHECK;
+/* The directory's own name, without links; the last part is left as it is. */
+int64_t path_settle(struct thread *thread, struct path *path, union path_answer *answer) MUST_CHECK;

@@ -1,6 +1,6 @@
 /* The driver's side of pci:// (abi/pci.h): one function, and what its driver needs of it.
  *
- *     pci_claim(&device, "pci:///00:04.0")                       E_BUSY: another driver has it
+ *     pci_claim(&device, "pci:///00:04.0")                       E_BUSY: another driver has it; E_PERMISSION: it is not ours
  *     pci_map(&device, 0, 0, 4096, CACHE_NONE, &registers)       a part of a BAR
  *     pci_interrupt(&device, PCI_INTERRUPT_ANY, 0, &irq)         to wait for, or to bind to a port
  *     pci_dma_alloc(&device, length, MEMORY_CONTIGUOUS, &dma)    memory, and its addresses for the device

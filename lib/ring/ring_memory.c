@@ -1,6 +1,7 @@
 /* Rings between processes: their memory, and the bells. See ring.h. */
 #include "abi/errors.h"
 #include "lib/ring/ring.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/map.h"
 
 static bool size_good(uint64_t size)
@@ -64,7 +65,7 @@ static int64_t futex_sleep(struct ring *ring, uint32_t *word, int64_t deadline)
     if (result != -E_AGAIN)
         return MIN(result, INT64_C(0));
     /* Rung already; by a hostile side again and again, and still the deadline holds. */
-    if (deadline != DEADLINE_NEVER && sys_clock_get(CLOCK_MONOTONIC_) >= deadline)
+    if (deadline != DEADLINE_NEVER && clock_monotonic() >= deadline)
         return -E_TIMED_OUT;
     return 0;
 }

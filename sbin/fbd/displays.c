@@ -166,7 +166,7 @@ static const struct kind {
 static void function_try(const char *where, const char *what)
 {
     char function[FUNCTION_MAX];
-    snprintf(function, sizeof(function), "pci:///%s", where);
+    snprintf(function, sizeof(function), "pci-claim:///%s", where);
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         if (strncmp(what, kinds[i].what, strlen(kinds[i].what)) != 0 ||
             (memories[0] != HANDLE_NONE && state->framebuffers[0].display == DISPLAY_LOADER &&

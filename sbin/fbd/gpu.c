@@ -1,4 +1,5 @@
 #include "sbin/fbd/gpu.h"
+#include "lib/sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,7 +208,7 @@ bool gpu_interrupt(struct gpu *gpu)
 
 static int64_t answer_wait(struct gpu *gpu)
 {
-    int64_t deadline = sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE;
+    int64_t deadline = clock_monotonic() + PATIENCE;
     struct abi_wait wait = {.handle = gpu->device.irqs[0], .signals = SIGNAL_READABLE};
     while (!completions_take(gpu)) {
         int64_t result = gpu->queue.ring.broken ? -E_IO : sys_wait_many(&wait, 1, deadline);

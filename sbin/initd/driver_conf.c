@@ -50,7 +50,7 @@ bool bus_device_next(char **text, struct bus_device *device)
     while ((line = strsep(text, "\n"))) {
         const char *name = strsep(&line, " "), *class_code = strsep(&line, " "),
                    *ids = strsep(&line, " "), *resets = strsep(&line, " ");
-        if (!resets || !is_name(name, DEVICE_NAME_MAX) ||
+        if (!resets || !is_name(name, BUS_NAME_MAX) ||
             !conf_number(resets, UINT64_MAX, &device->resets))
             continue;
         device->name = name;

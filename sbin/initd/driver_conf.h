@@ -11,16 +11,15 @@
  */
 #pragma once
 
+#include "abi/bus.h"
 #include "lib/sys/conf.h"
-
-#define DEVICE_NAME_MAX 31u
 
 struct driver_rule {
     const char *bus, *pattern, *service;
 };
 
 struct bus_device {
-    const char *name; /* 1 to DEVICE_NAME_MAX letters, digits, '.', ':', '-', '_' */
+    const char *name; /* 1 to BUS_NAME_MAX letters, digits, '.', ':', '-', '_' */
     const char *class_code, *ids;
     uint64_t resets;
 };

@@ -10,8 +10,10 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "lib/sys/keep.h"
 #include "lib/sys/wait.h"
 #include "sbin/initd/driver_conf.h"
+#include "sbin/initd/protocol.h"
 #include "sbin/initd/supervise.h"
 
 #define DRIVERS_FILE "initfs:///etc/drivers"
@@ -20,7 +22,7 @@
 #define LIST_LIMIT   (UINT64_C(16) << 20)
 #define PAUSE_NS     INT64_C(1000000000)
 
-#define URI_SIZE (PROTOCOL_NAME_MAX + 4 + DEVICE_NAME_MAX + 1)
+#define URI_SIZE (PROTOCOL_NAME_MAX + 4 + BUS_NAME_MAX + 1)
 
 struct bus {
     struct list link;
@@ -205,4 +207,47 @@ void drivers_found(void (*drives)(const char *service, const char *bus),
         listed(bus->name);
         free(list);
     }
+}
+
+/* --- grants --- */
+
+/* Where the bus's port keeps what a process may have. */
+static int64_t grant_place(const char *uri, handle_t process, handle_t *bus, uint64_t *key)
+{
+    struct abi_process_info info;
+    char name[PROTOCOL_NAME_MAX + 1];
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(uri, ":"), uri);
+    const struct protocol *protocol = protocol_find(name);
+    int64_t result = protocol ? sys_process_info(process, &info) : -E_NO_PROTOCOL;
+    if (result < 0)
+        return result;
+    *bus = protocol->port;
+    *key = BUS_GRANT(info.id);
+    return 0;
+}
+
+int64_t driver_grant(const char *uri, handle_t process)
+{
+    const char *device = strrchr(uri, '/') + 1;
+    handle_t bus;
+    uint64_t key;
+    int64_t result = grant_place(uri, process, &bus, &key);
+    int64_t memory = result < 0 ? result : sys_memory_create(PAGE_SIZE, 0);
+    if (memory < 0)
+        return memory;
+    char name[BUS_NAME_MAX + 1] = "";
+    strncpy(name, device, BUS_NAME_MAX);
+    result = sys_memory_op((handle_t)memory, MEMORY_OP_WRITE, 0, sizeof(name), name);
+    if (result >= 0)
+        result = keep_handle(bus, key, (handle_t)memory);
+    handle_drop((handle_t)memory);
+    return result;
+}
+
+void driver_grant_end(const char *uri, handle_t process)
+{
+    handle_t bus;
+    uint64_t key;
+    if (grant_place(uri, process, &bus, &key) >= 0)
+        sys_ignore(sys_port_keep(bus, key, HANDLE_NONE));
 }

@@ -4,6 +4,7 @@
  *     drivers_watch(port)              a thread for each bus waits for its list of devices, and notifies the port
  *     drivers_found(...)               ... which asks here: every device with a driver, of the lists that are new, and
  *                                      whose are no longer there
+ *     driver_grant(uri, process)       the process may have that device, and no other (abi/bus.h)
  *
  * A bus says what there is; which driver that gets, and with what rights, is decided by files of initd's alone, so a bus can
  * start nothing that is not a driver. A list is a state, no event: it is read whole whenever it has changed, and after the
@@ -22,3 +23,8 @@ void drivers_watch(handle_t port);
 void drivers_found(void (*drives)(const char *service, const char *bus),
                    void (*found)(const char *service, const char *uri, uint64_t resets),
                    void (*listed)(const char *bus));
+
+/* Before the process runs. Neither waits for the bus. */
+MUST_CHECK int64_t driver_grant(const char *uri, handle_t process);
+/* It has ended. */
+void driver_grant_end(const char *uri, handle_t process);

@@ -108,6 +108,16 @@ static void unit_pause(struct unit *unit, const char *why)
     roster_set_life(unit->entry, &unit->life);
 }
 
+/* Its process has ended, or is never to run. */
+static void unit_process_over(struct unit *unit)
+{
+    if (unit->device)
+        driver_grant_end(unit->device, unit->process);
+    handle_drop(unit->process);
+    unit->process = HANDLE_NONE;
+    roster_keep(unit->entry, HANDLE_NONE);
+}
+
 static void unit_destroy(struct unit *unit)
 {
     handle_drop(unit->process);
@@ -141,9 +151,7 @@ static void unit_exited(struct unit *unit)
     unit->life.status = info.status;
     status_describe(info.status, words, sizeof(words));
     snprintf(why, sizeof(why), "ended: %s", words);
-    handle_drop(unit->process);
-    unit->process = HANDLE_NONE;
-    roster_keep(unit->entry, HANDLE_NONE);
+    unit_process_over(unit);
     if (unit->gone && !stopping)
         unit_forget(unit);
     else
@@ -214,7 +222,9 @@ static int64_t unit_watch(struct unit *unit)
 static int64_t unit_let_run(struct unit *unit)
 {
     roster_keep(unit->entry, unit->process);
-    int64_t result = sys_process_control(unit->process, PROCESS_RESUME, 0);
+    int64_t result = unit->device ? driver_grant(unit->device, unit->process) : 0;
+    if (result >= 0)
+        result = sys_process_control(unit->process, PROCESS_RESUME, 0);
     unit->life.let_run = result >= 0;
     roster_set_life(unit->entry, &unit->life);
     return result;
@@ -247,9 +257,7 @@ static void unit_start(struct unit *unit)
     }
     if (unit->process != HANDLE_NONE) {
         sys_ignore(sys_process_kill(unit->process, EXIT_EXCEPTION));
-        handle_drop(unit->process);
-        unit->process = HANDLE_NONE;
-        roster_keep(unit->entry, HANDLE_NONE);
+        unit_process_over(unit);
     }
     char why[128];
     snprintf(why, sizeof(why), "cannot be started: %s", error_text(result));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/syscall.h"
 
 #define COMMAND_LIGHTS   0xed
@@ -45,7 +46,7 @@ static void send_first(struct keyboard *keyboard)
         keyboard->command_count = 0;
         fprintf(stderr, "the keyboard takes no commands\n");
     }
-    keyboard->due = sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE;
+    keyboard->due = clock_monotonic() + PATIENCE;
 }
 
 static void push(struct keyboard *keyboard, const uint8_t *bytes, uint32_t count)
@@ -142,6 +143,6 @@ int64_t keyboard_deadline(const struct keyboard *keyboard)
 
 void keyboard_expired(struct keyboard *keyboard)
 {
-    if (keyboard->command_count && sys_clock_get(CLOCK_MONOTONIC_) >= keyboard->due)
+    if (keyboard->command_count && clock_monotonic() >= keyboard->due)
         send_again(keyboard);
 }

@@ -1,4 +1,5 @@
-/* nulld: null:// takes everything and gives nothing; zero:// takes everything and gives zeros without end.
+/* nulld: null:// takes everything and gives nothing; zero:// takes everything and gives zeros without end; zero:///full, Linux's
+ * /dev/full, gives zeros and has no room for anything.
  *
  * Two ports, a thread for each. Writes are answered without looking at the bytes.
  */
@@ -16,19 +17,38 @@
 
 struct device {
     struct service service;
-    uint32_t minor;       /* Linux's device numbers 1:3 and 1:5 */
-    const uint8_t *zeros; /* NULL: reads are at the end at once */
+    uint32_t minor;       /* Linux's device numbers 1:3, 1:5 (and 1:7) */
+    const uint8_t *zeros; /* NULL: reads are at the end at once, and there is no `full` */
     struct abi_stat stat;
 };
 
+enum file { FILE_ITSELF, FILE_FULL }; /* a cookie */
+
+/* What the command's path names. */
+static int64_t find_path(const struct device *device, const struct command *command,
+                         enum file *file)
+{
+    const char *name;
+    *file = device->zeros && command_names(command, "full") ? FILE_FULL : FILE_ITSELF;
+    return *file == FILE_ITSELF && command_name(command, &name) != 0 ? -E_NOT_FOUND : 0;
+}
+
+/* ... or the open file. */
+static int64_t find(const struct device *device, const struct command *command, enum file *file)
+{
+    *file = (enum file)command->message.cookie;
+    return command->message.file ? 0 : find_path(device, command, file);
+}
+
 static int64_t device_open(void *context, struct command *command)
 {
-    (void)context;
-    const char *name;
-    if (command_name(command, &name) != 0)
-        return -E_NOT_FOUND;
+    enum file file;
+    int64_t result = find_path(context, command, &file);
+    if (result < 0)
+        return result;
     if (command->message.args[0] & OPEN_DIRECTORY)
         return -E_NOT_DIRECTORY;
+    command->reply.values[0] = file;
     command->reply.values[2] = SIGNAL_READABLE | SIGNAL_WRITABLE;
     return 0;
 }
@@ -46,7 +66,12 @@ static int64_t device_read(void *context, struct command *command)
 
 static int64_t device_write(void *context, struct command *command)
 {
-    (void)context;
+    enum file file;
+    int64_t result = find(context, command, &file);
+    if (result < 0)
+        return result;
+    if (file == FILE_FULL)
+        return command->in_length ? -E_NO_SPACE : 0;
     command->reply.values[0] = command->in_length;
     return 0;
 }
@@ -54,14 +79,19 @@ static int64_t device_write(void *context, struct command *command)
 static int64_t device_stat(void *context, struct command *command)
 {
     struct device *device = context;
+    enum file file;
+    int64_t result = find(device, command, &file);
+    if (result < 0)
+        return result;
+    uint32_t minor = file == FILE_FULL ? 7 : device->minor;
     device->stat = (struct abi_stat){
-        .inode = device->minor,
+        .inode = minor,
         .device = 1,
         .type = FILE_CHARACTER,
         .mode = 0666,
         .links = 1,
         .block_size = PAGE_SIZE,
-        .rdev = 1 << 8 | device->minor,
+        .rdev = 1 << 8 | minor,
     };
     return command_answer(command, &device->stat, sizeof(device->stat));
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/conf.h"
 #include "lib/sys/keep.h"
 #include "sbin/outputd/pty_master.h"
@@ -290,7 +291,7 @@ void pty_start(handle_t own_port)
         if (kept.key >= key_of(UINT32_MAX))
             return;
         restore((uint32_t)((kept.key - PTY_KEY) / 2));
-        look_at = sys_clock_get(CLOCK_MONOTONIC_) + LOOK_NS;
+        look_at = clock_monotonic() + LOOK_NS;
     }
 }
 
@@ -314,7 +315,7 @@ int64_t pty_deadline(void)
 
 void pty_expire(void)
 {
-    int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
+    int64_t now = clock_monotonic();
     bool look = now >= look_at, lost = false;
     list_for_each (struct pty, pty, &ptys, link) {
         terminal_expire(&pty->terminal);

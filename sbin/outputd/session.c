@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/list.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
 
@@ -26,7 +27,7 @@ static struct list orders = LIST_INIT(orders);
 
 static int64_t proc_command(struct abi_command *command)
 {
-    command->deadline = sys_clock_get(CLOCK_MONOTONIC_) + ANSWER_TIME_NS;
+    command->deadline = clock_monotonic() + ANSWER_TIME_NS;
     command->flags = COMMAND_RESTARTABLE;
     return proc == HANDLE_NONE ? -E_NO_PROTOCOL : sys_file_call(proc, command);
 }
@@ -41,11 +42,10 @@ static int64_t proc_kill(int32_t pid, int signal)
 /* This thread may wait: a ^C typed while procd is down is meant all the same. */
 static void order_carry_out(const struct order *order)
 {
-    int64_t result, until = sys_clock_get(CLOCK_MONOTONIC_) + ORDER_TIME_NS;
+    int64_t result, until = clock_monotonic() + ORDER_TIME_NS;
     do
         result = proc_kill(-order->pgid, order->signal);
-    while ((result == -E_RESTARTED || result == -E_TIMED_OUT) &&
-           sys_clock_get(CLOCK_MONOTONIC_) < until);
+    while ((result == -E_RESTARTED || result == -E_TIMED_OUT) && clock_monotonic() < until);
 }
 
 static void *signals_send(void *argument)

@@ -69,6 +69,20 @@ static bool is_used(uint32_t index)
                      KEY_INTERRUPT | KEY_FUNCTION(index + 1));
 }
 
+/* What a function reaches the others behind its bridge do, too: those that nobody has are to be quiet, whatever firmware left them at. */
+static void quiet_neighbours(uint32_t index)
+{
+    const struct pci_function *function = &table_at(index)->function;
+
+    for (uint32_t i = 0; i < table_count(); i++) {
+        const struct pci_function *other = &table_at(i)->function;
+
+        if (i != index && other->requester == function->requester && other->header == 0 &&
+            !other->owner && !iommu_needed(other->where))
+            pci_quiet(&config_machine, other);
+    }
+}
+
 int64_t claim_open(uint32_t index, uint64_t process)
 {
     struct pci_function *function = &table_at(index)->function;
@@ -85,6 +99,8 @@ int64_t claim_open(uint32_t index, uint64_t process)
     if (function->owner == OWNER_NOBODY_KNOWS)
         return -E_IO;
     function->owner = process;
+    if (claim_is_confined(index))
+        quiet_neighbours(index);
     if (dma_confine(index) < 0) {
         make_free(index);
         return -E_IO;
@@ -111,28 +127,39 @@ bool claim_revoke(uint32_t index, const char *why)
     return true;
 }
 
-/* One that nobody has goes on with what firmware told it; then it is to be quiet. */
+static bool fault_of(uint32_t index, const struct iommu_fault *fault)
+{
+    struct record *record = table_at(index);
+    char what[96];
+
+    if (!record->function.owner) /* it goes on with what firmware told it */
+        pci_quiet(&config_machine, &record->function);
+    if (claims[index].faults++ < FAULTS_TOLD) {
+        snprintf(what, sizeof(what), "its DMA %s 0x%" PRIx64 " is refused (reason %u)",
+                 fault->write ? "to" : "from", fault->address, fault->reason);
+        table_report(index, what);
+    }
+    return claims[index].faults >= FAULTS_MOST &&
+           claim_revoke(index, "its DMA goes astray without end");
+}
+
+/* Behind a bridge it may be of any: it counts as of each that somebody has. */
 bool claim_fault(const struct iommu_fault *fault)
 {
-    char what[96];
+    bool revoked = false, known = false;
 
     for (uint32_t i = 0; i < table_count(); i++) {
         const struct pci_function *function = &table_at(i)->function;
 
-        if (function->where != fault->where)
+        if (function->header != 0 ||
+            (function->where != fault->requester && function->requester != fault->requester))
             continue;
-        if (claims[i].faults++ < FAULTS_TOLD) {
-            snprintf(what, sizeof(what), "its DMA %s 0x%" PRIx64 " is refused (reason %u)",
-                     fault->write ? "to" : "from", fault->address, fault->reason);
-            table_report(i, what);
-        }
-        if (!function->owner)
-            pci_quiet(&config_machine, function);
-        return claims[i].faults >= FAULTS_MOST &&
-               claim_revoke(i, "its DMA goes astray without end");
+        known = true;
+        revoked |= fault_of(i, fault);
     }
-    fprintf(stderr, "DMA of %06x, which is no function, is refused\n", fault->where);
-    return false;
+    if (!known)
+        fprintf(stderr, "DMA of %06x, which is no function, is refused\n", fault->requester);
+    return revoked;
 }
 
 bool claim_is_confined(uint32_t index)

@@ -15,7 +15,7 @@
  *     owned, open --pcid dies--> owned --claim_open by its owner--> owned, open
  *                                      --claim_open by another--> (quiet) --> owned, open
  *
- * With an IOMMU (iommu.h) a function that is owned reaches the DMA memory that is kept for it, and nothing else.
+ * With an IOMMU (group.h) a function that is owned reaches the DMA memory that is kept for it, and nothing else.
  *
  * One thread.
  */

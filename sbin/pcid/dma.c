@@ -5,6 +5,7 @@
 
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
+#include "sbin/pcid/group.h"
 #include "sbin/pcid/iommu.h"
 #include "sbin/pcid/table.h"
 
@@ -12,20 +13,19 @@
 #define NUMBERS    UINT64_C(0x7fffffff)  /* of each kind */
 
 static handle_t port;
-static struct confined *confines; /* by index of the function */
+static struct group **groups; /* by index of the function; NULL: not confined */
 
 /* Of nobody, it reaches nothing but what firmware wants it to; of somebody, his DMA memory besides. */
 int64_t dma_confine(uint32_t index)
 {
-    struct confined *confined = &confines[index];
-    const struct pci_function *function = &table_at(index)->function;
     struct abi_kept kept = {.key = KEY_FUNCTION(index)};
-    int64_t result =
-        confined->iommu ? 0 : iommu_attach(function->where, (uint16_t)(index + 1), confined);
+    int64_t result = groups[index] ? 0
+                                   : group_join(&table_at(index)->function, (uint16_t)(index + 1),
+                                                &groups[index]);
 
     while (result >= 0 && sys_port_kept(port, &kept) >= 0) {
         if (kept.key < KEY_FUNCTION(index + 1))
-            result = iommu_map(confined, kept.handle, kept.size);
+            result = group_map(groups[index], kept.handle, kept.size);
         handle_drop(kept.handle);
         if (kept.key >= KEY_FUNCTION(index + 1))
             break;
@@ -44,7 +44,7 @@ static int64_t forget(uint32_t index, uint64_t key)
 
     if (result < 0)
         return result;
-    bool reached = !iommu_unmap(&confines[index], kept.handle, kept.size);
+    bool reached = !group_unmap(groups[index], kept.handle, kept.size);
     handle_drop(kept.handle);
     if (reached)
         return -E_IO;
@@ -65,7 +65,7 @@ static int64_t enter(uint32_t index, handle_t memory, uint64_t length, bool lent
     *number = (uint32_t)key;
     record->next_dma = (record->next_dma + 1) % NUMBERS;
     record->dma_bytes += ALIGN_UP(length, (uint64_t)PAGE_SIZE);
-    result = iommu_map(&confines[index], memory, length);
+    result = group_map(groups[index], memory, length);
     if (result < 0)
         sys_ignore(forget(index, key));
     return result;
@@ -119,23 +119,31 @@ int64_t dma_forget(uint32_t index, uint64_t number)
     return number > UINT32_MAX ? -E_NOT_FOUND : forget(index, KEY_FUNCTION(index) | number);
 }
 
-bool dma_end(uint32_t index)
+/* False: something is still in the device's reach. */
+static bool forget_all(uint32_t index)
 {
     uint64_t key = KEY_FUNCTION(index);
 
-    if (!iommu_detach(&confines[index]))
-        return false;
-    while (kept_next(port, &key, KEY_FUNCTION(index + 1)) && forget(index, key) >= 0)
-        key++;
+    for (; kept_next(port, &key, KEY_FUNCTION(index + 1)); key++)
+        if (forget(index, key) < 0)
+            return false;
     table_at(index)->dma_bytes = 0;
     return true;
+}
+
+/* A domain that goes on for others loses the memory first; else it goes as a whole. */
+bool dma_end(uint32_t index)
+{
+    if (group_has_others(groups[index]) && !forget_all(index))
+        return false;
+    return group_leave(&groups[index], &table_at(index)->function) && forget_all(index);
 }
 
 int64_t dma_start(handle_t own)
 {
     port = own;
-    confines = calloc(table_count() + 1, sizeof(*confines));
-    if (!confines)
+    groups = calloc(table_count() + 1, sizeof(struct group *));
+    if (!groups)
         return -E_NO_MEMORY;
     iommu_find(port);
     for (uint32_t i = 0; i < table_count(); i++)

@@ -1,4 +1,4 @@
-/* DMA memory of claimed functions, and what they reach (iommu.h).
+/* DMA memory of claimed functions, and what they reach (group.h).
  *
  *     dma_start(port)                           once the table is there: as it was under the pcid before, or for the first time
  *     dma_confine(index)                        the function is somebody's: it reaches what is kept for it, and no more

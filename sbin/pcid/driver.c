@@ -12,7 +12,7 @@ typedef int64_t operation(uint32_t index, const uint64_t *args, struct command *
 
 static int64_t describe(uint32_t index, const uint64_t *args, struct command *command)
 {
-    static struct pci_description description; /* until it is returned */
+    static _Thread_local struct pci_description description; /* until it is returned */
     const struct pci_function *function = &table_at(index)->function;
 
     (void)args;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "abi/abi.h"
+#include "sbin/pcid/bridge.h"
 
 #define VENDOR        0x00u
 #define DEVICE        0x02u
@@ -20,7 +21,6 @@
 #define STATUS_CAPABILITIES 0x10u
 #define HEADER_SEVERAL      0x80u /* functions */
 #define FIRST_CAPABILITY    0x40u /* the header is in front of them */
-#define CAPABILITIES_MOST   ((256u - FIRST_CAPABILITY) / 4)
 
 #define BAR_PORTS   0x1u
 #define BAR_TYPE    0x6u
@@ -96,7 +96,7 @@ static void read_capabilities(const struct config *config, struct pci_function *
     };
     uint8_t at = 0, id;
 
-    for (unsigned n = 0; n < CAPABILITIES_MOST; n++) {
+    for (unsigned n = 0; n < PCI_CAPABILITIES_MOST; n++) {
         if (!pci_capability_next(config, function->where, &at, &id))
             break;
         for (unsigned i = 0; i < ARRAY_SIZE(wanted); i++)
@@ -195,6 +195,7 @@ bool pci_read(const struct config *config, uint32_t where, struct pci_function *
     } else if (function->header == 1) {
         function->secondary = (uint8_t)config_read(config, where, SECONDARY_BUS, 1);
     }
+    function->requester = bridge_requester(config, where);
     read_bars(config, function);
     read_capabilities(config, function);
     return true;
@@ -303,7 +304,7 @@ static uint8_t capability_around(const struct config *config, uint32_t where, ui
 {
     uint8_t at = 0, kind, best = 0;
 
-    for (unsigned n = 0; n < CAPABILITIES_MOST; n++) {
+    for (unsigned n = 0; n < PCI_CAPABILITIES_MOST; n++) {
         if (!pci_capability_next(config, where, &at, &kind))
             break;
         if (at > offset || at < best)

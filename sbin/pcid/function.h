@@ -21,6 +21,7 @@ struct pci_bar {
 
 struct pci_function {
     uint32_t where;
+    uint32_t requester; /* whom its requests name (bridge.h); `where` if no bridge changes it */
     uint16_t vendor, device, subsystem_vendor, subsystem;
     uint32_t class_code;
     uint8_t revision, header; /* header: 0 a device, 1 a PCI bridge, 2 a CardBus bridge */
@@ -35,6 +36,7 @@ struct pci_function {
     uint64_t owner; /* process; 0: nobody (claim.c) */
 };
 
+#define PCI_CAPABILITIES_MOST   48u /* of four bytes each, behind the header */
 #define PCI_CAPABILITY_POWER    0x01u
 #define PCI_CAPABILITY_MSI      0x05u
 #define PCI_CAPABILITY_VENDOR   0x09u

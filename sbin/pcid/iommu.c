@@ -1,4 +1,4 @@
-/* IOMMUs: see iommu.h. Registers: VT-d 11.4. Root and context tables: 9.1, 9.3. */
+/* IOMMUs: see iommu.h. Registers: VT-d 11.4. */
 #include "sbin/pcid/iommu.h"
 
 #include <inttypes.h>
@@ -12,8 +12,8 @@
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
 #include "sbin/pcid/config.h"
-#include "sbin/pcid/dmar.h"
 #include "sbin/pcid/pages.h"
+#include "sbin/pcid/unit.h"
 
 enum iommu_register {
     REG_CAPABILITY = 0x08,
@@ -34,10 +34,8 @@ enum iommu_register {
 #define DO_SET_ROOT  UINT32_C(0x40000000)
 #define DO_FLUSH     UINT32_C(0x08000000) /* the write buffer */
 
-#define CAN_DOMAINS(capability)   ((capability)&7)
 #define CAN_FLUSH                 UINT64_C(0x10)
 #define CAN_PROTECT               UINT64_C(0x60)
-#define CAN_CACHE_NOTHING         UINT64_C(0x80) /* caching mode: what is not there is cached, too */
 #define CAN_39_BITS               UINT64_C(0x200)
 #define CAN_48_BITS               UINT64_C(0x400)
 #define FAULTS_AT(capability)     ((uint32_t)((capability) >> 24 & 0x3ff) * 16)
@@ -60,25 +58,8 @@ enum iommu_register {
 #define FAULT_PASSES   256u
 #define FAULT_MASKED   UINT32_C(0x80000000)
 
-#define PRESENT UINT64_C(1)
-#define TABLE   UINT64_C(0x000ffffffffff000)
-
 #define POLLS_QUICK 1000u
 #define POLLS_SLOW  200u /* of a millisecond: hardware that needs as long is broken */
-
-struct iommu {
-    struct iommu *next;
-    struct dmar_entry entry;
-    uint32_t number;
-    volatile uint8_t *registers;
-    uint64_t mapped; /* bytes */
-    uint64_t capability, extended;
-    unsigned levels;
-    uint64_t *root;
-    uint64_t root_physical;
-    handle_t irq;
-    bool on;
-};
 
 static handle_t port;
 static struct dmar dmar;
@@ -131,7 +112,7 @@ static bool command(const struct iommu *iommu, uint32_t what, bool ends)
     return wait_for(iommu, REG_STATUS, what, !ends);
 }
 
-static bool flush_writes(const struct iommu *iommu)
+bool iommu_flush_writes(const struct iommu *iommu)
 {
     return !(iommu->capability & CAN_FLUSH) || command(iommu, DO_FLUSH, true);
 }
@@ -150,10 +131,15 @@ static bool forget_translations(const struct iommu *iommu, uint64_t which)
     return wait_for(iommu, at + 4, TRANSLATION_DO >> 32, false);
 }
 
-static bool forget_domain(const struct confined *confined)
+bool iommu_forget_context(const struct iommu *iommu, uint32_t source, uint16_t domain)
 {
-    return flush_writes(confined->iommu) &&
-           forget_translations(confined->iommu, TRANSLATION_DOMAIN | (uint64_t)confined->id << 32);
+    return forget_contexts(iommu, CONTEXT_ONE | (uint64_t)(source & 0xffff) << 16 | domain);
+}
+
+bool iommu_forget_domain(const struct iommu *iommu, uint16_t domain)
+{
+    return iommu_flush_writes(iommu) &&
+           forget_translations(iommu, TRANSLATION_DOMAIN | (uint64_t)domain << 32);
 }
 
 /* --- Finding them -------------------------------------------------------------------------------------------------- */
@@ -251,7 +237,7 @@ void iommu_find(handle_t own)
 }
 
 /* The one that names the function, or the one for the rest. */
-static struct iommu *iommu_of(uint32_t where)
+struct iommu *iommu_of(uint32_t where)
 {
     struct iommu *rest = NULL;
 
@@ -280,7 +266,7 @@ bool iommu_overlaps(uint64_t base, uint64_t length)
 /* --- Functions ----------------------------------------------------------------------------------------------------- */
 
 /* The next reserved region of the function. */
-static bool reserved_next(uint32_t where, uint32_t *offset, struct dmar_entry *entry)
+bool iommu_reserved_next(uint32_t where, uint32_t *offset, struct dmar_entry *entry)
 {
     while (iommus && dmar_next(&dmar, offset, entry))
         if (entry->kind == DMAR_RESERVED && dmar_covers(&config_machine, entry, where))
@@ -293,161 +279,7 @@ bool iommu_needed(uint32_t where)
     struct dmar_entry entry;
     uint32_t offset = 0;
 
-    return reserved_next(where, &offset, &entry);
-}
-
-/* What firmware calls reserved must not be RAM of the kernel's. */
-static bool map_reserved(struct confined *confined)
-{
-    struct dmar_entry entry;
-    uint32_t offset = 0;
-
-    while (reserved_next(confined->where, &offset, &entry)) {
-        uint64_t length = entry.limit + 1 - entry.base;
-        int64_t memory =
-            sys_memory_physical(startup_handle("memory:0x0"), entry.base, length, CACHE_BACK);
-
-        if (memory < 0) {
-            fprintf(stderr, "reserved memory at 0x%" PRIx64 " is none: %s\n", entry.base,
-                    error_text(memory));
-            continue;
-        }
-        handle_drop((handle_t)memory);
-        if (!domain_map(&pages_tables, &confined->domain, entry.base, length / PAGE_SIZE))
-            return false;
-    }
-    return true;
-}
-
-/* The two words of a function's context; NULL: no table, and none was wanted or to be had. */
-static uint64_t *context_of(const struct iommu *iommu, uint32_t where, bool create)
-{
-    uint64_t *entry = &iommu->root[2 * (where >> 8 & 0xff)], physical, *table;
-
-    if (*entry) {
-        table = pages_tables.at(*entry & TABLE);
-    } else {
-        table = create ? pages_tables.get(&physical) : NULL;
-        if (!table)
-            return NULL;
-        *entry = physical | PRESENT;
-        pages_tables.written(entry);
-    }
-    return table ? &table[2 * (where & 0xff)] : NULL;
-}
-
-/* The word that makes it valid is written last. */
-static bool context_set(struct confined *confined)
-{
-    uint64_t *context = context_of(confined->iommu, confined->where, true);
-
-    if (!context)
-        return false;
-    context[1] = (uint64_t)confined->id << 8 | (confined->domain.levels - 2);
-    pages_tables.written(&context[1]);
-    __atomic_store_n(&context[0], confined->domain.physical | PRESENT, __ATOMIC_RELEASE);
-    pages_tables.written(&context[0]);
-    return true;
-}
-
-static bool changed(const struct confined *confined)
-{
-    const struct iommu *iommu = confined->iommu;
-
-    if (!(iommu->capability & CAN_CACHE_NOTHING))
-        return flush_writes(iommu);
-    return forget_contexts(iommu, CONTEXT_ONE | (confined->where & 0xffff) << 16) &&
-           forget_domain(confined);
-}
-
-int64_t iommu_attach(uint32_t where, uint16_t id, struct confined *confined)
-{
-    struct iommu *iommu = iommu_of(where);
-
-    *confined = (struct confined){.iommu = iommu, .where = where, .id = id};
-    if (!iommu)
-        return 0;
-    if (id >> (4 + 2 * CAN_DOMAINS(iommu->capability))) {
-        confined->iommu = NULL;
-        return -E_QUOTA;
-    }
-    if (!domain_create(&pages_tables, iommu->levels, &confined->domain) ||
-        !map_reserved(confined) || !context_set(confined)) {
-        domain_destroy(&pages_tables, &confined->domain); /* it has no context */
-        confined->iommu = NULL;
-        return -E_NO_MEMORY;
-    }
-    return changed(confined) ? 0 : -E_IO;
-}
-
-bool iommu_detach(struct confined *confined)
-{
-    struct iommu *iommu = confined->iommu;
-
-    if (!iommu)
-        return true;
-    uint64_t *context = context_of(iommu, confined->where, false);
-    if (context) {
-        __atomic_store_n(&context[0], 0, __ATOMIC_RELEASE);
-        pages_tables.written(&context[0]);
-    }
-    if (!flush_writes(iommu) ||
-        !forget_contexts(iommu, CONTEXT_ONE | (confined->where & 0xffff) << 16 | confined->id) ||
-        !forget_domain(confined))
-        return false;
-    domain_destroy(&pages_tables, &confined->domain);
-    confined->iommu = NULL;
-    return true;
-}
-
-#define PIECE 64u /* pages */
-
-typedef bool page_change(struct confined *confined, uint64_t address);
-
-static bool page_map(struct confined *confined, uint64_t address)
-{
-    return domain_map(&pages_tables, &confined->domain, address, 1);
-}
-
-static bool page_unmap(struct confined *confined, uint64_t address)
-{
-    domain_unmap(&pages_tables, &confined->domain, address, 1);
-    return true;
-}
-
-static int64_t each_page(struct confined *confined, handle_t memory, uint64_t length,
-                         page_change *change)
-{
-    uint64_t addresses[PIECE];
-
-    for (uint64_t at = 0; at < length; at += PIECE * PAGE_SIZE) {
-        uint64_t piece = MIN(PIECE * PAGE_SIZE, length - at);
-        int64_t result = sys_memory_op(memory, MEMORY_OP_PHYSICAL, at, piece, addresses);
-
-        if (result < 0)
-            return result;
-        for (uint64_t i = 0; i < piece / PAGE_SIZE; i++)
-            if (!change(confined, addresses[i]))
-                return -E_NO_MEMORY;
-    }
-    return 0;
-}
-
-int64_t iommu_map(struct confined *confined, handle_t memory, uint64_t length)
-{
-    if (!confined->iommu)
-        return 0;
-    length = ALIGN_UP(length, (uint64_t)PAGE_SIZE);
-    int64_t result = each_page(confined, memory, length, page_map);
-    return result < 0 ? result : changed(confined) ? 0 : -E_IO;
-}
-
-bool iommu_unmap(struct confined *confined, handle_t memory, uint64_t length)
-{
-    if (!confined->iommu)
-        return true;
-    length = ALIGN_UP(length, (uint64_t)PAGE_SIZE);
-    return each_page(confined, memory, length, page_unmap) >= 0 && forget_domain(confined);
+    return iommu_reserved_next(where, &offset, &entry);
 }
 
 /* --- On, and what is refused --------------------------------------------------------------------------------------- */
@@ -479,7 +311,7 @@ static bool switch_on(struct iommu *iommu)
     iommu->on = read32(iommu, REG_STATUS) & DO_TRANSLATE;
     write32(iommu, REG_FAULT_CONTROL, FAULT_MASKED);
     write64(iommu, REG_ROOT, iommu->root_physical);
-    if (!flush_writes(iommu) || !command(iommu, DO_SET_ROOT, false) ||
+    if (!iommu_flush_writes(iommu) || !command(iommu, DO_SET_ROOT, false) ||
         !forget_contexts(iommu, CONTEXT_ALL) || !forget_translations(iommu, TRANSLATION_ALL))
         return false;
     watch_faults(iommu);
@@ -519,8 +351,8 @@ static bool tell_recorded(const struct iommu *iommu, void (*tell)(const struct i
 
         if (!(last & FAULT_RECORDED))
             continue;
-        struct iommu_fault fault = {.where = iommu->entry.segment << 16 |
-                                             (read32(iommu, at + 8) & 0xffff),
+        struct iommu_fault fault = {.requester = iommu->entry.segment << 16 |
+                                                 (read32(iommu, at + 8) & 0xffff),
                                     .write = !(last & FAULT_OF_READ),
                                     .reason = last & 0xff,
                                     .address = ALIGN_DOWN(read64(iommu, at), (uint64_t)PAGE_SIZE)};

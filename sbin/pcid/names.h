@@ -4,7 +4,9 @@
  *     pci:///00:1f.2               a folder, that can be read as `info`, too
  *     pci:///00:1f.2/info          what it is, for people
  *     pci:///00:1f.2/config        its configuration space
- *     pci:///00:1f.2/device        to be claimed by a driver
+ *     pci:///00:1f.2/device        to be claimed by its driver
+ *
+ * The same lies below pci-claim://, for who may claim whatever is free.
  *
  * A cookie is the kind of thing << 32 | function index + 1; of an open `devices`, the number of its watcher + 1.
  */

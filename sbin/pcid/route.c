@@ -2,6 +2,7 @@
 #include "sbin/pcid/route.h"
 
 #include "abi/abi.h"
+#include "sbin/pcid/bridge.h"
 
 #define PIIX3 UINT32_C(0x70008086)
 #define ICH9  UINT32_C(0x29188086)
@@ -9,33 +10,11 @@
 #define PIIX3_PIRQ      0x60u /* a register for each of PIRQA to D: the ISA line, or 0x80 */
 #define ICH9_FIRST      16u   /* PIRQA to H are lines 16 to 23 */
 #define ICH9_INTERNAL   25u   /* devices from here on are the chip set's own */
-#define SECONDARY_BUS   0x19u
-#define HEADER_TYPE     0x0eu
 #define BRIDGES_DEEPEST 32u
 
 static uint32_t device_of(uint32_t where)
 {
     return where >> 3 & 31;
-}
-
-/* The bridge that leads to the bus of `where`; false: it is a root bus. */
-static bool find_parent(const struct config *config, uint32_t where, uint32_t *parent)
-{
-    uint32_t bus = where >> 8 & 0xff;
-
-    for (uint32_t above = 0; above < bus; above++) {
-        for (uint32_t n = 0; n < 256; n++) {
-            uint32_t bridge = (where & 0xffff0000) | above << 8 | n;
-
-            if (config_read(config, bridge, 0, 2) == 0xffff ||
-                (config_read(config, bridge, HEADER_TYPE, 1) & 0x7f) != 1 ||
-                config_read(config, bridge, SECONDARY_BUS, 1) != bus)
-                continue;
-            *parent = bridge;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Behind a bridge pins are rotated by the device's number (PCI-to-PCI Bridge Architecture 1.2, 9.1). A parent has a lower bus
@@ -44,7 +23,7 @@ static uint32_t to_root(const struct config *config, uint32_t where, uint32_t *p
 {
     uint32_t parent;
 
-    for (unsigned n = 0; n < BRIDGES_DEEPEST && find_parent(config, where, &parent); n++) {
+    for (unsigned n = 0; n < BRIDGES_DEEPEST && bridge_parent(config, where, &parent); n++) {
         *pin = (*pin + device_of(where)) % 4;
         where = parent;
     }

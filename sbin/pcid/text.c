@@ -73,7 +73,8 @@ static void put_info(FILE *out, uint32_t index)
         fprintf(out, " MSI");
     if (function->msix)
         fprintf(out, " MSI-X (%u)", function->msix_count);
-    fprintf(out, "\nDMA: %s\n", claim_is_confined(index) ? "confined" : "unconfined");
+    fprintf(out, "\nDMA: %s%s\n", claim_is_confined(index) ? "confined" : "unconfined",
+            function->requester == function->where ? "" : ", with all behind its bridge");
     fprintf(out, "command %04x\n", config_read(&config_machine, function->where, 4, 2));
     if (function->owner)
         fprintf(out, "driver: process %" PRIu64 "%s\n", function->owner,
@@ -84,7 +85,7 @@ static void put_info(FILE *out, uint32_t index)
 
 const char *text_make(uint64_t cookie, size_t *length)
 {
-    static char *text;
+    static _Thread_local char *text;
     enum node node = node_of(cookie);
 
     free(text);

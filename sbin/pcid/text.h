@@ -6,5 +6,5 @@
 /* Finds the names of vendors, devices and classes. */
 void text_start(void);
 
-/* The text of a node that has one (names.h), valid until the next is made; its length. NULL: no memory. */
+/* The text of a node that has one (names.h), valid until the thread makes its next; its length. NULL: no memory. */
 const char *text_make(uint64_t cookie, size_t *length);

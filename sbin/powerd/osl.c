@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/base/list.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/wait.h"
@@ -269,7 +270,7 @@ void acpi_os_wait_events_complete(void)
 void acpi_os_sleep(u64 milliseconds)
 {
     int64_t nap = (int64_t)MIN(milliseconds, (u64)NAP_LIMIT_MS) * 1000000;
-    sleep_until(sys_clock_get(CLOCK_MONOTONIC_) + nap);
+    sleep_until(clock_monotonic() + nap);
 }
 
 /* The firmware wants the CPU busy meanwhile; a millisecond at most. Its longer stalls are naps. */
@@ -279,14 +280,14 @@ void acpi_os_stall(u32 microseconds)
         acpi_os_sleep(microseconds / 1000 + 1);
         return;
     }
-    int64_t end = sys_clock_get(CLOCK_MONOTONIC_) + microseconds * INT64_C(1000);
-    while (sys_clock_get(CLOCK_MONOTONIC_) < end)
+    int64_t end = clock_monotonic() + microseconds * INT64_C(1000);
+    while (clock_monotonic() < end)
         __asm__ volatile("pause");
 }
 
 u64 acpi_os_get_timer(void)
 {
-    return (u64)sys_clock_get(CLOCK_MONOTONIC_) / 100;
+    return (u64)clock_monotonic() / 100;
 }
 
 /* --- interrupts --- */

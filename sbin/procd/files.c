@@ -1,5 +1,6 @@
 /* Paths, texts and listings of proc://. */
 #include "sbin/procd/files.h"
+#include "lib/sys/clock.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -94,12 +95,13 @@ static void write_comm(FILE *stream, const struct table *table, const struct pro
     fprintf(stream, "%s\n", process->name);
 }
 
-/* The arguments are in the process's memory, where procd does not look: empty, as for Linux's kernel threads. */
-static void write_nothing(FILE *stream, const struct table *table, const struct process *process)
+/* Arguments are in the process's memory, where procd does not look. What was not forked (services, shells on terminals) was started under its name,
+ * which stands for them; else there are none, as of Linux's kernel threads. */
+static void write_cmdline(FILE *stream, const struct table *table, const struct process *process)
 {
-    (void)stream;
     (void)table;
-    (void)process;
+    if (!process->forked_by && !process->executed)
+        fwrite(process->name, 1, strlen(process->name) + 1, stream);
 }
 
 static void write_meminfo(FILE *stream, const struct table *table, const struct process *process)
@@ -122,7 +124,7 @@ static void write_uptime(FILE *stream, const struct table *table, const struct p
 {
     (void)table;
     (void)process;
-    uint64_t centiseconds = (uint64_t)sys_clock_get(CLOCK_MONOTONIC_) / TICK_NS;
+    uint64_t centiseconds = (uint64_t)clock_monotonic() / TICK_NS;
     fprintf(stream, "%" PRIu64 ".%02" PRIu64 " 0.00\n", centiseconds / 100, centiseconds % 100);
 }
 
@@ -169,7 +171,7 @@ static const struct file_kind kinds[] = {
     {"stat", true, write_stat, NULL},
     {"status", true, write_status, NULL},
     {"comm", true, write_comm, NULL},
-    {"cmdline", true, write_nothing, NULL},
+    {"cmdline", true, write_cmdline, NULL},
     {"mounts", false, NULL, "mounts:///"},
     {"mounts", true, NULL, "mounts:///"},
     {"filesystems", false, NULL, "mounts:///filesystems"},

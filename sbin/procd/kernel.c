@@ -1,5 +1,6 @@
 /* A process that is just ending refuses these; its end is on the way to us then. */
 #include "sbin/procd/kernel.h"
+#include "lib/sys/clock.h"
 
 static handle_t port;
 
@@ -30,7 +31,7 @@ void kernel_resume(const struct process *process)
 
 int64_t kernel_now(void)
 {
-    return sys_clock_get(CLOCK_MONOTONIC_);
+    return clock_monotonic();
 }
 
 static uint64_t key_of(const struct process *process)

@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/syscall.h"
 
 #define POOL           64u
@@ -44,7 +45,7 @@ void generator_reseed(void)
     hash(master, GENERATOR_KEY, master, GENERATOR_KEY, pool, POOL);
     hash(pool, POOL, pool, POOL, "next", 4);
     given = 0;
-    reseeded_at = sys_clock_get(CLOCK_MONOTONIC_);
+    reseeded_at = clock_monotonic();
     pthread_mutex_unlock(&lock);
 }
 
@@ -78,7 +79,7 @@ void generator_last(uint8_t key[GENERATOR_KEY], uint8_t *bytes, size_t length)
 
 bool generator_due(void)
 {
-    int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
+    int64_t now = clock_monotonic();
     pthread_mutex_lock(&lock);
     bool due = given >= RESEED_BYTES || now - reseeded_at >= RESEED_TIME_NS;
     pthread_mutex_unlock(&lock);

@@ -5,6 +5,7 @@
 #include <cpuid.h>
 #include <string.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/syscall.h"
 
 #define HARDWARE_WORDS 8u
@@ -81,7 +82,7 @@ void sample_identity(struct sample *sample)
 {
     struct abi_process_info info = {0};
     uint64_t stamp = time_stamp();
-    int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
+    int64_t now = clock_monotonic();
     struct abi_system_info system = {0};
     const void *place = &stamp;
     sys_ignore(sys_process_info(HANDLE_SELF, &info));

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rule = next;
     }
     while (bus_device_next(&rest, &device)) {
-        check(strlen(device.name) <= DEVICE_NAME_MAX && !strchr(device.name, '/'));
+        check(strlen(device.name) <= BUS_NAME_MAX && !strchr(device.name, '/'));
         driver_rule_fits(&rule, "pci", &device);
     }
     free(rules);

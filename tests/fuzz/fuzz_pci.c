@@ -1,4 +1,4 @@
-// sources: sbin/pcid/function.c sbin/pcid/route.c
+// sources: sbin/pcid/bridge.c sbin/pcid/function.c sbin/pcid/route.c
 /* Hostile configuration spaces: lists that loop, bridges that lead back, BARs that lie. What pcid takes from them must be
  * within bounds, and what it leaves must be quiet. */
 #include "sbin/pcid/function.h"

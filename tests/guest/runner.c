@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/spawn.h"
 #include "lib/sys/startup.h"
@@ -231,7 +232,7 @@ static void spawned_read(struct run *run, handle_t from)
     char text[1024];
 
     for (;;) {
-        int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
+        int64_t now = clock_monotonic();
         int64_t length = sys_stream_receive(from, text, sizeof(text), 0,
                                             now + DEADLINE_MS * INT64_C(1000000), NULL);
 

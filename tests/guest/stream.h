@@ -55,3 +55,8 @@ static inline void pair_end(struct pair *pair)
     handle_drop(pair->end[0]);
     handle_drop(pair->end[1]);
 }
+
+static inline uint32_t state(handle_t end)
+{
+    return info_of(end).signals;
+}

@@ -84,6 +84,99 @@ TEST(several_receivers)
     unshare(sharing);
 }
 
+/* The first to wait is the first to send, though the next one's packet would fit. Receivers and senders are on one CPU, and senders come
+ * first there: whenever the test goes on, whoever it has started waits. */
+#define BIG   50000u
+#define SMALL 100u
+
+struct in_line {
+    handle_t end;
+    uint32_t started, gave_up;
+    int64_t deadline;
+};
+
+static void on_first_cpu(uint64_t priority)
+{
+    MUST(sys_thread_control(HANDLE_SELF, THREAD_AFFINITY, 1, NULL));
+    MUST(sys_thread_control(HANDLE_SELF, THREAD_PRIORITY, priority, NULL));
+}
+
+static void on_any_cpu(void)
+{
+    MUST(sys_thread_control(HANDLE_SELF, THREAD_AFFINITY, 0, NULL));
+}
+
+static void send_in_line(struct in_line *line, uint64_t length)
+{
+    static const uint8_t bytes[BIG];
+
+    on_first_cpu(5);
+    word_add(&line->started, 1);
+
+    int64_t result = sys_stream_send(line->end, bytes, length, 0, line->deadline, NULL);
+
+    if (result == -E_TIMED_OUT)
+        word_add(&line->gave_up, 1);
+    else
+        CHECK_EQUAL(result, length);
+}
+
+static void send_big(void *argument)
+{
+    send_in_line(argument, BIG);
+}
+
+static void send_little(void *argument)
+{
+    send_in_line(argument, SMALL);
+}
+
+TEST(senders_stand_in_line)
+{
+    static uint8_t bytes[ROOM];
+    struct pair pair = pair_new(STREAM_PACKETS);
+    struct in_line line = {.end = pair.end[1], .deadline = after(PATIENCE)};
+
+    on_first_cpu(0);
+    MUST(send(pair.end[1], bytes, BIG, 0));
+    struct helper *big = helper_thread(send_big, &line);
+    word_wait(&line.started, 1);
+    struct helper *little = helper_thread(send_little, &line);
+    word_wait(&line.started, 2);
+    MUST(send(pair.end[1], bytes, 7, NO_WAIT)); /* who does not wait takes what room there is */
+    CHECK_ERROR(send(pair.end[1], bytes, BIG, NO_WAIT), AGAIN);
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, ROOM, 0)), BIG);
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, ROOM, 0)), 7);
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, ROOM, 0)), BIG);
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, ROOM, 0)), SMALL);
+    helper_join(big);
+    helper_join(little);
+    on_any_cpu();
+    pair_end(&pair);
+}
+
+/* Who gives up its place lets the next one have its turn. */
+TEST(who_leaves_the_line_holds_nobody_up)
+{
+    static uint8_t bytes[ROOM];
+    struct pair pair = pair_new(STREAM_PACKETS);
+    struct in_line hasty = {.end = pair.end[1], .deadline = after(50 * MILLISECOND)};
+    struct in_line patient = {.end = pair.end[1], .deadline = after(PATIENCE)};
+
+    on_first_cpu(0);
+    MUST(send(pair.end[1], bytes, BIG, 0));
+    struct helper *big = helper_thread(send_big, &hasty);
+    word_wait(&hasty.started, 1);
+    struct helper *little = helper_thread(send_little, &patient);
+    helper_join(little); /* with nothing received */
+    helper_join(big);
+    CHECK_EQUAL(hasty.gave_up, 1);
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, ROOM, 0)), BIG);
+    CHECK_EQUAL(MUST(receive(pair.end[0], bytes, ROOM, 0)), SMALL);
+    on_any_cpu();
+    pair_end(&pair);
+}
+
 /* Forth and back, a byte at a time. */
 static void echo(void *argument)
 {

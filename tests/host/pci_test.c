@@ -1,6 +1,7 @@
-// sources: sbin/pcid/function.c sbin/pcid/route.c
+// sources: sbin/pcid/bridge.c sbin/pcid/function.c sbin/pcid/route.c
 /* What pcid reads out of configuration space, and what it lets drivers write there. */
 #include "abi/abi.h"
+#include "sbin/pcid/bridge.h"
 #include "sbin/pcid/function.h"
 #include "sbin/pcid/route.h"
 #include "tests/host/fake_pci.h"
@@ -260,4 +261,70 @@ TEST(lines_of_chip_sets)
     CHECK_EQUAL(flags, IRQ_ISA);
     function.pin = 1;
     CHECK(!route_line(&config, &function, &line, &flags)); /* PIRQ 1 is off */
+}
+
+/* --- Bridges ------------------------------------------------------------------------------------------------------------ */
+
+/* A bridge from its bus to the next; port: of PCI Express, or none (16). */
+static void put_bridge(unsigned n, uint32_t where, uint8_t secondary, uint32_t port)
+{
+    bus.functions[n].size = 256;
+    bus.functions[n].where = where;
+    put(n, 0x00, 4, 0x00011234);
+    put(n, 0x0e, 1, 1);
+    put(n, 0x19, 1, secondary);
+    if (port == 16)
+        return;
+    put(n, 0x06, 2, 0x10);
+    put(n, 0x34, 1, 0x40);
+    put(n, 0x40, 2, 0x0010);
+    put(n, 0x42, 2, port << 4 | 2);
+}
+
+static void behind(unsigned n, uint32_t where)
+{
+    bus.functions[n].size = 256;
+    bus.functions[n].where = where;
+    put(n, 0x00, 4, 0x00021234);
+    bus.count = n + 1;
+}
+
+TEST(requests_name_who_asks_or_a_bridge)
+{
+    uint32_t root = where_of(0, 0, 3, 0), middle = where_of(0, 1, 4, 0),
+             deep = where_of(0, 2, 5, 1);
+
+    start();
+    CHECK_EQUAL(bridge_requester(&config, where_of(0, 0, 2, 0)), where_of(0, 0, 2, 0));
+    CHECK_EQUAL(bridge_requester(&config, where_of(0, 7, 2, 0)),
+                where_of(0, 7, 2, 0)); /* another root bus */
+    put_bridge(0, root, 1, 4);
+    put_bridge(1, middle, 2, 6);
+    behind(2, deep);
+    CHECK_EQUAL(bridge_requester(&config, deep), deep); /* PCI Express all the way */
+    put_bridge(1, middle, 2, 7);
+    CHECK_EQUAL(bridge_requester(&config, deep), where_of(0, 2, 0, 0));
+    CHECK_EQUAL(bridge_requester(&config, middle), middle);
+    put_bridge(1, middle, 2, 8);
+    CHECK_EQUAL(bridge_requester(&config, deep), middle);
+    start();
+    put_bridge(0, root, 1, 16);
+    put_bridge(1, middle, 2, 16);
+    behind(2, deep);
+    CHECK_EQUAL(bridge_requester(&config, deep), root); /* the last that puts its name on it */
+    put_bridge(0, root, 1, 7);
+    CHECK_EQUAL(bridge_requester(&config, deep), where_of(0, 1, 0, 0));
+}
+
+TEST(bridges_that_lie_lead_nowhere)
+{
+    start();
+    put_bridge(0, where_of(0, 1, 3, 0), 1, 16); /* to its own bus */
+    put_bridge(1, where_of(0, 2, 3, 0), 1, 16); /* back */
+    behind(2, where_of(0, 1, 4, 0));
+    CHECK_EQUAL(bridge_requester(&config, where_of(0, 1, 4, 0)), where_of(0, 1, 4, 0));
+    put_bridge(0, where_of(0, 0, 3, 0), 1, 4);
+    put(0, 0x41, 1, 0x40); /* a list of capabilities that is a circle */
+    put(0, 0x40, 1, 0x05);
+    CHECK_EQUAL(bridge_requester(&config, where_of(0, 1, 4, 0)), where_of(0, 0, 3, 0));
 }

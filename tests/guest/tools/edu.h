@@ -1,7 +1,7 @@
 /* QEMU's edu device (its docs/specs/edu.txt), claimed by way of pcid, for the tools that drive it: what goes wrong is printed and
  * ends the process. One device.
  *
- *     claim("pci:///00:10.0/device"), map_registers(), irq = interrupt(PCI_INTERRUPT_MSI), master(true)
+ *     claim("pci-claim:///00:10.0/device"), map_registers(), irq = interrupt(PCI_INTERRUPT_MSI), master(true)
  */
 #pragma once
 
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "abi/pci.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 
@@ -98,7 +99,7 @@ static inline handle_t interrupt(uint32_t kind)
 static inline void wait_for(handle_t irq, uint32_t signals)
 {
     struct abi_wait wait = {.handle = irq, .signals = signals};
-    must("no interrupt", sys_wait_many(&wait, 1, sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE));
+    must("no interrupt", sys_wait_many(&wait, 1, clock_monotonic() + PATIENCE));
 }
 
 static inline void compute(handle_t irq)

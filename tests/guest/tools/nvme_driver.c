@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "abi/pci.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 
@@ -77,10 +78,10 @@ static void write64(uint32_t at, uint64_t value)
 /* Polled: the controller tells of it in no other way. */
 static void wait_ready(uint32_t ready)
 {
-    int64_t deadline = sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE;
+    int64_t deadline = clock_monotonic() + PATIENCE;
 
     while ((read32(STATUS) & 1) != ready)
-        if (sys_clock_get(CLOCK_MONOTONIC_) > deadline)
+        if (clock_monotonic() > deadline)
             must("ready", -E_TIMED_OUT);
 }
 
@@ -112,7 +113,7 @@ static void identify(handle_t irq, uint16_t expected)
     entry[10] = 1; /* the controller */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     write32(DOORBELLS, ++commands);
-    must("no message", sys_wait_many(&wait, 1, sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE));
+    must("no message", sys_wait_many(&wait, 1, clock_monotonic() + PATIENCE));
 
     const volatile uint32_t *done =
         (const volatile uint32_t *)(void *)(memory + PAGE_COMPLETION * PAGE_SIZE) +

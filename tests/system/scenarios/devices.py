@@ -5,7 +5,7 @@ import re
 from harness import scenario
 
 EDU, OTHER = "00:10.0", "00:14.0"
-DEVICE = f"pci:///{EDU}/device"
+DEVICE = f"pci-claim:///{EDU}/device"
 
 
 def boot(context, **options):
@@ -26,10 +26,10 @@ def info(vm, function=EDU):
     return vm.check(f"cat /pci:/{function}/info", re.compile("1234:11e8"), 60)
 
 
-def is_quiet(vm):
+def is_quiet(vm, function=EDU):
     """Wait until nobody has the function, and it does nothing of its own any more."""
     for _ in range(50):
-        text = info(vm)
+        text = info(vm, function)
         if "driver: none" in text:
             command = int(re.search(r"command (\w+)", text)[1], 16)
             if command & 0x404 != 0x400:
@@ -118,6 +118,24 @@ def drivers(context):
         wait_starts(vm, OTHER, 2)
 
 
+@scenario("devices/drivers-reach", cpus=(1, 4))
+def drivers_reach(context):
+    """A driver claims the device it was started for, and no other; a pcid that comes back, and the next initd, hold to that."""
+    with driver_archive(context, "argument reach") as archive, boot_with_driver(context, archive) as vm:
+        vm.prompt(60)
+        for starts_wanted, victims in enumerate(("", "pcid", "initd")):
+            if victims:
+                vm.shell("kill -9 " + ("1" if victims == "initd" else "$(pidof pcid)"), 60)
+                for function in (EDU, OTHER):
+                    vm.shell(f"kill -9 $(pidof edud@{function})", 60)
+            for function in (EDU, OTHER):
+                wait_starts(vm, function, starts_wanted + 1)
+                wait_log(vm, f"edud@{function}: [1-9][0-9]* others are refused")
+        if (starts(vm, EDU), starts(vm, OTHER)) != (3, 3):
+            vm.fail("a driver ended by itself")
+        vm.check(f"/tests/tools/edu_driver check pci:///{EDU}/device 2>&1; true", re.compile("may not do this"), 60)
+
+
 @scenario("devices/drivers-storm", cpus=(1, 4))
 def drivers_storm(context):
     """A driver whose device is taken away is ended, and begins anew."""
@@ -150,11 +168,11 @@ def iommu(context):
         wait_log(vm, "pcid: IOMMU at 0xfed90000: DMA is confined")
         vm.check(f"lspci -v -s {EDU}", re.compile("DMA: confined"))
         for function in (EDU, OTHER):
-            vm.check(f"/tests/tools/edu_driver check pci:///{function}/device", "ok\n", 120)
-            vm.check(f"/tests/tools/edu_driver astray pci:///{function}/device", re.compile("^confined$", re.M), 120)
+            vm.check(f"/tests/tools/edu_driver check pci-claim:///{function}/device", "ok\n", 120)
+            vm.check(f"/tests/tools/edu_driver astray pci-claim:///{function}/device", re.compile("^confined$", re.M), 120)
             for way in ("to", "from"):
                 wait_log(vm, f"pcid: {function}: its DMA {way} 0x[0-9a-f]* is refused")
-        vm.check("/tests/tools/nvme_driver pci:///00:12.0/device", "serial none\n" * 6, 120)
+        vm.check("/tests/tools/nvme_driver pci-claim:///00:12.0/device", "serial none\n" * 6, 120)
         vm.check(f"/tests/tools/edu_driver insist {DEVICE}", re.compile("^ok$", re.M), 120)
         wait_log(vm, f"pcid: {EDU}: its DMA goes astray without end")
         is_quiet(vm)
@@ -176,6 +194,35 @@ def iommu_pcid_returns(context):
         vm.check(f"/tests/tools/edu_driver astray {DEVICE}", re.compile("^confined$", re.M), 120)
 
 
+@scenario("devices/iommu-bridges", cpus=(1, 4))
+def iommu_bridges(context):
+    """Behind a bridge to conventional PCI, where requests come in the bridge's name: confined, those behind one bridge together."""
+    with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"),
+                      devices=["iommu", "express-bridge", "edu-express", "bridge", "edu-bridge1", "edu-bridge2"]) as vm:
+        vm.prompt(60)
+        found = re.findall(r"^(\S+) \S+ 1234:11e8", vm.check("cat /pci:/devices", re.compile("1234:11e8"), 60), re.M)
+        if len(found) != 3 or found[0][:2] == found[1][:2] or found[1][:2] != found[2][:2]:
+            vm.fail(f"not one behind the first bridge, and two behind the second: {found}")
+        for function in found:
+            vm.check(f"lspci -v -s {function}", re.compile("DMA: confined, with all behind its bridge"))
+            vm.check(f"/tests/tools/edu_driver check pci-claim:///{function}/device", "ok\n", 120)
+            vm.check(f"/tests/tools/edu_driver astray pci-claim:///{function}/device", re.compile("^confined$", re.M), 120)
+            wait_log(vm, f"pcid: {function}: its DMA to 0x[0-9a-f]* is refused")
+        # two at once: what one gives back is gone, and the other goes on, over pcid's death, too
+        one, other = found[1:]
+        driver = start_holding(vm, "(while sleep 2; do echo go; done)", "", one)
+        for dies in (False, True):
+            if dies:
+                vm.shell("kill -9 $(pidof pcid)", 60)
+            vm.check(f"/tests/tools/edu_driver astray pci-claim:///{other}/device", re.compile("^confined$", re.M), 120)
+            for _ in range(2):
+                vm.expect("still 1234", 60)
+        vm.shell(f"kill -9 {driver}")
+        is_quiet(vm, one)
+        vm.check(f"/tests/tools/edu_driver insist pci-claim:///{other}/device", re.compile("^ok$", re.M), 120)
+        wait_log(vm, f"pcid: {other}: its DMA goes astray without end")
+
+
 @scenario("devices/no-iommu", cpus=(1,))
 def no_iommu(context):
     """Without one, what devices/iommu sees refused arrives: it is none of the device's own limits."""
@@ -193,7 +240,7 @@ def msix(context):
         vm.prompt(60)
         vm.check("cat /pci:/00:12.0/info", re.compile(r"MSI-X \(\d+\)"))
         for _ in range(2):
-            vm.check("/tests/tools/nvme_driver pci:///00:12.0/device", "serial none\n" * 6, 120)
+            vm.check("/tests/tools/nvme_driver pci-claim:///00:12.0/device", "serial none\n" * 6, 120)
 
 
 @scenario("devices/storm", cpus=(1, 4))
@@ -277,12 +324,12 @@ def pcid_returns(context):
         is_quiet(vm)
 
 
-def start_holding(vm, feed="sleep 1000", output="> /dev/null"):
+def start_holding(vm, feed="sleep 1000", output="> /dev/null", function=EDU):
     """The process id of a driver that has claimed the device and waits."""
     # Not a job of the shell's, which would tell of its end when it likes.
-    vm.shell(f"({feed} | /tests/tools/edu_driver hold {DEVICE} {output} &); sleep 1")  # what it says comes before the prompt
+    vm.shell(f"({feed} | /tests/tools/edu_driver hold pci-claim:///{function}/device {output} &); sleep 1")  # what it says comes before the prompt
     for _ in range(100):
-        if re.search("driver: process", info(vm)):
+        if re.search("driver: process", info(vm, function)):
             break
         vm.shell("sleep 0.1")
     return re.search(r"^\d+", vm.check("pidof edu_driver", re.compile(r"^\d+", re.M)), re.M)[0]

@@ -2,6 +2,9 @@
 line (`... > /dev/ttyS0`)."""
 import os
 import re
+import socket
+import struct
+import subprocess
 import tempfile
 import time
 
@@ -12,7 +15,7 @@ from scenarios.virtio import click, move, pid_of
 SHIFTED = {"!": "1", "@": "2", "#": "3", "$": "4", "%": "5", "^": "6", "&": "7", "*": "8", "(": "9", ")": "0", "_": "minus",
            "+": "equal", ":": "semicolon", '"': "apostrophe", "<": "comma", ">": "dot", "?": "slash", "|": "backslash"}
 PLAIN = {" ": "spc", "-": "minus", "=": "equal", ";": "semicolon", "'": "apostrophe", ",": "comma", ".": "dot", "/": "slash",
-         "\\": "backslash", "\n": "ret"}
+         "\\": "backslash", "[": "bracket_left", "]": "bracket_right", "\n": "ret"}
 
 
 def keys(vm, text):
@@ -35,6 +38,49 @@ def console_job(vm):
     """A job in the console's foreground: its shell has given it the terminal when this returns."""
     keys(vm, "sh -c 'echo job > /dev/ttyS0; exec sleep 1000'\n")
     vm.expect(r"^job\n", 30)
+
+
+def pixel(vm, x, y, **which):
+    """(width, height, red, green, blue) of what a display shows."""
+    with tempfile.NamedTemporaryFile(prefix="protos-", suffix=".ppm") as file:
+        vm.qmp("screendump", filename=file.name, **which)
+        data = file.read()
+    width, height = map(int, re.match(rb"P6\n(\d+) (\d+)\n255\n", data).groups())
+    at = len(data) - 3 * (width * height - (y * width + x))
+    return width, height, *data[at:at + 3]
+
+
+WIDTH, HEIGHT, CELL = 1024, 768, (8, 16)
+
+
+def point(vm, row, column):
+    """The tablet's pen over the middle of a cell."""
+    def scaled(cell, size, whole):
+        return (cell * size + size // 2) * 32767 // whole + 1
+
+    move(vm, absolute=True, x=scaled(column, CELL[0], WIDTH), y=scaled(row, CELL[1], HEIGHT))
+
+
+def wait_pixel(vm, row, column, bright):
+    """Wait until the left upper corner of a blank cell is ink, or is paper."""
+    for _ in range(300):
+        red = pixel(vm, column * CELL[0], row * CELL[1])[2]
+        if (red > 100) == bright:
+            return
+        time.sleep(0.1 * SCALE)
+    vm.fail(f"the cell {row}, {column} does not become {'bright' if bright else 'dark'}")
+
+
+def ask(vm, row, question, answer):
+    """Answer when the cursor stands behind the question."""
+    wait_pixel(vm, row, len(question), True)
+    keys(vm, answer + "\n")
+
+
+def log_in(vm):
+    """root on a console that was not used before."""
+    ask(vm, 3, "protos login: ", "root")
+    wait_pixel(vm, 3, len("protos login: "), False)
 
 
 @scenario("screen/typing", cpus=(1, 4))
@@ -83,6 +129,7 @@ def type_everything(vm):
     keys(vm, "tty > /dev/ttyS0; echo $TERM > /dev/ttyS0\n")
     vm.expect(r"xterm-256color\n", 30)
     vm.key("alt", "f2")
+    log_in(vm)
     tell(vm, "two")
     console_job(vm)
     vm.key("ctrl", "c")
@@ -106,6 +153,36 @@ def type_everything(vm):
     keys(vm, "stty -a > /dev/ttyS0\n")
     vm.expect(r"[^-]icanon.* [^-]?echo ", 30)
     tell(vm, "reset")
+
+
+@scenario("screen/login", cpus=(1, 4))
+def login(context):
+    """A name and a password; a wrong one; whom the shell runs for; root, who has none; and the next one after all."""
+    crypted = subprocess.run(["busybox", "mkpasswd", "-m", "sha512", "secret", "saltsalt"], text=True, check=True,
+                             stdout=subprocess.PIPE).stdout.strip()
+    files = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\nann:x:1000:1000:Ann:/tmp:/bin/sh\n",
+             "etc/shadow": f"root::19690:0:99999:7:::\nann:{crypted}:19690:0:99999:7:::\n".encode()}
+    who = """echo "$(id -un) $(id -g) $(tty) $(pwd) $HOME" > /dev/ttyS0\n"""
+    with context.archive(files, base="initfs.tar.gz") as initfs, context.boot(initfs=initfs.name) as vm:
+        vm.prompt()
+        vm.key("alt", "f2")
+        ask(vm, 3, "protos login: ", "ann")
+        ask(vm, 4, "Password: ", "wrong")
+        vm.expect("invalid password for 'ann'", 60)
+        ask(vm, 6, "protos login: ", "ann")
+        ask(vm, 7, "Password: ", "secret")
+        wait_pixel(vm, 7, len("Password: "), False)
+        keys(vm, who)
+        vm.expect(r"ann +1000 +/dev/tty2 +/tmp +/tmp\n", 60)
+        picture(vm, context, "ann")
+        keys(vm, "kill -9 1; echo killed: $? > /dev/ttyS0\n")
+        vm.expect("killed: 1\n", 60)
+        keys(vm, "clear; exit\n")
+        ask(vm, 3, "protos login: ", "ann")
+        vm.key("alt", "f3")
+        log_in(vm)
+        keys(vm, who)
+        vm.expect(r"root +0 +/dev/tty3 +/ +/\n", 60)
 
 
 # Keys by the place they have on a US keyboard, and what they mean in each map: every letter of the alphabet that moved, shift,
@@ -196,6 +273,29 @@ def pictures_ovmf(context):
     pictures(context, "ovmf")
 
 
+@scenario("screen/16-bits", cpus=(2,))
+def sixteen_bits(context):
+    """A framebuffer of 16 bits a pixel, as GRUB sets it up where it is told to: colours are theirs, as far as five bits go."""
+    path = os.path.join(context.out, "logs", "screen-16-bits.png")
+    with tempfile.TemporaryDirectory(prefix="protos-") as folder:
+        iso = os.path.join(folder, "protos.iso")
+        subprocess.run(["tools/iso.py", os.path.join(context.out, "protos.elf"), context.initfs(), iso, "1024x768x16"],
+                       check=True)
+        with context.boot(firmware="seabios", iso=iso) as vm:
+            vm.expect(r"screen: 1024x768, 16 bits", 240)
+            vm.prompt(240)
+            tell(vm, "here", deadline=60)
+            keys(vm, "clear; for i in '255;0' '0;128' '0;0'; do printf \"\\033[48;2;$i;248m    \"; done; echo; "
+                 "ls --color=always -l /; echo shown > /dev/ttyS0\n")
+            vm.expect("shown\n", 60)
+            time.sleep(0.5 * SCALE)
+            vm.screenshot(path)
+            for column, wanted in ((1, (255, 0, 248)), (5, (0, 128, 248)), (9, (0, 0, 248))):
+                got = pixel(vm, column * CELL[0], 4)[2:]
+                if any(abs(one - other) > 8 for one, other in zip(got, wanted)):
+                    vm.fail(f"{path}: column {column} is {got}, not {wanted}")
+
+
 def vi_started(vm):
     keys(vm, "vi\n")
     time.sleep(1 * SCALE)
@@ -253,14 +353,55 @@ def hung_up(context):
         tell(vm, "second", deadline=60)
 
 
-def pixel(vm, x, y, **which):
-    """(width, height, red, green, blue) of what a display shows."""
-    with tempfile.NamedTemporaryFile(prefix="protos-", suffix=".ppm") as file:
-        vm.qmp("screendump", filename=file.name, **which)
-        data = file.read()
-    width, height = map(int, re.match(rb"P6\n(\d+) (\d+)\n255\n", data).groups())
-    at = len(data) - 3 * (width * height - (y * width + x))
-    return width, height, *data[at:at + 3]
+def button(vm, name, down):
+    vm.qmp("input-send-event", events=[{"type": "btn", "data": {"down": down, "button": name}}])
+
+
+@scenario("screen/pointer", cpus=(1, 4))
+def pointer(context):
+    """The mouse is shown until somebody types; it selects and pastes, looks back, and programs that ask are told of it."""
+    path = os.path.join(context.out, "logs", "screen-pointer.png")
+    with context.boot(devices=["virtio-tablet"]) as vm:
+        vm.prompt()
+        tell(vm, "one")
+        for _ in range(300):
+            if vm.shell("grep -c 'QEMU Virtio Tablet' log:///", 60)[0] == "1\n":
+                break
+            vm.shell("sleep 0.1")
+        keys(vm, "clear; echo 'echo words > /dev/ttyS0'; echo shown > /dev/ttyS0\n")
+        vm.expect("shown\n", 60)
+        point(vm, 30, 60)
+        wait_pixel(vm, 30, 60, True)
+        move(vm, x=8 * CELL[0], y=-4 * CELL[1])  # the PS/2 mouse, from there
+        wait_pixel(vm, 26, 68, True)
+        wait_pixel(vm, 30, 60, False)
+        vm.key("spc")
+        wait_pixel(vm, 26, 68, False)
+        point(vm, 0, 0)
+        button(vm, "left", True)
+        point(vm, 0, len("echo words > /dev/ttyS0") - 1)
+        wait_pixel(vm, 0, len("echo"), True)  # the blank between the words
+        vm.screenshot(path)
+        button(vm, "left", False)
+        click(vm, "middle")
+        vm.key("ret")
+        vm.expect("words\n", 60)
+        show(vm, "seq 1 200")
+        click(vm, "wheel-up")
+        time.sleep(0.5 * SCALE)
+        vm.screenshot(path.replace(".png", "-wheel.png"))
+        keys(vm, "printf '\\033[?1000;1006h'; cat -v > /dev/ttyS0\n")
+        time.sleep(1 * SCALE)
+        point(vm, 3, 5)
+        click(vm, "left")
+        time.sleep(1 * SCALE)
+        vm.key("ret")
+        vm.expect(re.escape("^[[<0;6;4M^[[<0;6;4m\n"), 60)
+        vm.key("ctrl", "c")
+        keys(vm, "reset\n")
+        time.sleep(SCALE)
+        keys(vm, "\n")
+        tell(vm, "left")
 
 
 @scenario("screen/virtio-gpu", cpus=(1, 4))
@@ -302,3 +443,64 @@ def two(context):
                 vm.fail(f"{path}: {x}, {y} is {pixel(vm, x, y, device='gpu')}")
         if pixel(vm, 640, 760) != (1024, 768, 0, 0, 0):
             vm.fail("the first display shows something else than a console")
+
+
+def receive(connection, count):
+    data = b""
+    while len(data) < count:
+        piece = connection.recv(count - len(data))
+        if not piece:
+            raise ConnectionError("the display has closed the connection")
+        data += piece
+    return data
+
+
+def plug_in(path, width, height):
+    """A display of that size, by way of QEMU's VNC server: RFB 3.8 (RFC 6143) and SetDesktopSize. It is there as long as its socket."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(20 * SCALE)
+    connection.connect(path)
+    connection.sendall(receive(connection, 12))  # the version that the server speaks
+    receive(connection, receive(connection, 1)[0])
+    connection.sendall(b"\x01")  # no authentication
+    receive(connection, 4)
+    connection.sendall(b"\x01")  # shared
+    receive(connection, struct.unpack(">20xI", receive(connection, 24))[0])
+    connection.sendall(struct.pack(">BxHii", 2, 2, 0, -308))  # encodings: raw, ExtendedDesktopSize
+    connection.sendall(struct.pack(">BxHHBx", 251, width, height, 1) + struct.pack(">IHHHHI", 0, 0, 0, width, height, 0))
+    return connection
+
+
+@scenario("screen/outputs", cpus=(2,))
+def outputs(context):
+    """Both outputs of one virtio-gpu: the consoles are on the first, a program draws on the second, and fbd is killed between."""
+    with tempfile.TemporaryDirectory(prefix="protos-") as folder:
+        display = os.path.join(folder, "vnc")
+        with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), devices=["virtio-gpu-2"], vga="none",
+                          display=f"vnc=unix:{display},display=gpu,head=1", extra=["-S"]) as vm:
+            wait_file(vm, display)
+            with plug_in(display, 800, 608):
+                time.sleep(1)  # QEMU tells its device before the machine looks
+                vm.qmp("cont")
+                vm.prompt()
+                vm.check("ls fb:///", re.compile(r"^0\s+1\s*$"))
+                vm.check("/tests/tools/draw fb:///1", "800x608\n", 60)
+                vm.shell("kill -9 $(pidof fbd); cat fb:///2", 60)
+                vm.check("/tests/tools/draw fb:///1", "800x608\n", 60)
+                time.sleep(1)
+                vm.qmp("screendump", filename=os.path.join(context.out, "logs", "screen-outputs.png"), format="png", device="gpu",
+                       head=1)
+                for x, y, *wanted in ((4, 4, 0, 0, 255), (795, 603, 0, 0, 255), (400, 304, 127, 127, 0)):
+                    got = pixel(vm, x, y, device="gpu", head=1)
+                    if got != (800, 608, *wanted):
+                        vm.fail(f"the second output: {x}, {y} is {got}")
+                if pixel(vm, 640, 790, device="gpu", head=0) != (1280, 800, 0, 0, 0):
+                    vm.fail("the first output shows something else than a console")
+
+
+def wait_file(vm, path):
+    for _ in range(100):
+        if os.path.exists(path):
+            return
+        time.sleep(0.1 * SCALE)
+    vm.fail(f"QEMU does not make {path}")

@@ -54,6 +54,17 @@ def language(context):
         vm.check("no-such-program; echo $?", re.compile(r"not found\n127\n"))
 
 
+@scenario("shell/full", cpus=(1,))
+def full(context):
+    """/dev/full gives zeros and takes nothing; /dev/zero takes all."""
+    with context.boot() as vm:
+        vm.prompt()
+        vm.check("head -c 3 /dev/full | hexdump -v -e '1/1 \"%x.\"'", "0.0.0.")
+        vm.check("echo x > /dev/full; echo $?", re.compile(r"No space left on device\n1\n"))
+        vm.check("echo x > /dev/zero; : > /dev/full; echo $?", "0\n")
+        vm.check("stat -c '%t:%T %A' -L /dev/full /dev/zero", "1:7 crw-rw-rw-\n1:5 crw-rw-rw-\n")
+
+
 @scenario("shell/pipe-10M")
 def pipe_megabytes(context):
     with context.boot() as vm:

@@ -13,9 +13,8 @@ def boot(context, *devices, **options):
 
 
 def pid_of(vm, name):
-    """As pidof, which does not find names of more than 15 characters; ps shows so many of them."""
-    shown = re.compile(rf"^ *(\d+) .*\[{name[:15]}", re.M)
-    return shown.search(vm.check("ps", shown, 60))[1]
+    """A name may be longer than the 15 characters that `comm` has of it on Linux."""
+    return vm.check(f"pidof {name}", re.compile(r"^\d+$", re.M), 60).strip()
 
 
 def brought(vm, atleast):
@@ -42,7 +41,7 @@ def rng(context):
         vm.check("head -c 3000000 rng:/// | wc -c", "3000000\n", 60)
         vm.check(f"kill -9 {pid_of(vm, DRIVER)}; head -c 3000000 rng:/// | wc -c", "3000000\n", 60)
         brought(vm, 64)
-        vm.check("/sbin/virtiorngd pci:///00:1f.3 || /sbin/virtiorngd pci:///00:15.0 || true",
+        vm.check("/sbin/virtiorngd pci-claim:///00:1f.3 || /sbin/virtiorngd pci-claim:///00:15.0 || true",
                  re.compile(r"no such name\n(.*\n)*.*in use\n"))
 
 
