@@ -4,6 +4,7 @@
 #include "sbin/pcid/function.h"
 
 #define HEADER_TYPE     0x0eu
+#define HEADER_SEVERAL  0x80u /* functions */
 #define SECONDARY_BUS   0x19u
 #define BRIDGES_DEEPEST 32u
 
@@ -16,22 +17,35 @@
 #define PORT_EXPRESS_TO_PCI 7u
 #define PORT_NOT_EXPRESS    16u
 
+/* Whether the device at `where`, or a function beside it, leads to that bus. */
+static bool device_leads_to(const struct config *config, uint32_t where, uint32_t bus,
+                            uint32_t *bridge)
+{
+    uint32_t functions = 1;
+
+    for (uint32_t n = 0; n < functions; n++) {
+        *bridge = where | n;
+        if (config_read(config, *bridge, 0, 2) == 0xffff)
+            continue;
+
+        uint32_t header = config_read(config, *bridge, HEADER_TYPE, 1);
+
+        if (n == 0 && header & HEADER_SEVERAL)
+            functions = 8;
+        if ((header & 0x7f) == 1 && config_read(config, *bridge, SECONDARY_BUS, 1) == bus)
+            return true;
+    }
+    return false;
+}
+
 bool bridge_parent(const struct config *config, uint32_t where, uint32_t *bridge)
 {
-    uint32_t bus = where >> 8 & 0xff;
+    uint32_t segment = where >> 16, bus = where >> 8 & 0xff;
 
-    for (uint32_t above = 0; above < bus; above++) {
-        for (uint32_t n = 0; n < 256; n++) {
-            uint32_t candidate = (where & 0xffff0000) | above << 8 | n;
-
-            if (config_read(config, candidate, 0, 2) == 0xffff ||
-                (config_read(config, candidate, HEADER_TYPE, 1) & 0x7f) != 1 ||
-                config_read(config, candidate, SECONDARY_BUS, 1) != bus)
-                continue;
-            *bridge = candidate;
-            return true;
-        }
-    }
+    for (uint32_t above = 0; above < bus; above++)
+        for (uint32_t device = 0; device < 32; device++)
+            if (device_leads_to(config, where_of(segment, above, device, 0), bus, bridge))
+                return true;
     return false;
 }
 
