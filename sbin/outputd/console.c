@@ -227,7 +227,7 @@ static void attend(struct terminal *terminal)
         return;
     while ((count = line_output_take(terminal->line, bytes, sizeof(bytes))) > 0) {
         history_put(console->kept, bytes, count);
-        vterm_input_write(console->vterm, (const char *)bytes, count);
+        escapes_write(&console->escapes, bytes, count);
     }
     vterm_screen_flush_damage(console->cells);
     draw(console);
@@ -242,7 +242,7 @@ static void history_replay(struct console *console)
     while (from < kept->end) {
         uint64_t start = from % CONSOLE_HISTORY;
         uint64_t count = MIN(kept->end - from, CONSOLE_HISTORY - start);
-        vterm_input_write(console->vterm, (const char *)kept->bytes + start, count);
+        escapes_write(&console->escapes, kept->bytes + start, count);
         from += count;
     }
 }
@@ -301,6 +301,7 @@ bool console_init(struct console *console, struct screen *screen, handle_t port,
     vterm_screen_set_damage_merge(console->cells, VTERM_DAMAGE_SCREEN);
     colours_set(console);
     vterm_screen_reset(console->cells, 1);
+    escapes_init(&console->escapes, console->vterm);
     history_replay(console);
     console->replaying = false;
     attend(&console->terminal);

@@ -1,6 +1,6 @@
 /* A console: a terminal on the screen, by way of libvterm's emulation of xterm.
  *
- *     bytes of the line discipline --attend--> vterm --damage--> cells --> screen, if this console is shown
+ *     bytes of the line discipline --attend--> escapes --> vterm --damage--> cells --> screen, if this console is shown
  *     keys --console_key--> vterm --> bytes for the line discipline (terminal_input)
  *
  * The last bytes written lie in kept memory and are given to vterm again by an outputd that comes back, so the picture is
@@ -12,6 +12,7 @@
 #include <vterm.h>
 
 #include "abi/input.h"
+#include "sbin/outputd/escapes.h"
 #include "sbin/outputd/screen.h"
 #include "sbin/outputd/terminal.h"
 
@@ -28,6 +29,7 @@ struct console {
     struct console_kept *kept;
     struct screen *screen;
     VTerm *vterm;
+    struct escapes escapes; /* before it */
     VTermScreen *cells;
     VTermPos cursor;
     bool cursor_visible, shown, replaying;

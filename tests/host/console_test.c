@@ -1,6 +1,6 @@
 /* A console of 80x24, as programs write on it and people see it: the cells that would be drawn, as text. The first part does what
  * vttest's menus 1, 2, 4 and 8 do (cursor movements, screen features, double-sized lines, VT102). */
-// sources: sbin/outputd/console.c sbin/outputd/terminal.c sbin/outputd/control.c lib/sys/held.c sbin/outputd/line.c
+// sources: sbin/outputd/console.c sbin/outputd/escapes.c sbin/outputd/terminal.c sbin/outputd/control.c lib/sys/held.c sbin/outputd/line.c
 // libs: vterm
 #include "sbin/outputd/console.h"
 
@@ -323,6 +323,45 @@ TEST(attributes)
     CHECK_EQUAL(cells[0][7].ink, 0xff0000);
 }
 
+TEST(columns_that_stay)
+{
+    begin();
+    put("text" CSI "?3h");
+    check_row(0, "text");
+    put(CSI "5;10r" CSI "?40h" CSI "?6h" CSI "?3h");
+    check_cursor(0, 0);
+    check_row(0, "");
+    put(CSI "24;80Hx\r\ny" CSI "?40l" CSI "?3l");
+    check_row(23, "y");
+}
+
+TEST(soft_reset)
+{
+    begin();
+    put("text" CSI "5;10r" CSI "?6h" CSI "?25l" CSI "4h" ESCAPE "(0" CSI "7m" CSI "2;3H" CSI "!p");
+    check_cursor(5, 2);
+    put("q" CSI "1;2Hx" CSI "24;1H\n");
+    check_row(4, "  q");
+    check_row(0, "");
+    CHECK(cells[4][2].ink > cells[4][2].paper);
+}
+
+/* libvterm would write behind its array. */
+TEST(more_parameters_than_there_is_room_for)
+{
+    begin();
+    put(CSI);
+    for (int i = 0; i < 1000; i++)
+        put("1;");
+    put("31m" CSI);
+    for (int i = 0; i < 1000; i++)
+        put("9:");
+    putf("m" CSI "99999999999999999999C" CSI "7D" CSI "0%sm", ";;;;;;;;;;;;;31");
+    put("x");
+    CHECK_EQUAL(cells[0][72].symbol, 'x');
+    CHECK_EQUAL(cells[0][72].ink, 0xd05050);
+}
+
 TEST(the_whole_screen_reversed)
 {
     begin();
@@ -347,6 +386,77 @@ TEST(line_drawing_set)
     CHECK_EQUAL(cells[0][3].symbol, 'q');
     CHECK_EQUAL(cells[0][4].symbol, 0x2502);
     CHECK_EQUAL(cells[0][5].symbol, 'x');
+}
+
+static void check_symbols(uint32_t row, uint32_t column, const uint32_t *want, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        CHECK_EQUAL(cells[row][column + i].symbol, want[i]);
+}
+
+/* vttest's menu 3, and what programs of line drawing do around a DECSC. */
+TEST(sets_saved_and_restored)
+{
+    begin();
+    put(ESCAPE "(0" ESCAPE ")B" ESCAPE "7" ESCAPE "(B\x0e" ESCAPE "8qq\x0eq");
+    check_symbols(0, 0, (const uint32_t[]){0x2500, 0x2500, 'q'}, 3);
+    put("\x0f" ESCAPE "(B" CSI "3;1H" ESCAPE "7\x0e" ESCAPE ")0q" ESCAPE "8q");
+    check_symbols(2, 0, (const uint32_t[]){'q'}, 1);
+    put(ESCAPE "(0" CSI "?1049h" ESCAPE "(Bq" CSI "?1049l" CSI "5;1Hq");
+    check_symbols(4, 0, (const uint32_t[]){0x2500}, 1);
+    put(ESCAPE "+0" ESCAPE "o" CSI "?1048h" ESCAPE "+B\x0f" ESCAPE "(B" CSI "?1048l" CSI "7;1Hq");
+    check_symbols(6, 0, (const uint32_t[]){0x2500}, 1);
+    put(ESCAPE "c"
+               "q" ESCAPE "8"
+               "q");
+    check_symbols(0, 0, (const uint32_t[]){'q'}, 1);
+}
+
+TEST(origin_mode_saved_and_restored)
+{
+    begin();
+    put(CSI "5;10r" CSI "?6h" CSI "2;3H" ESCAPE "7" CSI "?6l" CSI "20;20H" ESCAPE "8");
+    check_cursor(5, 2);
+    put(CSI "1;1HX");
+    check_row(4, "X");
+}
+
+/* Sequences come in pieces, are broken off, stand in strings; sets change inside. */
+TEST(sequences_in_pieces)
+{
+    static const char text[] = ESCAPE "(0" ESCAPE "7" ESCAPE "(B" CSI "?10" ESCAPE "8q" CSI "1\x0e"
+                                      "C\x0fq" ESCAPE "]0;" ESCAPE "(B" ESCAPE "\\q" CSI "?6"
+                                      "\x18hq" CSI "1?6hq";
+    begin();
+    for (size_t i = 0; i < sizeof(text) - 1; i++)
+        put((const char[]){text[i], '\0'});
+    check_symbols(0, 0, (const uint32_t[]){0x2500, 0, 0x2500, 'q', 'h', 'q', '6', 'h', 'q'}, 9);
+}
+
+TEST(symbols_in_pieces)
+{
+    begin();
+    put("a\xe4");
+    put("\xb8\xad"
+        "b\xc3");
+    put("\xa9");
+    check_symbols(0, 0, (const uint32_t[]){'a', 0x4e2d, 0x4e2d, 'b', 0xe9}, 5);
+    put(ESCAPE "c"
+               "a\xe4");
+    put("\xb8\xad");
+    check_symbols(0, 0, (const uint32_t[]){'a', 0x4e2d}, 2);
+}
+
+/* libvterm would write behind an array; a C1 control has the width -1 there. */
+TEST(what_is_no_symbol)
+{
+    begin();
+    put("a\xc0");
+    put("b\xe4\xb8");
+    put("c\x80\xed\xa0\x80\xc2\x81" CSI "1;1H"
+        "\xf5");
+    const uint32_t no = 0xfffd;
+    check_symbols(0, 0, (const uint32_t[]){no, no, 'b', no, 'c', no, no, no, no, no, no}, 11);
 }
 
 TEST(double_size)
