@@ -53,6 +53,7 @@ enum line_control_flag {
     LINE_PARENB = 0x100,
     LINE_PARODD = 0x200,
     LINE_HUPCL = 0x400,
+    LINE_CLOCAL = 0x800,
     LINE_CRTSCTS = (int)0x80000000,
 };
 

@@ -47,16 +47,24 @@ static const uint32_t speeds[] = {0,   50,   75,   110,  134,  150,  200,   300,
                                   600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
 static const uint32_t fast_speeds[] = {0, 57600, 115200};
 
-static void out8(const struct serial *serial, uint16_t port, uint8_t value)
+static void out8(const struct serial *serial, uint16_t which, uint8_t value)
 {
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"((uint16_t)(serial->base + port)));
+    serial_out((uint16_t)(serial->base + which), value);
 }
 
-static uint8_t in8(const struct serial *serial, uint16_t port)
+static uint8_t in8(const struct serial *serial, uint16_t which)
 {
-    uint8_t value;
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"((uint16_t)(serial->base + port)));
-    return value;
+    return serial_in((uint16_t)(serial->base + which));
+}
+
+/* Its read clears what it says of changes, so every read takes note of the carrier. */
+static uint8_t modem_status(struct serial *serial)
+{
+    uint8_t status = in8(serial, MODEM_STATUS);
+    bool carrier = status & MSR_CARRIER;
+    serial->carrier_lost |= serial->carrier && !carrier;
+    serial->carrier = carrier;
+    return status;
 }
 
 static bool scratch_works(const struct serial *serial)
@@ -85,7 +93,7 @@ static void modem_write(struct serial *serial, uint8_t modem)
 
 static void interrupts_write(struct serial *serial, uint8_t interrupts)
 {
-    if (serial->control & LINE_CRTSCTS)
+    if (serial->control & LINE_CRTSCTS || !(serial->control & LINE_CLOCAL))
         interrupts |= INTERRUPT_MODEM;
     if (interrupts == serial->interrupts)
         return;
@@ -93,44 +101,63 @@ static void interrupts_write(struct serial *serial, uint8_t interrupts)
     out8(serial, INTERRUPTS, interrupts);
 }
 
-uint32_t serial_configure(struct serial *serial, uint32_t control)
+static void format_write(struct serial *serial, uint32_t control, uint32_t bauds)
+{
+    uint32_t divisor = CLOCK / bauds;
+    serial->format =
+        (uint8_t)((control & LINE_CSIZE) >> 4 | (control & LINE_CSTOPB ? LCR_STOP_2 : 0) |
+                  (control & LINE_PARENB ? LCR_PARITY : 0) |
+                  (control & LINE_PARENB && !(control & LINE_PARODD) ? LCR_EVEN : 0));
+    out8(serial, LINE_CONTROL, LCR_DIVISOR | serial->format);
+    out8(serial, DATA, (uint8_t)divisor);
+    out8(serial, INTERRUPTS, (uint8_t)(divisor >> 8));
+    out8(serial, LINE_CONTROL, serial->format);
+    out8(serial, INTERRUPTS, serial->interrupts);
+}
+
+/* DTR and RTS change when the speed becomes 0, and when it is one again; else they are what TIOCMSET made them. */
+static uint32_t configure(struct serial *serial, uint32_t control)
 {
     uint32_t bauds = bauds_of(control);
-    bool hung_up = !(control & LINE_SPEED);
-    if (!serial->present || control == serial->control)
-        return control;
+    bool hangs_up = !(control & LINE_SPEED), hung_up = !(serial->control & LINE_SPEED);
     if (!bauds) /* which it has not got, or that is no speed */
         bauds = bauds_of(serial->control);
-    if (!bauds_of(control) && !hung_up)
+    if (!bauds_of(control) && !hangs_up)
         control = (control & ~(uint32_t)LINE_SPEED) | (serial->control & LINE_SPEED);
-    if (bauds) {
-        uint32_t divisor = CLOCK / bauds;
-        serial->format =
-            (uint8_t)((control & LINE_CSIZE) >> 4 | (control & LINE_CSTOPB ? LCR_STOP_2 : 0) |
-                      (control & LINE_PARENB ? LCR_PARITY : 0) |
-                      (control & LINE_PARENB && !(control & LINE_PARODD) ? LCR_EVEN : 0));
-        out8(serial, LINE_CONTROL, LCR_DIVISOR | serial->format);
-        out8(serial, DATA, (uint8_t)divisor);
-        out8(serial, INTERRUPTS, (uint8_t)(divisor >> 8));
-        out8(serial, LINE_CONTROL, serial->format);
-        out8(serial, INTERRUPTS, serial->interrupts);
-    }
-    modem_write(serial, hung_up ? MCR_OUT2 : MCR_OUT2 | MCR_DTR | MCR_RTS);
+    if (bauds)
+        format_write(serial, control, bauds);
+    if (hangs_up != hung_up || !serial->modem)
+        modem_write(serial, hangs_up ? MCR_OUT2 : MCR_OUT2 | MCR_DTR | MCR_RTS);
     serial->control = control;
     interrupts_write(serial, serial->interrupts & (uint8_t)~INTERRUPT_MODEM);
     return control;
 }
 
+uint32_t serial_configure(struct serial *serial, uint32_t control)
+{
+    return serial->present && control != serial->control ? configure(serial, control) : control;
+}
+
 void serial_start(struct serial *serial, uint16_t base, uint32_t control)
 {
-    *serial = (struct serial){.base = base, .control = ~control};
+    *serial = (struct serial){.base = base};
     serial->present = scratch_works(serial);
     if (!serial->present)
         return;
     out8(serial, INTERRUPTS, 0);
-    serial->control = serial_configure(serial, control);
     out8(serial, FIFO_CONTROL, FIFO_ENABLE_CLEAR);
+    serial->control = configure(serial, control);
+    modem_status(serial);
     interrupts_write(serial, INTERRUPT_RECEIVE | INTERRUPT_STATUS);
+}
+
+bool serial_hung_up(struct serial *serial)
+{
+    if (serial->present)
+        modem_status(serial);
+    bool lost = serial->carrier_lost;
+    serial->carrier_lost = false;
+    return lost && !(serial->control & LINE_CLOCAL);
 }
 
 bool serial_receive(struct serial *serial, uint8_t *byte, enum line_error *error)
@@ -145,11 +172,11 @@ bool serial_receive(struct serial *serial, uint8_t *byte, enum line_error *error
     return true;
 }
 
-size_t serial_room(const struct serial *serial)
+size_t serial_room(struct serial *serial)
 {
     if (!serial->present || !(in8(serial, LINE_STATUS) & LSR_EMPTY))
         return 0;
-    bool waits = serial->control & LINE_CRTSCTS && !(in8(serial, MODEM_STATUS) & MSR_CTS);
+    bool waits = serial->control & LINE_CRTSCTS && !(modem_status(serial) & MSR_CTS);
     return waits ? 0 : FIFO_SIZE;
 }
 
@@ -172,9 +199,9 @@ void serial_break(struct serial *serial, bool on)
         out8(serial, LINE_CONTROL, (uint8_t)(serial->format | (on ? LCR_BREAK : 0)));
 }
 
-uint32_t serial_modem(const struct serial *serial)
+uint32_t serial_modem(struct serial *serial)
 {
-    uint8_t status = in8(serial, MODEM_STATUS);
+    uint8_t status = modem_status(serial);
     return (serial->modem & MCR_DTR ? TTY_MODEM_DTR : 0) |
            (serial->modem & MCR_RTS ? TTY_MODEM_RTS : 0) | (status & MSR_CTS ? TTY_MODEM_CTS : 0) |
            (status & MSR_DSR ? TTY_MODEM_DSR : 0) | (status & MSR_RING ? TTY_MODEM_RNG : 0) |

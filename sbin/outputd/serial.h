@@ -12,11 +12,16 @@
 struct serial {
     uint16_t base;
     bool present;
-    uint8_t interrupts; /* what the interrupt enable register holds */
-    uint8_t format;     /* ... the line control register */
-    uint8_t modem;      /* ... the modem control register */
-    uint32_t control;   /* LINE_*: what it is set to */
+    uint8_t interrupts;         /* what the interrupt enable register holds */
+    uint8_t format;             /* ... the line control register */
+    uint8_t modem;              /* ... the modem control register; 0: not written yet */
+    uint32_t control;           /* LINE_*: what it is set to */
+    bool carrier, carrier_lost; /* DCD as it was read last; it fell since serial_hung_up asked */
 };
+
+/* The ports: serial_port.c, or a test. */
+void serial_out(uint16_t port, uint8_t value);
+uint8_t serial_in(uint16_t port);
 
 /* Sets the port up; without hardware serial->present is false and the other calls do nothing. */
 void serial_start(struct serial *serial, uint16_t base, uint32_t control);
@@ -28,7 +33,7 @@ MUST_CHECK uint32_t serial_configure(struct serial *serial, uint32_t control);
 MUST_CHECK bool serial_receive(struct serial *serial, uint8_t *byte, enum line_error *error);
 
 /* How many bytes the transmitter takes now; none while CRTSCTS and the other side is not ready. */
-size_t serial_room(const struct serial *serial);
+size_t serial_room(struct serial *serial);
 void serial_send(struct serial *serial, const uint8_t *bytes, size_t count);
 
 /* Whether to interrupt when the transmitter has room. */
@@ -36,6 +41,9 @@ void serial_want_room(struct serial *serial, bool wanted);
 
 void serial_break(struct serial *serial, bool on);
 
+/* The carrier fell, since the last time this was asked, and that means something (no CLOCAL). */
+MUST_CHECK bool serial_hung_up(struct serial *serial);
+
 /* TTY_MODEM_*: ours (DTR, RTS) and the other side's. */
-uint32_t serial_modem(const struct serial *serial);
+uint32_t serial_modem(struct serial *serial);
 void serial_set_modem(struct serial *serial, uint32_t lines);

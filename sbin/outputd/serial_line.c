@@ -54,6 +54,8 @@ static void receive(void)
 static void work(void)
 {
     receive();
+    if (serial_hung_up(&serial))
+        terminal_hang_up(&serial_terminal);
     attend(&serial_terminal);
     terminal_drained(&serial_terminal);
     attend(&serial_terminal);
