@@ -3,30 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    KEY_ESCAPE = 1,
-    KEY_BACKSPACE = 14,
-    KEY_TAB = 15,
-    KEY_ENTER = 28,
-    KEY_F1 = 59,
-    KEY_F10 = 68,
-    KEY_PAD_7 = 71,
-    KEY_PAD_DOT = 83,
-    KEY_F11 = 87,
-    KEY_F12 = 88,
-    KEY_PAD_ENTER = 96,
-    KEY_HOME = 102,
-    KEY_UP,
-    KEY_PAGE_UP,
-    KEY_LEFT,
-    KEY_RIGHT,
-    KEY_END,
-    KEY_DOWN,
-    KEY_PAGE_DOWN,
-    KEY_INSERT,
-    KEY_DELETE,
-};
-
 static struct console *of(void *user)
 {
     return user;
@@ -172,6 +148,8 @@ static int property_set(VTermProp property, VTermValue *value, void *user)
     if (property == VTERM_PROP_CURSORVISIBLE) {
         of(user)->cursor_visible = value->boolean;
         mark(of(user), of(user)->cursor.row, of(user)->cursor.row + 1);
+    } else if (property == VTERM_PROP_MOUSE) {
+        of(user)->reports = value->number != VTERM_PROP_MOUSE_NONE;
     }
     return 1;
 }
@@ -206,7 +184,7 @@ static const VTermScreenCallbacks callbacks = {
 static void emulator_says(const char *bytes, size_t length, void *user)
 {
     struct console *console = of(user);
-    if (!console->replaying)
+    if (!console->replaying && !console->mute)
         terminal_input(&console->terminal, (const uint8_t *)bytes, length);
 }
 
@@ -308,90 +286,21 @@ bool console_init(struct console *console, struct screen *screen, handle_t port,
     return true;
 }
 
+void console_look_back(struct console *console, int32_t lines)
+{
+    int64_t most = (int64_t)MIN(console->line_end, (uint64_t)CONSOLE_LINES - 1);
+    int64_t back = MIN((int64_t)console->back + lines, most);
+    back = MAX(back, INT64_C(0));
+    if (back == console->back)
+        return;
+    console->back = (uint32_t)back;
+    mark_all(console);
+    draw(console);
+}
+
 void console_show(struct console *console, bool shown)
 {
     console->shown = shown;
     mark_all(console);
     draw(console);
-}
-
-/* --- Keys ------------------------------------------------------------------------------------------------------ */
-
-static VTermKey key_named(uint16_t code)
-{
-    static const struct {
-        uint16_t code;
-        VTermKey key;
-    } keys[] = {
-        {KEY_TAB, VTERM_KEY_TAB},
-        {KEY_ENTER, VTERM_KEY_ENTER},
-        {KEY_PAD_ENTER, VTERM_KEY_ENTER},
-        {KEY_BACKSPACE, VTERM_KEY_BACKSPACE},
-        {KEY_ESCAPE, VTERM_KEY_ESCAPE},
-        {KEY_HOME, VTERM_KEY_HOME},
-        {KEY_UP, VTERM_KEY_UP},
-        {KEY_PAGE_UP, VTERM_KEY_PAGEUP},
-        {KEY_LEFT, VTERM_KEY_LEFT},
-        {KEY_RIGHT, VTERM_KEY_RIGHT},
-        {KEY_END, VTERM_KEY_END},
-        {KEY_DOWN, VTERM_KEY_DOWN},
-        {KEY_PAGE_DOWN, VTERM_KEY_PAGEDOWN},
-        {KEY_INSERT, VTERM_KEY_INS},
-        {KEY_DELETE, VTERM_KEY_DEL},
-        {KEY_F11, VTERM_KEY_FUNCTION(11)},
-        {KEY_F12, VTERM_KEY_FUNCTION(12)},
-    };
-    /* The number pad without Num Lock, from 7 on. */
-    static const uint16_t pad[] = {
-        KEY_HOME, KEY_UP,   KEY_PAGE_UP,   0,          KEY_LEFT,  0, KEY_RIGHT, 0,
-        KEY_END,  KEY_DOWN, KEY_PAGE_DOWN, KEY_INSERT, KEY_DELETE};
-    if (code >= KEY_PAD_7 && code <= KEY_PAD_DOT)
-        code = pad[code - KEY_PAD_7];
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        if (keys[i].code == code)
-            return keys[i].key;
-    return code >= KEY_F1 && code <= KEY_F10 ? (VTermKey)VTERM_KEY_FUNCTION(code - KEY_F1 + 1)
-                                             : VTERM_KEY_NONE;
-}
-
-/* Shift with PageUp and PageDown looks at what scrolled off; true: that was it. */
-static bool look_back(struct console *console, const struct input_event *event)
-{
-    uint32_t page = console->screen->rows / 2;
-    uint32_t most = (uint32_t)MIN(console->line_end, (uint64_t)CONSOLE_LINES - 1);
-    uint32_t back = console->back;
-    if (event->modifiers & INPUT_SHIFT && event->code == KEY_PAGE_UP)
-        console->back = MIN(back + page, most);
-    else if (event->modifiers & INPUT_SHIFT && event->code == KEY_PAGE_DOWN)
-        console->back = back > page ? back - page : 0;
-    else
-        return false;
-    if (console->back != back)
-        mark_all(console);
-    draw(console);
-    return true;
-}
-
-void console_key(struct console *console, const struct input_event *event)
-{
-    if (look_back(console, event))
-        return;
-
-    VTermModifier modifiers = (event->modifiers & INPUT_CONTROL ? VTERM_MOD_CTRL : 0) |
-                              (event->modifiers & INPUT_ALT ? VTERM_MOD_ALT : 0);
-    VTermKey key = key_named(event->code);
-    if (key != VTERM_KEY_NONE && (!event->symbol || event->symbol < ' ' || event->symbol == 0x7f)) {
-        if (event->modifiers & INPUT_SHIFT)
-            modifiers |= VTERM_MOD_SHIFT;
-        vterm_keyboard_key(console->vterm, key, modifiers);
-    } else if (event->symbol) {
-        vterm_keyboard_unichar(console->vterm, event->symbol, modifiers);
-    } else {
-        return;
-    }
-    if (console->back) {
-        console->back = 0;
-        mark_all(console);
-        draw(console);
-    }
 }

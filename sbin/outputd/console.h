@@ -1,7 +1,7 @@
 /* A console: a terminal on the screen, by way of libvterm's emulation of xterm.
  *
  *     bytes of the line discipline --attend--> escapes --> vterm --damage--> cells --> screen, if this console is shown
- *     keys --console_key--> vterm --> bytes for the line discipline (terminal_input)
+ *     keys, mouse --console_input.c--> vterm --> bytes for the line discipline (terminal_input)
  *
  * The last bytes written lie in kept memory and are given to vterm again by an outputd that comes back, so the picture is
  * there again; what the emulator would answer to them is dropped. Lines that scroll off the top are kept for
@@ -32,7 +32,9 @@ struct console {
     struct escapes escapes; /* before it */
     VTermScreen *cells;
     VTermPos cursor;
-    bool cursor_visible, shown, replaying;
+    bool cursor_visible, shown;
+    bool reports;                    /* a program wants to know of the mouse */
+    bool replaying, mute;            /* what the emulator says goes nowhere */
     uint32_t dirty_first, dirty_end; /* rows to draw */
     struct cell **lines;             /* a ring of CONSOLE_LINES, each screen->columns long */
     uint64_t line_end;               /* lines ever scrolled off */
@@ -44,7 +46,22 @@ MUST_CHECK bool console_init(struct console *console, struct screen *screen, han
                              struct terminal_kept *terminal_kept, struct console_kept *kept);
 /* To the screen, or away from it. */
 void console_show(struct console *console, bool shown);
-/* A key was pressed (value not 0). */
-void console_key(struct console *console, const struct input_event *event);
+/* So many lines further back into what scrolled off, as far as there are any; below 0: forth. */
+void console_look_back(struct console *console, int32_t lines);
 /* What the kernel and the services said before: to be read, not part of what any program wrote. */
 void console_print(struct console *console, const char *text, size_t length);
+
+/* --- console_input.c */
+
+/* A key was pressed (value not 0). False: one that means nothing by itself. */
+bool console_key(struct console *console, const struct input_event *event);
+
+/* Whether the mouse is the program's (modes 1000, 1002, 1003). Then it is told, as far as it asked for it, of movements to a cell, and
+ * of buttons: 1 to 3 from the left, 4 and 5 are the wheel's. Else both do nothing that is seen. */
+bool console_reports(const struct console *console);
+void console_mouse_moved(struct console *console, uint32_t row, uint32_t column,
+                         uint32_t modifiers);
+void console_mouse_button(struct console *console, uint32_t button, bool down, uint32_t modifiers);
+
+/* As if typed, between marks where the program asked for them (mode 2004). */
+void console_paste(struct console *console, const char *text, size_t length);

@@ -1,5 +1,6 @@
 #include "sbin/outputd/escapes.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define BELL         0x07
@@ -120,14 +121,27 @@ static void mode_changed(struct escapes *escapes, uint32_t mode, bool on)
     }
 }
 
+/* SM, RM and DEC's: libvterm sees the first mode of several. */
+static void modes(struct escapes *escapes, uint8_t final)
+{
+    char text[32];
+    for (uint32_t i = 0; i < escapes->count; i++) {
+        const char *leader = escapes->leader ? "?" : "";
+        snprintf(text, sizeof(text), "\x1b[%s%u%c", leader, escapes->parameters[i], final);
+        if (i)
+            tell(escapes, text);
+        if (escapes->leader)
+            mode_changed(escapes, escapes->parameters[i], final == 'h');
+    }
+}
+
 static void control_sequence(struct escapes *escapes, uint8_t final)
 {
     if (escapes->intermediate == '!' && !escapes->leader && final == 'p')
         soft_reset(escapes);
-    if (escapes->leader != '?' || escapes->intermediate || (final != 'h' && final != 'l'))
-        return;
-    for (uint32_t i = 0; i < escapes->count; i++)
-        mode_changed(escapes, escapes->parameters[i], final == 'h');
+    else if (!escapes->intermediate && (!escapes->leader || escapes->leader == '?') &&
+             (final == 'h' || final == 'l'))
+        modes(escapes, final);
 }
 
 static void escape_sequence(struct escapes *escapes, uint8_t final)
@@ -152,6 +166,7 @@ static void escape_sequence(struct escapes *escapes, uint8_t final)
         break;
     case 'c':
         escapes->columns_allowed = false;
+        tell(escapes, "\x1b[?1000l\x1b[?1006l"); /* a mouse that nobody reads */
         reset(escapes);
         break;
     default:

@@ -7,6 +7,7 @@
  *     DECRC, 1048, 1049    character sets and origin mode are restored too: sent again behind it
  *     DECCOLM              while 40 is set: the margins go, the screen is cleared; the width is what it is
  *     DECSTR               is what it says, by other sequences
+ *     several modes        of one sequence, of which libvterm sees the first: are sent one by one
  *     parameters           of a control sequence: libvterm has room for 16 and does not look. Those behind ESCAPES_PARAMETERS
  *                          are left out, and digits that would make one greater than it can count
  *     ASCII                is told to be in all four sets, where libvterm puts UTF-8 and loses what comes in two pieces

@@ -81,21 +81,27 @@ static void glyphs_need(struct screen *screen, const struct cell *cell)
 
 /* --- Drawing ------------------------------------------------------------------------------------------------------- */
 
-void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const struct cell *cell)
+/* Turned twice, by the cursor and the pointer perhaps, is as it was. */
+static bool turned(const struct screen *screen, uint32_t index)
 {
-    struct cell *shown = &screen->shown[row * screen->columns + column];
-    if (memcmp(shown, cell, sizeof(*cell)) == 0)
-        return;
-    *shown = *cell;
+    bool result = screen->shown[index].flags & CELL_CURSOR;
+    for (uint32_t i = 0; i < SCREEN_SPANS; i++)
+        result ^= index >= screen->turned[i].first && index < screen->turned[i].end;
+    return result;
+}
+
+static void cell_paint(struct screen *screen, uint32_t row, uint32_t column)
+{
+    const struct cell *cell = &screen->shown[row * screen->columns + column];
     damage_add(screen, row, column);
     glyphs_need(screen, cell);
 
     const struct fb_mode *mode = &screen->mode;
     const struct font *font = &screen->fonts.font;
     struct picture picture = picture_of(&screen->fonts, cell);
-    bool turned = cell->flags & CELL_CURSOR;
-    uint32_t ink = pixel(mode, turned ? cell->paper : cell->ink);
-    uint32_t paper = pixel(mode, turned ? cell->ink : cell->paper);
+    bool turn = turned(screen, row * screen->columns + column);
+    uint32_t ink = pixel(mode, turn ? cell->paper : cell->ink);
+    uint32_t paper = pixel(mode, turn ? cell->ink : cell->paper);
     uint32_t size = pixel_bytes(screen);
     volatile uint8_t *at = pixel_at(screen, column * font->width, row * font->height);
     for (uint32_t y = 0; y < font->height; y++, at += mode->pitch) {
@@ -103,6 +109,24 @@ void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const str
         for (uint32_t x = 0; x < font->width; x++)
             pixel_put(at + x * size, mode->bits, line << x >> 63 ? ink : paper);
     }
+}
+
+void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const struct cell *cell)
+{
+    struct cell *shown = &screen->shown[row * screen->columns + column];
+    if (memcmp(shown, cell, sizeof(*cell)) == 0)
+        return;
+    *shown = *cell;
+    cell_paint(screen, row, column);
+}
+
+void screen_turn(struct screen *screen, uint32_t which, struct screen_span span)
+{
+    struct screen_span old = screen->turned[which];
+    screen->turned[which] = span;
+    for (uint32_t i = MIN(old.first, span.first); i < MAX(old.end, span.end); i++)
+        if ((i >= old.first && i < old.end) != (i >= span.first && i < span.end))
+            cell_paint(screen, i / screen->columns, i % screen->columns);
 }
 
 /* So many pixels from there on are as they are to be shown. */

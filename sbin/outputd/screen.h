@@ -12,6 +12,13 @@
 #include "lib/sys/syscall.h"
 #include "sbin/outputd/picture.h"
 
+/* Cells whose ink and paper change places, whatever is written there: [first, end) of the rows one behind the other. */
+struct screen_span {
+    uint32_t first, end;
+};
+
+enum { SCREEN_POINTER, SCREEN_SELECTION, SCREEN_SPANS };
+
 struct screen {
     struct fb_mode mode;
     struct fonts fonts;
@@ -20,6 +27,7 @@ struct screen {
     size_t packed_length;
     volatile uint8_t *pixels;
     struct cell *shown; /* rows * columns */
+    struct screen_span turned[SCREEN_SPANS];
     uint32_t rows, columns;
     struct {
         uint32_t top, left, bottom, right;
@@ -30,6 +38,8 @@ struct screen {
 /* Reports on stderr why there is none. */
 MUST_CHECK bool screen_start(struct screen *screen);
 void screen_draw(struct screen *screen, uint32_t row, uint32_t column, const struct cell *cell);
+/* Turns these cells instead of those before. To be seen after a flush. */
+void screen_turn(struct screen *screen, uint32_t which, struct screen_span span);
 /* The picture of the boot, alone on the screen. */
 void screen_splash(struct screen *screen);
 /* What was drawn since the last time is to be seen. */

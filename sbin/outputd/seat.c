@@ -27,6 +27,7 @@ struct state {
 static struct screen screen;
 static struct console consoles[SEAT_CONSOLES];
 static uint32_t count;
+static struct pointer pointer;
 static struct state *state;
 static handle_t input = HANDLE_NONE;
 static int64_t splash_until = DEADLINE_NEVER; /* NEVER: the consoles are shown */
@@ -58,8 +59,10 @@ static void splash_end(void)
 
 void seat_written(const struct terminal *terminal)
 {
-    if (count && terminal == &consoles[state->shown].terminal)
-        splash_end();
+    if (!count || terminal != &consoles[state->shown].terminal)
+        return;
+    splash_end();
+    pointer_deselect(&pointer);
 }
 
 int64_t seat_deadline(void)
@@ -78,12 +81,13 @@ static void console_switch(uint32_t number)
     splash_end();
     if (number >= count || number == state->shown)
         return;
+    pointer_deselect(&pointer);
     console_show(&consoles[state->shown], false);
     state->shown = number;
     console_show(&consoles[number], true);
 }
 
-/* --- Keys -------------------------------------------------------------------------------------------------------- */
+/* --- Keys and the mouse ------------------------------------------------------------------------------------------ */
 
 static void key_pressed(const struct input_event *event)
 {
@@ -92,8 +96,17 @@ static void key_pressed(const struct input_event *event)
         console_switch(number);
     else if (splash_shown() && event->code == ESCAPE)
         splash_end();
-    else
-        console_key(&consoles[state->shown], event);
+    else if (console_key(&consoles[state->shown], event))
+        pointer_typed(&pointer);
+}
+
+static void event_take(const struct input_event *event)
+{
+    bool key = event->type == INPUT_KEY && event->code < INPUT_BUTTON_LEFT;
+    if (key && event->value)
+        key_pressed(event);
+    else if (!key && !splash_shown())
+        pointer_event(&pointer, &consoles[state->shown], event);
 }
 
 static void input_lost(int64_t error)
@@ -123,8 +136,7 @@ void seat_input(void)
             return;
         }
         for (size_t i = 0; i < MIN(command.values[0], sizeof(events)) / sizeof(events[0]); i++)
-            if (events[i].type == INPUT_KEY && events[i].value)
-                key_pressed(&events[i]);
+            event_take(&events[i]);
         state->input_at = command.values[1];
     }
 }
@@ -185,6 +197,7 @@ void seat_start(handle_t port, void *(*memory)(uint64_t key, size_t size))
     state = memory(SEAT_KEPT_STATE, sizeof(*state));
     if (!screen_start(&screen))
         return;
+    pointer_start(&pointer, &screen);
     for (uint32_t i = 0; i < SEAT_CONSOLES; i++) {
         uint64_t key = SEAT_KEPT + 2 * i;
         if (!console_init(&consoles[i], &screen, port, memory(key, sizeof(struct terminal_kept)),

@@ -1,4 +1,4 @@
-/* Who sits at the machine: the consoles on the screen, and the keyboard that types into the one that is shown.
+/* Who sits at the machine: the consoles on the screen, and keyboard and mouse, which are those of the one that is shown.
  *
  * Alt-F1 to F4 show a console; keys come from input://, as events of a file that is bound to our port. The first console
  * begins with the log.
@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "sbin/outputd/console.h"
+#include "sbin/outputd/pointer.h"
 
 #define SEAT_CONSOLES 4u
 #define SEAT_KEY      2 /* of input://, as a notification */

@@ -12,7 +12,7 @@ from scenarios.virtio import click, move, pid_of
 SHIFTED = {"!": "1", "@": "2", "#": "3", "$": "4", "%": "5", "^": "6", "&": "7", "*": "8", "(": "9", ")": "0", "_": "minus",
            "+": "equal", ":": "semicolon", '"': "apostrophe", "<": "comma", ">": "dot", "?": "slash", "|": "backslash"}
 PLAIN = {" ": "spc", "-": "minus", "=": "equal", ";": "semicolon", "'": "apostrophe", ",": "comma", ".": "dot", "/": "slash",
-         "\\": "backslash", "\n": "ret"}
+         "\\": "backslash", "[": "bracket_left", "]": "bracket_right", "\n": "ret"}
 
 
 def keys(vm, text):
@@ -261,6 +261,78 @@ def pixel(vm, x, y, **which):
     width, height = map(int, re.match(rb"P6\n(\d+) (\d+)\n255\n", data).groups())
     at = len(data) - 3 * (width * height - (y * width + x))
     return width, height, *data[at:at + 3]
+
+
+WIDTH, HEIGHT, CELL = 1024, 768, (8, 16)
+
+
+def point(vm, row, column):
+    """The tablet's pen over the middle of a cell."""
+    def scaled(cell, size, whole):
+        return (cell * size + size // 2) * 32767 // whole + 1
+
+    move(vm, absolute=True, x=scaled(column, CELL[0], WIDTH), y=scaled(row, CELL[1], HEIGHT))
+
+
+def wait_pixel(vm, row, column, bright):
+    """Wait until the left upper corner of a blank cell is ink, or is paper."""
+    for _ in range(100):
+        red = pixel(vm, column * CELL[0], row * CELL[1])[2]
+        if (red > 100) == bright:
+            return
+        time.sleep(0.1 * SCALE)
+    vm.fail(f"the cell {row}, {column} does not become {'bright' if bright else 'dark'}")
+
+
+def button(vm, name, down):
+    vm.qmp("input-send-event", events=[{"type": "btn", "data": {"down": down, "button": name}}])
+
+
+@scenario("screen/pointer", cpus=(1, 4))
+def pointer(context):
+    """The mouse is shown until somebody types; it selects and pastes, looks back, and programs that ask are told of it."""
+    path = os.path.join(context.out, "logs", "screen-pointer.png")
+    with context.boot(devices=["virtio-tablet"]) as vm:
+        vm.prompt()
+        tell(vm, "one")
+        for _ in range(300):
+            if vm.shell("grep -c 'QEMU Virtio Tablet' log:///", 60)[0] == "1\n":
+                break
+            vm.shell("sleep 0.1")
+        keys(vm, "clear; echo 'echo words > /dev/ttyS0'; echo shown > /dev/ttyS0\n")
+        vm.expect("shown\n", 60)
+        point(vm, 30, 60)
+        wait_pixel(vm, 30, 60, True)
+        move(vm, x=8 * CELL[0], y=-4 * CELL[1])  # the PS/2 mouse, from there
+        wait_pixel(vm, 26, 68, True)
+        wait_pixel(vm, 30, 60, False)
+        vm.key("spc")
+        wait_pixel(vm, 26, 68, False)
+        point(vm, 0, 0)
+        button(vm, "left", True)
+        point(vm, 0, len("echo words > /dev/ttyS0") - 1)
+        wait_pixel(vm, 0, len("echo"), True)  # the blank between the words
+        vm.screenshot(path)
+        button(vm, "left", False)
+        click(vm, "middle")
+        vm.key("ret")
+        vm.expect("words\n", 60)
+        show(vm, "seq 1 200")
+        click(vm, "wheel-up")
+        time.sleep(0.5 * SCALE)
+        vm.screenshot(path.replace(".png", "-wheel.png"))
+        keys(vm, "printf '\\033[?1000;1006h'; cat -v > /dev/ttyS0\n")
+        time.sleep(1 * SCALE)
+        point(vm, 3, 5)
+        click(vm, "left")
+        time.sleep(1 * SCALE)
+        vm.key("ret")
+        vm.expect(re.escape("^[[<0;6;4M^[[<0;6;4m\n"), 60)
+        vm.key("ctrl", "c")
+        keys(vm, "reset\n")
+        time.sleep(SCALE)
+        keys(vm, "\n")
+        tell(vm, "left")
 
 
 @scenario("screen/virtio-gpu", cpus=(1, 4))
