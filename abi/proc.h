@@ -39,7 +39,10 @@ enum proc_op {
                       and in another group the signal is sent to its group. values: enum proc_terminal,
                       pid | uid << 32, pgid | sid << 32 */
     PROC_WATCH, /* args: pid; handle: of the process, good for waiting for its end. E_NO_PROCESS: it has ended */
+    PROC_SET_IDS, /* args: uid, gid of the caller; PROC_SAME: as it is. E_PERMISSION: a change, and it is not uid 0 */
 };
+
+#define PROC_SAME UINT32_MAX
 
 #define PROC_HOLD 0x1u
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Make the ISO that boots from CD or stick, on BIOS and on UEFI: the same input gives the same bytes.
 
-    tools/iso.py KERNEL ARCHIVE ISO
+    tools/iso.py KERNEL ARCHIVE ISO [MODE]
 
-What grub-mkrescue does, by hand: that program puts the time of day into its boot loaders. GRUB's modules are
+MODE is the framebuffer's, 1024x768x32 by default. What grub-mkrescue does, by hand: that program puts the time of day into its boot loaders. GRUB's modules are
 in the loaders themselves; the ISO holds nothing but them, the kernel, the archive and grub.cfg.
 """
 import os
@@ -24,11 +24,11 @@ serial --unit=0 --speed=115200
 terminal_input console serial
 terminal_output console serial
 set timeout=0
-set gfxmode=1024x768x32,auto
-set gfxpayload=1024x768x32
+set gfxmode=MODE,auto
 menuentry "protos" {
     multiboot2 /boot/protos.elf
     module2 --nounzip /boot/initfs.tar.gz initfs.tar.gz
+    set gfxpayload=MODE # multiboot2 has set it to what the kernel's header asks for
 }
 """
 
@@ -69,11 +69,11 @@ def efi_image(work, path):
 
 
 def main():
-    kernel, archive, result = sys.argv[1:]
+    kernel, archive, result, *mode = sys.argv[1:]
     with tempfile.TemporaryDirectory() as work:
         write(f"{work}/embedded.cfg", EMBEDDED)
         tree = f"{work}/iso"
-        write(f"{tree}/boot/grub/grub.cfg", CONFIGURATION)
+        write(f"{tree}/boot/grub/grub.cfg", CONFIGURATION.replace("MODE", mode[0] if mode else "1024x768x32"))
         # The kernel carries its debugging information in the file only; a boot need not read it.
         run("strip", "--strip-debug", "-o", f"{tree}/boot/protos.elf", kernel)
         shutil.copy(archive, f"{tree}/boot/initfs.tar.gz")

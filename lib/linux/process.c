@@ -1,4 +1,4 @@
-/* Identity, fork, wait, exit. procd is the authority; only the pid and what cannot change behind our back is kept.
+/* Pids, fork, wait, exit. procd is the authority; only the pid and what cannot change behind our back is kept.
  *
  * Fork, in the order things happen:
  *
@@ -99,6 +99,12 @@ int32_t process_pid(struct process *process)
     return process->pid;
 }
 
+void process_know_ids(struct process *process)
+{
+    if (unlikely(!process->ids_known))
+        know_ids(process);
+}
+
 int64_t linux_getpid(struct thread *thread)
 {
     return process_pid(thread->process);
@@ -106,44 +112,13 @@ int64_t linux_getpid(struct thread *thread)
 
 int64_t linux_getppid(struct thread *thread)
 {
-    if (unlikely(!thread->process->ids_known))
-        know_ids(thread->process);
+    process_know_ids(thread->process);
     return thread->process->parent;
 }
 
 int64_t linux_gettid(struct thread *thread)
 {
     return thread->tid ? thread->tid : process_pid(thread->process);
-}
-
-int64_t linux_getuid(struct thread *thread)
-{
-    if (unlikely(!thread->process->ids_known))
-        know_ids(thread->process);
-    return thread->process->uid;
-}
-
-int64_t linux_getgid(struct thread *thread)
-{
-    if (unlikely(!thread->process->ids_known))
-        know_ids(thread->process);
-    return thread->process->gid;
-}
-
-int64_t linux_geteuid(struct thread *thread)
-{
-    return linux_getuid(thread);
-}
-
-int64_t linux_getegid(struct thread *thread)
-{
-    return linux_getgid(thread);
-}
-
-int64_t linux_getgroups(struct thread *thread, uint64_t count, uint64_t address)
-{
-    (void)thread, (void)count, (void)address;
-    return 0; /* there are no supplementary groups */
 }
 
 int64_t linux_setpgid(struct thread *thread, uint64_t pid, uint64_t group)

@@ -10,6 +10,8 @@ uint64_t proc_number(void);
 /* Ends the process with a wait status as wait4 reports it. */
 NORETURN void process_exit(struct process *process, uint32_t status);
 int32_t process_pid(struct process *process);
+/* Makes parent, uid and gid what procd says. */
+void process_know_ids(struct process *process);
 /* A copy of the process: the child returns 0 from the call with its own stack if `stack` is not 0. */
 int64_t process_fork(struct thread *thread, uint64_t stack, uint64_t flags, uint64_t parent_tid,
                      uint64_t child_tid, uint64_t tls) MUST_CHECK;

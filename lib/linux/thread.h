@@ -108,6 +108,8 @@ struct process {
     int32_t parent; /* valid if ids_known; a kick makes it unknown (the parent may have gone) */
     uint32_t uid, gid;
     uint32_t ids_known;
+    uint32_t group_count; /* supplementary groups, in force by lock */
+    uint32_t *groups;     /* on the heap */
 
     struct slot *slots;
     uint32_t slot_count;

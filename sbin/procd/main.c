@@ -256,6 +256,16 @@ static int64_t proc_ids(void *context, struct command *command)
     return 0;
 }
 
+static int64_t proc_set_ids(void *context, struct command *command)
+{
+    (void)context;
+    struct process *process = caller_of(command);
+    uint32_t uid = (uint32_t)command->message.args[0], gid = (uint32_t)command->message.args[1];
+    if (!process)
+        return -E_NO_PROCESS;
+    return process_set_ids(process, uid, gid);
+}
+
 static int64_t proc_setpgid(void *context, struct command *command)
 {
     (void)context;
@@ -631,6 +641,7 @@ static command_handler *const operations[SERVICE_OPERATIONS] = {
     [SERVICE_INDEX(PROC_ALARM)] = proc_alarm,
     [SERVICE_INDEX(PROC_TERMINAL)] = proc_terminal,
     [SERVICE_INDEX(PROC_WATCH)] = proc_watch,
+    [SERVICE_INDEX(PROC_SET_IDS)] = proc_set_ids,
 };
 
 int main(void)

@@ -279,6 +279,17 @@ int64_t process_set_group(struct table *table, struct process *caller, int32_t p
     return 0;
 }
 
+int64_t process_set_ids(struct process *process, uint32_t uid, uint32_t gid)
+{
+    bool other =
+        (uid != PROC_SAME && uid != process->uid) || (gid != PROC_SAME && gid != process->gid);
+    if (other && process->uid != 0)
+        return -E_PERMISSION;
+    process->gid = gid == PROC_SAME ? process->gid : gid;
+    process->uid = uid == PROC_SAME ? process->uid : uid;
+    return 0;
+}
+
 int64_t process_set_session(struct table *table, struct process *process)
 {
     process_for_each(other, table) if (other->pgid == process->pid) return -E_PERMISSION;

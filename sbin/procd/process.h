@@ -176,5 +176,8 @@ MUST_CHECK int64_t process_set_group(struct table *table, struct process *caller
 /* setsid(2). */
 MUST_CHECK int64_t process_set_session(struct table *table, struct process *process);
 
+/* Whom it acts for, as PROC_SET_IDS. */
+MUST_CHECK int64_t process_set_ids(struct process *process, uint32_t uid, uint32_t gid);
+
 /* The Linux wait status that a kernel exit status means: that of a CPU exception becomes its signal's. */
 uint32_t wait_status(uint32_t kernel_status);

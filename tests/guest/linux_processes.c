@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -48,6 +49,65 @@ TEST(identity)
     CHECK_EQUAL(uname(&name), 0);
     CHECK_STRING(name.sysname, "Linux");
     CHECK_STRING(name.machine, "x86_64");
+}
+
+static bool refused(long result, int error)
+{
+    return result == -1 && errno == error;
+}
+
+static bool groups_are_told(void)
+{
+    const gid_t groups[] = {3, 7, 65534};
+    gid_t got[4];
+
+    return setgroups(3, groups) == 0 && getgroups(0, NULL) == 3 && getgroups(4, got) == 3 &&
+           memcmp(got, groups, sizeof(groups)) == 0 && refused(getgroups(2, got), EINVAL);
+}
+
+static bool becomes_nobody(void)
+{
+    uid_t real, effective, saved;
+
+    return setgid(65534) == 0 && setresuid((uid_t)-1, (uid_t)-1, (uid_t)-1) == 0 &&
+           setresuid(65534, 65534, 65534) == 0 && getresuid(&real, &effective, &saved) == 0 &&
+           real == 65534 && effective == 65534 && saved == 65534 && getegid() == 65534;
+}
+
+static bool stays_nobody(void)
+{
+    return refused(setuid(0), EPERM) && refused(setregid(0, 0), EPERM) &&
+           refused(setgroups(0, NULL), EPERM) && refused(kill(getppid(), 0), EPERM) &&
+           setuid(65534) == 0;
+}
+
+TEST(credentials)
+{
+    pid_t pid = fork_or_fail();
+
+    if (pid == 0) /* there is no way back */
+        _exit(!groups_are_told() ? 1 : !becomes_nobody() ? 2 : !stays_nobody() ? 3 : 0);
+    CHECK_EQUAL(wait_for(pid), 0);
+    CHECK_EQUAL(getuid(), 0);
+    CHECK(refused(syscall(SYS_setuid, -1), EINVAL));
+    CHECK(refused(syscall(SYS_setgroups, 65537, NULL), EINVAL));
+    CHECK(refused(syscall(SYS_setgroups, 1, NULL), EFAULT));
+    CHECK(refused(syscall(SYS_getresuid, NULL, NULL, NULL), EFAULT));
+}
+
+/* A program that is executed acts for whom its process did, groups and all. */
+TEST(credentials_are_inherited)
+{
+    const gid_t group = 4;
+    pid_t pid = fork_or_fail();
+    if (pid == 0) {
+        if (setgroups(1, &group) || setgid(65534) || setuid(65534))
+            _exit(2);
+        execl("/bin/busybox", "sh", "-c",
+              "test \"$(id -u):$(id -g):$(id -G)\" = '65534:65534:65534 4'", NULL);
+        _exit(3);
+    }
+    CHECK_EQUAL(wait_for(pid), 0);
 }
 
 /* The personality keeps some bytes for small requests: none may be given twice, to the same process or to a child. */

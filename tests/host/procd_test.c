@@ -393,6 +393,20 @@ TEST(kill_reaches_groups_and_checks_permission)
     finish();
 }
 
+TEST(who_a_process_acts_for)
+{
+    start();
+    CHECK_EQUAL(process_set_ids(first, PROC_SAME, 100), 0);
+    CHECK_EQUAL(process_set_ids(first, 1000, PROC_SAME), 0);
+    CHECK_EQUAL(first->uid, 1000);
+    CHECK_EQUAL(first->gid, 100);
+    CHECK_EQUAL(process_set_ids(first, 0, PROC_SAME), -E_PERMISSION);
+    CHECK_EQUAL(process_set_ids(first, PROC_SAME, 0), -E_PERMISSION);
+    CHECK_EQUAL(process_set_ids(first, 1000, 100), 0);
+    CHECK_EQUAL(second->uid, 0);
+    finish();
+}
+
 TEST(groups_and_sessions)
 {
     start();
