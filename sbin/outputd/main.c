@@ -20,6 +20,7 @@
 #include "sbin/outputd/serial_line.h"
 #include "sbin/outputd/session.h"
 
+#define TTY_RDEV    (5 << 8 | 0)
 #define PTMX_RDEV   (5 << 8 | 2)
 #define PTS_INODE   1
 #define PTS         "pts"
@@ -181,11 +182,10 @@ static int64_t rdev_of(const struct command *command, const struct terminal_file
 {
     const struct terminal *terminal = file ? file->terminal : terminal_named(command);
     bool ptmx = file ? file->master : command_names(command, "ptmx");
-    if (!file && command_names(command, "tty"))
-        terminal = terminal_controlling(command);
-    if (!terminal && !ptmx && !file)
+    bool own = !file && command_names(command, "tty"); /* whose name it is not: ttyname looks on */
+    if (!terminal && !ptmx && !own && !file)
         return -E_NOT_FOUND;
-    *rdev = ptmx ? PTMX_RDEV : terminal ? terminal->rdev : 0;
+    *rdev = ptmx ? PTMX_RDEV : own ? TTY_RDEV : terminal ? terminal->rdev : 0;
     return 0;
 }
 

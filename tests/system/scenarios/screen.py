@@ -2,6 +2,7 @@
 line (`... > /dev/ttyS0`)."""
 import os
 import re
+import subprocess
 import tempfile
 import time
 
@@ -35,6 +36,49 @@ def console_job(vm):
     """A job in the console's foreground: its shell has given it the terminal when this returns."""
     keys(vm, "sh -c 'echo job > /dev/ttyS0; exec sleep 1000'\n")
     vm.expect(r"^job\n", 30)
+
+
+def pixel(vm, x, y, **which):
+    """(width, height, red, green, blue) of what a display shows."""
+    with tempfile.NamedTemporaryFile(prefix="protos-", suffix=".ppm") as file:
+        vm.qmp("screendump", filename=file.name, **which)
+        data = file.read()
+    width, height = map(int, re.match(rb"P6\n(\d+) (\d+)\n255\n", data).groups())
+    at = len(data) - 3 * (width * height - (y * width + x))
+    return width, height, *data[at:at + 3]
+
+
+WIDTH, HEIGHT, CELL = 1024, 768, (8, 16)
+
+
+def point(vm, row, column):
+    """The tablet's pen over the middle of a cell."""
+    def scaled(cell, size, whole):
+        return (cell * size + size // 2) * 32767 // whole + 1
+
+    move(vm, absolute=True, x=scaled(column, CELL[0], WIDTH), y=scaled(row, CELL[1], HEIGHT))
+
+
+def wait_pixel(vm, row, column, bright):
+    """Wait until the left upper corner of a blank cell is ink, or is paper."""
+    for _ in range(300):
+        red = pixel(vm, column * CELL[0], row * CELL[1])[2]
+        if (red > 100) == bright:
+            return
+        time.sleep(0.1 * SCALE)
+    vm.fail(f"the cell {row}, {column} does not become {'bright' if bright else 'dark'}")
+
+
+def ask(vm, row, question, answer):
+    """Answer when the cursor stands behind the question."""
+    wait_pixel(vm, row, len(question), True)
+    keys(vm, answer + "\n")
+
+
+def log_in(vm):
+    """root on a console that was not used before."""
+    ask(vm, 3, "protos login: ", "root")
+    wait_pixel(vm, 3, len("protos login: "), False)
 
 
 @scenario("screen/typing", cpus=(1, 4))
@@ -83,6 +127,7 @@ def type_everything(vm):
     keys(vm, "tty > /dev/ttyS0; echo $TERM > /dev/ttyS0\n")
     vm.expect(r"xterm-256color\n", 30)
     vm.key("alt", "f2")
+    log_in(vm)
     tell(vm, "two")
     console_job(vm)
     vm.key("ctrl", "c")
@@ -106,6 +151,36 @@ def type_everything(vm):
     keys(vm, "stty -a > /dev/ttyS0\n")
     vm.expect(r"[^-]icanon.* [^-]?echo ", 30)
     tell(vm, "reset")
+
+
+@scenario("screen/login", cpus=(1, 4))
+def login(context):
+    """A name and a password; a wrong one; whom the shell runs for; root, who has none; and the next one after all."""
+    crypted = subprocess.run(["busybox", "mkpasswd", "-m", "sha512", "secret", "saltsalt"], text=True, check=True,
+                             stdout=subprocess.PIPE).stdout.strip()
+    files = {"etc/passwd": b"root:x:0:0:root:/:/bin/sh\nann:x:1000:1000:Ann:/tmp:/bin/sh\n",
+             "etc/shadow": f"root::19690:0:99999:7:::\nann:{crypted}:19690:0:99999:7:::\n".encode()}
+    who = """echo "$(id -un) $(id -g) $(tty) $(pwd) $HOME" > /dev/ttyS0\n"""
+    with context.archive(files, base="initfs.tar.gz") as initfs, context.boot(initfs=initfs.name) as vm:
+        vm.prompt()
+        vm.key("alt", "f2")
+        ask(vm, 3, "protos login: ", "ann")
+        ask(vm, 4, "Password: ", "wrong")
+        vm.expect("invalid password for 'ann'", 60)
+        ask(vm, 6, "protos login: ", "ann")
+        ask(vm, 7, "Password: ", "secret")
+        wait_pixel(vm, 7, len("Password: "), False)
+        keys(vm, who)
+        vm.expect(r"ann +1000 +/dev/tty2 +/tmp +/tmp\n", 60)
+        picture(vm, context, "ann")
+        keys(vm, "kill -9 1; echo killed: $? > /dev/ttyS0\n")
+        vm.expect("killed: 1\n", 60)
+        keys(vm, "clear; exit\n")
+        ask(vm, 3, "protos login: ", "ann")
+        vm.key("alt", "f3")
+        log_in(vm)
+        keys(vm, who)
+        vm.expect(r"root +0 +/dev/tty3 +/ +/\n", 60)
 
 
 # Keys by the place they have on a US keyboard, and what they mean in each map: every letter of the alphabet that moved, shift,
@@ -196,6 +271,29 @@ def pictures_ovmf(context):
     pictures(context, "ovmf")
 
 
+@scenario("screen/16-bits", cpus=(2,))
+def sixteen_bits(context):
+    """A framebuffer of 16 bits a pixel, as GRUB sets it up where it is told to: colours are theirs, as far as five bits go."""
+    path = os.path.join(context.out, "logs", "screen-16-bits.png")
+    with tempfile.TemporaryDirectory(prefix="protos-") as folder:
+        iso = os.path.join(folder, "protos.iso")
+        subprocess.run(["tools/iso.py", os.path.join(context.out, "protos.elf"), context.initfs(), iso, "1024x768x16"],
+                       check=True)
+        with context.boot(firmware="seabios", iso=iso) as vm:
+            vm.expect(r"screen: 1024x768, 16 bits", 240)
+            vm.prompt(240)
+            tell(vm, "here", deadline=60)
+            keys(vm, "clear; for i in '255;0' '0;128' '0;0'; do printf \"\\033[48;2;$i;248m    \"; done; echo; "
+                 "ls --color=always -l /; echo shown > /dev/ttyS0\n")
+            vm.expect("shown\n", 60)
+            time.sleep(0.5 * SCALE)
+            vm.screenshot(path)
+            for column, wanted in ((1, (255, 0, 248)), (5, (0, 128, 248)), (9, (0, 0, 248))):
+                got = pixel(vm, column * CELL[0], 4)[2:]
+                if any(abs(one - other) > 8 for one, other in zip(got, wanted)):
+                    vm.fail(f"{path}: column {column} is {got}, not {wanted}")
+
+
 def vi_started(vm):
     keys(vm, "vi\n")
     time.sleep(1 * SCALE)
@@ -251,37 +349,6 @@ def hung_up(context):
         keys(vm, "sh -c 'trap \"echo hup > /dev/ttyS0; exit\" HUP; kill -9 $PPID; while :; do sleep 1; done'\n")
         vm.expect(r"^hup\n", 60)
         tell(vm, "second", deadline=60)
-
-
-def pixel(vm, x, y, **which):
-    """(width, height, red, green, blue) of what a display shows."""
-    with tempfile.NamedTemporaryFile(prefix="protos-", suffix=".ppm") as file:
-        vm.qmp("screendump", filename=file.name, **which)
-        data = file.read()
-    width, height = map(int, re.match(rb"P6\n(\d+) (\d+)\n255\n", data).groups())
-    at = len(data) - 3 * (width * height - (y * width + x))
-    return width, height, *data[at:at + 3]
-
-
-WIDTH, HEIGHT, CELL = 1024, 768, (8, 16)
-
-
-def point(vm, row, column):
-    """The tablet's pen over the middle of a cell."""
-    def scaled(cell, size, whole):
-        return (cell * size + size // 2) * 32767 // whole + 1
-
-    move(vm, absolute=True, x=scaled(column, CELL[0], WIDTH), y=scaled(row, CELL[1], HEIGHT))
-
-
-def wait_pixel(vm, row, column, bright):
-    """Wait until the left upper corner of a blank cell is ink, or is paper."""
-    for _ in range(100):
-        red = pixel(vm, column * CELL[0], row * CELL[1])[2]
-        if (red > 100) == bright:
-            return
-        time.sleep(0.1 * SCALE)
-    vm.fail(f"the cell {row}, {column} does not become {'bright' if bright else 'dark'}")
 
 
 def button(vm, name, down):
