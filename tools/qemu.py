@@ -21,6 +21,7 @@ DEVICES = {
     "virtio-mouse": "virtio-mouse-pci,addr=0x17",
     "virtio-tablet": "virtio-tablet-pci,addr=0x18",
     "virtio-gpu": "virtio-gpu-pci,id=gpu,addr=0x19",
+    "virtio-gpu-2": "virtio-gpu-pci,id=gpu,addr=0x19,max_outputs=2",  # the second is off until a display asks for a size
 }
 
 

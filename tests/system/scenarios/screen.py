@@ -2,6 +2,8 @@
 line (`... > /dev/ttyS0`)."""
 import os
 import re
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -441,3 +443,64 @@ def two(context):
                 vm.fail(f"{path}: {x}, {y} is {pixel(vm, x, y, device='gpu')}")
         if pixel(vm, 640, 760) != (1024, 768, 0, 0, 0):
             vm.fail("the first display shows something else than a console")
+
+
+def receive(connection, count):
+    data = b""
+    while len(data) < count:
+        piece = connection.recv(count - len(data))
+        if not piece:
+            raise ConnectionError("the display has closed the connection")
+        data += piece
+    return data
+
+
+def plug_in(path, width, height):
+    """A display of that size, by way of QEMU's VNC server: RFB 3.8 (RFC 6143) and SetDesktopSize. It is there as long as its socket."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(20 * SCALE)
+    connection.connect(path)
+    connection.sendall(receive(connection, 12))  # the version that the server speaks
+    receive(connection, receive(connection, 1)[0])
+    connection.sendall(b"\x01")  # no authentication
+    receive(connection, 4)
+    connection.sendall(b"\x01")  # shared
+    receive(connection, struct.unpack(">20xI", receive(connection, 24))[0])
+    connection.sendall(struct.pack(">BxHii", 2, 2, 0, -308))  # encodings: raw, ExtendedDesktopSize
+    connection.sendall(struct.pack(">BxHHBx", 251, width, height, 1) + struct.pack(">IHHHHI", 0, 0, 0, width, height, 0))
+    return connection
+
+
+@scenario("screen/outputs", cpus=(2,))
+def outputs(context):
+    """Both outputs of one virtio-gpu: the consoles are on the first, a program draws on the second, and fbd is killed between."""
+    with tempfile.TemporaryDirectory(prefix="protos-") as folder:
+        display = os.path.join(folder, "vnc")
+        with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), devices=["virtio-gpu-2"], vga="none",
+                          display=f"vnc=unix:{display},display=gpu,head=1", extra=["-S"]) as vm:
+            wait_file(vm, display)
+            with plug_in(display, 800, 608):
+                time.sleep(1)  # QEMU tells its device before the machine looks
+                vm.qmp("cont")
+                vm.prompt()
+                vm.check("ls fb:///", re.compile(r"^0\s+1\s*$"))
+                vm.check("/tests/tools/draw fb:///1", "800x608\n", 60)
+                vm.shell("kill -9 $(pidof fbd); cat fb:///2", 60)
+                vm.check("/tests/tools/draw fb:///1", "800x608\n", 60)
+                time.sleep(1)
+                vm.qmp("screendump", filename=os.path.join(context.out, "logs", "screen-outputs.png"), format="png", device="gpu",
+                       head=1)
+                for x, y, *wanted in ((4, 4, 0, 0, 255), (795, 603, 0, 0, 255), (400, 304, 127, 127, 0)):
+                    got = pixel(vm, x, y, device="gpu", head=1)
+                    if got != (800, 608, *wanted):
+                        vm.fail(f"the second output: {x}, {y} is {got}")
+                if pixel(vm, 640, 790, device="gpu", head=0) != (1280, 800, 0, 0, 0):
+                    vm.fail("the first output shows something else than a console")
+
+
+def wait_file(vm, path):
+    for _ in range(100):
+        if os.path.exists(path):
+            return
+        time.sleep(0.1 * SCALE)
+    vm.fail(f"QEMU does not make {path}")
