@@ -198,15 +198,15 @@ void seat_start(handle_t port, void *(*memory)(uint64_t key, size_t size))
     if (!screen_start(&screen))
         return;
     pointer_start(&pointer, &screen);
-    for (uint32_t i = 0; i < SEAT_CONSOLES; i++) {
-        uint64_t key = SEAT_KEPT + 2 * i;
-        if (!console_init(&consoles[i], &screen, port, memory(key, sizeof(struct terminal_kept)),
+    for (count = 0; count < SEAT_CONSOLES; count++) {
+        uint64_t key = SEAT_KEPT + 2 * count;
+        struct console *console = &consoles[count];
+        if (!console_init(console, &screen, port, memory(key, sizeof(struct terminal_kept)),
                           memory(key + 1, sizeof(struct console_kept)))) {
-            fprintf(stderr, "no memory for console %u\n", i + 1);
+            fprintf(stderr, "no memory for console %u\n", count + 1);
             break;
         }
-        consoles[i].terminal.rdev = RDEV | (i + 1);
-        count++;
+        console->terminal.rdev = RDEV | (count + 1);
     }
     if (!count)
         return;

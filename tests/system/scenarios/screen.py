@@ -79,8 +79,8 @@ def ask(vm, row, question, answer):
 
 def log_in(vm):
     """root on a console that was not used before."""
-    ask(vm, 3, "protos login: ", "root")
-    wait_pixel(vm, 3, len("protos login: "), False)
+    ask(vm, 0, "protos login: ", "root")
+    wait_pixel(vm, 0, len("protos login: "), False)
 
 
 @scenario("screen/typing", cpus=(1, 4))
@@ -166,19 +166,19 @@ def login(context):
     with context.archive(files, base="initfs.tar.gz") as initfs, context.boot(initfs=initfs.name) as vm:
         vm.prompt()
         vm.key("alt", "f2")
-        ask(vm, 3, "protos login: ", "ann")
-        ask(vm, 4, "Password: ", "wrong")
+        ask(vm, 0, "protos login: ", "ann")
+        ask(vm, 1, "Password: ", "wrong")
         vm.expect("invalid password for 'ann'", 60)
-        ask(vm, 6, "protos login: ", "ann")
-        ask(vm, 7, "Password: ", "secret")
-        wait_pixel(vm, 7, len("Password: "), False)
+        ask(vm, 3, "protos login: ", "ann")
+        ask(vm, 4, "Password: ", "secret")
+        wait_pixel(vm, 4, len("Password: "), False)
         keys(vm, who)
         vm.expect(r"ann +1000 +/dev/tty2 +/tmp +/tmp\n", 60)
         picture(vm, context, "ann")
         keys(vm, "kill -9 1; echo killed: $? > /dev/ttyS0\n")
         vm.expect("killed: 1\n", 60)
         keys(vm, "clear; exit\n")
-        ask(vm, 3, "protos login: ", "ann")
+        ask(vm, 0, "protos login: ", "ann")
         vm.key("alt", "f3")
         log_in(vm)
         keys(vm, who)

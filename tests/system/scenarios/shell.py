@@ -203,6 +203,27 @@ def jobs(context):
         vm.check("jobs", "")
 
 
+@scenario("shell/break", cpus=(1, 4))
+def breaks(context):
+    """A break on the serial line is an interrupt, three bytes, or nothing, as the modes have it."""
+    with context.boot() as vm:
+        vm.prompt()
+        vm.shell("stty brkint -ignbrk")
+        vm.run_job()
+        vm.qmp("chardev-send-break", id="serial0")
+        vm.prompt()
+        for modes, typed, want in (("-ignbrk parmrk", "abc", "61 ff 00 00 62 63"), ("-ignbrk -parmrk", "ab", "61 00 62"),
+                                   ("ignbrk parmrk", "ab", "61 62")):
+            vm.send(f"stty raw -echo -brkint {modes}; echo re''ady; head -c {len(want.split())} | hexdump -C; stty sane\n")
+            vm.expect(r"^ready\n", 20)
+            vm.send(typed[0])
+            time.sleep(0.5)  # QEMU has given it to the machine
+            vm.qmp("chardev-send-break", id="serial0")
+            vm.send(typed[1:])
+            vm.expect(f"00000000  {want} ", 20)
+            vm.prompt()
+
+
 @scenario("shell/raw", cpus=(4,))
 def raw(context):
     """Programs that take the terminal for themselves."""
