@@ -1,0 +1,88 @@
+/* usb://: devices on the Universal Serial Bus, and what their drivers ask of them.
+ *
+ *     usb:///devices              a line for each interface of each device: what initd finds drivers for
+ *     usb:///tree                 controllers, hubs and devices, for people
+ *     usb:///1-2.3                a folder: the device on port 3 of the hub on port 2 of controller 1
+ *     usb:///1-2.3/info           what it is, for people
+ *     usb:///1-2.3/descriptors    its descriptors: of the device, of its configuration
+ *     usb:///1-2.3:0              a folder: its interface 0
+ *     usb:///1-2.3:0/interface    to be claimed by a driver (OPEN_READ | OPEN_WRITE): E_BUSY while another has it
+ *     usb:///1-2.3:0/81           an endpoint of the interface's by its address, for the process that has claimed it
+ *
+ * A claim lasts until the last handle of `interface` is gone. Then its endpoints are stopped before anything else happens to the
+ * memory they were given. A device that is pulled out answers E_CLOSED from then on, its transfers under way too; plugged in again it
+ * is another one under the same name: RESETS in `devices` tells.
+ *
+ * An endpoint's file is read and written: a command is one transfer, of at most USB_COPY_MAX bytes, which ends early when the
+ * device sends less than a whole packet. Without copying go transfers from and to memory of USB_MEMORY. Each endpoint
+ * carries out what it is given in order; commands that are cancelled or past their deadline end with what was done.
+ *
+ * Errors: E_NOT_SUPPORTED: the device refused (a stall): an endpoint other than 0 then stands still and answers the same until
+ * USB_CLEAR_HALT. E_IO: it did not answer, or wrongly; likewise. E_TIMED_OUT: a request to endpoint 0 took more than 5 s.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "abi/ops.h"
+
+enum usb_op {
+    USB_DESCRIBE = OP_PROTOCOL, /* out: struct usb_description */
+    USB_CONTROL, /* args: USB_SETUP(...); in or out: the data stage; value: how many bytes. To the interface or one of its
+                      * endpoints, or to ask the device for a descriptor; E_PERMISSION else */
+    USB_ALTERNATE, /* args: which alternate setting the interface has from now on */
+    USB_MEMORY,    /* args: length; value: its number; handle: memory that the controller reaches */
+    USB_MEMORY_FREE, /* args: number. E_BUSY: a transfer uses it */
+    USB_TRANSFER, /* of an endpoint; args: number of the memory, offset, length; value: how many bytes */
+    USB_CLEAR_HALT, /* of an endpoint; what was under way is cancelled */
+};
+
+#define USB_COPY_MAX 4096u
+
+/* A request as it stands in a setup packet (USB 2.0 9.3). */
+#define USB_SETUP(type, request, value, index, length)                       \
+    ((uint64_t)(uint8_t)(type) | (uint64_t)(uint8_t)(request) << 8 |         \
+     (uint64_t)(uint16_t)(value) << 16 | (uint64_t)(uint16_t)(index) << 32 | \
+     (uint64_t)(uint16_t)(length) << 48)
+
+#define USB_TYPE_IN        0x80u
+#define USB_TYPE_CLASS     0x20u
+#define USB_TYPE_VENDOR    0x40u
+#define USB_TYPE_DEVICE    0x00u
+#define USB_TYPE_INTERFACE 0x01u
+#define USB_TYPE_ENDPOINT  0x02u
+#define USB_TYPE_OTHER     0x03u
+
+enum usb_request {
+    USB_GET_STATUS = 0,
+    USB_CLEAR_FEATURE = 1,
+    USB_SET_FEATURE = 3,
+    USB_GET_DESCRIPTOR = 6,
+    USB_SET_CONFIGURATION = 9,
+    USB_SET_INTERFACE = 11,
+    USB_SET_HUB_DEPTH = 12,
+};
+
+/* As xHCI numbers them. */
+enum usb_speed { USB_FULL = 1, USB_LOW = 2, USB_HIGH = 3, USB_SUPER = 4, USB_SUPER_PLUS = 5 };
+
+#define USB_ENDPOINT_IN 0x80u
+
+enum usb_endpoint_type { USB_CONTROL_PIPE, USB_ISOCHRONOUS, USB_BULK, USB_INTERRUPT };
+
+#define USB_ENDPOINTS 30u /* of a device, besides endpoint 0 */
+#define USB_NAME_SIZE 64u
+
+struct usb_description {
+    char name[32]; /* "1-2.3" */
+    uint16_t vendor, product, release, version;
+    uint8_t speed;                          /* enum usb_speed */
+    uint8_t class_code, subclass, protocol; /* of the interface, as all below */
+    uint8_t interface, alternate, alternates, endpoint_count;
+    uint32_t reserved;
+    struct {
+        uint8_t address, type, interval, burst; /* interval: 125 us times 2 to the power of it */
+        uint16_t packet, streams;
+    } endpoints[USB_ENDPOINTS];
+    char manufacturer[USB_NAME_SIZE], product_name[USB_NAME_SIZE], serial[USB_NAME_SIZE];
+};
