@@ -21,6 +21,13 @@ DEVICES = {
     "virtio-mouse": "virtio-mouse-pci,addr=0x17",
     "virtio-tablet": "virtio-tablet-pci,addr=0x18",
     "virtio-gpu": "virtio-gpu-pci,id=gpu,addr=0x19",
+    "xhci": "qemu-xhci,id=xhci,addr=0x1a",
+    "nec-xhci": "nec-usb-xhci,id=xhci,addr=0x1a",
+    "xhci2": "qemu-xhci,id=xhci2,addr=0x1b",
+    "usb-kbd": "usb-kbd,id=usb-kbd,bus=xhci.0,port=1",
+    "usb-mouse": "usb-mouse,id=usb-mouse,bus=xhci.0,port=2",
+    "usb-tablet": "usb-tablet,id=usb-tablet,bus=xhci.0,port=3",
+    "usb-hub": "usb-hub,id=usb-hub,bus=xhci.0,port=4",
 }
 
 
@@ -93,7 +100,7 @@ def boot_flags(options):
 
 def disk_flags(options):
     flags = []
-    if any(",if=usb" in disk for disk in options.disks):
+    if any(",if=usb" in disk for disk in options.disks) and not {"xhci", "nec-xhci"} & set(options.devices):
         flags += ["-device", "qemu-xhci,id=xhci"]
     if any(",if=ahci" in disk for disk in options.disks):
         flags += ["-device", "ich9-ahci,id=ahci"]

@@ -175,7 +175,8 @@ static const struct driver_rule *rule_find(const struct bus *bus, const struct b
     return NULL;
 }
 
-void drivers_found(void (*found)(const char *service, const char *uri, uint64_t resets))
+void drivers_found(void (*found)(const char *service, const char *uri, uint64_t resets),
+                   void (*listed)(const char *bus))
 {
     list_for_each (struct bus, bus, &buses, link) {
         struct bus_device device;
@@ -190,6 +191,8 @@ void drivers_found(void (*found)(const char *service, const char *uri, uint64_t 
             if (rule)
                 found(rule->service, uri, device.resets);
         }
+        if (list)
+            listed(bus->name);
         free(list);
     }
 }

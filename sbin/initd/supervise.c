@@ -47,6 +47,8 @@ struct unit {
     struct life life;
     char *device;    /* of a driver: URI; else NULL */
     uint64_t resets; /* what its bus said last */
+    bool listed;     /* ... in the list that is gone through */
+    bool absent;     /* ... nothing: it is not there any more */
 };
 
 static struct unit **units;
@@ -69,7 +71,11 @@ static struct unit *unit_find(const char *name)
 
 static void unit_pause(struct unit *unit, const char *why)
 {
-    if (stopping) {
+    if (unit->absent) {
+        fprintf(stderr, "%s: ended: its device is gone\n", unit->conf.name);
+        unit->state = ENDED;
+        unit->life.over = 1;
+    } else if (stopping) {
         if (unit->life.status || unit->state != STOPPING)
             fprintf(stderr, "%s: %s\n", unit->conf.name, why);
         unit->state = ENDED;
@@ -391,7 +397,18 @@ static void proc_connected(void)
 
 static struct unit *unit_create(const char *service, const char *device);
 
-/* The unit of a device that was not seen yet. */
+/* There is another one in its place, or it is there again. */
+static void driver_return(struct unit *unit)
+{
+    unit->absent = false;
+    unit->life.over = 0;
+    unit->life.pause_ms = 0;
+    if (unit->process == HANDLE_NONE)
+        unit->state = WAITING;
+    roster_set_life(unit->entry, &unit->life);
+}
+
+/* The unit of a device that was not seen yet; an initd before us may have seen it go. */
 static struct unit *driver_create(const char *service, const char *uri, uint64_t resets)
 {
     struct unit *unit = unit_create(service, uri);
@@ -399,8 +416,34 @@ static struct unit *driver_create(const char *service, const char *uri, uint64_t
         return NULL;
     unit->resets = resets;
     unit_take_over(unit, unit_count - 1);
+    if (unit->state == ENDED && unit->conf.restart)
+        driver_return(unit);
     unit_check_ready(unit);
     return unit;
+}
+
+/* Nobody is left to drive; whoever comes in its place gets a driver of its own. */
+static void driver_retire(struct unit *unit)
+{
+    unit->absent = true;
+    if (unit->process != HANDLE_NONE)
+        sys_ignore(sys_process_kill(unit->process, STATUS_KILLED));
+    else
+        unit_pause(unit, NULL);
+}
+
+/* The whole list of a bus was gone through. */
+static void devices_listed(const char *bus)
+{
+    size_t length = strlen(bus);
+    for (size_t i = 0; i < unit_count; i++) {
+        struct unit *unit = units[i];
+        if (!unit->device || strncmp(unit->device, bus, length) != 0 || unit->device[length] != ':')
+            continue;
+        if (!unit->listed && !unit->absent)
+            driver_retire(unit);
+        unit->listed = false;
+    }
 }
 
 /* There is a device, and this is its driver. One whose device was reset is ended, to begin anew. */
@@ -414,7 +457,10 @@ static void device_found(const char *service, const char *uri, uint64_t resets)
         unit = driver_create(service, uri, resets);
     if (!unit)
         return;
+    unit->listed = true;
     unit->resets = resets;
+    if (unit->absent)
+        driver_return(unit);
     if (unit->process == HANDLE_NONE || unit->life.resets == resets)
         return;
     fprintf(stderr, "%s: its device was reset\n", unit->conf.name);
@@ -432,7 +478,7 @@ void supervise_notified(uint64_t key, uint64_t signals)
         units_check_ready();
     } else if (key == KEY_THREADS) {
         if (signals & NOTIFY_LISTS) {
-            drivers_found(device_found);
+            drivers_found(device_found, devices_listed);
             units_advance();
         }
         if (signals & NOTIFY_RESET)
