@@ -122,7 +122,7 @@ def command(options):
     flags = ["qemu-system-x86_64", "-no-user-config", "-nodefaults"]
     flags += machine_flags(options) + accelerator_flags(options)
     flags += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", options.memory]
-    flags += boot_flags(options) + disk_flags(options) + device_flags(options)
+    flags += boot_flags(options) + device_flags(options) + disk_flags(options)
     flags += ["-no-reboot", "-serial", options.serial]
     if options.machine != "microvm":
         flags += ["-vga", options.vga]

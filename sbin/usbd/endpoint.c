@@ -217,7 +217,7 @@ void endpoint_settle(struct endpoint *endpoint)
         result = unload(endpoint);
     list_for_each (struct transfer, transfer, &endpoint->transfers, link)
         if (transfer->unwanted)
-            transfer_end(endpoint, transfer, -E_INTERRUPTED);
+            transfer_end(endpoint, transfer, -E_CANCELLED);
     endpoint->still = false;
     if (result < 0)
         halt(endpoint, -E_IO);

@@ -39,7 +39,7 @@ static void io_done(struct transfer *transfer, int64_t result, uint32_t moved)
 {
     struct io *io = container_of(transfer, struct io, transfer);
     struct abi_return reply = {.values = {moved}};
-    if (moved && result == -E_INTERRUPTED)
+    if (moved && result == -E_CANCELLED)
         result = 0;
     if (!io->memory && transfer->request.in && result >= 0) {
         reply.data = (uintptr_t)endpoint_copy(io->endpoint);
