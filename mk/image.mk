@@ -35,12 +35,12 @@ ZONEINFO := $(O)/usr/share/zoneinfo
 $(ZONEINFO)/UTC: tools/zoneinfo.py /usr/share/zoneinfo/tzdata.zi
 	$(call quiet,ZONES,$(ZONEINFO))mkdir -p $(@D) && tools/zoneinfo.py $(ZONEINFO) && touch -h $@
 
-# Names of PCI devices.
-PCI_IDS := /usr/share/misc/pci.ids
-$(O)/usr/share/misc/pci.ids.packed: tools/pci_ids.py $(PCI_IDS)
-	$(call quiet,IDS,$@)mkdir -p $(@D) && tools/pci_ids.py $(PCI_IDS) $@
+# Names of PCI and USB devices.
+IDS := pci.ids usb.ids
+$(IDS:%=$(O)/usr/share/misc/%.packed): $(O)/usr/share/misc/%.packed: tools/pci_ids.py /usr/share/misc/%
+	$(call quiet,IDS,$@)mkdir -p $(@D) && tools/pci_ids.py /usr/share/misc/$* $@
 
-DATA_FILES := $(KEYMAP_FILES) $(addprefix $(O)/usr/share/consolefonts/,console.psf unifont.gz) $(O)/usr/share/misc/pci.ids.packed
+DATA_FILES := $(KEYMAP_FILES) $(addprefix $(O)/usr/share/consolefonts/,console.psf unifont.gz) $(IDS:%=$(O)/usr/share/misc/%.packed)
 
 BUSYBOX := /bin/busybox
 ROOTFS_FILES = $(shell find rootfs -not -type l) $(wildcard sbin/*/service.conf)

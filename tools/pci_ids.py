@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The distribution's pci.ids, packed for lib/pci/ids.h: vendors, devices, classes; without subsystems.
+"""The distribution's pci.ids or usb.ids, packed for lib/pci/ids.h: vendors, devices, classes; without subsystems.
 
     tools/pci_ids.py /usr/share/misc/pci.ids FILE
 """
@@ -16,14 +16,17 @@ LINE = re.compile(r"(\t*)(C )?([0-9a-f]+)  (.+)")
 
 def entries(lines):
     """{(kind, id): name}"""
-    found, ids, classes = {}, [0, 0, 0], False
+    found, ids, classes, known = {}, [0, 0, 0], False, False
     for line in lines:
         match = LINE.fullmatch(line.rstrip("\n"))
         if not match:
+            known = known and line[0] in "#\n\t"  # usb.ids has lists of other things as well
             continue
         depth = len(match[1])
         if depth == 0:
-            classes = bool(match[2])
+            classes, known = bool(match[2]), True
+        if not known:
+            continue
         ids[depth] = (ids[depth - 1] << (8 if classes else 16) if depth else 0) | int(match[3], 16)
         if KINDS[classes][depth]:
             found[KINDS[classes][depth], ids[depth]] = match[4]
@@ -32,7 +35,7 @@ def entries(lines):
 
 def main():
     source, target = sys.argv[1:]
-    with open(source, encoding="utf-8") as file:
+    with open(source, encoding="utf-8", errors="replace") as file:
         found = entries(file)
     places, strings, table = {}, bytearray(), bytearray()
     for (kind, number), name in sorted(found.items()):

@@ -29,6 +29,13 @@ DEVICES = {
     "edu-bridge1": "edu,id=edu-bridge1,bus=bridge,addr=0x3,dma_mask=0xffffffff",
     "edu-bridge2": "edu,id=edu-bridge2,bus=bridge,addr=0x5,dma_mask=0xffffffff",
     "virtio-gpu-2": "virtio-gpu-pci,id=gpu,addr=0x19,max_outputs=2",  # the second is off until a display asks for a size
+    "xhci": "qemu-xhci,id=xhci,addr=0x1a",
+    "nec-xhci": "nec-usb-xhci,id=xhci,addr=0x1a",
+    "xhci2": "qemu-xhci,id=xhci2,addr=0x1b",
+    "usb-kbd": "usb-kbd,id=usb-kbd,bus=xhci.0,port=1",
+    "usb-mouse": "usb-mouse,id=usb-mouse,bus=xhci.0,port=2",
+    "usb-tablet": "usb-tablet,id=usb-tablet,bus=xhci.0,port=3",
+    "usb-hub": "usb-hub,id=usb-hub,bus=xhci.0,port=4",
 }
 
 
@@ -143,7 +150,7 @@ def disk_flags(options):
     flags = []
     disks = [disk_parse(disk) for disk in options.disks]
     used = {disk.get("if", "virtio") for _, disk in disks}
-    if "usb" in used:
+    if "usb" in used and not {"xhci", "nec-xhci"} & set(options.devices):
         flags += ["-device", "qemu-xhci,id=xhci"]
     if "ahci" in used:
         flags += ["-device", "ich9-ahci,id=ahci"]
@@ -162,7 +169,7 @@ def command(options):
     flags = ["qemu-system-x86_64", "-no-user-config", "-nodefaults"]
     flags += machine_flags(options) + accelerator_flags(options)
     flags += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", options.memory]
-    flags += boot_flags(options) + disk_flags(options) + device_flags(options)
+    flags += boot_flags(options) + device_flags(options) + disk_flags(options)
     flags += ["-no-reboot", "-serial", options.serial]
     if options.machine != "microvm":
         flags += ["-vga", options.vga]

@@ -16,6 +16,8 @@ struct hid_control {
     uint16_t type, code;
     uint16_t *codes; /* of an array: by value, less the least */
     uint32_t code_count;
+    int32_t last; /* the position that was told, if one was: */
+    bool known;
 };
 
 /* --- what there is --- */
@@ -123,7 +125,9 @@ int64_t hid_input_create(struct hid_input *input, const struct hid *hid)
 {
     *input = (struct hid_input){.numbered = hid->numbered};
     input->controls = calloc(controls_most(hid), sizeof(*input->controls));
-    int64_t result = input->controls ? 0 : -E_NO_MEMORY;
+    int64_t result = 0;
+    if (!input->controls)
+        return -E_NO_MEMORY;
     for (uint32_t i = 0; result >= 0 && i < hid->field_count; i++) {
         const struct hid_field *field = &hid->fields[i];
         if (field->kind == HID_OUTPUT)
@@ -180,13 +184,26 @@ static bool array_note(struct hid_input *input, const struct hid_control *contro
     return true;
 }
 
+/* A position is told when it is another one. */
+static bool moved(struct hid_control *control, int64_t value, hid_emit *emit, void *context)
+{
+    bool position = control->type == INPUT_ABS;
+    int32_t told = position ? scaled(&control->field, value) : (int32_t)value;
+    if (position ? control->known && control->last == told : told == 0)
+        return false;
+    control->known = true;
+    control->last = told;
+    emit(context, control->type, control->code, told);
+    return true;
+}
+
 /* What moved, at once; which keys are held, into input->now. False: the report does not tell of keys. */
 static bool controls_read(struct hid_input *input, uint8_t report, const uint8_t *bytes,
                           size_t length, hid_emit *emit, void *context, bool *emitted)
 {
     bool tells = false;
     for (uint32_t i = 0; i < input->control_count; i++) {
-        const struct hid_control *control = &input->controls[i];
+        struct hid_control *control = &input->controls[i];
         int64_t value;
         if (control->field.report != report)
             continue;
@@ -194,16 +211,11 @@ static bool controls_read(struct hid_input *input, uint8_t report, const uint8_t
         if (control->codes) {
             if (!array_note(input, control, bytes, length))
                 return false;
-            continue;
-        }
-        if (!hid_value(&control->field, 0, bytes, length, &value))
-            continue;
-        if (control->type == INPUT_KEY) {
-            key_note(input, value ? control->code : 0);
-        } else if (control->type == INPUT_ABS || value) {
-            emit(context, control->type, control->code,
-                 control->type == INPUT_ABS ? scaled(&control->field, value) : (int32_t)value);
-            *emitted = true;
+        } else if (hid_value(&control->field, 0, bytes, length, &value)) {
+            if (control->type == INPUT_KEY)
+                key_note(input, value ? control->code : 0);
+            else
+                *emitted |= moved(control, value, emit, context);
         }
     }
     return tells;

@@ -6,7 +6,7 @@
  *
  * A report says what is held, not what changed; what is emitted are the changes, the packet ends with INPUT_SYNC. Keys are those
  * of arrays (six at a time) and of bitmaps (all). A report that says too many keys are down (rollover) changes none.
- * Movements are emitted as they come, positions are scaled to INPUT_ABS_MAX.
+ * Movements are emitted as they come, positions when they change, scaled to INPUT_ABS_MAX.
  */
 #pragma once
 

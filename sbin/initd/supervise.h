@@ -6,7 +6,8 @@
  *   (boot)          PAUSED <--ended, restart always-- STARTING, LATE, READY --ended, restart never--> ENDED
  *                      \--after the pause--> STARTING
  *
- * Drivers (drivers.h) are the same, a unit for each device, which comes to be when its bus lists it.
+ * Drivers (drivers.h) are the same, a unit for each device, which comes to be when its bus lists it. When that lists it no longer,
+ * its driver is killed and ENDED; listed again, it is WAITING.
  *
  * When the system stops, whoever no living service has in its `after` is told (PORT_STOP) and ends, or is killed:
  *

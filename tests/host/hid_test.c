@@ -98,9 +98,10 @@ TEST(a_tablet)
 {
     START(tablet);
     CHECK_STRING(REPORT(0, 0, 0, 0xff, 0x7f, 0), "3:0:0 3:1:65535 0:0:0 ");
+    CHECK_STRING(REPORT(0, 0, 0, 0xff, 0x7f, 0), ""); /* where it was */
     CHECK_STRING(REPORT(1, 0xff, 0x3f, 0, 0, 0xff), "3:0:32766 3:1:0 2:8:-1 1:272:1 0:0:0 ");
     CHECK_STRING(REPORT(6, 0, 0x80, 0, 0, 1),
-                 "3:1:0 2:8:1 1:272:0 1:273:1 1:274:1 0:0:0 "); /* out of bounds: unchanged */
+                 "2:8:1 1:272:0 1:273:1 1:274:1 0:0:0 "); /* out of bounds: unchanged */
 }
 
 TEST(all_keys_at_once)

@@ -1,0 +1,120 @@
+/* Of usb://: see driver.h. */
+#include "lib/usb/driver.h"
+
+#include <stdio.h>
+
+#include "lib/sys/file.h"
+#include "lib/sys/map.h"
+
+static int64_t describe(struct usb_interface_claim *claim)
+{
+    struct abi_command command = {.op = USB_DESCRIBE,
+                                  .out = (uintptr_t)&claim->description,
+                                  .out_length = sizeof(claim->description)};
+    return file_command(claim->file, &command);
+}
+
+int64_t usb_claim(struct usb_interface_claim *claim, const char *interface)
+{
+    char uri[sizeof(claim->uri) + 16];
+    *claim = (struct usb_interface_claim){.file = HANDLE_NONE};
+    if ((size_t)snprintf(claim->uri, sizeof(claim->uri), "%s", interface) >= sizeof(claim->uri))
+        return -E_TOO_LONG;
+    snprintf(uri, sizeof(uri), "%s/interface", claim->uri);
+    int64_t result = file_open(HANDLE_SELF, uri, OPEN_READ | OPEN_WRITE, &claim->file);
+    if (result >= 0)
+        result = describe(claim);
+    if (result < 0)
+        usb_release(claim);
+    return result;
+}
+
+void usb_release(struct usb_interface_claim *claim)
+{
+    handle_drop(claim->file);
+    claim->file = HANDLE_NONE;
+}
+
+int64_t usb_request(const struct usb_interface_claim *claim, uint64_t setup, void *bytes)
+{
+    uint64_t length = setup >> 48;
+    bool in = setup & USB_TYPE_IN;
+    struct abi_command command = {.op = USB_CONTROL, .args = {setup}};
+    *(in ? &command.out : &command.in) = (uintptr_t)bytes;
+    *(in ? &command.out_length : &command.in_length) = length;
+    int64_t result = file_command(claim->file, &command);
+    return result < 0 ? result : (int64_t)command.values[0];
+}
+
+int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate)
+{
+    struct abi_command command = {.op = USB_ALTERNATE, .args = {alternate}};
+    int64_t result = file_command(claim->file, &command);
+    return result < 0 ? result : describe(claim);
+}
+
+uint8_t usb_endpoint_find(const struct usb_interface_claim *claim, enum usb_endpoint_type type,
+                          uint8_t direction)
+{
+    const struct usb_description *description = &claim->description;
+    for (uint8_t i = 0; i < description->endpoint_count; i++)
+        if (description->endpoints[i].type == type &&
+            (description->endpoints[i].address & USB_ENDPOINT_IN) == direction)
+            return description->endpoints[i].address;
+    return 0;
+}
+
+int64_t usb_endpoint_open(const struct usb_interface_claim *claim, uint8_t address, handle_t *file)
+{
+    char uri[sizeof(claim->uri) + 8];
+    snprintf(uri, sizeof(uri), "%s/%02x", claim->uri, address);
+    return file_open(HANDLE_SELF, uri, OPEN_READ | OPEN_WRITE, file);
+}
+
+int64_t usb_read(handle_t endpoint, void *bytes, size_t length)
+{
+    struct abi_command command = {.op = OP_READ, .out = (uintptr_t)bytes, .out_length = length};
+    int64_t result = file_command(endpoint, &command);
+    return result < 0 ? result : (int64_t)command.values[0];
+}
+
+int64_t usb_write(handle_t endpoint, const void *bytes, size_t length)
+{
+    struct abi_command command = {.op = OP_WRITE, .in = (uintptr_t)bytes, .in_length = length};
+    int64_t result = file_command(endpoint, &command);
+    return result < 0 ? result : (int64_t)command.values[0];
+}
+
+int64_t usb_clear_halt(handle_t endpoint)
+{
+    struct abi_command command = {.op = USB_CLEAR_HALT};
+    return file_command(endpoint, &command);
+}
+
+int64_t usb_memory(const struct usb_interface_claim *claim, uint64_t length,
+                   struct usb_memory *memory)
+{
+    struct abi_command command = {.op = USB_MEMORY, .args = {length}};
+    int64_t result = file_command(claim->file, &command);
+    if (result < 0)
+        return result;
+    memory->number = command.values[0];
+    memory->length = length;
+    result = memory_map(command.receive[0], 0, length, PROT_READ_ | PROT_WRITE_);
+    handle_drop(command.receive[0]);
+    if (result < 0) {
+        struct abi_command back = {.op = USB_MEMORY_FREE, .args = {memory->number}};
+        sys_ignore(file_command(claim->file, &back));
+        return result;
+    }
+    memory->bytes = (uint8_t *)(uintptr_t)result;
+    return 0;
+}
+
+int64_t usb_transfer(handle_t endpoint, const struct usb_memory *memory, uint64_t offset,
+                     uint64_t length)
+{
+    struct abi_command command = {.op = USB_TRANSFER, .args = {memory->number, offset, length}};
+    int64_t result = file_command(endpoint, &command);
+    return result < 0 ? result : (int64_t)command.values[0];
+}

@@ -1,0 +1,51 @@
+/* The driver's side of usb:// (abi/usb.h): one interface of a device, and what its driver needs of it.
+ *
+ *     usb_claim(&device, "usb:///1-2:0")                    E_BUSY: another driver has it
+ *     usb_request(&device, USB_SETUP(...), bytes)           to endpoint 0
+ *     usb_endpoint_open(&device, address, &file)
+ *     usb_read(file, bytes, length), usb_write(...)         one transfer (file_read would go on until the bytes are full)
+ *     usb_endpoint_find(&device, USB_INTERRUPT, USB_ENDPOINT_IN)
+ *     usb_memory(&device, length, &memory)                  for transfers without a copy:
+ *     usb_transfer(file, &memory, offset, length)
+ *     usb_release(&device)                                  or the driver's end: usbd makes the interface quiet
+ *
+ * Results are counts, 0 or -E_*. What a device sends is its word; what the description says of it was checked by usbd.
+ */
+#pragma once
+
+#include "abi/usb.h"
+#include "lib/sys/syscall.h"
+
+struct usb_interface_claim {
+    handle_t file;
+    char uri[64];
+    struct usb_description description;
+};
+
+struct usb_memory {
+    uint8_t *bytes;
+    uint64_t length, number;
+};
+
+MUST_CHECK int64_t usb_claim(struct usb_interface_claim *claim, const char *interface);
+void usb_release(struct usb_interface_claim *claim);
+
+/* bytes: as many as the setup says, in or out. */
+MUST_CHECK int64_t usb_request(const struct usb_interface_claim *claim, uint64_t setup,
+                               void *bytes);
+MUST_CHECK int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate);
+
+/* The address of the first endpoint of the kind; 0: there is none. */
+uint8_t usb_endpoint_find(const struct usb_interface_claim *claim, enum usb_endpoint_type type,
+                          uint8_t direction);
+MUST_CHECK int64_t usb_endpoint_open(const struct usb_interface_claim *claim, uint8_t address,
+                                     handle_t *file);
+/* length: of whole packets. How many bytes came; 0 is an empty packet, not the end. */
+MUST_CHECK int64_t usb_read(handle_t endpoint, void *bytes, size_t length);
+MUST_CHECK int64_t usb_write(handle_t endpoint, const void *bytes, size_t length);
+MUST_CHECK int64_t usb_clear_halt(handle_t endpoint);
+
+MUST_CHECK int64_t usb_memory(const struct usb_interface_claim *claim, uint64_t length,
+                              struct usb_memory *memory);
+MUST_CHECK int64_t usb_transfer(handle_t endpoint, const struct usb_memory *memory, uint64_t offset,
+                                uint64_t length);

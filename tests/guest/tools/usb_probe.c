@@ -1,0 +1,195 @@
+/* usb_probe disk|idle|hold INTERFACE: what a driver may expect of usb:// (abi/usb.h), with a device whose driver is this.
+ *
+ * disk: a disk of the bulk-only kind; INQUIRY copied, 64 KiB read without a copy, a stall and its end. Its 512-byte blocks hold their
+ * own numbers, again and again. idle: a device that has nothing to say: transfers that are given up, and memory. hold: says "held", and
+ * has a transfer under way for ever. Prints "ok".
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/sys/error.h"
+#include "lib/sys/file.h"
+#include "lib/usb/driver.h"
+
+#define CBW_LENGTH  31u
+#define CSW_LENGTH  13u
+#define BLOCK       512u
+#define BLOCKS      128u
+#define MILLISECOND INT64_C(1000000)
+
+static struct usb_interface_claim claim;
+static handle_t in, out;
+static uint8_t page[USB_COPY_MAX];
+
+static int64_t must(const char *what, int64_t result)
+{
+    if (result < 0) {
+        printf("%s: %s\n", what, error_text(result));
+        exit(1);
+    }
+    return result;
+}
+
+static void want(const char *what, int64_t result, int64_t wanted)
+{
+    if (result == wanted)
+        return;
+    printf("%s: %lld, wanted %lld\n", what, (long long)result, (long long)wanted);
+    exit(1);
+}
+
+static handle_t endpoint(enum usb_endpoint_type type, uint8_t direction)
+{
+    handle_t file;
+    must("endpoint", usb_endpoint_open(&claim, usb_endpoint_find(&claim, type, direction), &file));
+    return file;
+}
+
+/* --- a disk --- */
+
+static void cbw_send(uint32_t length, const uint8_t *command, uint8_t command_length)
+{
+    uint8_t cbw[CBW_LENGTH] = {'U', 'S', 'B', 'C', 1, 2, 3, 4};
+    memcpy(cbw + 8, &length, sizeof(length));
+    cbw[12] = USB_ENDPOINT_IN;
+    cbw[14] = command_length;
+    memcpy(cbw + 15, command, command_length);
+    want("command", usb_write(out, cbw, sizeof(cbw)), sizeof(cbw));
+}
+
+static void csw_read(void)
+{
+    want("status", usb_read(in, page, sizeof(page)), CSW_LENGTH);
+    want("status: signature", memcmp(page, "USBS\1\2\3\4", 8), 0);
+    want("status: passed", page[12], 0);
+}
+
+static void inquire(void)
+{
+    static const uint8_t command[6] = {0x12, 0, 0, 0, 36, 0};
+    cbw_send(36, command, sizeof(command));
+    want("inquiry", usb_read(in, page, sizeof(page)), 36);
+    printf("%.8s %.16s\n", page + 8, page + 16);
+    csw_read();
+}
+
+/* Until the disk is ready: after its reset it says "unit attention" once. */
+static void ready(void)
+{
+    static const uint8_t command[6] = {0};
+    for (int i = 0; i < 10; i++) {
+        cbw_send(0, command, sizeof(command));
+        want("status", usb_read(in, page, sizeof(page)), CSW_LENGTH);
+        if (page[12] == 0)
+            return;
+    }
+    want("ready", page[12], 0);
+}
+
+static void blocks_read(const struct usb_memory *memory, uint64_t offset)
+{
+    uint8_t command[10] = {0x28, [8] = BLOCKS};
+    cbw_send(BLOCKS * BLOCK, command, sizeof(command));
+    want("read", usb_transfer(in, memory, offset, BLOCKS * BLOCK), BLOCKS * BLOCK);
+    csw_read();
+    for (uint32_t at = 0; at < BLOCKS * BLOCK; at += sizeof(uint32_t))
+        if (*(uint32_t *)(void *)(memory->bytes + offset + at) != at / BLOCK)
+            want("a block's number", *(uint32_t *)(void *)(memory->bytes + offset + at),
+                 at / BLOCK);
+}
+
+static void stall(void)
+{
+    want("a bad command", usb_write(out, page, CBW_LENGTH - 1), -E_NOT_SUPPORTED);
+    want("while it is halted", usb_write(out, page, CBW_LENGTH), -E_NOT_SUPPORTED);
+    must("clear halt", usb_clear_halt(out));
+    must("clear halt", usb_clear_halt(in));
+}
+
+static void disk(void)
+{
+    struct usb_memory memory;
+    in = endpoint(USB_BULK, USB_ENDPOINT_IN);
+    out = endpoint(USB_BULK, 0);
+    inquire();
+    ready();
+    must("memory", usb_memory(&claim, 2 * BLOCKS * BLOCK, &memory));
+    blocks_read(&memory, 0);
+    blocks_read(&memory, 0x1404);
+    stall();
+    inquire();
+    want("too far", usb_transfer(in, &memory, BLOCKS * BLOCK, 2 * BLOCKS * BLOCK), -E_RANGE);
+    want("half a packet", usb_transfer(in, &memory, 0, 13), -E_INVALID);
+    want("out of an in", usb_write(in, page, 1), -E_ACCESS);
+}
+
+/* --- a device that is silent --- */
+
+static int64_t transfer_for(const struct usb_memory *memory, int64_t patience)
+{
+    struct abi_command command = {.op = USB_TRANSFER,
+                                  .args = {memory->number, 0, 8},
+                                  .deadline = sys_clock_get(CLOCK_MONOTONIC_) + patience};
+    return file_command(in, &command);
+}
+
+static void *transfer_long(void *memory)
+{
+    want("the longer one", transfer_for(memory, 800 * MILLISECOND), -E_TIMED_OUT);
+    return NULL;
+}
+
+static void idle(void)
+{
+    struct usb_memory memory;
+    pthread_t other;
+    in = endpoint(USB_INTERRUPT, USB_ENDPOINT_IN);
+    must("memory", usb_memory(&claim, PAGE_SIZE, &memory));
+    for (int i = 0; i < 3; i++)
+        want("nothing comes", transfer_for(&memory, 50 * MILLISECOND), -E_TIMED_OUT);
+    pthread_create(&other, NULL, transfer_long, &memory);
+    for (int i = 0; i < 3; i++)
+        want("nor behind another", transfer_for(&memory, 50 * MILLISECOND), -E_TIMED_OUT);
+    struct abi_command back = {.op = USB_MEMORY_FREE, .args = {memory.number}};
+    want("used memory", file_command(claim.file, &back), -E_BUSY);
+    pthread_join(other, NULL);
+    must("memory", file_command(claim.file, &back));
+    want("no memory", transfer_for(&memory, MILLISECOND), -E_NOT_FOUND);
+    want("others' business",
+         usb_request(&claim, USB_SETUP(0, USB_SET_CONFIGURATION, 0, 0, 0), NULL), -E_PERMISSION);
+    want("no such request", usb_request(&claim, USB_SETUP(0xa1, 0x77, 0, 0, 8), page),
+         -E_NOT_SUPPORTED);
+    want("its descriptor",
+         usb_request(&claim, USB_SETUP(0x80, USB_GET_DESCRIPTOR, 0x100, 0, 18), page), 18);
+    want("no such setting", usb_alternate(&claim, 7), -E_NOT_FOUND);
+    must("the same setting", usb_alternate(&claim, 0));
+}
+
+static void hold(void)
+{
+    struct usb_memory memory;
+    in = endpoint(USB_INTERRUPT, USB_ENDPOINT_IN);
+    must("memory", usb_memory(&claim, PAGE_SIZE, &memory));
+    printf("held\n");
+    fflush(stdout);
+    int64_t result = usb_transfer(in, &memory, 0, 8);
+    printf("%s\n", result < 0 ? error_text(result) : "something came");
+    exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 2;
+    must("claim", usb_claim(&claim, argv[2]));
+    if (strcmp(argv[1], "disk") == 0)
+        disk();
+    else if (strcmp(argv[1], "idle") == 0)
+        idle();
+    else
+        hold();
+    printf("ok\n");
+    return 0;
+}

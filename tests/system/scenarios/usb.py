@@ -1,0 +1,227 @@
+"""USB: controllers, hubs, devices that come and go, keyboards and pointers. QEMU's first port of USB 2 is the controller's fifth."""
+import os
+import random
+import re
+
+from harness import scenario
+from scenarios.devices import wait_log
+from scenarios.screen import keys, tell, type_everything
+from scenarios.survival import settled_frames
+from scenarios.virtio import click, move, pid_of
+
+KEYBOARD, MOUSE, TABLET, HUB = (f"1-{port}" for port in (5, 6, 7, 8))
+
+
+def boot(context, *devices, **options):
+    return context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), devices=devices, **options)
+
+
+def devices_of(vm):
+    """{name of an interface: number of its connection}"""
+    text = vm.shell("cat usb:///devices", 60)[0]
+    return {name: int(number) for name, number in re.findall(r"^(\S+:\d+) \w{6} \w{4}:\w{4} (\d+) ", text, re.M)}
+
+
+def wait_devices(vm, *names):
+    """Until these devices, and no others, are there."""
+    for _ in range(300):
+        found = devices_of(vm)
+        if found.keys() == {name + ":0" for name in names}:
+            return found
+        vm.shell("sleep 0.1")
+    vm.fail(f"there are {sorted(found)}, wanted: {names}")
+
+
+def driver(vm, name):
+    """State and starts of its driver."""
+    match = re.search(rf"^usb.hid@{re.escape(name)}:0 +(\w+) +(\d+)", vm.shell("cat log:///status", 60)[0], re.M)
+    return (match[1], int(match[2])) if match else ("none", 0)
+
+
+def wait_driver(vm, name, state="ready", starts=1):
+    """Until its driver has claimed the device, and a little longer: to QEMU a keyboard is one when somebody asks it for keys."""
+    for _ in range(300):
+        claimed = "driver: process" in vm.shell(f"cat usb:///{name}/info", 60)[0]
+        now = driver(vm, name)
+        if now[0] == state and now[1] >= starts and claimed == (state == "ready"):
+            vm.shell("sleep 0.5", 60)
+            return
+        vm.shell("sleep 0.1")
+    vm.fail(f"the driver of {name} is {now}, wanted: {state}, started {starts} times")
+
+
+def plug(vm, kind, name, port):
+    vm.qmp("device_add", driver=kind, id=name, bus="xhci.0", port=port)
+
+
+def unplug(vm, name):
+    vm.qmp("device_del", id=name)
+
+
+def check_typing(vm):
+    """On the USB keyboard: the other one's driver is stopped. QEMU gives keys to the last keyboard that was plugged in."""
+    wait_driver(vm, KEYBOARD)
+    vm.shell("kill -STOP $(pidof kbd)")
+    type_everything(vm)
+    keys(vm, "echo ")
+    vm.key("caps_lock")
+    keys(vm, "shouted")
+    vm.key("caps_lock")
+    keys(vm, " said > /dev/ttyS0\n")
+    vm.expect("SHOUTED said\n", 30)
+
+
+@scenario("usb/devices")
+def devices(context):
+    """What there is, for people and programs; names, errors, and who may do what."""
+    with boot(context, "xhci", "xhci2", "usb-kbd", "usb-mouse", "usb-tablet", "usb-hub") as vm:
+        vm.prompt()
+        wait_devices(vm, KEYBOARD, MOUSE, TABLET, HUB)
+        vm.check("cat usb:///devices", re.compile(r"^1-5:0 030101 0627:0001 \d+ Keyboard: QEMU USB Keyboard\n"
+                                                  r"1-6:0 030102 0627:0001 \d+ Mouse: QEMU USB Mouse\n"
+                                                  r"1-7:0 030000 0627:0001 \d+ .*: QEMU USB Tablet\n"
+                                                  r"1-8:0 090000 0409:55aa \d+ Hub: QEMU USB Hub$"))
+        vm.check("cat usb:///tree", re.compile(r"^1 pci:///00:1a.0 8 ports\n    1-5 0627:0001 480 Mbit/s .*\n(.*\n)*"
+                                               r"    1-8 0409:55aa 12 Mbit/s QEMU USB Hub\n2 pci:///00:1b.0 8 ports$"))
+        vm.check("ls usb:/// | cat", "1-5\n1-5:0\n1-6\n1-6:0\n1-7\n1-7:0\n1-8\n1-8:0\ndevices\ntree\n")
+        vm.check("ls usb:///1-5:0 usb:///1-5 | cat", "usb:///1-5:\ndescriptors\ninfo\n\nusb:///1-5:0:\n81\ninterface\n")
+        vm.check("cat usb:///1-5/info", re.compile(r"interface 0.0: 030101 Keyboard, driver: process \d+\n"
+                                                   r"  endpoint 81: interrupt, 8 bytes every 8000 us"))
+        vm.check("hexdump -n 4 -e '1/4 \"%08x\\n\"' usb:///1-5/descriptors", "02000112\n")
+        vm.check("cat usb:///1-9/info usb:///1-5:1/interface usb:///1-5:0/82 usb:///1-5/infos; true", re.compile("(.*No such file.*\n){4}"))
+        vm.check("cat usb:///1-5:0/81; echo > usb:///devices; cat usb:///1-8:0/interface; true",
+                 re.compile("not permitted.*\n.*Read-only.*\n.*denied", re.I))
+        vm.check("/sbin/usb.hid usb:///1-5:0; /sbin/usb.hid usb:///1-8:0; true", re.compile("in use\n(.*\n)*.*in use"))
+
+
+@scenario("usb/typing", cpus=(1, 4))
+def typing(context):
+    with context.boot(devices=["xhci", "usb-kbd"]) as vm:
+        vm.prompt()
+        check_typing(vm)
+
+
+@scenario("usb/typing-pc", cpus=(1,))
+def typing_pc(context):
+    """Another chip set, another controller."""
+    with context.boot(machine="pc", devices=["nec-xhci", "usb-kbd"]) as vm:
+        vm.prompt()
+        check_typing(vm)
+
+
+@scenario("usb/pointers", cpus=(1, 4))
+def pointers(context):
+    """A mouse and a tablet: movements, buttons, the wheel and positions arrive in order."""
+    with boot(context, "xhci", "usb-mouse", "usb-tablet") as vm:
+        vm.prompt()
+        wait_driver(vm, MOUSE)
+        wait_driver(vm, TABLET)
+        vm.send("/tests/tools/input_events 25\n")
+        vm.expect("^listening\n", 30)
+        for distance in range(1, 21):
+            move(vm, x=distance, y=-distance)
+            vm.expect(rf"^rel 0 {distance}; rel 1 -{distance}\n", 30)
+        for where, seen in ((16384, "3276\\d"), (32767, "65535")):
+            move(vm, absolute=True, x=where, y=32767 - where)
+            vm.expect(rf"^abs 0 {seen}; abs 1 \d+\n", 30)
+        click(vm, "right")  # QEMU's pointers of the kind that moved last have the buttons
+        vm.expect("^key 273 1\nkey 273 0\n", 30)
+        click(vm, "wheel-up")
+        vm.expect("^rel 8 1\n", 30)
+
+
+@scenario("usb/hubs", cpus=(1, 4))
+def hubs(context):
+    """A keyboard behind three hubs, which are pulled out from below and from above."""
+    with boot(context, "xhci", "usb-hub") as vm:
+        vm.prompt()
+        plug(vm, "usb-hub", "hub2", "4.1")
+        plug(vm, "usb-hub", "hub3", "4.1.2")
+        plug(vm, "usb-kbd", "keyboard", "4.1.2.3")
+        chain = (HUB, f"{HUB}.1", f"{HUB}.1.2", f"{HUB}.1.2.3")
+        wait_devices(vm, *chain)
+        wait_driver(vm, chain[-1])
+        vm.check("cat usb:///tree", re.compile(r"^    1-8 .*\n        1-8.1 .*\n            1-8.1.2 .*\n                1-8.1.2.3 .* Keyboard$", re.M))
+        vm.shell("kill -STOP $(pidof kbd)")
+        tell(vm, "behind")
+        unplug(vm, "keyboard")
+        wait_devices(vm, *chain[:3])
+        plug(vm, "usb-kbd", "keyboard", "4.1.2.3")
+        wait_devices(vm, *chain)
+        wait_driver(vm, chain[-1], starts=2)
+        tell(vm, "again")
+        unplug(vm, "usb-hub")  # and all that hangs on it
+        wait_devices(vm)
+        wait_driver(vm, chain[-1], "ended")
+
+
+@scenario("usb/plugging", cpus=(1, 4))
+def plugging(context):
+    """Fifty times something is plugged in or pulled out: what is there is there, and nothing is lost by it."""
+    kinds = {"1": "usb-kbd", "2": "usb-mouse", "3": "usb-tablet", "4": "usb-hub"}
+    with boot(context, "xhci") as vm:
+        vm.prompt()
+        chance, there, frames = random.Random(6), set(), []
+        for round_ in range(50):
+            port = chance.choice(sorted(kinds))
+            if port in there:
+                unplug(vm, f"d{port}")
+            else:
+                plug(vm, kinds[port], f"d{port}", port)
+            there ^= {port}
+            if chance.random() < 0.3:
+                wait_devices(vm, *(f"1-{int(p) + 4}" for p in there))
+            if round_ == 20 or round_ == 49:
+                for each in sorted(there):
+                    unplug(vm, f"d{each}")
+                there.clear()
+                wait_devices(vm)
+                frames.append(settled_frames(vm))
+        if frames[1] < frames[0] - 64:
+            vm.fail(f"{frames[0] - frames[1]} frames did not come back")
+        vm.check("cat log:///status | grep ^usbd", re.compile(r"usbd +ready +1 "))
+
+
+@scenario("usb/survival", cpus=(1, 4))
+def survival(context):
+    """usbd, the keyboard's driver and both are killed while somebody types: what is typed before and afterwards is one line."""
+    with context.boot(devices=["xhci", "usb-kbd"]) as vm:
+        vm.prompt()
+        wait_driver(vm, KEYBOARD)
+        vm.shell("kill -STOP $(pidof kbd)")
+        connection = devices_of(vm)[f"{KEYBOARD}:0"]
+        for victims in (("hid",), ("usbd",), ("usbd", "hid"), ("usbd", "usbd")):
+            keys(vm, "echo bro")
+            starts = driver(vm, KEYBOARD)[1]
+            for victim in victims:
+                vm.shell("kill -9 " + ("$(pidof usbd)" if victim == "usbd" else pid_of(vm, f"usb.hid@{KEYBOARD}:0")), 60)
+            wait_driver(vm, KEYBOARD, starts=starts + 1)
+            keys(vm, "ken > /dev/ttyS0\n")
+            vm.expect("^broken\n", 60)
+            before, connection = connection, devices_of(vm)[f"{KEYBOARD}:0"]
+            if (connection != before) != ("usbd" in victims):
+                vm.fail(f"connection {before}, then {connection}")
+
+
+@scenario("usb/drivers", cpus=(1, 4))
+def drivers(context):
+    """What a driver is promised: transfers copied and not, stalls, deadlines, memory; and what is left of one that is killed."""
+    blocks = b"".join(number.to_bytes(4, "little") * 128 for number in range(128))
+    with context.scratch(".img", blocks) as image, context.archive({"etc/drivers": b""}) as archive, \
+            context.boot(initfs=archive.name, devices=["xhci", "usb-kbd"], disks=[f"{image.name},if=usb"]) as vm:
+        vm.prompt()
+        found = vm.check("until grep ' 080650 ' usb:///devices; do sleep 0.1; done", re.compile(" 080650 "), 60)
+        disk = re.match(r"\S+", found)[0]
+        vm.check(f"/tests/tools/usb_probe disk usb:///{disk}", re.compile("^QEMU +QEMU HARDDISK *\n(.*\n)*ok\n$"), 60)
+        vm.check(f"/tests/tools/usb_probe disk usb:///{disk}", re.compile("ok\n$"), 60)
+        vm.check(f"/tests/tools/usb_probe idle usb:///{KEYBOARD}:0", "ok\n", 60)
+        for _ in range(3):
+            vm.send(f"/tests/tools/usb_probe hold usb:///{KEYBOARD}:0 & read -r line; kill -9 $!; wait; echo re''ady\n")
+            vm.expect("^held\n", 60)
+            vm.send("\n")
+            vm.expect("^ready\n", 60)
+        vm.check(f"/tests/tools/usb_probe idle usb:///{KEYBOARD}:0", "ok\n", 60)
+        vm.send(f"/tests/tools/usb_probe hold usb:///{KEYBOARD}:0\n")
+        vm.expect("^held\n", 60)
+        unplug(vm, "usb-kbd")
+        vm.expect("^the other side is gone\n", 60)
