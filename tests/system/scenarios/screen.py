@@ -22,10 +22,10 @@ def keys(vm, text):
     """Type on the keyboard, as a US one is lettered."""
     for character in text:
         if character in SHIFTED or character.isupper():
-            vm.key("shift", SHIFTED.get(character, character.lower()))
+            vm.tap("shift", SHIFTED.get(character, character.lower()))
         else:
-            vm.key(PLAIN.get(character, character))
-        time.sleep(0.03 * SCALE)  # QEMU holds a key for 100 ms, keeps 16 events and drops what does not fit
+            vm.tap(PLAIN.get(character, character))
+        time.sleep(0.1 * SCALE)  # QEMU keeps 16 bytes of the keyboard's and drops what does not fit
 
 
 def tell(vm, text, want=None, deadline=30):
