@@ -177,8 +177,9 @@ def login(context):
         picture(vm, context, "ann")
         keys(vm, "kill -9 1; echo killed: $? > /dev/ttyS0\n")
         vm.expect("killed: 1\n", 60)
-        keys(vm, "clear; exit\n")
-        ask(vm, 0, "protos login: ", "ann")
+        keys(vm, "exit\n")
+        vm.shell("while ps | grep -q ' ann '; do sleep 0.1; done", 60)
+        vm.shell("until [ $(ps | grep -c '[[]login[]]') = 3 ]; do sleep 0.1; done", 60)  # one on each console, again
         vm.key("alt", "f3")
         log_in(vm)
         keys(vm, who)
