@@ -610,6 +610,9 @@ struct abi_irq_message {
 #define IRQ_NOT_MINE \
     0x1u /* irq_ack: the driver's device had not fired; when nobody's ever has, the line is masked */
 
+#define LOG_READ_CONSOLE \
+    0x1u /* log_read: only what goes to a console now (log=); the resource shows SIGNAL_READABLE when more comes */
+
 struct abi_log_read {
     uint64_t sequence; /* in: first wanted; out: the one behind what was read */
     uint64_t buffer;   /* char *: lines, each ending in '\n' */

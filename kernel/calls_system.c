@@ -28,6 +28,7 @@ int64_t sys_log_write(uaddr_t text, uint64_t length)
     if (error)
         return error;
     log_user(process_current()->name, line, length);
+    log_tell();
     return (int64_t)length;
 }
 
@@ -38,17 +39,21 @@ int64_t sys_log_read(struct object *object, uaddr_t argument, uint32_t flags)
 
     if (error)
         return error;
-    if (flags)
+    if (flags & ~LOG_READ_CONSOLE)
         return -E_INVALID;
     if (resource_of(object)->kind != RESOURCE_ROOT)
         return -E_ACCESS;
+    if (flags & LOG_READ_CONSOLE)
+        object_signal(object, 0,
+                      SIGNAL_READABLE); /* before it looks: what comes later is told again */
 
     uint64_t room = MIN(read.length, (uint64_t)LOG_PIECE_MAX);
     char *buffer = heap_alloc(LOG_PIECE_MAX);
 
     if (!buffer)
         return -E_NO_MEMORY;
-    read.length = log_read(&read.sequence, buffer, room);
+    enum log_level least = flags & LOG_READ_CONSOLE ? log_console_level() : LOG_DEBUG;
+    read.length = log_read(&read.sequence, buffer, room, least);
     error = user_copy_out(UADDR(read.buffer), buffer, read.length);
     heap_free(buffer);
     if (!error)

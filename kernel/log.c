@@ -1,7 +1,7 @@
 /* The log's ring, and printf's formatting for the kernel.
  *
- * The ring holds the last LOG_SIZE bytes of one endless text of terminated lines; a line's sequence number is
- * its offset in that text. A reader that fell behind goes on with the oldest whole line. Control characters
+ * The ring holds the last LOG_SIZE bytes of one endless text of terminated lines, each behind a digit, its level; a line's
+ * sequence number is its offset in that text. A reader that fell behind goes on with the oldest whole line. Control characters
  * of processes are replaced, so that a line is a line and the terminal it is shown on is safe.
  *
  * Lock: log_lock (RANK_LOG) for the ring and the order of lines on the console. A panic does not come through
@@ -22,7 +22,7 @@ static char ring[LOG_SIZE];
 static uint64_t ring_end;    /* sequence number behind the newest line */
 static uint64_t ring_oldest; /* of the oldest whole line */
 static enum log_level console_level = LOG_INFO, screen_level = LOG_INFO;
-static bool option_read;
+static bool option_read, news;
 
 /* --- Formatting ------------------------------------------------------------------------------------ */
 
@@ -245,12 +245,13 @@ static void read_option(void)
 /* text becomes one line of at most LINE_MAX bytes in the ring and, if it is urgent enough, on the console. */
 static void append_line(enum log_level level, const char *name, const char *text, size_t length)
 {
-    char line[LINE_MAX];
+    char record[1 + LINE_MAX], *line = record + 1;
     uint64_t now = arch_clock();
-    size_t used = format_into(line, sizeof(line), "[%5lu.%06lu] %s%s%s", now / 1000000000,
-                              now / 1000 % 1000000, name, *name ? ": " : "",
-                              level == LOG_ERROR ? "error: " : "");
+    size_t used =
+        format_into(line, LINE_MAX, "[%5lu.%06lu] %s%s%s", now / 1000000000, now / 1000 % 1000000,
+                    name, *name ? ": " : "", level == LOG_ERROR ? "error: " : "");
 
+    record[0] = (char)('0' + level);
     for (size_t i = 0; i < length && used < LINE_MAX - 1; i++) {
         bool control = (unsigned char)text[i] < ' ' || text[i] == 0x7f;
         line[used++] = control && text[i] != '\t' ? '?' : text[i];
@@ -259,7 +260,9 @@ static void append_line(enum log_level level, const char *name, const char *text
 
     lock_acquire(&log_lock);
     read_option();
-    ring_append(line, used);
+    ring_append(record, 1 + used);
+    if (level <= console_level)
+        __atomic_store_n(&news, true, __ATOMIC_RELAXED);
     if (level <= console_level)
         arch_console_write(line, used);
     else if (level <= screen_level)
@@ -295,25 +298,64 @@ void log_user(const char *name, const char *text, size_t length)
         append_line(LOG_INFO, name, text + start, length - start);
 }
 
+static char ring_at(uint64_t sequence)
+{
+    return ring[sequence % LOG_SIZE];
+}
+
+static bool line_starts(uint64_t sequence)
+{
+    return sequence == ring_oldest || ring_at(sequence - 1) == '\n';
+}
+
+/* Behind the level of the first line from `at` on that is urgent enough; ring_end: there is none. */
+static uint64_t line_find(uint64_t at, enum log_level least)
+{
+    while (at < ring_end && ring_at(at) - '0' > (int)least)
+        while (ring_at(at++) != '\n')
+            ;
+    return at < ring_end ? at + 1 : ring_end;
+}
+
 /* Whole lines from *sequence on, as many as fit; *sequence is moved behind them. Returns the bytes written. A
  * line longer than the buffer is handed out in pieces. */
-size_t log_read(uint64_t *sequence, char *buffer, size_t length)
+size_t log_read(uint64_t *sequence, char *buffer, size_t length, enum log_level least)
 {
     size_t count = 0, whole = 0;
 
     lock_acquire(&log_lock);
-    if (*sequence < ring_oldest || *sequence > ring_end)
-        *sequence = *sequence > ring_end ? ring_end : ring_oldest;
-    while (count < length && *sequence + count < ring_end) {
-        buffer[count] = ring[(*sequence + count) % LOG_SIZE];
-        if (buffer[count++] == '\n')
+    uint64_t at = *sequence > ring_end ? ring_end : MAX(*sequence, ring_oldest), behind = at;
+    while (at < ring_end) {
+        at = line_starts(at) ? line_find(at, least) : at;
+        if (at == ring_end || count == length)
+            break;
+        buffer[count++] = ring_at(at++);
+        if (buffer[count - 1] == '\n') {
             whole = count;
+            behind = at;
+        }
     }
+    if (whole == 0 || at == ring_end) /* a piece of a line, or nothing more that is urgent enough */
+        behind = at;
     if (whole > 0)
         count = whole;
-    *sequence += count;
+    *sequence = behind;
     lock_release(&log_lock);
     return count;
+}
+
+enum log_level log_console_level(void)
+{
+    lock_acquire(&log_lock);
+    enum log_level level = console_level;
+    lock_release(&log_lock);
+    return level;
+}
+
+bool log_news(void)
+{
+    return __atomic_load_n(&news, __ATOMIC_RELAXED) &&
+           __atomic_exchange_n(&news, false, __ATOMIC_ACQUIRE);
 }
 
 void log_screen_taken(void)

@@ -118,7 +118,8 @@ static void fill_arguments(struct process *process, struct boot_arguments *argum
 
     check(resource_new(RESOURCE_ROOT, 0, UINT64_MAX, &root), "its resource");
     arguments->resource =
-        give(process, &root->object, RIGHT_CONTROL | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+        give(process, &root->object, RIGHT_CONTROL | RIGHT_DUPLICATE | RIGHT_TRANSFER | RIGHT_WAIT);
+    log_watch(&root->object);
     object_get(&process->object);
     arguments->process = give(process, &process->object, GIVE_PROCESS);
     arguments->archive = HANDLE_NONE;

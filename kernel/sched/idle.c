@@ -2,6 +2,7 @@
 #include "kernel/sched/idle.h"
 
 #include "kernel/circle.h"
+#include "kernel/log.h"
 #include "kernel/sched/sched.h"
 
 static uint64_t idle_mask[CPU_MAX / 64];
@@ -93,7 +94,7 @@ static bool poll(struct cpu *cpu)
 
 static void rest(struct cpu *cpu)
 {
-    if (circle_step())
+    if (log_tell() || circle_step())
         arch_preempt_window();
     else if (!poll(cpu))
         arch_idle();

@@ -205,7 +205,7 @@ void screen_start(const struct boot_framebuffer *framebuffer)
     screen.splash = splash_wanted();
     if (screen.splash)
         splash_draw();
-    while ((length = log_read(&sequence, text, sizeof(text))) > 0)
+    while ((length = log_read(&sequence, text, sizeof(text), LOG_DEBUG)) > 0)
         screen_write(text, length);
     log_info("screen: %ux%u, %u bits, %ux%u characters", framebuffer->width, framebuffer->height,
              framebuffer->bits, screen.columns, screen.rows);

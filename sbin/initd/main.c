@@ -30,7 +30,10 @@
 static void notified(void *context, uint64_t key, uint64_t signals)
 {
     (void)context;
-    supervise_notified(key, signals);
+    if (key == LOG_KEY)
+        log_grown();
+    else
+        supervise_notified(key, signals);
 }
 
 static void signalled(uint64_t signals)
@@ -83,10 +86,12 @@ int main(void)
         .port = port,
         .operations = log_operations,
         .notified = notified,
+        .cancelled = log_cancelled,
         .closed = log_closed,
         .deadline = deadline,
         .expired = expired,
     };
+    log_start(port);
     posix_receive(signalled);
     stop_prepare(port);
     supervise_load(port);

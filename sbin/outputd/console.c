@@ -150,6 +150,8 @@ static int property_set(VTermProp property, VTermValue *value, void *user)
         mark(of(user), of(user)->cursor.row, of(user)->cursor.row + 1);
     } else if (property == VTERM_PROP_MOUSE) {
         of(user)->reports = value->number != VTERM_PROP_MOUSE_NONE;
+    } else if (property == VTERM_PROP_ALTSCREEN) {
+        of(user)->alternate = value->boolean;
     }
     return 1;
 }
@@ -195,6 +197,12 @@ static void history_put(struct console_kept *kept, const uint8_t *bytes, size_t 
     __atomic_store_n(&kept->end, kept->end + count, __ATOMIC_RELEASE);
 }
 
+static void emulate(struct console *console, const void *bytes, size_t count)
+{
+    history_put(console->kept, bytes, count);
+    escapes_write(&console->escapes, bytes, count);
+}
+
 /* Everything the line discipline has goes to the emulator at once: a console is never busy. */
 static void attend(struct terminal *terminal)
 {
@@ -204,8 +212,7 @@ static void attend(struct terminal *terminal)
     if (console->replaying)
         return;
     while ((count = line_output_take(terminal->line, bytes, sizeof(bytes))) > 0) {
-        history_put(console->kept, bytes, count);
-        escapes_write(&console->escapes, bytes, count);
+        emulate(console, bytes, count);
     }
     vterm_screen_flush_damage(console->cells);
     draw(console);
@@ -225,15 +232,23 @@ static void history_replay(struct console *console)
     }
 }
 
-void console_print(struct console *console, const char *text, size_t length)
+bool console_print(struct console *console, const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '\n')
-            vterm_input_write(console->vterm, "\r", 1);
-        vterm_input_write(console->vterm, &text[i], 1);
-    }
+    const char *end = text + length, *line = text;
+    if (console->alternate || escapes_midway(&console->escapes))
+        return false;
+    if (console->cursor.col)
+        emulate(console, "\r\n", 2);
+    for (const char *at = text; at < end; at++)
+        if (*at == '\n') {
+            emulate(console, line, (size_t)(at - line));
+            emulate(console, "\r\n", 2);
+            line = at + 1;
+        }
+    emulate(console, line, (size_t)(end - line));
     vterm_screen_flush_damage(console->cells);
     draw(console);
+    return true;
 }
 
 /* The sixteen colours: readable on black, each. Bold ones are of the bright half. */

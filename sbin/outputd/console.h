@@ -34,6 +34,7 @@ struct console {
     VTermPos cursor;
     bool cursor_visible, shown;
     bool reports;                    /* a program wants to know of the mouse */
+    bool alternate;                  /* the alternate screen is on */
     bool replaying, mute;            /* what the emulator says goes nowhere */
     uint32_t dirty_first, dirty_end; /* rows to draw */
     struct cell **lines;             /* a ring of CONSOLE_LINES, each screen->columns long */
@@ -48,8 +49,8 @@ MUST_CHECK bool console_init(struct console *console, struct screen *screen, han
 void console_show(struct console *console, bool shown);
 /* So many lines further back into what scrolled off, as far as there are any; below 0: forth. */
 void console_look_back(struct console *console, int32_t lines);
-/* What the kernel and the services said before: to be read, not part of what any program wrote. */
-void console_print(struct console *console, const char *text, size_t length);
+/* Lines of the log, between what programs write; false: a program has the screen, or the terminal's ear, for itself now. */
+bool console_print(struct console *console, const char *text, size_t length);
 
 /* --- console_input.c */
 

@@ -56,7 +56,7 @@ static void tell_designation(struct escapes *escapes, uint32_t set, char designa
 
 static void tell_left(struct escapes *escapes)
 {
-    static const char *const shifts[] = {"\x0f", "\x0e", "\x1bn", "\x1bo"};
+    static const char *const shifts[] = {"\017", "\016", "\033n", "\033o"};
     tell(escapes, shifts[escapes->now.left]);
 }
 
@@ -79,18 +79,13 @@ static void restore(struct escapes *escapes)
     if (escapes->now.left != old.left)
         tell_left(escapes);
     if (escapes->now.origin != old.origin)
-        tell(escapes, escapes->now.origin ? "\x1b[?6h\x1b"
-                                            "8"
-                                          : "\x1b[?6l\x1b"
-                                            "8");
+        tell(escapes, escapes->now.origin ? "\033[?6h\0338" : "\033[?6l\0338");
 }
 
 /* DECSTR, but that what is saved is the cursor as it is. */
 static void soft_reset(struct escapes *escapes)
 {
-    tell(escapes, "\x1b[m\x1b"
-                  "7\x1b[?6l\x1b[r\x1b[?1l\x1b[?7h\x1b[4l\x1b>\x1b"
-                  "8\x1b[?25h\x0f");
+    tell(escapes, "\033[m\0337\033[?6l\033[r\033[?1l\033[?7h\033[4l\033>\0338\033[?25h\017");
     reset(escapes);
 }
 
@@ -101,7 +96,7 @@ static void mode_changed(struct escapes *escapes, uint32_t mode, bool on)
     switch (mode) {
     case MODE_COLUMNS:
         if (escapes->columns_allowed)
-            tell(escapes, "\x1b[?69l\x1b[r\x1b[2J\x1b[H");
+            tell(escapes, "\033[?69l\033[r\033[2J\033[H");
         break;
     case MODE_ORIGIN:
         escapes->now.origin = on;
@@ -127,7 +122,7 @@ static void modes(struct escapes *escapes, uint8_t final)
     char text[32];
     for (uint32_t i = 0; i < escapes->count; i++) {
         const char *leader = escapes->leader ? "?" : "";
-        snprintf(text, sizeof(text), "\x1b[%s%u%c", leader, escapes->parameters[i], final);
+        snprintf(text, sizeof(text), "\033[%s%u%c", leader, escapes->parameters[i], final);
         if (i)
             tell(escapes, text);
         if (escapes->leader)
@@ -166,7 +161,8 @@ static void escape_sequence(struct escapes *escapes, uint8_t final)
         break;
     case 'c':
         escapes->columns_allowed = false;
-        tell(escapes, "\x1b[?1000l\x1b[?1006l"); /* a mouse that nobody reads */
+        tell(escapes, "\033[?1047l\033[2J");     /* libvterm stays on the alternate screen */
+        tell(escapes, "\033[?1000l\033[?1006l"); /* and goes on with reports */
         reset(escapes);
         break;
     default:
@@ -355,6 +351,11 @@ void escapes_init(struct escapes *escapes, VTerm *vterm)
 {
     *escapes = (struct escapes){.vterm = vterm};
     reset(escapes);
+}
+
+bool escapes_midway(const struct escapes *escapes)
+{
+    return escapes->state != ESCAPES_TEXT || escapes->symbol_length;
 }
 
 void escapes_write(struct escapes *escapes, const void *bytes, size_t count)

@@ -6,6 +6,7 @@
  *
  *     DECRC, 1048, 1049    character sets and origin mode are restored too: sent again behind it
  *     DECCOLM              while 40 is set: the margins go, the screen is cleared; the width is what it is
+ *     RIS                  leaves the alternate screen, and ends reports of the mouse
  *     DECSTR               is what it says, by other sequences
  *     several modes        of one sequence, of which libvterm sees the first: are sent one by one
  *     parameters           of a control sequence: libvterm has room for 16 and does not look. Those behind ESCAPES_PARAMETERS
@@ -60,4 +61,6 @@ struct escapes {
 #define ESCAPES_SEVERAL 0xffu
 
 void escapes_init(struct escapes *escapes, VTerm *vterm);
+/* Whether what was written ends within a sequence or a symbol. */
+bool escapes_midway(const struct escapes *escapes);
 void escapes_write(struct escapes *escapes, const void *bytes, size_t count);

@@ -56,6 +56,8 @@ static void tty_notified(void *context, uint64_t key, uint64_t signals)
     (void)signals;
     if (key == SEAT_KEY)
         seat_input();
+    else if (key == SEAT_LOG_KEY)
+        seat_log();
     else if (key == SERIAL_LINE_KEY)
         serial_line_interrupt();
     else if (key & TERMINAL_LEADER_KEY)

@@ -4,24 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/log.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
 
-#define RDEV      (4 << 8) /* Linux's tty0; tty1 and on are consoles */
-#define ESCAPE    1        /* evdev codes */
-#define F1        59
-#define LOG       "log:///"
-#define LOG_ERROR " error: "
-#define LOG_LIMIT (UINT64_C(1) << 20)
-#define SPLASH_NS INT64_C(5000000000)
+#define RDEV        (4 << 8) /* Linux's tty0; tty1 and on are consoles */
+#define ESCAPE      1        /* evdev codes */
+#define F1          59
+#define LOG         "log:///"
+#define LOG_CONSOLE LOG "console"
+#define LOG_ERROR   " error: "
+#define LOG_LIMIT   (UINT64_C(1) << 20)
+#define SPLASH_NS   INT64_C(5000000000)
 
-/* A keyboard service that hangs does not stop the terminals. */
-#define INPUT_PATIENCE (INT64_C(250) * 1000 * 1000)
+/* Who hangs, be it for the keyboard or the log, does not stop the terminals. */
+#define PATIENCE (INT64_C(250) * 1000 * 1000)
 
 struct state {
     uint64_t input_at; /* offset of the next event of input:// */
     uint32_t shown;    /* console */
     uint32_t logged;   /* the log was printed on the first console */
+    uint64_t log_at;   /* ... and what goes to a console, up to this number (abi/log.h) */
 };
 
 static struct screen screen;
@@ -29,8 +32,11 @@ static struct console consoles[SEAT_CONSOLES];
 static uint32_t count;
 static struct pointer pointer;
 static struct state *state;
-static handle_t input = HANDLE_NONE;
+static handle_t input = HANDLE_NONE, lines = HANDLE_NONE;
+static bool log_waits;                        /* for the first console to be free */
 static int64_t splash_until = DEADLINE_NEVER; /* NEVER: the consoles are shown */
+static int64_t retry_at =
+    DEADLINE_NEVER; /* a service did not answer, and may not tell again that it is readable */
 
 uint32_t seat_count(void)
 {
@@ -59,6 +65,8 @@ static void splash_end(void)
 
 void seat_written(const struct terminal *terminal)
 {
+    if (log_waits && terminal == &consoles[0].terminal)
+        seat_log();
     if (!count || terminal != &consoles[state->shown].terminal)
         return;
     splash_end();
@@ -67,13 +75,24 @@ void seat_written(const struct terminal *terminal)
 
 int64_t seat_deadline(void)
 {
-    return splash_until;
+    return MIN(splash_until, retry_at);
 }
 
 void seat_expire(void)
 {
-    if (splash_shown() && sys_clock_get(CLOCK_MONOTONIC_) >= splash_until)
+    int64_t now = sys_clock_get(CLOCK_MONOTONIC_);
+    if (splash_shown() && now >= splash_until)
         splash_end();
+    if (now < retry_at)
+        return;
+    retry_at = DEADLINE_NEVER;
+    seat_input();
+    seat_log();
+}
+
+static void retry_later(void)
+{
+    retry_at = sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE;
 }
 
 static void console_switch(uint32_t number)
@@ -124,11 +143,13 @@ void seat_input(void)
             .op = OP_READ,
             .flags = COMMAND_NONBLOCK,
             .args = {state->input_at},
-            .deadline = sys_clock_get(CLOCK_MONOTONIC_) + INPUT_PATIENCE,
+            .deadline = sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE,
             .out = (uintptr_t)events,
             .out_length = sizeof(events),
         };
         int64_t result = file_command(input, &command);
+        if (result == -E_TIMED_OUT)
+            retry_later();
         if (result == -E_AGAIN || result == -E_TIMED_OUT)
             return;
         if (result < 0) {
@@ -157,6 +178,66 @@ static void input_start(handle_t port)
         input_lost(result);
     else
         seat_input();
+}
+
+/* --- The log ------------------------------------------------------------------------------------------------------ */
+
+/* The next lines, and where they end; E_AGAIN: there are none. */
+static int64_t log_next(char *text, size_t size, size_t *length, uint64_t *next)
+{
+    struct abi_command command = {
+        .op = OP_READ,
+        .flags = COMMAND_NONBLOCK,
+        .args = {state->log_at},
+        .deadline = sys_clock_get(CLOCK_MONOTONIC_) + PATIENCE,
+        .out = (uintptr_t)text,
+        .out_length = size,
+    };
+    int64_t result = file_command(lines, &command);
+    if (result == -E_TIMED_OUT)
+        retry_later();
+    *length = MIN(command.values[0], size);
+    *next = command.values[1];
+    return result;
+}
+
+void seat_log(void)
+{
+    char text[1024];
+    size_t length;
+    uint64_t next;
+    log_waits = false;
+    while (lines != HANDLE_NONE && log_next(text, sizeof(text), &length, &next) >= 0) {
+        log_waits = !console_print(&consoles[0], text, length);
+        if (log_waits)
+            return;
+        state->log_at = next;
+        pointer_deselect(&pointer);
+    }
+}
+
+static int64_t log_open(handle_t port)
+{
+    struct abi_command end = {.op = LOG_END};
+    int64_t result = file_open(HANDLE_SELF, LOG_CONSOLE, OPEN_READ, &lines);
+    if (result >= 0 && !state->log_at) {
+        result = file_command(lines, &end);
+        state->log_at = end.values[0];
+    }
+    if (result >= 0)
+        result = sys_port_bind(port, lines, SIGNAL_READABLE, SEAT_LOG_KEY, 0);
+    return result;
+}
+
+/* From here on: what was said before is printed by first_start. */
+static void log_start(handle_t port)
+{
+    int64_t result = log_open(port);
+    if (result >= 0)
+        return;
+    fprintf(stderr, "%s: %s\n", LOG_CONSOLE, error_text(result));
+    handle_drop(lines);
+    lines = HANDLE_NONE;
 }
 
 /* --- The start --------------------------------------------------------------------------------------------------- */
@@ -212,9 +293,11 @@ void seat_start(handle_t port, void *(*memory)(uint64_t key, size_t size))
         return;
     if (state->shown >= count)
         state->shown = 0;
+    log_start(port);
     if (!state->logged)
         first_start();
     if (!splash_shown())
         console_show(&consoles[state->shown], true);
     input_start(port);
+    seat_log();
 }

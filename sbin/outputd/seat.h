@@ -1,7 +1,7 @@
 /* Who sits at the machine: the consoles on the screen, and keyboard and mouse, which are those of the one that is shown.
  *
  * Alt-F1 to F4 show a console; keys come from input://, as events of a file that is bound to our port. The first console
- * begins with the log.
+ * begins with the log, and shows what goes to a console as it comes; while a program has the alternate screen, when that is over.
  *
  *     picture of the boot --the shown console's first output, Escape, Alt-Fn, an error in the log, or SPLASH_NS--> consoles
  */
@@ -11,6 +11,7 @@
 
 #define SEAT_CONSOLES 4u
 #define SEAT_KEY      2 /* of input://, as a notification */
+#define SEAT_LOG_KEY  3 /* of log:///console */
 
 /* Of what is kept with tty://: the state, and two keys a console from SEAT_KEPT on. */
 #define SEAT_KEPT_STATE 2
@@ -24,6 +25,8 @@ struct terminal *seat_terminal(uint32_t number); /* below seat_count() */
 
 /* There are events at input://. */
 void seat_input(void);
+/* There are lines at log:///console. */
+void seat_log(void);
 
 /* A program wrote to this terminal. */
 void seat_written(const struct terminal *terminal);

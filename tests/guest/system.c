@@ -59,11 +59,40 @@ TEST(log_errors)
     CHECK_ERROR(sys_log_write(NULL, 4), FAULT);
     CHECK_ERROR(sys_log_write((void *)UINT64_C(0xffffffff80000000), 4), FAULT);
     CHECK_ERROR(sys_log_read(port, &read, 0), ACCESS);
-    CHECK_ERROR(sys_log_read(root(), &read, 1), INVALID);
+    CHECK_ERROR(sys_log_read(root(), &read, 2), INVALID);
     CHECK_ERROR(sys_log_read(root(), NULL, 0), FAULT);
     read.buffer = 16;
     CHECK_ERROR(sys_log_read(root(), &read, 0), FAULT);
     handle_drop(port);
+}
+
+static uint64_t console_read(uint64_t sequence, uint64_t *behind)
+{
+    char text[4096];
+    struct abi_log_read read = {
+        .sequence = sequence, .buffer = (uintptr_t)text, .length = sizeof(text)};
+
+    MUST(sys_log_read(root(), &read, LOG_READ_CONSOLE));
+    *behind = read.sequence;
+    return read.length;
+}
+
+/* A process's line goes to a console where no driver has the serial line: then it is told of. */
+TEST(log_for_consoles)
+{
+    struct abi_handle_info info;
+    uint64_t start = log_end(), behind;
+
+    while (console_read(start, &behind) > 0)
+        start = behind;
+    MUST(sys_log_write("for a console", 13));
+    MUST(sys_handle_info(root(), &info));
+    bool told = info.signals & SIGNAL_READABLE;
+    bool there = console_read(start, &behind) > 0;
+    CHECK_EQUAL(told, there);
+    MUST(sys_handle_info(root(), &info));
+    CHECK(!(info.signals & SIGNAL_READABLE));
+    CHECK(behind > start && console_read(behind, &start) == 0);
 }
 
 /* A reader far behind, or ahead, is put where there is something to read. */

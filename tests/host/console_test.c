@@ -386,6 +386,40 @@ TEST(the_alternate_screen)
     check_row(0, "shell");
 }
 
+TEST(lines_of_the_log)
+{
+    begin();
+    CHECK(console_print(&console, "one\ntwo\n", 8));
+    put("# ec");
+    CHECK(console_print(&console, "\xff three\n", 8));
+    put("ho");
+    check_row(0, "one");
+    check_row(1, "two");
+    check_row(2, "# ec");
+    check_row(3, "# three");
+    check_row(4, "ho");
+    put(CSI "?1049h");
+    CHECK(!console_print(&console, "four\n", 5));
+    put(CSI "?1049l" CSI "3");
+    CHECK(!console_print(&console, "four\n", 5));
+    put("1m\xc3");
+    CHECK(!console_print(&console, "four\n", 5));
+    put("\xa9");
+    CHECK(console_print(&console, "four\n", 5));
+    check_row(5, "four");
+}
+
+TEST(a_reset_of_everything)
+{
+    begin();
+    put("shell" CSI "?1049h" CSI "Hvi" CSI "5;10r" CSI "?6h" ESCAPE "c");
+    check_cursor(0, 0);
+    check_row(0, "");
+    CHECK(!console.alternate);
+    put("new" CSI "24;1H\n");
+    check_row(0, "");
+}
+
 TEST(questions)
 {
     begin();

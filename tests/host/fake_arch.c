@@ -75,6 +75,11 @@ WEAK void panic(const char *format, ...)
     abort();
 }
 
+WEAK bool log_tell(void)
+{
+    return false;
+}
+
 WEAK void log_line(enum log_level level, const char *format, ...)
 {
     va_list arguments;

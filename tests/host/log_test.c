@@ -110,10 +110,10 @@ TEST(processes_cannot_forge_lines_or_reach_the_terminal)
     char buffer[512];
     uint64_t sequence = UINT64_MAX;
 
-    CHECK_EQUAL(log_read(&sequence, buffer, sizeof(buffer)), 0);
+    CHECK_EQUAL(log_read(&sequence, buffer, sizeof(buffer), LOG_DEBUG), 0);
     now = 0;
     log_user("evil", "one\n\x1b[2Jtwo\n", 12);
-    size_t length = log_read(&sequence, buffer, sizeof(buffer) - 1);
+    size_t length = log_read(&sequence, buffer, sizeof(buffer) - 1, LOG_DEBUG);
     buffer[length] = 0;
     CHECK_STRING(buffer, "[    0.000000] evil: one\n[    0.000000] evil: ?[2Jtwo\n");
 }
@@ -123,24 +123,25 @@ TEST(readers_get_whole_lines_and_catch_up)
     char buffer[256];
     uint64_t sequence = UINT64_MAX;
 
-    log_read(&sequence, buffer, sizeof(buffer));
+    log_read(&sequence, buffer, sizeof(buffer), LOG_DEBUG);
     uint64_t start = sequence;
     log_info("first");
     log_info("second");
-    size_t length = log_read(&sequence, buffer, 30); /* room for one line and a bit */
+    size_t length = log_read(&sequence, buffer, 30, LOG_DEBUG); /* room for one line and a bit */
     CHECK_EQUAL(length, sizeof("[    0.000000] first\n") - 1);
-    length = log_read(&sequence, buffer, sizeof(buffer));
+    length = log_read(&sequence, buffer, sizeof(buffer), LOG_DEBUG);
     CHECK_EQUAL(length, sizeof("[    0.000000] second\n") - 1);
-    CHECK_EQUAL(log_read(&sequence, buffer, sizeof(buffer)), 0);
+    CHECK_EQUAL(log_read(&sequence, buffer, sizeof(buffer), LOG_DEBUG), 0);
 
     for (unsigned i = 0; i < 20000; i++)
         log_info("line %u", i);
     sequence = start; /* long gone: the oldest whole line comes instead */
-    length = log_read(&sequence, buffer, sizeof(buffer));
+    length = log_read(&sequence, buffer, sizeof(buffer), LOG_DEBUG);
     CHECK(length > 0 && buffer[0] == '[' && buffer[length - 1] == '\n');
     CHECK(sequence > start + length);
     sequence = 5;
-    CHECK_EQUAL(log_read(&sequence, buffer, 4), 4); /* a buffer too small for any line: pieces */
+    CHECK_EQUAL(log_read(&sequence, buffer, 4, LOG_DEBUG),
+                4); /* a buffer too small for any line: pieces */
 }
 
 TEST(long_lines_are_cut)
@@ -149,10 +150,45 @@ TEST(long_lines_are_cut)
     uint64_t sequence = UINT64_MAX;
 
     memset(huge, 'x', sizeof(huge));
-    log_read(&sequence, buffer, sizeof(buffer));
+    log_read(&sequence, buffer, sizeof(buffer), LOG_DEBUG);
     log_user("p", huge, sizeof(huge));
     log_info("%.*s", (int)sizeof(huge), huge);
-    size_t length = log_read(&sequence, buffer, sizeof(buffer));
+    size_t length = log_read(&sequence, buffer, sizeof(buffer), LOG_DEBUG);
     CHECK_EQUAL(length, 1024);
     CHECK(buffer[511] == '\n' && buffer[1023] == '\n');
+}
+
+TEST(what_goes_to_a_console)
+{
+    char buffer[512];
+    uint64_t sequence = UINT64_MAX;
+
+    log_read(&sequence, buffer, sizeof(buffer), LOG_WARNING);
+    log_console_taken();
+    log_news();
+    log_info("one");
+    log_user("rngd", "two", 3);
+    CHECK(!log_news());
+    CHECK_EQUAL(log_console_level(), LOG_WARNING);
+    CHECK_EQUAL(log_read(&sequence, buffer, sizeof(buffer), LOG_WARNING), 0);
+    log_warning("three");
+    log_info("four");
+    log_error("five");
+    log_info("six");
+    CHECK(log_news());
+    CHECK(!log_news());
+    size_t length = log_read(&sequence, buffer, 30, LOG_WARNING); /* room for one and a bit */
+    buffer[length] = 0;
+    CHECK_STRING(buffer, "[    0.000000] three\n");
+    length = log_read(&sequence, buffer, sizeof(buffer), LOG_WARNING);
+    buffer[length] = 0;
+    CHECK_STRING(buffer, "[    0.000000] error: five\n");
+    CHECK_EQUAL(log_read(&sequence, buffer, sizeof(buffer), LOG_WARNING), 0);
+    log_warning("seven");
+    CHECK_EQUAL(log_read(&sequence, buffer, 4, LOG_WARNING), 4); /* in pieces, the level in none */
+    CHECK(memcmp(buffer, "[   ", 4) == 0);
+    length = log_read(&sequence, buffer, sizeof(buffer), LOG_WARNING);
+    buffer[length] = 0;
+    CHECK_STRING(buffer, " 0.000000] seven\n");
+    log_console_back();
 }

@@ -2,6 +2,7 @@
 // sources: sbin/outputd/seat.c
 #include "sbin/outputd/seat.h"
 
+#include "abi/log.h"
 #include "lib/sys/file.h"
 #include "tests/host/test.h"
 
@@ -11,12 +12,12 @@
 
 static void *kept[64];
 static const char *log_text;
-static bool screen_there, splash_drawn;
+static bool screen_there, splash_drawn, input_hangs;
 static int64_t now;
 static struct console *shown;
 static uint32_t keys, pointed, printed;
 static struct input_event events[8];
-static uint64_t event_count, events_read;
+static uint64_t event_count, events_read, lines_said;
 
 /* --- What is around it ----------------------------------------------------------------------------------------- */
 
@@ -41,19 +42,39 @@ int64_t file_load(handle_t namespace, const char *uri, uint64_t limit, char **te
     return 0;
 }
 
+enum { INPUT_FILE = 1, LOG_FILE };
+
 int64_t file_open(handle_t namespace, const char *uri, uint32_t flags, handle_t *file)
 {
-    (void)namespace, (void)uri, (void)flags;
-    *file = 1;
+    (void)namespace, (void)flags;
+    *file = strcmp(uri, "log:///console") == 0 ? LOG_FILE : INPUT_FILE;
+    return 0;
+}
+
+/* log:///console: a line of 10 bytes for each of lines_said. */
+static int64_t log_command(struct abi_command *command)
+{
+    uint64_t at = command->args[0];
+    if (command->op == LOG_END)
+        command->values[0] = lines_said * 10;
+    if (command->op != OP_READ)
+        return 0;
+    if (at == lines_said * 10)
+        return -E_AGAIN;
+    command->values[0] = 10;
+    command->values[1] = at + 10;
     return 0;
 }
 
 /* input:///events. Offsets are counted in events here. */
 int64_t file_command(handle_t file, struct abi_command *command)
 {
-    (void)file;
+    if (file == LOG_FILE)
+        return log_command(command);
     if (command->op != OP_READ)
         return 0;
+    if (input_hangs)
+        return -E_TIMED_OUT;
     if (events_read == event_count)
         return -E_AGAIN;
     memcpy((void *)command->out, events, event_count * sizeof(events[0]));
@@ -88,10 +109,13 @@ void console_show(struct console *console, bool is)
     shown = is ? console : NULL;
 }
 
-void console_print(struct console *console, const char *text, size_t length)
+bool console_print(struct console *console, const char *text, size_t length)
 {
-    (void)console, (void)text;
-    printed += length > 0;
+    CHECK(&console->terminal == seat_terminal(0));
+    (void)text;
+    if (!console->alternate)
+        printed += length > 0;
+    return !console->alternate;
 }
 
 bool console_key(struct console *console, const struct input_event *event)
@@ -154,6 +178,7 @@ static void boot(const char *log)
     log_text = log;
     screen_there = true;
     now = SECOND;
+    lines_said = 3;
     unsetenv("splash");
     unsetenv("log");
     unsetenv("PROTOS_FRAMEBUFFER");
@@ -288,6 +313,60 @@ TEST(one_that_comes_back)
     start();
     check_shown(1);
     CHECK_EQUAL(printed, 0);
+    end();
+}
+
+/* The file stays readable meanwhile, so nobody tells again. */
+TEST(keys_of_a_service_that_hung)
+{
+    boot("");
+    start();
+    input_hangs = true;
+    press(ESCAPE, 0);
+    input_hangs = false;
+    CHECK(!shown);
+    int64_t again = seat_deadline();
+    CHECK(again > now && again < now + SECOND);
+    now = again;
+    seat_expire();
+    check_shown(0);
+    CHECK_EQUAL(seat_deadline(), DEADLINE_NEVER);
+    end();
+}
+
+/* --- The log ------------------------------------------------------------------------------------------------------ */
+
+TEST(lines_as_they_come)
+{
+    boot("log\n");
+    start();
+    CHECK_EQUAL(printed, 1); /* what was before, at once */
+    lines_said += 2;
+    seat_log();
+    CHECK_EQUAL(printed, 3);
+    seat_log();
+    CHECK_EQUAL(printed, 3);
+    lines_said++; /* while there is no outputd */
+    start();
+    CHECK_EQUAL(printed, 1);
+    end();
+}
+
+TEST(lines_wait_for_an_alternate_screen)
+{
+    boot("log\n");
+    start();
+    struct console *console = container_of(seat_terminal(0), struct console, terminal);
+    console->alternate = true;
+    lines_said++;
+    seat_log();
+    seat_written(seat_terminal(0));
+    CHECK_EQUAL(printed, 1);
+    console->alternate = false;
+    seat_written(seat_terminal(1));
+    CHECK_EQUAL(printed, 1);
+    seat_written(seat_terminal(0));
+    CHECK_EQUAL(printed, 2);
     end();
 }
 

@@ -239,6 +239,13 @@ class Machine:
         """Press keys together, by QEMU's names ("ctrl", "c")."""
         self.qmp("send-key", keys=[{"type": "qcode", "data": key} for key in keys])
 
+    def tap(self, *keys):
+        """The same, and let go at once: however busy the host is, the machine does not see them held and repeat them."""
+        def events(names, down):
+            return [{"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": name}}} for name in names]
+
+        self.qmp("input-send-event", events=events(keys, True) + events(reversed(keys), False))
+
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()

@@ -22,10 +22,10 @@ def keys(vm, text):
     """Type on the keyboard, as a US one is lettered."""
     for character in text:
         if character in SHIFTED or character.isupper():
-            vm.key("shift", SHIFTED.get(character, character.lower()))
+            vm.tap("shift", SHIFTED.get(character, character.lower()))
         else:
-            vm.key(PLAIN.get(character, character))
-        time.sleep(0.03 * SCALE)  # QEMU holds a key for 100 ms, keeps 16 events and drops what does not fit
+            vm.tap(PLAIN.get(character, character))
+        time.sleep(0.1 * SCALE)  # QEMU keeps 16 bytes of the keyboard's and drops what does not fit
 
 
 def tell(vm, text, want=None, deadline=30):
@@ -177,12 +177,52 @@ def login(context):
         picture(vm, context, "ann")
         keys(vm, "kill -9 1; echo killed: $? > /dev/ttyS0\n")
         vm.expect("killed: 1\n", 60)
-        keys(vm, "clear; exit\n")
-        ask(vm, 0, "protos login: ", "ann")
+        keys(vm, "exit\n")
+        vm.shell("while ps | grep -q ' ann '; do sleep 0.1; done", 60)
+        vm.shell("until [ $(ps | grep -c '[[]login[]]') = 3 ]; do sleep 0.1; done", 60)  # one on each console, again
         vm.key("alt", "f3")
         log_in(vm)
         keys(vm, who)
         vm.expect(r"root +0 +/dev/tty3 +/ +/\n", 60)
+
+
+def kill_service(vm, name="nulld"):
+    """initd says that it ended, and that it is ready again."""
+    vm.shell(f"kill -9 $(pidof {name})", 60)
+    vm.shell(f"until grep -q '^{name} .*ready' log:///status; do sleep 0.1; done", 60)
+
+
+def line_comes(vm):
+    """A line of the log takes the cursor from behind the prompt."""
+    keys(vm, "clear; echo cleared > /dev/ttyS0\n")
+    vm.expect("cleared\n", 60)
+    wait_pixel(vm, 0, len("# "), True)
+    kill_service(vm)
+    wait_pixel(vm, 0, len("# "), False)
+
+
+@scenario("screen/log", cpus=(1, 4))
+def log(context):
+    """What goes to a console comes to the first as it is said, between what programs write; while vi has the screen it waits. initd, who
+    hands it on, may end."""
+    with context.boot(append="log=info") as vm:
+        vm.prompt()
+        tell(vm, "one")
+        line_comes(vm)
+        vi_started(vm)
+        keys(vm, "typ")
+        kill_service(vm)
+        keys(vm, "ed")
+        picture(vm, context, "vi")
+        vm.key("esc")
+        time.sleep(0.5 * SCALE)  # else it is the beginning of another key's sequence
+        keys(vm, ":w! /dev/ttyS0\n")
+        vm.expect("typed\n", 60)
+        keys(vm, ":q!\n")
+        tell(vm, "left")
+        picture(vm, context, "left")
+        vm.shell("kill -9 1", 60)
+        line_comes(vm)
 
 
 # Keys by the place they have on a US keyboard, and what they mean in each map: every letter of the alphabet that moved, shift,
