@@ -8,6 +8,7 @@
 #include "lib/sys/file.h"
 
 #define LIST_BYTES 4096u
+#define DISKS_MAX  1024u /* of a driver; more are left out */
 
 /* --- One disk --- */
 
@@ -108,7 +109,7 @@ void disks_free(struct scanned *disks, uint32_t count)
 
 static int64_t unit_add(struct scanned **disks, uint32_t *count, const char *name)
 {
-    if (!name[0] || strlen(name) > DISK_NAME_MAX || strpbrk(name, "/ "))
+    if (!name[0] || strlen(name) > DISK_NAME_MAX || strpbrk(name, "/ ") || *count == DISKS_MAX)
         return 0; /* a driver that does not keep to the rules */
     struct scanned *grown = realloc(*disks, (*count + 1) * sizeof(*grown));
     if (!grown)

@@ -283,7 +283,7 @@ static command_handler *const operations[SERVICE_OPERATIONS] = {
     [OP_READ] = serve,
     [OP_STAT] = serve,
     [OP_LIST] = serve,
-    [SERVICE_INDEX(PCI_DESCRIBE)... SERVICE_INDEX(PCI_RESET)] = serve,
+    [SERVICE_INDEX(PCI_DESCRIBE)... SERVICE_INDEX(PCI_DMA_AGAIN)] = serve,
 };
 
 static void prepare(struct protocol *protocol, const char *port)

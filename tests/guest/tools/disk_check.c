@@ -4,6 +4,7 @@
  *     disk_check verify URI SEED    reads it back and compares
  *     disk_check misuse URI         what must be refused, is
  *     disk_check discard URI        zeroes and discards its second half
+ *     disk_check rescan URI         the table of partitions is read again
  *     disk_check bad URI SECTOR     this sector cannot be read, those beside it can
  *
  * The pattern: each 16 bytes are the seed and the number of the 512 bytes they lie in. A last line "... ok" says that all went well.
@@ -209,10 +210,20 @@ static void bad(uint64_t number)
     must("behind it", call(DISK_READ, at + sector, 0, 0, sector));
 }
 
+static void rescan(const char *uri)
+{
+    struct abi_command command = {.op = DISK_RESCAN};
+    must("rescan", path_command(HANDLE_SELF, uri, &command));
+    command = (struct abi_command){.op = DISK_RESCAN};
+    refused("a folder", path_command(HANDLE_SELF, "disk:///by-uuid", &command), -E_INVALID);
+    command = (struct abi_command){.op = DISK_RESCAN};
+    refused("no disk", path_command(HANDLE_SELF, "disk:///none", &command), -E_NOT_FOUND);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: disk_check write|verify|misuse|discard|bad URI [SEED]\n");
+        fprintf(stderr, "usage: disk_check write|verify|misuse|discard|rescan|bad URI [SEED]\n");
         return 2;
     }
     writing = strcmp(argv[1], "write") == 0;
@@ -222,6 +233,8 @@ int main(int argc, char **argv)
         misuse(argv[2]);
     else if (strcmp(argv[1], "discard") == 0)
         discard();
+    else if (strcmp(argv[1], "rescan") == 0)
+        rescan(argv[2]);
     else if (strcmp(argv[1], "bad") == 0)
         bad(seed);
     else

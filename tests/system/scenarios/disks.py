@@ -253,8 +253,5 @@ def linux(context):
             vm.check("printf 'n\\np\\n1\\n\\n+8M\\nw\\n' | fdisk disk:///vd0 > /dev/null 2>&1; echo done", "done\n", 60)
             listed(vm, "vd0/p1")
             vm.check("mkdosfs -n MADE disk:///vd0p1 > /dev/null && blockdev --rereadpt disk:///vd0 && echo done", "done\n", 120)
-            for _ in range(100):
-                if "label=MADE" in listed(vm, "vd0/p1")["vd0/p1"]:
-                    return
-                vm.shell("sleep 0.1")
-            vm.fail("the new volume has no name")
+            check(vm, "rescan", "disk:///vd0")
+            expect(vm, "label=MADE" in listed(vm, "vd0/p1")["vd0/p1"], True)
