@@ -123,8 +123,11 @@ static void idle(struct fat_node *node)
     list_append(&volume->nodes_idle, &node->link);
     if (++volume->nodes_idle_count <= IDLE_MAX)
         return;
+    struct fat_node *oldest = list_first(&volume->nodes_idle, struct fat_node, link);
+    if (!oldest)
+        return;
     volume->nodes_idle_count--;
-    node_free(list_first(&volume->nodes_idle, struct fat_node, link));
+    node_free(oldest);
 }
 
 /* Nobody has the file any more. */

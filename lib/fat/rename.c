@@ -17,11 +17,11 @@ struct move {
 static int64_t check(const struct move *move, uint32_t flags)
 {
     bool directory = move->node->attributes & FAT_DIRECTORY;
+    if (move->to->removed)
+        return -E_NOT_FOUND;
     for (const struct fat_node *above = move->to; directory && above; above = above->parent)
         if (above == move->node)
             return -E_INVALID;
-    if (move->to->removed)
-        return -E_NOT_FOUND;
     if (!move->over || move->node == move->old)
         return 0;
     if (flags & FAT_RENAME_NOREPLACE)
@@ -64,7 +64,7 @@ static int64_t replace(struct move *move, struct slot *entry, uint64_t *slot)
 
 static int64_t carry_out(struct move *move)
 {
-    struct fat_volume *volume = move->node->volume;
+    struct fat_volume *volume = move->from->volume;
     struct slot entry = move->source.found.entry;
     uint64_t slot;
     bool replaces = move->over && move->node != move->old;
