@@ -95,6 +95,19 @@ static int64_t find_both(struct move *move)
     return result;
 }
 
+/* Both names were looked up. */
+static int64_t move_it(struct move *move, uint32_t flags)
+{
+    int64_t result = check(move, flags);
+    if (result < 0)
+        return result;
+    if (move->node == move->old && name_identical(&move->target.found.name, &move->to_name))
+        return 0; /* that is its name */
+    if (!move->over)
+        result = name_ready(move->to, &move->to_name);
+    return result < 0 ? result : carry_out(move);
+}
+
 int64_t fat_rename(struct fat_node *from, const char *text, size_t length, struct fat_node *to,
                    const char *to_text, size_t to_length, uint32_t flags)
 {
@@ -109,15 +122,7 @@ int64_t fat_rename(struct fat_node *from, const char *text, size_t length, struc
         result = find_both(&move);
     keep_commit(volume); /* nodes are there whatever comes of it */
     if (result >= 0)
-        result = check(&move, flags);
-    bool same = move.node && move.node == move.old;
-    if (result >= 0 && same && name_identical(&move.target.found.name, &move.to_name))
-        goto out; /* nothing to do */
-    if (result >= 0 && !move.over)
-        result = name_ready(to, &move.to_name);
-    if (result >= 0)
-        result = carry_out(&move);
-out:
+        result = move_it(&move, flags);
     result = call_end(volume, result);
     fat_put(move.old);
     fat_put(move.node);
