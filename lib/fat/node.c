@@ -323,6 +323,19 @@ void node_unflag(struct fat_node *node, uint32_t flags)
         list_remove(&node->pending);
 }
 
+bool nodes_none(struct fat_volume *volume)
+{
+    while (!list_empty(&volume->nodes_idle)) /* one that goes may bring the one it lies in */
+        list_for_each (struct fat_node, node, &volume->nodes_idle, link) {
+            volume->nodes_idle_count--;
+            node_free(node);
+        }
+    for (uint32_t i = 0; i < NODE_HASH; i++)
+        if (volume->nodes[i])
+            return false;
+    return list_empty(&volume->nodes_nameless);
+}
+
 static void free_all(struct fat_volume *volume, struct fat_node *node)
 {
     (void)volume;
