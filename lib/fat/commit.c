@@ -158,9 +158,7 @@ static int64_t write_all(struct fat_volume *volume)
 
 int64_t commit(struct fat_volume *volume)
 {
-    volume->committing = true;
     int64_t result = write_all(volume);
-    volume->committing = false;
     if (result < 0)
         return result;
     return reap(volume);

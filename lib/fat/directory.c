@@ -7,6 +7,7 @@
 #include "lib/fat/table.h"
 
 #define NUMBERS_MAX 999999u
+#define NUMBERS_LOW 4u /* are tried first */
 
 void directory_forget(struct fat_node *node)
 {
@@ -26,8 +27,10 @@ static int64_t key_read(struct fat_node *node, const struct key *key, bool devic
 static bool is_called(const struct found *found, const struct name *name)
 {
     struct name alias;
+    if (name_same(&found->name, name))
+        return true;
     name_from_short(&alias, &found->entry);
-    return name_same(&found->name, name) || name_same(&alias, name);
+    return name_same(&alias, name);
 }
 
 int64_t directory_find(struct fat_node *node, const struct name *name, struct found *found)
@@ -106,29 +109,20 @@ static int64_t short_taken(struct fat_node *node, const char *text)
     return result ? result : find_gone(node, &name, &found);
 }
 
-/* A short name nobody else has here. Names like each other come one after the other, so the search goes on where it ended. */
+/* A short name nobody else has here. Names like each other have numbers that follow each other, so the search goes on behind the highest
+ * that was seen. */
 static int64_t choose_short(struct fat_node *node, enum short_kind kind, const char *basis,
                             char *text)
 {
-    struct directory *directory = node->directory;
     memcpy(text, basis, SHORT_LENGTH);
     int64_t taken = kind == SHORT_FITS ? short_taken(node, text) : kind == SHORT_LOSSY;
-    if (taken <= 0)
-        return taken;
-    uint32_t from = memcmp(directory->basis, basis, SHORT_LENGTH) ? 1 : directory->number + 1;
-    for (uint32_t i = 0; i < NUMBERS_MAX; i++) {
-        uint32_t number = (from - 1 + i) % NUMBERS_MAX + 1;
-        short_number(text, basis, number);
-        int64_t result = short_taken(node, text);
-        if (result < 0)
-            return result;
-        if (result)
-            continue;
-        memcpy(directory->basis, basis, SHORT_LENGTH);
-        directory->number = number;
-        return 0;
+    uint32_t highest = *index_number(node->directory, basis);
+    for (uint32_t i = 0; i < NUMBERS_MAX && taken > 0; i++) {
+        uint32_t number = i < NUMBERS_LOW ? i : MAX(highest, NUMBERS_LOW) + i - NUMBERS_LOW;
+        short_number(text, basis, number % NUMBERS_MAX + 1);
+        taken = short_taken(node, text);
     }
-    return -E_NO_SPACE;
+    return taken > 0 ? -E_NO_SPACE : taken;
 }
 
 /* One cluster more, of zeros. */
@@ -148,37 +142,42 @@ static int64_t grow(struct fat_node *node)
     return result;
 }
 
-/* The directory will end at `end`. Slots behind its end until now are of no meaning, and are made zero before it moves. */
+/* Slots of no meaning become zero, up to their sector's end. */
+static int64_t clear_slots(struct fat_node *node, uint32_t from)
+{
+    struct fat_volume *volume = node->volume;
+    struct buffer *buffer;
+    uint64_t place;
+    int64_t result = slot_place(node, from, &place);
+    if (result <= 0)
+        return result;
+    result = buffer_get(volume, BUFFER_SLOTS, place / slots_of_sector(volume), &buffer);
+    if (result < 0)
+        return result;
+    uint8_t *now = buffer_now(volume, buffer);
+    uint8_t *device = buffer->phases ? buffer_device(volume, buffer) : now;
+    uint32_t skip = from % slots_of_sector(volume) * SLOT_SIZE;
+    memset(now + skip, 0, volume->sector_size - skip);
+    memset(device + skip, 0, volume->sector_size - skip);
+    return volume_write(volume, buffer->sector * volume->sector_size, device, volume->sector_size);
+}
+
+/* The directory will end at `end`. What lies behind its end until now must not be seen then: it is zero before the end moves. */
 static int64_t clear_behind(struct fat_node *node, uint32_t end)
 {
     struct fat_volume *volume = node->volume;
-    const struct slot *slot;
     struct scan scan = {.node = node};
+    const struct slot *slot;
     if (end >= node->directory->capacity)
         return 0;
     int64_t result = scan_slot(&scan, end, &slot);
     if (result <= 0 || slot->name[0] == SLOT_END)
-        return result < 0 ? result : 0;
-    for (uint32_t at = node->directory->end; at < node->directory->capacity;) {
-        uint32_t skip = at % slots_of_sector(volume);
-        struct buffer *buffer;
-        uint64_t place;
-        result = slot_place(node, at, &place);
-        if (result > 0)
-            result = buffer_get(volume, BUFFER_SLOTS, place / slots_of_sector(volume), &buffer);
-        if (result < 0)
-            return result;
-        uint8_t *image =
-            buffer->phases ? buffer_device(volume, buffer) : buffer_now(volume, buffer);
-        memset(image + skip * SLOT_SIZE, 0, volume->sector_size - skip * SLOT_SIZE);
-        memset(buffer_now(volume, buffer) + skip * SLOT_SIZE, 0,
-               volume->sector_size - skip * SLOT_SIZE);
-        result =
-            volume_write(volume, buffer->sector * volume->sector_size, image, volume->sector_size);
-        if (result < 0)
-            return result;
-        at += slots_of_sector(volume) - skip;
-    }
+        return MIN(result, 0);
+    uint32_t per_sector = slots_of_sector(volume), at = node->directory->end;
+    for (; at < node->directory->capacity && result >= 0; at += per_sector - at % per_sector)
+        result = clear_slots(node, at);
+    if (result < 0)
+        return result;
     return volume->config.flush(volume->config.context) < 0 ? -E_IO : 0;
 }
 

@@ -69,7 +69,8 @@ int64_t fat_unmount(struct fat_volume *volume);
 MUST_CHECK int64_t fat_sync(struct fat_volume *volume);
 /* fat_sync, then the volume is marked as properly left and FSInfo is right: for a volume that is idle. The next change undoes it. */
 MUST_CHECK int64_t fat_clean(struct fat_volume *volume);
-/* From now on. Read-only: after fat_clean. E_READ_ONLY: the volume is damaged. */
+/* From now on. Read-only: after fat_clean. To be written: E_READ_ONLY if the volume is damaged; E_BUSY if it was not properly left, has not
+ * been repaired, and somebody has a node besides the root. */
 MUST_CHECK int64_t fat_set_read_only(struct fat_volume *volume, bool read_only);
 bool fat_dirty(const struct fat_volume *volume); /* fat_sync has something to do */
 

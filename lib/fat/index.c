@@ -103,6 +103,26 @@ static void add_key(struct directory *directory, uint32_t hash, const struct fou
     table_enter(directory, directory->count++);
 }
 
+uint32_t *index_number(struct directory *directory, const char *text)
+{
+    uint32_t hash = 0;
+    for (uint32_t i = 0; i < 4 && text[i] != '~' && text[i] != ' '; i++)
+        hash = hash * 31 + (uint8_t)text[i];
+    for (uint32_t i = 8; i < SHORT_LENGTH; i++)
+        hash = hash * 31 + (uint8_t)text[i];
+    return &directory->numbers[(hash ^ hash >> 9) % ARRAY_SIZE(directory->numbers)];
+}
+
+static void note_number(struct directory *directory, const char *text)
+{
+    const char *tilde = memchr(text, '~', 7);
+    uint32_t number = 0;
+    for (const char *at = tilde + 1; tilde && at < text + 8 && *at >= '0' && *at <= '9'; at++)
+        number = number * 10 + (uint32_t)(*at - '0');
+    uint32_t *highest = index_number(directory, text);
+    *highest = MAX(*highest, number);
+}
+
 void index_enter(struct directory *directory, const struct found *found)
 {
     uint32_t short_hash, hash = name_hash(&found->name);
@@ -110,6 +130,7 @@ void index_enter(struct directory *directory, const struct found *found)
     if (alias(found, &short_hash) && short_hash != hash)
         add_key(directory, short_hash, found);
     set_used(directory, found->first, found->slot - found->first + 1);
+    note_number(directory, found->entry.name);
     directory->names++;
 }
 

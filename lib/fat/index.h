@@ -27,9 +27,8 @@ struct directory {
     struct slot_range *gone; /* used by names that are gone, until `turn` has passed */
     uint32_t gone_count, gone_room;
     uint64_t turn;
-    uint64_t aborts;          /* volume->aborts when it was made */
-    char basis[SHORT_LENGTH]; /* the last one that was numbered, and with what */
-    uint32_t number;
+    uint64_t aborts;      /* volume->aborts when it was made */
+    uint32_t numbers[64]; /* the highest of short names, by how they begin */
 };
 
 /* node->directory is there, and right. E_NO_MEMORY, E_IO. */
@@ -42,4 +41,6 @@ void index_leave(struct directory *directory, const struct found *found);
 struct key *index_next(const struct directory *directory, uint32_t hash, uint32_t *at);
 /* `count` free slots in a row, in front of directory->end or from there on. */
 uint32_t index_place(struct directory *directory, uint32_t count);
+/* The highest number of short names that begin like this one, or others that fall together with them: where to go on from. */
+uint32_t *index_number(struct directory *directory, const char *text);
 void index_free(struct directory *directory);

@@ -123,8 +123,11 @@ static void idle(struct fat_node *node)
     list_append(&volume->nodes_idle, &node->link);
     if (++volume->nodes_idle_count <= IDLE_MAX)
         return;
+    struct fat_node *oldest = list_first(&volume->nodes_idle, struct fat_node, link);
+    if (!oldest)
+        return;
     volume->nodes_idle_count--;
-    node_free(list_first(&volume->nodes_idle, struct fat_node, link));
+    node_free(oldest);
 }
 
 /* Nobody has the file any more. */
@@ -318,6 +321,19 @@ void node_unflag(struct fat_node *node, uint32_t flags)
     keep_set(node->volume, &node->record->flags, node->record->flags & ~flags);
     if (!(node->record->flags & (RECORD_GREW | RECORD_TRIM)))
         list_remove(&node->pending);
+}
+
+bool nodes_none(struct fat_volume *volume)
+{
+    while (!list_empty(&volume->nodes_idle)) /* one that goes may bring the one it lies in */
+        list_for_each (struct fat_node, node, &volume->nodes_idle, link) {
+            volume->nodes_idle_count--;
+            node_free(node);
+        }
+    for (uint32_t i = 0; i < NODE_HASH; i++)
+        if (volume->nodes[i])
+            return false;
+    return list_empty(&volume->nodes_nameless);
 }
 
 static void free_all(struct fat_volume *volume, struct fat_node *node)

@@ -50,6 +50,8 @@ void node_flag(struct fat_node *node, uint32_t flags);
 void node_unflag(struct fat_node *node, uint32_t flags);
 /* Frees what nobody has and nothing keeps. */
 void node_settle(struct fat_node *node);
+/* Nobody has any but the root. Lets go of those that are only kept for their index. */
+bool nodes_none(struct fat_volume *volume);
 void nodes_close(struct fat_volume *volume);
 
 /* A new record; NULL: there is no room for one. */

@@ -17,11 +17,11 @@ struct move {
 static int64_t check(const struct move *move, uint32_t flags)
 {
     bool directory = move->node->attributes & FAT_DIRECTORY;
+    if (move->to->removed)
+        return -E_NOT_FOUND;
     for (const struct fat_node *above = move->to; directory && above; above = above->parent)
         if (above == move->node)
             return -E_INVALID;
-    if (move->to->removed)
-        return -E_NOT_FOUND;
     if (!move->over || move->node == move->old)
         return 0;
     if (flags & FAT_RENAME_NOREPLACE)
@@ -64,7 +64,7 @@ static int64_t replace(struct move *move, struct slot *entry, uint64_t *slot)
 
 static int64_t carry_out(struct move *move)
 {
-    struct fat_volume *volume = move->node->volume;
+    struct fat_volume *volume = move->from->volume;
     struct slot entry = move->source.found.entry;
     uint64_t slot;
     bool replaces = move->over && move->node != move->old;
@@ -95,6 +95,19 @@ static int64_t find_both(struct move *move)
     return result;
 }
 
+/* Both names were looked up. */
+static int64_t move_it(struct move *move, uint32_t flags)
+{
+    int64_t result = check(move, flags);
+    if (result < 0)
+        return result;
+    if (move->node == move->old && name_identical(&move->target.found.name, &move->to_name))
+        return 0; /* that is its name */
+    if (!move->over)
+        result = name_ready(move->to, &move->to_name);
+    return result < 0 ? result : carry_out(move);
+}
+
 int64_t fat_rename(struct fat_node *from, const char *text, size_t length, struct fat_node *to,
                    const char *to_text, size_t to_length, uint32_t flags)
 {
@@ -109,15 +122,7 @@ int64_t fat_rename(struct fat_node *from, const char *text, size_t length, struc
         result = find_both(&move);
     keep_commit(volume); /* nodes are there whatever comes of it */
     if (result >= 0)
-        result = check(&move, flags);
-    bool same = move.node && move.node == move.old;
-    if (result >= 0 && same && name_identical(&move.target.found.name, &move.to_name))
-        goto out; /* nothing to do */
-    if (result >= 0 && !move.over)
-        result = name_ready(to, &move.to_name);
-    if (result >= 0)
-        result = carry_out(&move);
-out:
+        result = move_it(&move, flags);
     result = call_end(volume, result);
     fat_put(move.old);
     fat_put(move.node);

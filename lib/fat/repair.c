@@ -79,8 +79,6 @@ static int64_t put_right(struct check *check)
 int64_t repair(struct fat_volume *volume)
 {
     struct check check = {.volume = volume};
-    if (volume->read_only)
-        return 0;
     volume_say(volume, "it was not properly left, looking through it");
     int64_t result = check_walk(&check, CHECK_FIND);
     if (result >= 0)

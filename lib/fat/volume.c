@@ -93,6 +93,18 @@ static int64_t open_parts(struct fat_volume *volume, void *kept, size_t length)
     return space_open(volume);
 }
 
+/* Once it may be written, and as long as nobody has anything of it. */
+static int64_t look_through(struct fat_volume *volume)
+{
+    if (volume->read_only || !volume->unseen)
+        return 0;
+    if (!nodes_none(volume))
+        return -E_BUSY;
+    volume->unseen = false;
+    volume->aborts++; /* what is known of the root may change */
+    return repair(volume);
+}
+
 int64_t fat_mount(const struct fat_config *config, void *kept, size_t length,
                   struct fat_volume **result)
 {
@@ -111,7 +123,8 @@ int64_t fat_mount(const struct fat_config *config, void *kept, size_t length,
         error = adopt_all(volume);
     if (error >= 0 && !volume->kept->ready && volume->was_dirty) {
         volume->kept->marked = 1;
-        error = repair(volume);
+        volume->unseen = true;
+        error = look_through(volume);
     }
     if (error < 0) {
         volume_free(volume);
@@ -186,9 +199,13 @@ int64_t fat_set_read_only(struct fat_volume *volume, bool read_only)
     if (!read_only && volume->damaged)
         return -E_READ_ONLY;
     int64_t result = read_only ? fat_clean(volume) : 0;
-    if (result >= 0)
-        volume->read_only = read_only;
-    return result;
+    if (result < 0)
+        return result;
+    volume->read_only = read_only;
+    result = look_through(volume);
+    if (result < 0)
+        volume->read_only = true;
+    return !read_only && volume->damaged ? -E_READ_ONLY : result;
 }
 
 int64_t fat_statfs(struct fat_volume *volume, struct fat_statfs *statfs)

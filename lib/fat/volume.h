@@ -42,6 +42,7 @@ struct fat_volume {
     uint32_t serial;
     char label[12];
     bool read_only;
+    bool unseen;    /* it was not properly left, and nobody looked through it since */
     bool damaged;   /* for ever read-only */
     bool was_dirty; /* when it was mounted */
 
@@ -75,7 +76,6 @@ struct fat_volume {
     struct list nodes_pending; /* files with RECORD_GREW or RECORD_TRIM */
     struct list nodes_nameless;
     uint32_t inherit_next;
-    bool committing;
 };
 
 /* A line for the log. */

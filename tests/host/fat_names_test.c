@@ -336,6 +336,28 @@ TEST(read_only)
     end();
 }
 
+/* Mounted read-only it is not repaired, but when it is to be written. */
+TEST(repaired_when_written)
+{
+    struct fat_node *node;
+    begin("-F 16 -s 1", 10 << 10);
+    CHECK_EQUAL(create(disk.root, "file"), 0);
+    disk_unmount();
+    disk.bytes[37] |= 1;
+    disk.bytes[512 + 2 * 500] = 0xff; /* a cluster that nobody has */
+    disk.bytes[512 + 2 * 500 + 1] = 0xff;
+    disk.config.read_only = true;
+    disk_mount();
+    CHECK((node = disk_open("file")));
+    disk.config.read_only = false;
+    CHECK_EQUAL(fat_set_read_only(disk.volume, false), -E_BUSY);
+    CHECK_EQUAL(create(disk.root, "other"), -E_READ_ONLY);
+    fat_put(node);
+    CHECK_EQUAL(fat_set_read_only(disk.volume, false), 0);
+    CHECK_EQUAL(create(disk.root, "other"), 0);
+    end();
+}
+
 /* A volume that says it is in use and is damaged is looked at, and not written. */
 TEST(damage)
 {
