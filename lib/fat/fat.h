@@ -73,6 +73,9 @@ MUST_CHECK int64_t fat_clean(struct fat_volume *volume);
  * been repaired, and somebody has a node besides the root. */
 MUST_CHECK int64_t fat_set_read_only(struct fat_volume *volume, bool read_only);
 bool fat_dirty(const struct fat_volume *volume); /* fat_sync has something to do */
+/* Bytes; the only calls besides fat_map and fat_wrote that config.write_back may make. */
+uint32_t fat_sector_size(const struct fat_volume *volume);
+uint32_t fat_cluster_size(const struct fat_volume *volume);
 
 struct fat_statfs {
     uint32_t bits; /* 12, 16, 32 */

@@ -161,6 +161,16 @@ bool fat_dirty(const struct fat_volume *volume)
     return volume->dirty_count || volume->doomed || !list_empty(&volume->nodes_pending);
 }
 
+uint32_t fat_sector_size(const struct fat_volume *volume)
+{
+    return volume->sector_size;
+}
+
+uint32_t fat_cluster_size(const struct fat_volume *volume)
+{
+    return volume->cluster_size;
+}
+
 int64_t fat_sync(struct fat_volume *volume)
 {
     return volume->read_only ? 0 : commit(volume);

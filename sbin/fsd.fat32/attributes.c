@@ -22,17 +22,15 @@ static uint32_t mode_of(const struct fat_node *node, uint32_t attributes)
 static int64_t stat_fill(struct fat_node *node)
 {
     struct fat_stat stat;
-    uint32_t sector, cluster;
     int64_t result = fat_stat(node, &stat);
-    if (result >= 0)
-        result = volume_units(&sector, &cluster);
     if (result < 0)
         return result;
     answer.stat = (struct abi_stat){
-        .size = fat_is_directory(node) ? (uint64_t)stat.allocated * cluster : stat.size,
+        .size = fat_is_directory(node) ? (uint64_t)stat.allocated * fat_cluster_size(volume)
+                                       : stat.size,
         .inode = stat.inode,
         .device = DEVICE_BASE + volume_number,
-        .blocks = (uint64_t)stat.allocated * cluster / SECTOR,
+        .blocks = (uint64_t)stat.allocated * fat_cluster_size(volume) / SECTOR,
         .type = node_type(node),
         .mode = mode_of(node, stat.attributes),
         .links = fat_is_unlinked(node) ? 0 : 1,

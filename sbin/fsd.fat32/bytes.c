@@ -112,6 +112,7 @@ int64_t bytes_write(void *context, struct command *command)
     if (done) {
         file_dirty(file);
         sys_ignore(fat_set_times(file->node, INT64_MIN, INT64_MIN, time_now()));
+        volume_wrote(done);
     }
     command->reply.values[0] = done;
     command->reply.values[1] = offset + done;

@@ -340,18 +340,15 @@ static int64_t write_run(void *context, const struct paged *paged, uint64_t offs
     struct file *file = context;
     uint64_t size = fat_size(file->node), end = MIN(offset + length, size);
     uint8_t *bytes;
-    uint32_t sector, cluster;
     int64_t result = cache_map(file, offset, &bytes);
     (void)paged;
-    if (result >= 0)
-        result = volume_units(&sector, &cluster);
     for (uint64_t piece; result >= 0 && offset < end; offset += piece) {
         struct fat_run run;
         result = fat_map_write(file->node, offset, &run);
         if (result < 0)
             break;
         piece = MIN(run.length, end - offset);
-        uint64_t whole = ALIGN_UP(piece, (uint64_t)sector);
+        uint64_t whole = ALIGN_UP(piece, (uint64_t)fat_sector_size(volume));
         result = sector_fill(file, offset, piece, whole);
         if (result >= 0)
             result = device_write(&volume_device, run.device, file->address + offset, whole);

@@ -65,7 +65,8 @@ int64_t names_open(void *context, struct command *command)
         int64_t result = open_path(command, flags, &node);
         if (result < 0)
             return result;
-        volume_changed();
+        if (flags & (OPEN_CREATE | OPEN_TRUNCATE))
+            volume_changed();
         result = opens_add(command->message.file, (uint32_t)flags, node, &open);
         if (result < 0) {
             fat_put(node);

@@ -14,8 +14,9 @@
 #include "sbin/fsd.fat32/opens.h"
 
 #define KEPT_SIZE     ((size_t)8 << 20)
-#define WRITE_BACK_NS INT64_C(5000000000) /* what was written is written back after this */
-#define MEMORY_PART   4u                  /* of the machine's, for pages at most */
+#define WRITE_BACK_NS INT64_C(5000000000)  /* what was written is written back after this */
+#define DIRTY_MAX     (UINT64_C(16) << 20) /* ... or when it is so much */
+#define MEMORY_PART   4u                   /* of the machine's, for pages at most */
 
 pthread_mutex_t volume_lock = PTHREAD_MUTEX_INITIALIZER;
 handle_t volume_port;
@@ -23,12 +24,12 @@ struct fat_volume *volume;
 struct device volume_device;
 uint32_t volume_number;
 
-static uint32_t flags;                     /* VOLUME_READ_ONLY, _FIXED */
-static uint32_t sector_size, cluster_size; /* 0: not known yet */
-static uint64_t pages_limit;               /* that stay in memory */
+static uint32_t flags;       /* VOLUME_READ_ONLY, _FIXED */
+static uint64_t pages_limit; /* that stay in memory */
 static int64_t due = DEADLINE_NEVER;
-static bool changed; /* since it was marked as properly left */
-static bool ending;  /* vfsd waits for the last file to be closed */
+static uint64_t written; /* bytes since the last time */
+static bool changed;     /* since it was marked as properly left */
+static bool ending;      /* vfsd waits for the last file to be closed */
 
 /* --- what the library calls --- */
 
@@ -212,29 +213,15 @@ bool volume_read_only(void)
     return flags & VOLUME_READ_ONLY;
 }
 
-int64_t volume_units(uint32_t *sector, uint32_t *cluster)
-{
-    struct fat_statfs statfs;
-    int64_t result = sector_size ? 0 : fat_statfs(volume, &statfs);
-    if (result < 0)
-        return result;
-    if (!sector_size) {
-        sector_size = statfs.sector_size;
-        cluster_size = statfs.cluster_size;
-    }
-    *sector = sector_size;
-    *cluster = cluster_size;
-    return 0;
-}
-
 /* Files that clients can write to by a mapping stay on the list: nobody tells us when they do. */
 static int64_t data_write_back(void)
 {
     int64_t result = 0;
+    written = 0;
     list_for_each (struct file, file, &dirty_files, dirty) {
-        int64_t written = cache_write_back(file);
-        if (written < 0)
-            result = written;
+        int64_t one = cache_write_back(file);
+        if (one < 0)
+            result = one;
         else if (!file->writable)
             list_remove(&file->dirty);
     }
@@ -262,6 +249,14 @@ void volume_changed(void)
     changed = true;
     if (due == DEADLINE_NEVER)
         due = clock_monotonic() + WRITE_BACK_NS;
+}
+
+/* What fails here is dirty still, and fails again where somebody is told of it. */
+void volume_wrote(uint64_t bytes)
+{
+    written += bytes;
+    if (written >= DIRTY_MAX)
+        sys_ignore(data_write_back());
 }
 
 int64_t volume_deadline(void *context)

@@ -31,8 +31,6 @@ extern uint32_t volume_number; /* of volumes:// */
 /* volumes:///<number>; recovers or waits for vfsd. E_*: it cannot be served. */
 MUST_CHECK int64_t volume_start(handle_t port, const char *uri);
 bool volume_read_only(void);
-/* Sizes of the volume's sectors and clusters, bytes. */
-MUST_CHECK int64_t volume_units(uint32_t *sector, uint32_t *cluster);
 MUST_CHECK int64_t volume_sync(void);
 /* Before pages come: others go when there are many. */
 void volume_make_room(void);
@@ -43,5 +41,7 @@ void volume_stop(void);
 
 /* Something was changed: it is written back after a while. */
 void volume_changed(void);
+/* So many bytes of files were. */
+void volume_wrote(uint64_t bytes);
 int64_t volume_deadline(void *context);
 void volume_expired(void *context);
