@@ -8,6 +8,7 @@
 
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
+#include "sbin/pcid/device_reset.h"
 #include "sbin/pcid/dma.h"
 #include "sbin/pcid/interrupt.h"
 #include "sbin/pcid/table.h"
@@ -46,8 +47,8 @@ static void make_free(uint32_t index)
     struct record *record = table_at(index);
 
     pci_quiet(&config_machine, &record->function);
-    if (record->function.owner)
-        pci_reset(&config_machine, &record->function, wait_for_reset);
+    if (record->function.owner && !pci_reset(&config_machine, &record->function, wait_for_reset))
+        device_reset(&config_machine, &record->function);
     interrupts_end(index);
     claims[index] = (struct claim){0};
     if (!dma_end(index)) {
