@@ -42,7 +42,7 @@ def rng(context):
         vm.check("head -c 3000000 rng:/// | wc -c", "3000000\n", 60)
         vm.check(f"kill -9 {pid_of(vm, DRIVER)}; head -c 3000000 rng:/// | wc -c", "3000000\n", 60)
         brought(vm, 64)
-        vm.check("/sbin/virtiorngd pci:///00:1f.2 || /sbin/virtiorngd pci:///00:15.0 || true",
+        vm.check("/sbin/virtiorngd pci:///00:1f.3 || /sbin/virtiorngd pci:///00:15.0 || true",
                  re.compile(r"no such name\n(.*\n)*.*in use\n"))
 
 
