@@ -203,8 +203,10 @@ static const struct {
 enum ata_verdict ata_error_judge(uint32_t task, bool transfer, int64_t *error, const char **cause)
 {
     *error = -E_IO;
-    *cause = task & STATUS_FAULT ? "the disk is at fault" : "the disk says error";
-    if (!(task & STATUS_ERROR)) /* else the adapter or the link has stopped */
+    *cause = task & STATUS_FAULT   ? "the disk is at fault"
+             : task & STATUS_ERROR ? "the disk says error"
+                                   : "the link or the adapter failed";
+    if (!(task & STATUS_ERROR))
         return task & STATUS_FAULT ? ATA_FAILED : ATA_AGAIN;
     for (size_t i = 0; i < ARRAY_SIZE(causes); i++)
         if (TASK_ERROR(task) & causes[i].bit) {

@@ -108,7 +108,6 @@ static void requests_send(struct disk *disk)
 
 static int64_t disk_reset(struct disk *disk)
 {
-    fprintf(stderr, "%s: a request was not done in time; its port is reset\n", disk->name);
     ahci_port_reset(disk->own, now());
     timer_renew();
     return 0;

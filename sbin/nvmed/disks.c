@@ -160,3 +160,8 @@ void disks_lost(struct disks *disks)
     list_for_each (struct nvme_disk, disk, &disks->list, link)
         disk_lost(&disk->disk);
 }
+
+void disks_forget(struct disk *disk)
+{
+    list_remove(&nvme_disk_of(disk)->link);
+}

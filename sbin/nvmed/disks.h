@@ -27,6 +27,8 @@ struct disks {
 MUST_CHECK int64_t disks_scan(struct disks *disks);
 void disks_remove(struct disks *disks);
 void disks_lost(struct disks *disks);
+/* lib/disk removes it by itself. */
+void disks_forget(struct disk *disk);
 
 static inline struct nvme_disk *nvme_disk_of(struct disk *disk)
 {

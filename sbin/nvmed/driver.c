@@ -11,31 +11,39 @@
 
 static struct nvme_controller controller;
 static struct disk_host host;
+static handle_t later; /* a timer */
 static struct disks disks = {&controller, &host, 0, LIST_INIT(disks.list)};
 
-/* Nothing of it reaches memory any more. */
+/* --- Resets ----------------------------------------------------------------------------------------------------- */
+
 static void give_up(int64_t why)
 {
     if (controller.given_up)
         return;
     fprintf(stderr, "the controller is given up: %s\n", error_text(why));
     nvme_give_up(&controller);
-    disks_remove(&disks);
 }
 
-/* All its disks were lost with it. */
+/* What was under way is lost with all its disks. Disks do not go while lib/disk resets one: what there is now is looked at later. */
 static int64_t controller_reset(void)
 {
     int64_t result = nvme_start(&controller);
-    if (result < 0) {
-        give_up(result);
-        return result;
-    }
-    disks_lost(&disks);
-    result = disks_scan(&disks);
     if (result < 0)
         give_up(result);
+    disks_lost(&disks);
+    sys_ignore(sys_timer_set(later, sys_clock_get(CLOCK_MONOTONIC_), 0));
     return result;
+}
+
+static void look_again(void)
+{
+    uint64_t count;
+    sys_ignore(sys_timer_take(later, &count, DEADLINE_NOW));
+    int64_t result = controller.given_up ? 0 : disks_scan(&disks);
+    if (result < 0)
+        give_up(result);
+    if (controller.given_up)
+        disks_remove(&disks);
 }
 
 /* --- Requests --------------------------------------------------------------------------------------------------- */
@@ -45,7 +53,7 @@ static int64_t request_start(struct disk *disk, struct disk_request *request)
     struct nvme_command command;
     struct nvme_pair *pair = nvme_pair_choose(&controller);
     if (!pair)
-        return -E_AGAIN;
+        return controller.given_up ? -E_NO_DEVICE : -E_AGAIN;
     uint64_t offset = (uint64_t)nvme_queue_next(&pair->ring) * NVME_PAGE;
     struct nvme_page page = {(uint64_t *)(void *)(pair->pages.bytes + offset),
                              pci_dma_address(&pair->pages, offset)};
@@ -73,8 +81,10 @@ static void request_end(const struct nvme_done *done)
 
 static int64_t disk_reset(struct disk *disk)
 {
-    fprintf(stderr, "%s: a request was not done in time; the controller is reset\n", disk->name);
-    return controller_reset();
+    int64_t result = controller_reset();
+    if (result < 0)
+        disks_forget(disk);
+    return result;
 }
 
 /* With its first disk the whole controller stops. */
@@ -122,12 +132,9 @@ static bool pairs_take(uint16_t irq)
     return any;
 }
 
-static void notified(void *context, uint64_t key, uint64_t signals)
+static void irq_take(uint16_t irq)
 {
-    (void)context;
-    (void)signals;
     uint32_t event;
-    uint16_t irq = (uint16_t)key;
     bool mine = pairs_take(irq);
     while (irq == controller.admin.irq && nvme_event_next(&controller, &event)) {
         event_look(event);
@@ -139,7 +146,18 @@ static void notified(void *context, uint64_t key, uint64_t signals)
         sys_ignore(controller_reset());
     } else if (!mine && !nvme_is_there(&controller)) {
         give_up(-E_NO_DEVICE);
+        disks_remove(&disks);
     }
+}
+
+static void notified(void *context, uint64_t key, uint64_t signals)
+{
+    (void)context;
+    (void)signals;
+    if (key == NVMED_KEY_LATER)
+        look_again();
+    else
+        irq_take((uint16_t)key);
 }
 
 /* --- Started ---------------------------------------------------------------------------------------------------- */
@@ -168,6 +186,10 @@ static int64_t start(const char *function)
         result = nvme_open(&controller, function, (uint32_t)info.cpus);
     if (result >= 0)
         result = disk_host_open(&host, function, &controller.pci, &driver, NULL);
+    if (result >= 0)
+        result = later = sys_timer_create();
+    if (result >= 0)
+        result = sys_port_bind(host.port, later, SIGNAL_READABLE, NVMED_KEY_LATER, 0);
     for (uint16_t i = 0; result >= 0 && i < controller.irq_count; i++)
         result = sys_port_bind(host.port, controller.irqs[i], SIGNAL_READABLE, i, 0);
     if (result >= 0)

@@ -8,5 +8,8 @@
 
 #include <stdint.h>
 
+/* What is bound to the port with which key: interrupts with their index, and a timer. */
+#define NVMED_KEY_LATER UINT64_C(0x10000)
+
 /* function: "pci:///00:12.0". Returns when there is nothing to serve (any more): -E_*. */
 int64_t nvmed_serve(const char *function);

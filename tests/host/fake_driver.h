@@ -168,6 +168,7 @@ static const struct disk_driver *fake_driver;
 static void *fake_context;
 static struct disk *fake_disks[FAKE_DISKS];
 static unsigned fake_disk_count, fake_changes;
+static bool fake_resetting;
 
 static inline void fake_driver_start(void)
 {
@@ -256,6 +257,7 @@ void disk_remove(struct disk *disk)
 {
     unsigned at = 0;
 
+    fake_require(!fake_resetting, "a disk is removed while one is reset");
     fake_answer_all(disk, -E_NO_DEVICE);
     while (at < fake_disk_count && fake_disks[at] != disk)
         at++;
@@ -306,14 +308,16 @@ static inline int64_t fake_start(struct fake_request *request)
     return result;
 }
 
-/* A request was not done in time. */
+/* A request was not done in time. What it does not bring back is removed. */
 static inline int64_t fake_reset(struct disk *disk)
 {
+    fake_resetting = true;
     int64_t result = fake_driver->reset(disk);
-
-    for (unsigned i = 0; i < fake_disk_count; i++)
-        if (fake_disks[i] == disk)
-            fake_answer_all(disk, DISK_LOST);
+    fake_resetting = false;
+    if (result < 0)
+        disk_remove(disk);
+    else
+        fake_answer_all(disk, DISK_LOST);
     return result;
 }
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "sbin/nvmed/driver.h"
 #include "sbin/nvmed/nvme.h"
 #include "tests/host/fake_driver.h"
 
@@ -318,5 +319,9 @@ static inline void fake_nvme_interrupts(void)
 
         fake_nvme.interrupts &= fake_nvme.interrupts - 1;
         fake_interrupt(vector);
+    }
+    if (fake_timer) {
+        fake_timer = 0;
+        fake_interrupt(NVMED_KEY_LATER);
     }
 }

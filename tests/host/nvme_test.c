@@ -21,6 +21,7 @@ static void end(void)
     fake_nvme.gone = true;
     if (fake_disk_count)
         CHECK(fake_reset(fake_disks[0]) < 0);
+    fake_nvme_interrupts();
     CHECK_EQUAL(fake_disk_count, 0);
     CHECK(!fake_master);
     fake_nvme_unplug();
@@ -188,7 +189,7 @@ TEST(a_controller_that_does_not_come_back)
     struct fake_request *request = started(DISK_READ, 1, 1);
     fake_nvme.never_ready = true;
     CHECK_EQUAL(fake_reset(fake_disks[0]), -E_TIMED_OUT);
-    CHECK(request->done == 1 && request->status == -E_NO_DEVICE);
+    CHECK(request->done == 1 && request->status == DISK_LOST);
     CHECK_EQUAL(fake_disk_count, 0);
     CHECK(!fake_master);
     end();
@@ -198,13 +199,27 @@ TEST(a_controller_that_does_not_come_back)
     request = started(DISK_READ, 1, 1);
     fake_nvme.dead = true; /* it does not even say that it is not ready */
     CHECK(fake_reset(fake_disks[0]) < 0);
-    CHECK_EQUAL(request->status, -E_NO_DEVICE);
+    CHECK_EQUAL(request->done, 1);
     end();
 
     fake_nvme_plug();
     fake_nvme.registers[NVME_CAP / 4 + 1] = 0;
     CHECK_EQUAL(nvmed_serve("pci:///00:12.0"), -E_NOT_SUPPORTED);
     fake_nvme_unplug();
+}
+
+/* With one namespace go the others, and what is asked of them meanwhile is answered. */
+TEST(all_disks_of_a_controller_go)
+{
+    fake_nvme_plug();
+    fake_nvme.blocks[2] = 50;
+    CHECK_EQUAL(nvmed_serve("pci:///00:12.0"), 0);
+    CHECK_EQUAL(fake_disk_count, 2);
+    fake_nvme.never_ready = true;
+    CHECK_EQUAL(fake_reset(fake_disks[0]), -E_TIMED_OUT);
+    CHECK_EQUAL(fake_disk_count, 1);
+    CHECK_EQUAL(fake_start(fake_request(fake_disks[0], DISK_READ, 1, 1)), -E_NO_DEVICE);
+    end();
 }
 
 TEST(namespaces_come_and_go)
@@ -242,9 +257,8 @@ TEST(the_end)
     fake_driver->stopping(fake_disks[0]);
     CHECK(fake_nvme.registers[NVME_CSTS / 4] & NVME_CSTS_SHUTDOWN_DONE);
     CHECK(!fake_master);
-    CHECK_EQUAL(fake_start(fake_request(fake_disks[0], DISK_READ, 1, 1)), -E_AGAIN);
-    disk_remove(fake_disks[0]);
-    fake_nvme_unplug();
+    CHECK_EQUAL(fake_start(fake_request(fake_disks[0], DISK_READ, 1, 1)), -E_NO_DEVICE);
+    end();
 }
 
 /* --- Pure parts --------------------------------------------------------------------------------------------------- */

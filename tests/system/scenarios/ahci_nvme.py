@@ -167,8 +167,8 @@ def errors(context, kind):
         with boot(context, [image.disk(kind, f"blkdebug={rules.name}")]) as vm:
             vm.check(f"dd if=disk:///{name} bs=512 skip=2048 count=1 2>&1 >/dev/null | grep -c 'Input/output'", ONE, 60)
             wait_log(vm, f"{service}@00:02.0: {name}: sector 2048, 1 of them: ")
-            check_read(vm, name, image.data[:2040 * 512], "bs=512 count=2040")
-            check_read(vm, name, image.data[2056 * 512:], "bs=512 skip=2056")
+            check_read(vm, name, image.data[:2040 * 512], "bs=4096 count=255")
+            check_read(vm, name, image.data[2056 * 512:], "bs=4096 skip=257")
             # Many at once, one of which fails.
             vm.shell(f"for i in 0 1 2 3; do dd if=disk:///{name} bs=1M skip=$i count=1 of=/tmp/$i 2>/dev/null & done; wait", 120)
             for index in (0, 2, 3):
