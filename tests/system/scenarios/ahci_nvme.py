@@ -102,6 +102,12 @@ def transfer(context, kind):
             vm.fail("the image holds something else")
 
 
+def slow_down(vm, per_second):
+    """So many transfers of the first disk; 0: as many as can be."""
+    others = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops_rd", "iops_wr"), 0)
+    vm.qmp("block_set_io_throttle", device="disk0", iops=per_second, **others)
+
+
 @each("depth", cpus=(1,))
 def depth(context, kind):
     """Many commands are under way at once, as QEMU sees them: the disk is made slow, and several read it."""
@@ -109,8 +115,7 @@ def depth(context, kind):
     with Image() as image, tempfile.NamedTemporaryFile(prefix="protos-", suffix=".trace") as trace:
         extra = ["-D", trace.name, "-trace", begins, "-trace", ends]
         with boot(context, [image.disk(kind)], extra=extra) as vm:
-            limits = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops_rd", "iops_wr"), 0)
-            vm.qmp("block_set_io_throttle", device="disk0", iops=2, **limits)
+            slow_down(vm, 2)
             reads = f"dd if=disk:///{KINDS[kind][0]} bs=64k count=4 of=/dev/null 2>/dev/null"
             vm.shell(f"for i in 1 2 3 4 5 6; do {reads} & done; wait", 120)
         under_way = most = 0
@@ -140,6 +145,20 @@ def killed(context, kind):
             power_off(vm)
         if image.now() != image.data[:8 * MIB] * 2:
             vm.fail("the image holds something else")
+
+
+@each("death-in-dma", cpus=(1,))
+def death_in_dma(context, kind):
+    """Its driver is killed with reads under way that take long: nothing of them gets into memory that is others' by then."""
+    name, service = KINDS[kind]
+    with Image() as image, boot(context, [image.disk(kind)]) as vm:
+        slow_down(vm, 1)
+        vm.shell(f"for i in 1 2 3 4; do dd if=disk:///{name} bs=64k count=2 of=/dev/null 2>/dev/null & done; sleep 1", 60)
+        vm.shell(f"dd if=/dev/zero of=/tmp/zeros bs=64k count=3000 2>/dev/null & sleep 0.1; kill -9 $(pidof {service}@00:02.0); wait $!", 120)
+        slow_down(vm, 0)
+        vm.shell("wait", 120)
+        vm.check("tr -d '\\0' < /tmp/zeros | wc -c", "0\n", 120)
+        check_read(vm, name, image.data[:512 * 1024], "bs=64k count=8")
 
 
 ERRORS = """
