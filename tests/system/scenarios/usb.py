@@ -120,12 +120,16 @@ def typing(context):
         check_typing(vm)
 
 
-@scenario("usb/typing-pc", cpus=(1,))
-def typing_pc(context):
+@scenario("usb/pc", cpus=(1, 4))
+def pc(context):
     """Another chip set, another controller."""
-    with context.boot(machine="pc", devices=["nec-xhci", "usb-kbd"]) as vm:
+    with boot(context, "nec-xhci", "usb-kbd", machine="pc") as vm:
         vm.prompt()
-        check_typing(vm)
+        wait_driver(vm, KEYBOARD)
+        vm.shell("kill -STOP $(pidof kbd)")
+        listen(vm)
+        for key, code in (("a", 30), ("z", 44), ("kp_5", 76), ("f12", 88), ("shift", 42), ("alt_r", 100), ("up", 103)):
+            press(vm, key, code)
 
 
 @scenario("usb/pointers", cpus=(1, 4))
