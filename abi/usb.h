@@ -34,7 +34,7 @@ enum usb_op {
     USB_MEMORY,    /* args: length; value: its number; handle: memory that the controller reaches */
     USB_MEMORY_FREE, /* args: number. E_BUSY: a transfer uses it */
     USB_TRANSFER, /* of an endpoint; args: number of the memory, offset, length; value: how many bytes */
-    USB_CLEAR_HALT, /* of an endpoint; what was under way is cancelled */
+    USB_CLEAR_HALT, /* of an endpoint; what was under way is cancelled. One that does not stand still stays as it is */
 };
 
 #define USB_COPY_MAX 4096u

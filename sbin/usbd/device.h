@@ -45,6 +45,7 @@ struct device {
     struct context_place place;
 
     struct usb_device described;
+    struct usb_bos capabilities;
     uint8_t *bytes; /* of the configuration */
     size_t length;
     struct usb_configuration configuration;

@@ -271,14 +271,27 @@ static struct endpoint *changes_endpoint(struct device *device)
     return NULL;
 }
 
+#define PROTOCOL_MULTIPLE 2 /* of a hub's interface */
+
+/* A translator for each port instead of one for all, where there is such a setting (USB 2.0 11.23.1). */
+static void translators_choose(struct device *device)
+{
+    const struct usb_configuration *configuration = &device->configuration;
+    struct interface *interface = &device->interfaces[0];
+    for (uint32_t i = 0; i < configuration->interface_count && device->speed == USB_HIGH; i++) {
+        const struct usb_interface *setting = &configuration->interfaces[i];
+        if (setting->number == interface->number && setting->protocol == PROTOCOL_MULTIPLE)
+            device->place.tt_multiple =
+                device_alternate(device, interface, setting->alternate) >= 0;
+    }
+}
+
 /* The controller is to know that it is one, and how its translators work (xHCI 4.6.6). */
 static int64_t hub_tell(struct device *device, const struct hub *hub)
 {
     device->place.hub_ports = hub->ports;
-    if (device->speed == USB_HIGH) {
+    if (device->speed == USB_HIGH)
         device->place.think_time = hub->described.think_time;
-        device->place.tt_multiple = device->described.protocol == 2;
-    }
     int64_t result = slot_place(device);
     if (result >= 0 && device->speed >= USB_SUPER)
         result = device_control(
@@ -307,6 +320,7 @@ int64_t hub_start(struct device *device)
     if (!hub)
         return -E_NO_MEMORY;
     list_init(&hub->link);
+    translators_choose(device);
     hub->changes = changes_endpoint(device);
     int64_t result = hub->changes ? hub_read(device, &hub->described) : -E_BAD_FORMAT;
     if (result >= 0)

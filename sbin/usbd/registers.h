@@ -86,5 +86,5 @@ enum runtime_register {
 #define LEGACY_BIOS         0x00010000u
 #define LEGACY_SYSTEM       0x01000000u
 #define LEGACY_CONTROL      4u          /* behind the capability: system management interrupts */
-#define LEGACY_KEPT         0x1f00e1feu /* ... bits that are not to be written 0 */
+#define LEGACY_KEPT         0x000e1feeu /* ... bits that are not to be written 0 */
 #define LEGACY_EVENTS       0xe0000000u /* ... that are cleared by writing 1 */

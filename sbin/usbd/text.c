@@ -132,6 +132,8 @@ static void put_info(FILE *out, struct device *device)
     fprintf(out, "\nUSB %x.%x, %s, release %x.%02x, slot %u\n", device->described.version >> 8,
             device->described.version >> 4 & 0xf, speed_name(device->speed),
             device->described.release >> 8, device->described.release & 0xff, device->slot);
+    if (device->capabilities.super && device->speed < USB_SUPER)
+        fprintf(out, "faster on a port of USB 3\n");
     if (device->serial[0])
         fprintf(out, "serial number %s\n", device->serial);
     fprintf(out, "configuration %u of %u: %u mA%s%s\n", configuration->value,

@@ -28,7 +28,7 @@ def expect(vm, found, wanted):
 
 def pid_of(vm, name):
     """As pidof, for drivers, whose names end in their device."""
-    shown = re.compile(rf"^ *(\d+) .*\[{name}[@\]]", re.M)
+    shown = re.compile(rf"^ *(\d+) +\w+ +{name}(?:@|$)", re.M)
     return shown.search(vm.check("ps", shown, 60))[1]
 
 

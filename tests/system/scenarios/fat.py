@@ -77,7 +77,7 @@ def disk(context):
             vm.check("mkdir /mnt; until mount -t vfat disk:///by-label/DATA /mnt 2> /dev/null; do usleep 100000; done; "
                      "cmp '/mnt/From the host.bin' /bin/busybox && ls -1 /mnt", "From the host.bin\n", 120)
             for victim in ("fsd.fat32@1", "vfsd", "virtiod@*", "fsd.fat32@1"):
-                vm.check(f"(usleep 200000; kill -9 $(ps | sed -n 's/^ *\\([0-9]*\\) .*\\[{victim}.*/\\1/p')) & "
+                vm.check(f"(usleep 200000; kill -9 $(ps | sed -n 's/^ *\\([0-9]*\\) .* {victim}.*/\\1/p')) & "
                          "for i in 1 2 3 4; do cp /bin/busybox /mnt/copy$i; done; wait; md5sum /mnt/copy* /bin/busybox | cut -c 1-32 | uniq | wc -l",
                          "1\n", 180)
             vm.check("mkdir -p /mnt/a/b; echo unsynced > '/mnt/a/b/Ünïcode name'; rm /mnt/copy1; mv /mnt/copy2 /mnt/a", "")

@@ -211,6 +211,7 @@ def initd(context):
         vm.prompt()
         names = "pidof rngd nulld procd unixd pcid outputd initfsd; pidof initd; echo $$"
         running = vm.check(names, re.compile(r"^1$", re.M))
+        vm.check("until cat log:///status | grep -q '^ahcid@.* ready'; do usleep 100000; done", "", 60)  # drivers come last
         services = vm.check("cat log:///status | wc -l", re.compile(r"^\d\d+\n"))
         for number in range(1, 4):
             vm.check("kill -9 1; cat log:///status | wc -l; echo alive", services + "alive\n", 60)
