@@ -117,7 +117,9 @@ static void note_number(struct directory *directory, const char *text)
 {
     const char *tilde = memchr(text, '~', 7);
     uint32_t number = 0;
-    for (const char *at = tilde + 1; tilde && at < text + 8 && *at >= '0' && *at <= '9'; at++)
+    if (!tilde)
+        return;
+    for (const char *at = tilde + 1; at < text + 8 && *at >= '0' && *at <= '9'; at++)
         number = number * 10 + (uint32_t)(*at - '0');
     uint32_t *highest = index_number(directory, text);
     *highest = MAX(*highest, number);

@@ -31,6 +31,8 @@ void name_from_short(struct name *name, const struct slot *entry)
                               entry->flags & CASE_LOWER_TYPE);
     if (type)
         name->length += 1 + type;
+    if (!name->length)
+        name->units[name->length++] = 0xfffd; /* nothing but spaces */
 }
 
 /* A unit in a short name; 0: it has none there. */
