@@ -23,7 +23,7 @@ enum volume_kind {
     VOLUME_SERVE, /* flags: VOLUME_READ_ONLY, VOLUME_FIXED; text: options; a handle: a file on the device */
     VOLUME_DONE, /* status: of the request */
     VOLUME_REMOUNT, /* flags: VOLUME_READ_ONLY. E_BUSY: files are open for writing; E_READ_ONLY: VOLUME_FIXED */
-    VOLUME_END, /* what was written is on the medium. E_BUSY: files are open; when none is any more, a VOLUME_HELLO with
+    VOLUME_END, /* what was written is on the medium, and the volume marked as properly left. E_BUSY: files are open; when none is any more, a VOLUME_HELLO with
                        * VOLUME_UNUSED comes */
 };
 

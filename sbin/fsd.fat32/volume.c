@@ -179,6 +179,8 @@ static int64_t end(void)
     ending = opens_any();
     if (ending)
         result = -E_BUSY;
+    else if (result >= 0 && volume && !volume_read_only())
+        result = fat_clean(volume);
     pthread_mutex_unlock(&volume_lock);
     return result;
 }
