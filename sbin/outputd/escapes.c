@@ -130,9 +130,26 @@ static void modes(struct escapes *escapes, uint8_t final)
     }
 }
 
+/* REP: by libvterm only where something was written before, else it goes on for ever; so it does not get it. */
+static bool is_repetition(const struct escapes *escapes, uint8_t final)
+{
+    return final == 'b' && !escapes->leader && !escapes->intermediate;
+}
+
+static void repeat(struct escapes *escapes)
+{
+    int rows, columns;
+    vterm_get_size(escapes->vterm, &rows, &columns);
+    uint32_t count = MIN(MAX(escapes->parameters[0], 1u), (uint32_t)columns);
+    for (uint32_t i = 0; i < count; i++)
+        pass_all(escapes, escapes->last, escapes->last_length);
+}
+
 static void control_sequence(struct escapes *escapes, uint8_t final)
 {
-    if (escapes->intermediate == '!' && !escapes->leader && final == 'p')
+    if (is_repetition(escapes, final))
+        repeat(escapes);
+    else if (escapes->intermediate == '!' && !escapes->leader && final == 'p')
         soft_reset(escapes);
     else if (!escapes->intermediate && (!escapes->leader || escapes->leader == '?') &&
              (final == 'h' || final == 'l'))
@@ -161,6 +178,7 @@ static void escape_sequence(struct escapes *escapes, uint8_t final)
         break;
     case 'c':
         escapes->columns_allowed = false;
+        escapes->last_length = 0;
         tell(escapes, "\033[?1047l\033[2J");     /* libvterm stays on the alternate screen */
         tell(escapes, "\033[?1000l\033[?1006l"); /* and goes on with reports */
         reset(escapes);
@@ -168,6 +186,13 @@ static void escape_sequence(struct escapes *escapes, uint8_t final)
     default:
         break;
     }
+}
+
+static void symbol_pass(struct escapes *escapes, const uint8_t *bytes, uint8_t count)
+{
+    memcpy(escapes->last, bytes, count);
+    escapes->last_length = count;
+    pass_all(escapes, bytes, count);
 }
 
 static bool is_intermediate(uint8_t byte)
@@ -219,7 +244,7 @@ static bool symbol_byte(struct escapes *escapes, uint8_t byte)
     }
     escapes->symbol[escapes->symbol_bytes++] = byte;
     if (escapes->symbol_bytes == escapes->symbol_length) {
-        pass_all(escapes, escapes->symbol, escapes->symbol_length);
+        symbol_pass(escapes, escapes->symbol, escapes->symbol_length);
         escapes->symbol_length = 0;
     }
     return true;
@@ -231,7 +256,7 @@ static void sequence_end(struct escapes *escapes, uint8_t final)
 {
     bool escape = escapes->state == ESCAPES_ESCAPE;
     escapes->state = ESCAPES_TEXT;
-    pass(escapes, final);
+    pass(escapes, !escape && is_repetition(escapes, final) ? CANCEL : final);
     if (escape)
         escape_sequence(escapes, final);
     else
@@ -341,6 +366,8 @@ static void byte_write(struct escapes *escapes, uint8_t byte)
         control_byte(escapes, byte);
         return;
     case ESCAPES_TEXT:
+        symbol_pass(escapes, &byte, 1);
+        return;
     case ESCAPES_STRING:
         pass(escapes, byte);
         return;

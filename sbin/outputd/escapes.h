@@ -11,6 +11,7 @@
  *     several modes        of one sequence, of which libvterm sees the first: are sent one by one
  *     parameters           of a control sequence: libvterm has room for 16 and does not look. Those behind ESCAPES_PARAMETERS
  *                          are left out, and digits that would make one greater than it can count
+ *     REP                  the last symbol is sent again, a line's width at most: without one libvterm goes on for ever
  *     ASCII                is told to be in all four sets, where libvterm puts UTF-8 and loses what comes in two pieces
  *     UTF-8                symbols are passed on whole; what is none becomes U+FFFD (libvterm would write behind an array)
  *
@@ -54,6 +55,7 @@ struct escapes {
     uint32_t parameters[ESCAPES_PARAMETERS];
     /* The symbol under way in UTF-8: its bytes so far, and how many there will be (0: none is). */
     uint8_t symbol[4], symbol_bytes, symbol_length;
+    uint8_t last[4], last_length; /* the symbol that REP repeats; 0: none was written */
     uint8_t waiting[ESCAPES_PIECE]; /* for libvterm */
     uint32_t waiting_count;
 };

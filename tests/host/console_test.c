@@ -283,6 +283,20 @@ TEST(sequences_in_pieces)
     check_symbols(0, 0, (const uint32_t[]){0x2500, 0, 0x2500, 'q', 'h', 'q', '6', 'h', 'q'}, 9);
 }
 
+/* Without anything to repeat libvterm goes on for ever. */
+TEST(repeating)
+{
+    begin();
+    put(CSI "b" CSI "5ba" CSI "2b" CSI "?3b");
+    check_row(0, "aaa");
+    put(ESCAPE "c" CSI "b\xc3\xa9" CSI "1;1b");
+    check_symbols(0, 0, (const uint32_t[]){0xe9, 0xe9}, 2);
+    put(ESCAPE "c-" CSI "99999b");
+    CHECK_EQUAL(cells[0][79].symbol, '-');
+    CHECK_EQUAL(cells[1][0].symbol, '-');
+    check_row(2, "");
+}
+
 TEST(symbols_in_pieces)
 {
     begin();
