@@ -22,7 +22,7 @@
 #include "sbin/usbd/text.h"
 #include "sbin/usbd/watchers.h"
 
-#define PCI_DEVICES "pci:///devices"
+#define PCI_DEVICES "pci-claim:///devices"
 #define LIST_MAX    (UINT64_C(1) << 20)
 #define CLASS_XHCI  "0c0330"
 #define KEY_PCI     UINT64_C(1) /* of a notification: pci:///devices has changed */

@@ -236,11 +236,8 @@ class Machine:
         self.qmp("screendump", filename=os.path.abspath(path), format="png")
 
     def key(self, *keys):
-        """Press keys together, by QEMU's names ("ctrl", "c")."""
-        self.qmp("send-key", keys=[{"type": "qcode", "data": key} for key in keys])
-
-    def tap(self, *keys):
-        """The same, and let go at once: however busy the host is, the machine does not see them held and repeat them."""
+        """Press keys together, by QEMU's names ("ctrl", "c"), and let go at once: however busy the host is, the machine does not see
+        them held, which would repeat them, or change what is typed next."""
         def events(names, down):
             return [{"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": name}}} for name in names]
 

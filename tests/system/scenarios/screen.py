@@ -22,9 +22,9 @@ def keys(vm, text):
     """Type on the keyboard, as a US one is lettered."""
     for character in text:
         if character in SHIFTED or character.isupper():
-            vm.tap("shift", SHIFTED.get(character, character.lower()))
+            vm.key("shift", SHIFTED.get(character, character.lower()))
         else:
-            vm.tap(PLAIN.get(character, character))
+            vm.key(PLAIN.get(character, character))
         time.sleep(0.1 * SCALE)  # QEMU keeps 16 bytes of the keyboard's and drops what does not fit
 
 
@@ -179,7 +179,7 @@ def login(context):
         vm.expect("killed: 1\n", 60)
         keys(vm, "exit\n")
         vm.shell("while ps | grep -q ' ann '; do sleep 0.1; done", 60)
-        vm.shell("until [ $(ps | grep -c '[[]login[]]') = 3 ]; do sleep 0.1; done", 60)  # one on each console, again
+        vm.shell("until [ $(ps | grep -c ' [l]ogin') = 3 ]; do sleep 0.1; done", 60)  # one on each console, again
         vm.key("alt", "f3")
         log_in(vm)
         keys(vm, who)

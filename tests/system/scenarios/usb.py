@@ -7,7 +7,7 @@ from harness import scenario
 from scenarios.devices import wait_log
 from scenarios.screen import keys, type_everything
 from scenarios.survival import settled_frames
-from scenarios.virtio import click, move, pid_of
+from scenarios.virtio import click, move
 
 KEYBOARD, MOUSE, TABLET, HUB = (f"1-{port}" for port in (5, 6, 7, 8))
 
@@ -32,22 +32,30 @@ def wait_devices(vm, *names):
     vm.fail(f"there are {sorted(found)}, wanted: {names}")
 
 
-def driver(vm, name):
-    """State and starts of its driver."""
-    match = re.search(rf"^usb.hid@{re.escape(name)}:0 +(\w+) +(\d+)", vm.shell("cat log:///status", 60)[0], re.M)
-    return (match[1], int(match[2])) if match else ("none", 0)
+def driver_state(vm, name):
+    """What the supervisor says of its driver; None: there is none."""
+    match = re.search(rf"^usb.hid@{re.escape(name)}:0 +(\w+)", vm.shell("cat log:///status", 60)[0], re.M)
+    return match and match[1]
 
 
-def wait_driver(vm, name, state="ready", starts=1):
-    """Until its driver has claimed the device, and a little longer: to QEMU a keyboard is one when somebody asks it for keys."""
+def wait_driver(vm, name, before=None):
+    """Until a driver, another than `before`, has claimed the device, and a little longer: to QEMU a keyboard is one when somebody
+    asks it for keys. Which process it is."""
     for _ in range(300):
-        claimed = "driver: process" in vm.shell(f"cat usb:///{name}/info", 60)[0]
-        now = driver(vm, name)
-        if now[0] == state and now[1] >= starts and claimed == (state == "ready"):
+        process = re.search(r"driver: process (\d+)", vm.shell(f"cat usb:///{name}/info", 60)[0])
+        if process and process[1] != before and driver_state(vm, name) == "ready":
             vm.shell("sleep 0.5", 60)
+            return process[1]
+        vm.shell("sleep 0.1")
+    vm.fail(f"the driver of {name} is {driver_state(vm, name)}, process {process and process[1]}")
+
+
+def wait_no_driver(vm, name):
+    for _ in range(300):
+        if driver_state(vm, name) is None:
             return
         vm.shell("sleep 0.1")
-    vm.fail(f"the driver of {name} is {now}, wanted: {state}, started {starts} times")
+    vm.fail(f"{name} is gone, and its driver is {driver_state(vm, name)}")
 
 
 def plug(vm, kind, name, port):
@@ -163,7 +171,7 @@ def hubs(context):
         plug(vm, "usb-kbd", "keyboard", "4.1.2.3")
         chain = (HUB, f"{HUB}.1", f"{HUB}.1.2", f"{HUB}.1.2.3")
         wait_devices(vm, *chain)
-        wait_driver(vm, chain[-1])
+        process = wait_driver(vm, chain[-1])
         vm.check("cat usb:///tree", re.compile(r"^    1-8 .*\n        1-8.1 .*\n            1-8.1.2 .*\n                1-8.1.2.3 .* Keyboard$", re.M))
         vm.shell("kill -STOP $(pidof kbd)")
         listen(vm)
@@ -173,11 +181,11 @@ def hubs(context):
         wait_devices(vm, *chain[:3])
         plug(vm, "usb-kbd", "keyboard", "4.1.2.3")
         wait_devices(vm, *chain)
-        wait_driver(vm, chain[-1], starts=2)
+        wait_driver(vm, chain[-1], process)
         press(vm, "c", 46, "key 48 0; (.*; )?")  # nobody held the other one any more
         unplug(vm, "usb-hub")  # and all that hangs on it
         wait_devices(vm)
-        wait_driver(vm, chain[-1], "ended")
+        wait_no_driver(vm, chain[-1])
 
 
 @scenario("usb/plugging", cpus=(1, 4))
@@ -212,16 +220,16 @@ def survival(context):
     """usbd, the keyboard's driver and both are killed while a key is held: it is let go of, and the next one comes."""
     with boot(context, "xhci", "usb-kbd") as vm:
         vm.prompt()
-        wait_driver(vm, KEYBOARD)
+        process = wait_driver(vm, KEYBOARD)
         vm.shell("kill -STOP $(pidof kbd)")
         listen(vm)
         connection = devices_of(vm)[f"{KEYBOARD}:0"]
-        for victims in (("hid",), ("usbd",), ("usbd", "hid"), ("usbd", "usbd")):
-            starts = driver(vm, KEYBOARD)[1]
+        hid = f"usb.hid@{KEYBOARD}:0"
+        for victims in ((hid,), ("usbd",), ("usbd", hid), ("usbd", "usbd")):
             hold(vm, "a", 30, True)
             for victim in victims:
-                vm.shell("kill -9 " + ("$(pidof usbd)" if victim == "usbd" else pid_of(vm, f"usb.hid@{KEYBOARD}:0")), 60)
-            wait_driver(vm, KEYBOARD, starts=starts + 1)
+                vm.shell(f"kill -9 $(pidof {victim})", 60)  # without usbd there are no devices, and soon no drivers
+            process = wait_driver(vm, KEYBOARD, process)
             hold(vm, "a", None, False)
             press(vm, "b", 48, "key 30 0; (.*; )?")
             before, connection = connection, devices_of(vm)[f"{KEYBOARD}:0"]
