@@ -55,7 +55,7 @@ struct escapes {
     uint32_t parameters[ESCAPES_PARAMETERS];
     /* The symbol under way in UTF-8: its bytes so far, and how many there will be (0: none is). */
     uint8_t symbol[4], symbol_bytes, symbol_length;
-    uint8_t last[4], last_length; /* the symbol that REP repeats; 0: none was written */
+    uint8_t last[4], last_length;   /* the symbol that REP repeats; 0: none was written */
     uint8_t waiting[ESCAPES_PIECE]; /* for libvterm */
     uint32_t waiting_count;
 };

@@ -1,8 +1,8 @@
 /* A controller's start (xHCI 1.2, 4.2): the firmware lets go of it, it is reset, told where everything is, and runs. */
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/sys/clock.h"
 #include "lib/sys/error.h"
@@ -229,7 +229,8 @@ static int64_t thread_start(void *(*thread)(void *argument), struct controller *
 static int64_t start(struct controller *controller, const char *function)
 {
     char claimed[sizeof(controller->function) + sizeof("-claim")];
-    snprintf(claimed, sizeof(claimed), "pci-claim%s", strchr(function, ':')); /* it was started for no device */
+    snprintf(claimed, sizeof(claimed), "pci-claim%s",
+             strchr(function, ':')); /* it was started for no device */
     int64_t result = pci_claim(&controller->pci, claimed);
     if (result >= 0)
         result = registers_map(controller);
