@@ -42,6 +42,12 @@ class EmulatorCrash(Failure):
     """QEMU itself was ended by a fault of its own: docs/testing.md says which."""
 
 
+def crossed(mark):
+    """The pattern of a mark that a line of the log may have come into; of one symbol, in front of it."""
+    line = rf"(?:{LOG_LINE.pattern})?"
+    return line.join(map(re.escape, mark)) if len(mark) > 1 else line + re.escape(mark)
+
+
 def plain(text):
     """Serial output without carriage returns and terminal control sequences."""
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>78c]|[\r\0]", "", text)
@@ -178,9 +184,9 @@ class Machine:
         several = "\n" in command
         separator = "\n" if several else " " if command.endswith("&") else "; "
         self.send(f"echo =BE''GIN=; {command}{separator}echo =E''ND= $?\n")
-        self.expect(r"^.*=BEGIN=\n", deadline)
+        self.expect("^.*" + crossed("=BEGIN=") + "\n", deadline)
         start = self.position
-        end = self.expect(r"=END= (\d+)\n", deadline)
+        end = self.expect(crossed("=END= ") + r"(\d+)" + crossed("\n"), deadline)
         output = LOG_LINE.sub("", self.text[start:end.start()])
         follows = self.position
         self.expect(NEXT_PROMPT, deadline)  # what runs in the background may speak behind it
