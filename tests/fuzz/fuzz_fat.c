@@ -11,6 +11,7 @@
 #include "abi/errors.h"
 #include "lib/fat/fat.h"
 #include "lib/fat/format.h"
+#include "tests/fuzz/input.h"
 
 #define DISK    (160u << 10)
 #define VOLUMES 4
@@ -179,24 +180,11 @@ static void look(struct fat_node *folder, unsigned depth)
     }
 }
 
-struct input {
-    const uint8_t *bytes;
-    size_t length;
-};
-
-static uint8_t next(struct input *input)
-{
-    if (!input->length)
-        return 0;
-    input->length--;
-    return *input->bytes++;
-}
-
 static struct fat_node *any_folder(struct fat_node *root, struct input *input)
 {
     static const char *const names[] = {"a folder", "inner", "new", "A.TXT"};
     struct fat_node *node = fat_get(root), *inner;
-    for (uint8_t which = next(input); which % 8 < 4; which /= 8) {
+    for (uint8_t which = next_byte(input); which % 8 < 4; which /= 8) {
         if (fat_lookup(node, names[which % 4], strlen(names[which % 4]), &inner) < 0)
             break;
         fat_put(node);
@@ -217,14 +205,14 @@ static size_t any_name(struct input *input, char *name)
                                         "\xc3\x84",
                                         "x",
                                         "some other name"};
-    uint8_t which = next(input);
+    uint8_t which = next_byte(input);
     size_t length = which & 31;
     if (which < 128) {
         strcpy(name, names[which % ARRAY_SIZE(names)]);
         return strlen(name);
     }
     for (size_t i = 0; i < length; i++)
-        name[i] = (char)next(input);
+        name[i] = (char)next_byte(input);
     return length;
 }
 
@@ -233,7 +221,7 @@ static void change(struct fat_node *root, struct input *input)
     struct fat_node *folder = any_folder(root, input), *to, *node = NULL;
     char name[64], to_name[64];
     size_t length = any_name(input, name), to_length;
-    switch (next(input) % 8) {
+    switch (next_byte(input) % 8) {
     case 0:
         if (fat_create(folder, name, length, 0, 0, &node) >= 0)
             fat_put(node);
@@ -256,16 +244,16 @@ static void change(struct fat_node *root, struct input *input)
         break;
     case 5:
         if (fat_lookup(folder, name, length, &node) >= 0) {
-            uint32_t size = (uint32_t)next(input) << 9;
+            uint32_t size = (uint32_t)next_byte(input) << 9;
             (void)!fat_resize(node, size % DISK, 0);
-            (void)!fat_wrote(node, 512u * next(input), 512);
+            (void)!fat_wrote(node, 512u * next_byte(input), 512);
             fat_put(node);
         }
         break;
     case 6:
         if (fat_lookup(folder, name, length, &node) >= 0) {
-            (void)!fat_set_times(node, 0, 0, (int64_t)next(input) << 55);
-            (void)!fat_set_attributes(node, next(input), next(input));
+            (void)!fat_set_times(node, 0, 0, (int64_t)next_byte(input) << 55);
+            (void)!fat_set_attributes(node, next_byte(input), next_byte(input));
             fat_put(node);
         }
         break;
@@ -281,7 +269,7 @@ static void use(struct input *input)
     struct fat_node *root = fat_root(volume);
     steps = 0;
     look(root, 0);
-    for (unsigned i = 0; input->length && i < 64; i++)
+    for (unsigned i = 0; input->at < input->end && i < 64; i++)
         change(root, input);
     steps = 0;
     look(root, 0);
@@ -293,15 +281,15 @@ static void use(struct input *input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
     static bool prepared;
-    struct input input = {data, length};
+    struct input input = {data, data + length};
     if (!prepared)
         prepare();
     prepared = true;
-    memcpy(disk, bases[next(&input) % VOLUMES], DISK);
-    for (unsigned count = next(&input) % 64; count; count--) {
-        uint32_t at = next(&input);
-        at |= (uint32_t)next(&input) << 8 | (uint32_t)next(&input) << 16;
-        disk[at % (count % 2 ? DISK : 16384)] = next(&input);
+    memcpy(disk, bases[next_byte(&input) % VOLUMES], DISK);
+    for (unsigned count = next_byte(&input) % 64; count; count--) {
+        uint32_t at = next_byte(&input);
+        at |= (uint32_t)next_byte(&input) << 8 | (uint32_t)next_byte(&input) << 16;
+        disk[at % (count % 2 ? DISK : 16384)] = next_byte(&input);
     }
     if (mount(false) >= 0)
         use(&input);

@@ -6,19 +6,11 @@
 #include <string.h>
 
 #include "sbin/outputd/line.h"
+#include "tests/fuzz/input.h"
 
 #define OPERATIONS 64u /* of one run */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-struct input {
-    const uint8_t *at, *end;
-};
-
-static uint8_t next(struct input *input)
-{
-    return input->at < input->end ? *input->at++ : 0;
-}
 
 static void check(bool condition)
 {
@@ -37,8 +29,8 @@ static void check_line(const struct line *line)
 
 static void type(struct line *line, struct input *input)
 {
-    for (unsigned count = next(input); count > 0; count--) {
-        int signal = line_input(line, next(input));
+    for (unsigned count = next_byte(input); count > 0; count--) {
+        int signal = line_input(line, next_byte(input));
         check(signal == 0 || signal == LINE_SIGINT || signal == LINE_SIGQUIT ||
               signal == LINE_SIGTSTP);
     }
@@ -47,14 +39,14 @@ static void type(struct line *line, struct input *input)
 /* A long line, to the edges of the queues; of letters: showing all of it again for each byte takes its time. */
 static void type_much(struct line *line, struct input *input)
 {
-    uint8_t byte = ' ' + next(input) % 95;
-    for (unsigned count = next(input) * 18u; count > 0; count--)
+    uint8_t byte = ' ' + next_byte(input) % 95;
+    for (unsigned count = next_byte(input) * 18u; count > 0; count--)
         line_input(line, byte);
 }
 
 static void read_some(struct line *line, struct input *input)
 {
-    size_t size = next(input) * 17u + 1u;
+    size_t size = next_byte(input) * 17u + 1u;
     uint8_t *buffer = malloc(size); /* its end is watched */
     bool end, readable = line_readable(line, 1);
     size_t count = line_read(line, buffer, size, &end);
@@ -64,17 +56,17 @@ static void read_some(struct line *line, struct input *input)
 
 static void write_some(struct line *line, struct input *input)
 {
-    size_t size = next(input) * 67u;
+    size_t size = next_byte(input) * 67u;
     uint8_t *bytes = malloc(size);
     for (size_t i = 0; i < size; i++)
-        bytes[i] = i % 64 ? (uint8_t)i : next(input);
+        bytes[i] = i % 64 ? (uint8_t)i : next_byte(input);
     check(line_write(line, bytes, size) <= size);
     free(bytes);
 }
 
 static void take_some(struct line *line, struct input *input)
 {
-    size_t size = next(input) * 67u;
+    size_t size = next_byte(input) * 67u;
     uint8_t *buffer = malloc(size);
     check(line_output_take(line, buffer, size) <= size);
     free(buffer);
@@ -84,14 +76,14 @@ static void change_modes(struct line *line, struct input *input)
 {
     struct tty_attributes attributes = line->attributes;
     uint32_t *flags[] = {&attributes.input, &attributes.output, &attributes.local};
-    *flags[next(input) % 3] ^= 1u << next(input) % 16;
-    attributes.characters[next(input) % sizeof(attributes.characters)] = next(input);
+    *flags[next_byte(input) % 3] ^= 1u << next_byte(input) % 16;
+    attributes.characters[next_byte(input) % sizeof(attributes.characters)] = next_byte(input);
     line_set_attributes(line, &attributes);
 }
 
 static void operate(struct line *line, struct input *input)
 {
-    switch (next(input) % 9) {
+    switch (next_byte(input) % 9) {
     case 0:
         type(line, input);
         break;
@@ -125,7 +117,7 @@ static void operate(struct line *line, struct input *input)
 /* Words of an operation that was under way: some as they were before it, some as after it. */
 static void die_within(struct line *line, const struct line *before, struct input *input)
 {
-    uint32_t choice = next(input);
+    uint32_t choice = next_byte(input);
     uint64_t *now = (uint64_t *)(void *)line;
     const uint64_t *then = (const uint64_t *)(const void *)before;
     for (size_t i = 0; i < sizeof(*line) / sizeof(*now); i++) {
@@ -143,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     struct line *line = malloc(sizeof(*line)), *before = malloc(sizeof(*before));
     line_init(line);
     for (unsigned i = 0; i < OPERATIONS && input.at < input.end; i++) {
-        bool dies = next(&input) == 0xff;
+        bool dies = next_byte(&input) == 0xff;
         if (dies)
             *before = *line;
         operate(line, &input);

@@ -4,41 +4,35 @@
  * is touched, and after a reset by a controller that keeps the rules everything works, or the disks are gone. */
 #include "abi/errors.h"
 #include "sbin/nvmed/driver.h"
+#include "tests/fuzz/input.h"
 #include "tests/host/fake_nvme.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
-static const uint8_t *at, *end;
-
-static uint32_t next(size_t bytes)
-{
-    uint32_t value = 0;
-
-    while (bytes-- && at < end)
-        value = value << 8 | *at++;
-    return value;
-}
+static struct input input;
 
 /* The fields that matter most can be hit by few bytes of input. */
 static void corrupt(uint8_t *identify)
 {
-    for (uint32_t count = next(1) % 8; count; count--)
-        identify[next(1) % 2 ? next(2) % NVME_PAGE : next(1) % 132] = (uint8_t)next(1);
+    for (uint32_t count = next(&input, 1) % 8; count; count--)
+        identify[next(&input, 1) % 2 ? next(&input, 2) % NVME_PAGE : next(&input, 1) % 132] =
+            (uint8_t)next(&input, 1);
 }
 
 static void request_make(void)
 {
     static const uint32_t ops[] = {DISK_READ, DISK_WRITE, OP_SYNC, DISK_DISCARD};
-    uint32_t op = ops[next(1) % ARRAY_SIZE(ops)];
+    uint32_t op = ops[next(&input, 1) % ARRAY_SIZE(ops)];
 
     if (!fake_disk_count)
         return;
-    struct disk *disk = fake_disks[next(1) % fake_disk_count];
+    struct disk *disk = fake_disks[next(&input, 1) % fake_disk_count];
     if (disk->geometry.sector * FAKE_SEGMENTS > PAGE_SIZE * FAKE_SEGMENTS)
         return;
-    struct fake_request *request = fake_request(disk, op, next(2), next(1) % FAKE_SEGMENTS + 1);
-    request->request.flags = next(1);
+    struct fake_request *request =
+        fake_request(disk, op, next(&input, 2), next(&input, 1) % FAKE_SEGMENTS + 1);
+    request->request.flags = next(&input, 1);
     (void)!fake_start(request);
 }
 
@@ -47,20 +41,20 @@ static void answer(void)
     if (fake_nvme.held_count > FAKE_HELD / 2)
         fake_nvme.held_count = 0;
     else if (fake_nvme.held_count)
-        fake_nvme_complete(next(1) % fake_nvme.held_count, (uint16_t)(next(2) | 1));
+        fake_nvme_complete(next(&input, 1) % fake_nvme.held_count, (uint16_t)(next(&input, 2) | 1));
 }
 
 static void memory_write(void)
 {
-    uint32_t which = next(1) % (fake_dma_count / 2);
+    uint32_t which = next(&input, 1) % (fake_dma_count / 2);
     uint8_t *bytes = fake_dma[2 * which];
 
-    bytes[next(2) % (2 * PAGE_SIZE) % PAGE_SIZE] = (uint8_t)next(1);
+    bytes[next(&input, 2) % (2 * PAGE_SIZE) % PAGE_SIZE] = (uint8_t)next(&input, 1);
 }
 
 static void step(void)
 {
-    switch (next(1) % 9) {
+    switch (next(&input, 1) % 9) {
     case 0:
     case 1:
         request_make();
@@ -69,10 +63,11 @@ static void step(void)
         answer();
         break;
     case 3: {
-        uint16_t queue = (uint16_t)(next(1) % FAKE_QUEUES);
+        uint16_t queue = (uint16_t)(next(&input, 1) % FAKE_QUEUES);
 
         if (fake_nvme.queues[queue].completions)
-            fake_nvme_put(queue, (uint16_t)next(2), (uint16_t)next(2), next(4));
+            fake_nvme_put(queue, (uint16_t)next(&input, 2), (uint16_t)next(&input, 2),
+                          next(&input, 4));
         break;
     }
     case 4:
@@ -80,20 +75,20 @@ static void step(void)
         break;
     case 5:
         if (fake_disk_count)
-            (void)!fake_reset(fake_disks[next(1) % fake_disk_count]);
+            (void)!fake_reset(fake_disks[next(&input, 1) % fake_disk_count]);
         break;
     case 6:
         if (fake_nvme.events_wanted == 1)
-            fake_nvme_event(next(4));
+            fake_nvme_event(next(&input, 4));
         break;
     case 7:
-        fake_nvme.registers[NVME_CSTS / 4] = next(4);
-        fake_nvme.never_ready = next(1) & 1;
-        fake_nvme.dead = next(1) & 1;
-        fake_nvme.admin_status = (uint16_t)(next(1) & 1 ? next(2) : 0);
+        fake_nvme.registers[NVME_CSTS / 4] = next(&input, 4);
+        fake_nvme.never_ready = next(&input, 1) & 1;
+        fake_nvme.dead = next(&input, 1) & 1;
+        fake_nvme.admin_status = (uint16_t)(next(&input, 1) & 1 ? next(&input, 2) : 0);
         break;
     default:
-        fake_interrupt(next(1) % FAKE_QUEUES);
+        fake_interrupt(next(&input, 1) % FAKE_QUEUES);
     }
     fake_nvme_interrupts();
 }
@@ -108,14 +103,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
-    at = data;
-    end = data + length;
+    input = (struct input){data, data + length};
     fake_nvme_plug();
     fake_nvme.hold = true;
     fake_nvme.corrupt = corrupt;
     if (nvmed_serve("pci:///00:12.0") < 0)
         goto out;
-    for (unsigned i = 0; i < 500 && at < end; i++)
+    for (unsigned i = 0; i < 500 && input.at < input.end; i++)
         step();
     fake_nvme.gone = true;
     for (unsigned i = 0; i < 3;

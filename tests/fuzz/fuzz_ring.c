@@ -8,24 +8,13 @@
 
 #include "abi/errors.h"
 #include "lib/ring/ring.h"
+#include "tests/fuzz/input.h"
 
 #define SIZE 64u /* smaller than ring_open allows: the edges are near */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
 
-struct input {
-    const uint8_t *at, *end;
-    uint8_t *memory;
-};
-
-static uint32_t next(struct input *input, size_t bytes)
-{
-    uint32_t value = 0;
-
-    while (bytes-- && input->at < input->end)
-        value = value << 8 | *input->at++;
-    return value;
-}
+static uint8_t *memory; /* the ring's: its bytes end where the block does */
 
 static void check(bool condition)
 {
@@ -39,9 +28,9 @@ static void vandalise(struct input *input)
     uint32_t where = next(input, 1), value = next(input, 4);
 
     if (where & 1) {
-        input->memory[PAGE_SIZE + where / 2 % SIZE] = (uint8_t)value;
+        memory[PAGE_SIZE + where / 2 % SIZE] = (uint8_t)value;
     } else {
-        uint32_t *words = (uint32_t *)input->memory;
+        uint32_t *words = (uint32_t *)memory;
         words[where / 2 % (sizeof(struct ring_words) / 4)] = value;
     }
 }
@@ -113,11 +102,10 @@ static void operate(struct ring *ring, struct input *input)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
-    /* The bytes end where the block does. */
-    uint8_t *memory = aligned_alloc(RING_LINE, PAGE_SIZE + SIZE);
-    struct input input = {data, data + length, memory};
+    struct input input = {data, data + length};
     struct ring ring;
 
+    memory = aligned_alloc(RING_LINE, PAGE_SIZE + SIZE);
     memset(memory, 0, PAGE_SIZE + SIZE);
     ring_init(&ring, memory, SIZE, next(&input, 1) & 1 ? RING_PRODUCER : RING_CONSUMER, &bell,
               &input);

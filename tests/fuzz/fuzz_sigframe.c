@@ -11,6 +11,7 @@
 #include "lib/linux/process.h"
 #include "lib/linux/signal.h"
 #include "lib/linux/user.h"
+#include "tests/fuzz/input.h"
 
 #define USER        UINT64_C(0x10000000)
 #define USER_SIZE   UINT64_C(0x4000)
@@ -24,10 +25,6 @@ int fpu_xrstor(const void *image, uint64_t mask);
 int fpu_fxsave(void *image);
 int fpu_fxrstor(const void *image);
 
-struct input {
-    const uint8_t *at, *end;
-};
-
 static struct process *process;
 static jmp_buf left;
 static bool ended;
@@ -36,14 +33,6 @@ static void check(bool condition)
 {
     if (!condition)
         abort();
-}
-
-static uint64_t next(struct input *input, size_t bytes)
-{
-    uint64_t value = 0;
-    while (bytes-- && input->at < input->end)
-        value = value << 8 | *input->at++;
-    return value;
 }
 
 /* --- What is around it -------------------------------------------------------------------------------------- */
@@ -114,43 +103,43 @@ void personality_resume(struct thread *thread)
 /* An address near something, or any. */
 static uint64_t address(struct input *input)
 {
-    uint64_t kind = next(input, 1);
+    uint64_t kind = next64(input, 1);
     switch (kind % 4) {
     case 0:
-        return next(input, 8);
+        return next64(input, 8);
     case 1:
-        return USER + USER_SIZE - next(input, 1);
+        return USER + USER_SIZE - next64(input, 1);
     default:
-        return USER + next(input, 2) % USER_SIZE;
+        return USER + next64(input, 2) % USER_SIZE;
     }
 }
 
 static void scribble(struct input *input)
 {
-    uint64_t at = next(input, 2) % USER_SIZE, size = next(input, 1);
+    uint64_t at = next64(input, 2) % USER_SIZE, size = next64(input, 1);
     for (uint64_t i = 0; i < size && at + i < USER_SIZE; i++)
-        ((uint8_t *)USER)[at + i] = (uint8_t)next(input, 1);
+        ((uint8_t *)USER)[at + i] = (uint8_t)next64(input, 1);
 }
 
 /* A word of the frame that was pushed last, or of its FPU image. */
 static void spoil(const struct thread *thread, struct input *input)
 {
-    uint64_t at = thread->frame.rsp + next(input, 1) * 8 + next(input, 1) * 8;
+    uint64_t at = thread->frame.rsp + next64(input, 1) * 8 + next64(input, 1) * 8;
     if (users(at, 8))
-        *(uint64_t *)(at & ~UINT64_C(7)) = next(input, 8);
+        *(uint64_t *)(at & ~UINT64_C(7)) = next64(input, 8);
 }
 
 static void handler_enter(struct thread *thread, struct input *input)
 {
     struct action action = {
-        .handler = next(input, 4),
-        .flags = next(input, 1) & 1 ? LINUX_SA_RESTORER : 0,
-        .restorer = next(input, 2),
-        .mask = next(input, 8),
+        .handler = next64(input, 4),
+        .flags = next64(input, 1) & 1 ? LINUX_SA_RESTORER : 0,
+        .restorer = next64(input, 2),
+        .mask = next64(input, 8),
     };
-    uint64_t flags = next(input, 1), rsp = thread->frame.rsp;
-    struct signal_info info = {.code = (int32_t)next(input, 1) - 64, .value = next(input, 8)};
-    int signal = (int)(next(input, 1) % LINUX_SIGNALS) + 1;
+    uint64_t flags = next64(input, 1), rsp = thread->frame.rsp;
+    struct signal_info info = {.code = (int32_t)next64(input, 1) - 64, .value = next64(input, 8)};
+    int signal = (int)(next64(input, 1) % LINUX_SIGNALS) + 1;
     action.flags |= (flags & 1 ? LINUX_SA_ONSTACK : 0) | (flags & 2 ? LINUX_SA_NODEFER : 0);
     if (sigframe_push(thread, signal, &info, &action)) {
         check(thread->frame.rsp == rsp);
@@ -164,7 +153,7 @@ static void handler_enter(struct thread *thread, struct input *input)
 static void handler_leave(struct thread *thread, struct input *input)
 {
     uint64_t rflags = thread->frame.rflags, cs = thread->frame.cs, ss = thread->frame.ss;
-    if (next(input, 1) & 1)
+    if (next64(input, 1) & 1)
         thread->frame.rsp += 8;
     if (setjmp(left) == 0)
         linux_rt_sigreturn(thread);
@@ -177,13 +166,14 @@ static void handler_leave(struct thread *thread, struct input *input)
 
 static void operate(struct thread *thread, struct input *input)
 {
-    switch (next(input, 1) % 8) {
+    switch (next64(input, 1) % 8) {
     case 0:
         thread->frame.rsp = address(input);
         break;
     case 1:
-        thread->altstack = (struct linux_stack_t){
-            .address = address(input), .size = next(input, 8), .flags = (int32_t)next(input, 4)};
+        thread->altstack = (struct linux_stack_t){.address = address(input),
+                                                  .size = next64(input, 8),
+                                                  .flags = (int32_t)next64(input, 4)};
         break;
     case 2:
         scribble(input);
@@ -193,7 +183,7 @@ static void operate(struct thread *thread, struct input *input)
         break;
     case 4:
         thread->restore_mask_set = true;
-        thread->restore_mask = next(input, 8);
+        thread->restore_mask = next64(input, 8);
         break;
     case 5:
         handler_leave(thread, input);
@@ -214,7 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     check(user == (void *)USER);
     memset(user, 0, USER_SIZE);
     process = calloc(1, sizeof(*process));
-    if (next(&input, 1) & 1) {
+    if (next64(&input, 1) & 1) {
         process->xsave_size = XSAVE_SIZE;
         process->xsave_mask = XSAVE_MASK;
     }

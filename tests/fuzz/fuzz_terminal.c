@@ -10,16 +10,13 @@
 #include "sbin/outputd/pty.h"
 #include "sbin/outputd/pty_master.h"
 #include "sbin/outputd/session.h"
+#include "tests/fuzz/input.h"
 
 #define OPERATIONS 96u
 #define TOKENS     64u
 #define FILES      4u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-struct input {
-    const uint8_t *at, *end;
-};
 
 static struct input input;
 static struct pty pty;
@@ -28,14 +25,6 @@ static bool is_pty;
 static struct terminal_file *open_files[FILES];
 static uint64_t waiting[TOKENS]; /* by token: 1 + the window's length; 0: it does not wait */
 static uint64_t clock_now;
-
-static uint64_t next(size_t bytes)
-{
-    uint64_t value = 0;
-    while (bytes-- && input.at < input.end)
-        value = value << 8 | *input.at++;
-    return value;
-}
 
 static void check(bool condition)
 {
@@ -55,11 +44,11 @@ int64_t syscall_raw(uint32_t number, uint64_t a, uint64_t b, uint64_t c, uint64_
     case 0x2e:
         return 0;
     case 0x03:
-        ((struct abi_handle_info *)b)->signals = next(1) & 1 ? SIGNAL_EXITED : 0;
+        ((struct abi_handle_info *)b)->signals = next64(&input, 1) & 1 ? SIGNAL_EXITED : 0;
         return 0;
     case 0x2c:
         check(b < TOKENS && waiting[b]);
-        if (next(1) % 8 == 0)
+        if (next64(&input, 1) % 8 == 0)
             return -E_CANCELLED;
         memset((void *)d, (int)c, e);
         return (int64_t)e;
@@ -93,7 +82,7 @@ int64_t command_read_exactly(const struct command *command, void *buffer, size_t
 enum proc_terminal session_check(uint64_t badge, int32_t session, int32_t foreground, int signal,
                                  struct caller *caller)
 {
-    uint64_t answer = next(1);
+    uint64_t answer = next64(&input, 1);
     (void)session, (void)foreground, (void)signal;
     *caller = (struct caller){
         .pid = (int32_t)badge,
@@ -116,14 +105,14 @@ void session_signal(int32_t pgid, int signal)
 int64_t session_leader(int32_t session, handle_t *leader)
 {
     (void)session;
-    *leader = next(1) & 1 ? 7 : HANDLE_NONE;
+    *leader = next64(&input, 1) & 1 ? 7 : HANDLE_NONE;
     return *leader == HANDLE_NONE ? -E_NO_PROCESS : 0;
 }
 
 bool session_exists(int32_t pid)
 {
     (void)pid;
-    return next(1) & 1;
+    return next64(&input, 1) & 1;
 }
 
 /* The device takes some of the output, when it likes. */
@@ -131,7 +120,7 @@ static void attend(struct terminal *from)
 {
     uint8_t bytes[256];
     check(from == terminal);
-    check(line_output_take(from->line, bytes, next(1)) <= 255);
+    check(line_output_take(from->line, bytes, next64(&input, 1)) <= 255);
 }
 
 static void set_break(struct terminal *from, bool on)
@@ -167,24 +156,24 @@ static int64_t master_control(struct terminal *of, struct command *command)
 /* The program's bytes end where their block does. */
 static void command_make(handler *handle, uint64_t out_length, uint64_t argument)
 {
-    uint64_t token = next(1) % TOKENS, length = next(1);
+    uint64_t token = next64(&input, 1) % TOKENS, length = next64(&input, 1);
     uint8_t *bytes = malloc(length);
     struct command command = {
         .message = {.token = token,
-                    .args = {argument, next(1), next(1)},
-                    .flags = next(1) & 1 ? COMMAND_NONBLOCK : 0,
-                    .caller = next(1) % 4,
+                    .args = {argument, next64(&input, 1), next64(&input, 1)},
+                    .flags = next64(&input, 1) & 1 ? COMMAND_NONBLOCK : 0,
+                    .caller = next64(&input, 1) % 4,
                     .file = 1,
                     .out_length = out_length},
         .data = bytes,
         .data_length = length,
-        .in_length = length + (next(1) & 1 ? 1000 * next(1) : 0),
+        .in_length = length + (next64(&input, 1) & 1 ? 1000 * next64(&input, 1) : 0),
     };
     bool writes = handle == terminal_write || handle == master_write;
     bool controls = handle == terminal_control || handle == master_control;
     uint64_t window = writes ? command.in_length : out_length;
     for (uint64_t i = 0; i < length; i++)
-        bytes[i] = (uint8_t)next(1);
+        bytes[i] = (uint8_t)next64(&input, 1);
     if (!waiting[token]) {
         waiting[token] = 1 + window; /* a handler may answer before it says that it holds */
         int64_t result = handle(terminal, &command);
@@ -199,7 +188,7 @@ static void command_make(handler *handle, uint64_t out_length, uint64_t argument
 
 static void open_or_close(void)
 {
-    size_t at = next(1) % FILES;
+    size_t at = next64(&input, 1) % FILES;
     struct command command = {.message = {.file = at}};
     if (open_files[at]) {
         terminal_close(open_files[at]);
@@ -238,18 +227,19 @@ static void control(void)
         TTY_LOCK,
         0,
     };
-    command_make(is_pty && next(1) & 1 ? master_control : terminal_control, next(1),
-                 codes[next(1) % ARRAY_SIZE(codes)]);
+    command_make(is_pty && next64(&input, 1) & 1 ? master_control : terminal_control,
+                 next64(&input, 1), codes[next64(&input, 1) % ARRAY_SIZE(codes)]);
 }
 
 static void type(void)
 {
     uint8_t bytes[64];
-    size_t count = next(1) % sizeof(bytes);
+    size_t count = next64(&input, 1) % sizeof(bytes);
     for (size_t i = 0; i < count; i++)
-        bytes[i] = (uint8_t)next(1);
+        bytes[i] = (uint8_t)next64(&input, 1);
     terminal_input(terminal, bytes, count);
-    terminal_input_error(terminal, (uint8_t)next(1), (enum line_error)(next(1) % 3));
+    terminal_input_error(terminal, (uint8_t)next64(&input, 1),
+                         (enum line_error)(next64(&input, 1) % 3));
 }
 
 static bool cancelled(uint64_t token)
@@ -259,7 +249,7 @@ static bool cancelled(uint64_t token)
 
 static void cancel(void)
 {
-    uint64_t token = next(1) % TOKENS;
+    uint64_t token = next64(&input, 1) % TOKENS;
     bool held = waiting[token];
     check(cancelled(token) == held && !waiting[token]);
 }
@@ -284,7 +274,7 @@ static void terminal_end(void)
 
 static void hang_up(void)
 {
-    if (next(1) & 1)
+    if (next64(&input, 1) & 1)
         terminal_leader_ended(terminal, terminal->session);
     else
         terminal_hang_up(terminal);
@@ -306,19 +296,19 @@ static void begin(struct terminal_kept *kept, struct pty_kept *pty_kept)
 
 static void operate(struct terminal_kept *kept, struct pty_kept *pty_kept)
 {
-    switch (next(1) % 13) {
+    switch (next64(&input, 1) % 13) {
     case 0:
         open_or_close();
         break;
     case 1:
-        command_make(terminal_read, next(1) * 17, 0);
+        command_make(terminal_read, next64(&input, 1) * 17, 0);
         break;
     case 2:
         command_make(terminal_write, 0, 0);
         break;
     case 10:
         if (is_pty)
-            command_make(master_read, next(1) * 17, 0);
+            command_make(master_read, next64(&input, 1) * 17, 0);
         break;
     case 11:
         if (is_pty)
@@ -357,7 +347,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     struct pty_kept *pty_kept = calloc(1, sizeof(*pty_kept));
     input = (struct input){data, data + length};
     clock_now = 0;
-    is_pty = next(1) & 1;
+    is_pty = next64(&input, 1) & 1;
     begin(kept, pty_kept);
     for (unsigned i = 0; i < OPERATIONS && input.at < input.end; i++)
         operate(kept, pty_kept);

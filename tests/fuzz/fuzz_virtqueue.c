@@ -8,14 +8,11 @@
 
 #include "abi/errors.h"
 #include "lib/virtio/virtqueue.h"
+#include "tests/fuzz/input.h"
 
 #define PIECES 5u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
-
-struct input {
-    const uint8_t *at, *end;
-};
 
 struct request {
     bool under_way;
@@ -23,15 +20,6 @@ struct request {
 };
 
 static struct request requests[256];
-
-static uint32_t next(struct input *input, size_t bytes)
-{
-    uint32_t value = 0;
-
-    while (bytes-- && input->at < input->end)
-        value = value << 8 | *input->at++;
-    return value;
-}
 
 static void check(bool condition)
 {
