@@ -190,18 +190,27 @@ static struct fat_node *hold(struct fat_volume *volume, uint64_t slot)
     return node ? fat_get(node) : NULL;
 }
 
-int64_t fat_unlink(struct fat_node *directory, const char *text, size_t length)
+/* Begins a call on what has that name, or has ended it with the error. */
+static int64_t begin_at(struct fat_node *directory, const char *text, size_t length,
+                        struct looked_up *at)
 {
     struct fat_volume *volume = directory->volume;
     struct name name;
-    struct looked_up at;
     int64_t result = name_from_utf8(&name, text, length);
     if (result >= 0)
         result = call_begin(volume);
     if (result >= 0)
-        result = lookup(directory, &name, &at);
-    if (result <= 0)
-        return call_end(volume, result < 0 ? result : -E_NOT_FOUND);
+        result = lookup(directory, &name, at);
+    return result > 0 ? 0 : call_end(volume, result < 0 ? result : -E_NOT_FOUND);
+}
+
+int64_t fat_unlink(struct fat_node *directory, const char *text, size_t length)
+{
+    struct fat_volume *volume = directory->volume;
+    struct looked_up at;
+    int64_t result = begin_at(directory, text, length, &at);
+    if (result < 0)
+        return result;
     if (at.found.entry.attributes & FAT_DIRECTORY)
         return call_end(volume, -E_IS_DIRECTORY);
     struct fat_node *node = hold(volume, at.slot);
@@ -217,15 +226,10 @@ int64_t fat_rmdir(struct fat_node *directory, const char *text, size_t length)
 {
     struct fat_volume *volume = directory->volume;
     struct fat_node *node = NULL;
-    struct name name;
     struct looked_up at;
-    int64_t result = name_from_utf8(&name, text, length);
-    if (result >= 0)
-        result = call_begin(volume);
-    if (result >= 0)
-        result = lookup(directory, &name, &at);
-    if (result <= 0)
-        return call_end(volume, result < 0 ? result : -E_NOT_FOUND);
+    int64_t result = begin_at(directory, text, length, &at);
+    if (result < 0)
+        return result;
     if (!(at.found.entry.attributes & FAT_DIRECTORY))
         return call_end(volume, -E_NOT_DIRECTORY);
     result = node_get(directory, at.slot, &at.found.entry, &node);

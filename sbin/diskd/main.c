@@ -212,40 +212,21 @@ static struct abi_stat stat_of(const struct name *name, bool link)
     return stat;
 }
 
-static int64_t disk_stat(void *context, struct command *command)
+static int64_t name_stat(struct command *command, const struct name *name)
 {
     static struct abi_stat stat;
-    char path[PATH_BYTES];
     bool nofollow = !command->message.file && command->message.args[0] & OPEN_NOFOLLOW;
-    int64_t result = path_of(command, path);
-    (void)context;
-    if (result < 0)
-        return result;
-    pthread_mutex_lock(&links_lock);
-    struct name name = name_find(path);
-    if (name.node != NODE_NONE)
-        stat = stat_of(&name, nofollow && name.node == NODE_TAG);
-    pthread_mutex_unlock(&links_lock);
-    return name.node == NODE_NONE ? -E_NOT_FOUND : command_answer(command, &stat, sizeof(stat));
+    stat = stat_of(name, nofollow && name->node == NODE_TAG);
+    return command_answer(command, &stat, sizeof(stat));
 }
 
-static int64_t disk_readlink(void *context, struct command *command)
+static int64_t name_readlink(struct command *command, const struct name *name)
 {
     static char target[NAME_MAX_ + 3];
-    char path[PATH_BYTES];
-    int64_t result = path_of(command, path);
-    (void)context;
-    if (result < 0)
-        return result;
-    pthread_mutex_lock(&links_lock);
-    struct name name = name_find(path);
-    if (name.node == NODE_TAG) {
-        strcpy(target, "../");
-        name_text(&name, target + 3);
-    }
-    pthread_mutex_unlock(&links_lock);
-    if (name.node != NODE_TAG)
-        return name.node == NODE_NONE ? -E_NOT_FOUND : -E_INVALID;
+    if (name->node != NODE_TAG)
+        return -E_INVALID;
+    strcpy(target, "../");
+    name_text(name, target + 3);
     command->reply.data = (uintptr_t)target;
     command->reply.data_length = MIN(strlen(target), command->message.out_length);
     command->reply.values[0] = command->reply.data_length;
@@ -257,56 +238,39 @@ static enum file_type entry_type(const struct name *entry)
     return entry->node == NODE_TAG ? FILE_LINK : (enum file_type)stat_of(entry, false).type;
 }
 
-static int64_t disk_list(void *context, struct command *command)
+static int64_t name_list(struct command *command, const struct name *folder)
 {
     static uint8_t buffer[8192];
-    char path[PATH_BYTES], text[ENTRY_MAX];
+    char text[ENTRY_MAX];
     struct name entry;
-    int64_t result = path_of(command, path);
-    (void)context;
-    if (result < 0)
-        return result;
+    if (folder->node != NODE_ROOT && folder->node != NODE_TAGS)
+        return -E_NOT_DIRECTORY;
     struct listing listing = listing_begin(command, buffer, sizeof(buffer));
-    pthread_mutex_lock(&links_lock);
-    struct name folder = name_find(path);
-    bool is_folder = folder.node == NODE_ROOT || folder.node == NODE_TAGS;
-    while (is_folder && name_entry(&folder, listing.position, text, &entry)) {
+    while (name_entry(folder, listing.position, text, &entry)) {
         if (!text[0])
             listing.position++;
         else if (!listing_add(&listing, text, listing.position + 2, entry_type(&entry)))
             break;
     }
-    pthread_mutex_unlock(&links_lock);
-    if (!is_folder)
-        return folder.node == NODE_NONE ? -E_NOT_FOUND : -E_NOT_DIRECTORY;
     return listing_end(&listing);
 }
 
 /* disk:///disks, as it is now: a read from the beginning takes back that there is something new. */
-static int64_t disk_read(void *context, struct command *command)
+static int64_t name_read(struct command *command, const struct name *name)
 {
     static char *text; /* until the next */
     size_t length = 0;
-    char path[PATH_BYTES];
-    int64_t result = path_of(command, path);
-    (void)context;
-    if (result < 0)
-        return result;
+    if (name->node != NODE_DISKS)
+        return -E_IS_DIRECTORY;
     free(text);
     FILE *out = open_memstream(&text, &length);
     if (!out)
         return -E_NO_MEMORY;
-    pthread_mutex_lock(&links_lock);
-    struct name name = name_find(path);
-    if (name.node == NODE_DISKS)
-        names_list(out);
-    if (command->message.file && command->message.args[0] == 0)
-        sys_ignore(sys_file_ready(port, command->message.file, 0, SIGNAL_READABLE));
-    pthread_mutex_unlock(&links_lock);
+    names_list(out);
     if (fclose(out))
         return -E_NO_MEMORY;
-    if (name.node != NODE_DISKS)
-        return name.node == NODE_NONE ? -E_NOT_FOUND : -E_IS_DIRECTORY;
+    if (command->message.file && command->message.args[0] == 0)
+        sys_ignore(sys_file_ready(port, command->message.file, 0, SIGNAL_READABLE));
     return command_answer_part(command, text, length);
 }
 
@@ -327,7 +291,24 @@ static int64_t disk_attach(void *context, struct command *command)
     return links_attach(function, command->message.handles[0]);
 }
 
-static int64_t disk_rescan(void *context, struct command *command)
+static int64_t name_rescan(struct command *command, const struct name *name)
+{
+    int64_t result =
+        name->node == NODE_PART ? link_rescan(name->link, command->message.token) : -E_INVALID;
+    return result < 0 ? result : COMMAND_HELD;
+}
+
+static int64_t (*const of_names[SERVICE_OPERATIONS])(struct command *command,
+                                                     const struct name *name) = {
+    [OP_READ] = name_read,
+    [OP_STAT] = name_stat,
+    [OP_LIST] = name_list,
+    [OP_READLINK] = name_readlink,
+    [SERVICE_INDEX(DISK_RESCAN)] = name_rescan,
+};
+
+/* What is asked of a name that is there. */
+static int64_t disk_name(void *context, struct command *command)
 {
     char path[PATH_BYTES];
     int64_t result = path_of(command, path);
@@ -336,13 +317,13 @@ static int64_t disk_rescan(void *context, struct command *command)
         return result;
     pthread_mutex_lock(&links_lock);
     struct name name = name_find(path);
-    if (name.node != NODE_PART)
-        result = name.node == NODE_NONE ? -E_NOT_FOUND : -E_INVALID;
-    else
-        result = link_rescan(name.link, command->message.token);
+    result = name.node == NODE_NONE ? -E_NOT_FOUND
+                                    : of_names[SERVICE_INDEX(command->message.op)](command, &name);
     pthread_mutex_unlock(&links_lock);
-    return result < 0 ? result : COMMAND_HELD;
+    return result;
 }
+
+/* --- The service --- */
 
 static int64_t disk_deadline(void *context)
 {
@@ -363,12 +344,12 @@ static void disk_expired(void *context)
 
 static command_handler *const operations[SERVICE_OPERATIONS] = {
     [OP_OPEN] = disk_open,
-    [OP_READ] = disk_read,
-    [OP_STAT] = disk_stat,
-    [OP_LIST] = disk_list,
-    [OP_READLINK] = disk_readlink,
+    [OP_READ] = disk_name,
+    [OP_STAT] = disk_name,
+    [OP_LIST] = disk_name,
+    [OP_READLINK] = disk_name,
     [SERVICE_INDEX(DISK_ATTACH)] = disk_attach,
-    [SERVICE_INDEX(DISK_RESCAN)] = disk_rescan,
+    [SERVICE_INDEX(DISK_RESCAN)] = disk_name,
 };
 
 int main(void)
