@@ -283,6 +283,10 @@ static bool find_work(struct port *port, struct server *server, struct abi_messa
     next->state = COMMAND_DELIVERED;
     next->server = server;
     list_append(&server->accepted, &next->link);
+    if (unlikely(next->unwanted) && !list_linked(&next->cancel_link)) {
+        list_append(&server->cancels, &next->cancel_link);
+        server->unseen = true;
+    }
     *command = next;
     return true;
 }

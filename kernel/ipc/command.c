@@ -295,18 +295,31 @@ static int64_t send(struct command *command, struct request *request, struct por
     return 0;
 }
 
-/* The caller wants it back: `reason` unless the service answers in time. Port locked. */
-static int64_t withdraw(struct command *command, struct port *port, int reason)
+/* Port locked; false: there is nobody to tell, and nothing to be waited for. */
+static bool ask_back(struct command *command, struct port *port, int reason)
 {
-    if ((command->state == COMMAND_DELIVERED || command->state == COMMAND_ACCEPTED) &&
-        !thread_has_work(command->thread, WORK_KILL)) {
+    if (thread_has_work(command->thread, WORK_KILL))
+        return false;
+    if (command->state == COMMAND_DELIVERED || command->state == COMMAND_ACCEPTED) {
         list_append(&command->server->cancels, &command->cancel_link);
         command->server->unseen = true;
         port_wake_worker(port, command->server);
+        return true;
+    }
+    /* A kick ends waiting, not work: whoever takes it from the queue may yet carry it out. */
+    command->unwanted = command->state == COMMAND_QUEUED && reason == -E_INTERRUPTED;
+    return command->unwanted;
+}
+
+/* The caller wants it back: `reason` unless the service answers in time. Port locked. */
+static int64_t withdraw(struct command *command, struct port *port, int reason)
+{
+    if (ask_back(command, port, reason)) {
         wait_prepare(0);
         lock_release(&port->lock);
         int woken = wait_block(arch_clock() + CANCEL_GRACE_NS);
         lock_acquire(&port->lock);
+        command->unwanted = false;
         if (woken != 0 && command->state != COMMAND_DONE)
             return reason;
     }

@@ -5,13 +5,16 @@
  *
  *          command_call           a worker is woken        it accepts             proto_return
  *     IDLE ------------> QUEUED -----------------> DELIVERED ---------> ACCEPTED -------------> DONE --> IDLE
- *       ^                  |  deadline, kick, kill: taken out  |           | server died: RESEND or E_RESTARTED
+ *       ^                  |  deadline, kill: taken out        |           | server died: RESEND or E_RESTARTED
  *       |                  v                                   v           | deadline, kick: cancellation, then grace
  *       +------------------+-----------------------------------+-----------+ killed, grace over: abandoned
  *
  * A killed caller leaves at once, and its service hears of that if it has the command in its hands: the command of a dead
  * thread is the cancellation. It stays on server->cancels, ABANDONED, until that is accepted or the server is gone,
  * and belongs to the thread as well until that is gone (`owners`); a surviving thread needs its command for the next call.
+ *
+ * A kick ends waiting, not work, so a command that is queued is still given out, with its cancellation behind it: what its
+ * service does at once is done. Only the grace ends it in the queue.
  *
  * Each command completes exactly once: whoever moves it to DONE under the port's lock completes it.
  * While `copying` is set a service is copying to or from the caller's memory, and the caller waits for that
@@ -83,6 +86,7 @@ struct command {
         uint64_t token, cookie;
         uint32_t op;
     } abandoned;         /* what the cancellation says */
+    bool unwanted;       /* QUEUED: cancelled as soon as somebody has it */
     bool delivering;     /* a worker accepts it just now, and may yet not get it */
     bool leaving;        /* the caller waits for copying to become 0 */
     uint32_t copying;    /* services' copies under way */

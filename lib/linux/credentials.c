@@ -41,7 +41,6 @@ static int64_t ids_set(struct thread *thread, uint32_t uid, uint32_t gid)
     process_know_ids(process);
     memset(&command, 0, sizeof(command));
     command.op = PROC_SET_IDS;
-    command.flags = COMMAND_RESTARTABLE;
     command.args[0] = uid;
     command.args[1] = gid;
     int64_t result = proc_command(process, &command);

@@ -291,7 +291,6 @@ static void process_renew(struct thread *thread, struct program *program)
 
     memset(&command, 0, sizeof(command));
     command.op = PROC_EXEC;
-    command.flags = COMMAND_RESTARTABLE;
     command.in = (uint64_t)name;
     command.in_length = MIN(length, (size_t)PROCESS_NAME_MAX);
     if (proc_command(process, &command) < 0)

@@ -27,7 +27,7 @@
 
 __attribute__((visibility("hidden"))) void personality_fork_entry(void);
 
-int64_t proc_command(struct process *process, struct abi_command *command)
+static int64_t proc_send(struct process *process, struct abi_command *command)
 {
     int64_t result;
 
@@ -37,6 +37,12 @@ int64_t proc_command(struct process *process, struct abi_command *command)
         result = sys_file_call(process->proc, command);
     while (result == -E_RESTARTED);
     return answer(result);
+}
+
+int64_t proc_command(struct process *process, struct abi_command *command)
+{
+    command->flags = COMMAND_RESTARTABLE;
+    return proc_send(process, command);
 }
 
 uint64_t proc_number(void)
@@ -65,7 +71,6 @@ static int64_t ids_of(struct process *process, uint64_t pid, struct ids *ids)
 
     memset(&command, 0, sizeof(command));
     command.op = PROC_IDS;
-    command.flags = COMMAND_RESTARTABLE;
     command.args[0] = pid;
     int64_t result = proc_command(process, &command);
     *ids = (struct ids){(int32_t)command.values[0],  (int32_t)(command.values[0] >> 32),
@@ -209,7 +214,6 @@ int64_t process_fork(struct thread *thread, uint64_t stack, uint64_t flags, uint
     thread->set_tid = flags & LINUX_CLONE_CHILD_SETTID ? child_tid : 0;
     memset(&command, 0, sizeof(command));
     command.op = PROC_FORK;
-    command.flags = COMMAND_RESTARTABLE;
     command.args[0] = proc_number();
     command.in = (uint64_t)&fork;
     command.in_length = sizeof(fork);
@@ -277,7 +281,7 @@ static int64_t wait_command(struct thread *thread, int64_t pid, uint64_t options
     command.args[0] = (uint64_t)pid;
     command.args[1] = options;
     command.args[2] = thread->wait_number;
-    int64_t result = proc_command(thread->process, &command);
+    int64_t result = proc_send(thread->process, &command);
     if (result >= 0)
         thread->wait_number = 0;
     *found = (int64_t)command.values[0];

@@ -123,7 +123,6 @@ static void take_from_procd(struct process *process)
     do {
         memset(&command, 0, sizeof(command));
         command.op = PROC_SIGNALS;
-        command.flags = COMMAND_RESTARTABLE;
         command.args[0] = UINT64_MAX;
         command.args[1] = proc_number();
         command.out = (uint64_t)infos;
@@ -196,7 +195,6 @@ static void stop(struct thread *thread, int signal)
 
     memset(&command, 0, sizeof(command));
     command.op = PROC_STOPPED;
-    command.flags = COMMAND_RESTARTABLE;
     command.args[0] = (uint64_t)signal;
     if (proc_command(thread->process, &command) >= 0) /* else nobody could continue us: go on */
         __atomic_store_n(&thread->kick, 1, __ATOMIC_RELAXED);
@@ -358,7 +356,6 @@ static void hint_locked(struct process *process)
         return;
     memset(&command, 0, sizeof(command));
     command.op = PROC_MASKS;
-    command.flags = COMMAND_RESTARTABLE;
     command.args[0] = ignored;
     command.args[1] = caught;
     if (proc_command(process, &command) >= 0) {

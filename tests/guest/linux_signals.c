@@ -1,10 +1,12 @@
 /* Signals as Linux programs see them. Runs on Linux too. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -460,4 +462,35 @@ TEST(storm)
     reap(pid);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     munmap((void *)shared, 4096);
+}
+
+/* Linux's calls that do not wait are not interrupted, restarted or not: programs do not look for EINTR there. */
+TEST(what_does_not_wait_is_not_interrupted)
+{
+    enum { SIGNALS = 300 };
+    pid_t target = getpid();
+    struct stat stat;
+    char bytes[64];
+
+    handle(SIGUSR1, 0);
+    pid_t sender = fork();
+    CHECK(sender >= 0);
+    if (sender == 0) {
+        while (kill(target, SIGUSR1) == 0)
+            continue;
+        _exit(0);
+    }
+    int file = open("/sbin/initd", O_RDONLY);
+    CHECK(file >= 0);
+    while (caught_count < SIGNALS) {
+        CHECK_EQUAL(fstat(file, &stat), 0);
+        CHECK_EQUAL(pread(file, bytes, sizeof(bytes), 0), sizeof(bytes));
+        CHECK_EQUAL(access("/sbin/initd", R_OK), 0);
+        CHECK_EQUAL(setpgid(sender, sender), 0);
+        CHECK_EQUAL(setpgid(sender, getpgrp()), 0);
+        CHECK_EQUAL(kill(sender, 0), 0);
+    }
+    CHECK_EQUAL(kill(sender, SIGKILL), 0);
+    reap(sender);
+    close(file);
 }

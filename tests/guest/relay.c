@@ -203,6 +203,32 @@ TEST(interrupted_in_the_queue)
     protocol_end(&protocol);
 }
 
+/* Whoever takes it from the queue hears at once that it is wanted back: what is short is done, what waits is given up. */
+TEST(interrupted_in_the_queue_and_accepted)
+{
+    static const struct {
+        int64_t returned, seen;
+    } answers[] = {{0, 0}, {-E_CANCELLED, -E_INTERRUPTED}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+        struct protocol protocol = protocol_new();
+        struct caller caller = caller_new(&protocol, TEST_ECHO);
+        struct helper *client = helper_thread(call_it, &caller);
+
+        signal_wait(protocol.port, SIGNAL_READABLE);
+        MUST(sys_thread_control(client->thread, THREAD_INTERRUPT, 0, NULL));
+        struct abi_message message = accept_op(protocol.port, TEST_ECHO);
+
+        CHECK_EQUAL(accept_kind(protocol.port, MESSAGE_CANCEL).token, message.token);
+        MUST(return_status(protocol.port, message.token, answers[i].returned, 5));
+        helper_join(client);
+        CHECK_EQUAL(caller.result, answers[i].seen);
+        if (!caller.result)
+            CHECK_EQUAL(caller.command.values[0], 5);
+        protocol_end(&protocol);
+    }
+}
+
 TEST(interrupted_after_acceptance)
 {
     struct protocol protocol = protocol_new();
