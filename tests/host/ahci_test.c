@@ -28,21 +28,9 @@ static void end(void)
     fake_ahci_unplug();
 }
 
-static struct fake_request *started(uint32_t op, uint64_t sector, uint32_t count)
-{
-    struct fake_request *request = fake_request(fake_disks[0], op, sector, count);
-
-    CHECK_EQUAL(fake_start(request), 0);
-    return request;
-}
-
 static int64_t carried_out(uint32_t op, uint64_t sector, uint32_t count)
 {
-    struct fake_request *request = started(op, sector, count);
-
-    fake_ahci_settle();
-    CHECK_EQUAL(request->done, 1);
-    return request->status;
+    return fake_carried_out(fake_ahci_settle, op, sector, count);
 }
 
 TEST(what_a_disk_is)
@@ -135,7 +123,7 @@ TEST(kinds_are_not_mixed)
         struct fake_request *requests[20];
 
         for (unsigned i = 0; i < ARRAY_SIZE(requests); i++)
-            requests[i] = started(test_random(&state) % 4 ? DISK_WRITE : OP_SYNC, i, 1);
+            requests[i] = fake_started(test_random(&state) % 4 ? DISK_WRITE : OP_SYNC, i, 1);
         for (unsigned i = 0; i < 40; i++) {
             complete_all(0, &state);
             fake_ahci_settle();
@@ -155,7 +143,8 @@ TEST(a_disk_without_queue)
     serve();
     CHECK_EQUAL(fake_disks[0]->geometry.depth, 1);
     fake_ahci.hold = true;
-    struct fake_request *one = started(DISK_READ, 1, 1), *other = started(DISK_READ, 2, 1);
+    struct fake_request *one = fake_started(DISK_READ, 1, 1),
+                        *other = fake_started(DISK_READ, 2, 1);
     CHECK_EQUAL(fake_ahci.ports[0].most_held, 1);
     fake_ahci_complete(0, 0, TASK_READY);
     fake_ahci_settle();
@@ -173,7 +162,7 @@ TEST(the_one_that_fails_is_found)
     fake_ahci.hold = true;
     struct fake_request *requests[4];
     for (unsigned i = 0; i < 4; i++)
-        requests[i] = started(DISK_READ, 10 * i, 1);
+        requests[i] = fake_started(DISK_READ, 10 * i, 1);
     fake_ahci_complete(0, 1, TASK_READY);
     fake_ahci_complete(0, 2, TASK_UNREAD);
     fake_ahci_settle();
@@ -201,7 +190,7 @@ TEST(the_one_that_fails_is_found)
 
     fake_ahci.ports[0].most_held = 0; /* and the next ones are queued again */
     for (unsigned i = 0; i < 4; i++)
-        started(DISK_READ, i, 1);
+        fake_started(DISK_READ, i, 1);
     CHECK_EQUAL(fake_ahci.ports[0].most_held, 4);
     end();
 }
@@ -222,14 +211,14 @@ TEST(errors_have_causes)
     serve();
     fake_ahci.hold = true;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct fake_request *request = started(DISK_READ, 1, 1);
+        struct fake_request *request = fake_started(DISK_READ, 1, 1);
 
         fake_ahci_complete(0, 0, cases[i].task);
         fake_ahci_settle();
         CHECK_EQUAL(request->done, 1);
         CHECK_EQUAL(request->status, cases[i].want);
     }
-    struct fake_request *flush = started(OP_SYNC, 0, 0);
+    struct fake_request *flush = fake_started(OP_SYNC, 0, 0);
     fake_ahci_complete(0, 0, 0x0451);
     fake_ahci_settle();
     CHECK_EQUAL(flush->status, -E_IO);
@@ -241,7 +230,8 @@ TEST(what_it_loses_is_lost_once)
 {
     begin();
     fake_ahci.hold = true;
-    struct fake_request *one = started(DISK_READ, 1, 1), *other = started(DISK_WRITE, 2, 1);
+    struct fake_request *one = fake_started(DISK_READ, 1, 1),
+                        *other = fake_started(DISK_WRITE, 2, 1);
     CHECK_EQUAL(fake_reset(fake_disks[0]), 0);
     CHECK(one->status == DISK_LOST && other->status == DISK_LOST);
     fake_ahci.hold = false;
@@ -258,7 +248,7 @@ TEST(disks_come_and_go)
 {
     begin();
     fake_ahci.hold = true;
-    struct fake_request *request = started(DISK_READ, 1, 1);
+    struct fake_request *request = fake_started(DISK_READ, 1, 1);
     fake_ahci_connect(1, true);
     fake_ahci_settle();
     CHECK_EQUAL(fake_disk_count, 2);
@@ -274,7 +264,7 @@ TEST(disks_come_and_go)
         false; /* the other one is pulled out while the link is reset after a failure */
     CHECK_EQUAL(carried_out(DISK_READ, 1, 1), 0);
     CHECK_EQUAL(fake_reset(fake_disks[0]), 0);
-    request = started(DISK_READ, 2, 1);
+    request = fake_started(DISK_READ, 2, 1);
     fake_ahci_connect(1, false);
     fake_ahci_settle();
     CHECK_EQUAL(fake_disk_count, 0);
@@ -291,7 +281,7 @@ TEST(a_disk_in_place_of_another)
 {
     begin();
     CHECK_EQUAL(fake_reset(fake_disks[0]), 0);
-    struct fake_request *request = started(DISK_WRITE, 1, 1);
+    struct fake_request *request = fake_started(DISK_WRITE, 1, 1);
     fake_identify_start(&fake_ahci.ports[0], "another");
     fake_ahci_settle();
     CHECK_EQUAL(request->status, -E_NO_DEVICE);
@@ -328,7 +318,7 @@ TEST(devices_of_no_use)
 TEST(the_end)
 {
     begin();
-    started(DISK_WRITE, 1, 1);
+    fake_started(DISK_WRITE, 1, 1);
     fake_driver->stopping(fake_disks[0]);
     CHECK_EQUAL(fake_ahci.ports[0].flushes, 1);
     end();

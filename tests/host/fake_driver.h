@@ -308,6 +308,25 @@ static inline int64_t fake_start(struct fake_request *request)
     return result;
 }
 
+/* On the first disk: started, and what came of it once `settle` has let the device work. */
+static inline struct fake_request *fake_started(uint32_t op, uint64_t sector, uint32_t count)
+{
+    struct fake_request *request = fake_request(fake_disks[0], op, sector, count);
+
+    fake_require(fake_start(request) == 0, "a request that is not started");
+    return request;
+}
+
+static inline int64_t fake_carried_out(void (*settle)(void), uint32_t op, uint64_t sector,
+                                       uint32_t count)
+{
+    struct fake_request *request = fake_started(op, sector, count);
+
+    settle();
+    fake_require(request->done == 1, "a request that is not done once");
+    return request->status;
+}
+
 /* A request was not done in time. What it does not bring back is removed. */
 static inline int64_t fake_reset(struct disk *disk)
 {

@@ -27,21 +27,9 @@ static void end(void)
     fake_nvme_unplug();
 }
 
-static struct fake_request *started(uint32_t op, uint64_t sector, uint32_t count)
-{
-    struct fake_request *request = fake_request(fake_disks[0], op, sector, count);
-
-    CHECK_EQUAL(fake_start(request), 0);
-    return request;
-}
-
 static int64_t carried_out(uint32_t op, uint64_t sector, uint32_t count)
 {
-    struct fake_request *request = started(op, sector, count);
-
-    fake_nvme_interrupts();
-    CHECK_EQUAL(request->done, 1);
-    return request->status;
+    return fake_carried_out(fake_nvme_interrupts, op, sector, count);
 }
 
 TEST(what_a_disk_is)
@@ -127,7 +115,7 @@ TEST(errors_have_causes)
     begin();
     fake_nvme.hold = true;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct fake_request *request = started(DISK_READ, 1, 1);
+        struct fake_request *request = fake_started(DISK_READ, 1, 1);
 
         fake_nvme_complete(0, cases[i].status);
         fake_nvme_interrupts();
@@ -141,7 +129,8 @@ TEST(what_it_loses_is_lost_once)
 {
     begin();
     fake_nvme.hold = true;
-    struct fake_request *one = started(DISK_READ, 1, 1), *other = started(DISK_WRITE, 2, 1);
+    struct fake_request *one = fake_started(DISK_READ, 1, 1),
+                        *other = fake_started(DISK_WRITE, 2, 1);
     CHECK_EQUAL(fake_nvme.held_count, 2);
     CHECK_EQUAL(fake_reset(fake_disks[0]), 0);
     CHECK_EQUAL(fake_nvme.enabled, 2);
@@ -159,7 +148,7 @@ TEST(a_controller_that_lies)
     for (unsigned way = 0; way < 3; way++) {
         begin();
         fake_nvme.hold = true;
-        struct fake_request *request = started(DISK_READ, 1, 1);
+        struct fake_request *request = fake_started(DISK_READ, 1, 1);
         uint16_t queue = fake_nvme.held[0].queue, id = fake_nvme.held[0].command.id;
         switch (way) {
         case 0: /* one that was never given */
@@ -186,7 +175,7 @@ TEST(a_controller_that_does_not_come_back)
 {
     begin();
     fake_nvme.hold = true;
-    struct fake_request *request = started(DISK_READ, 1, 1);
+    struct fake_request *request = fake_started(DISK_READ, 1, 1);
     fake_nvme.never_ready = true;
     CHECK_EQUAL(fake_reset(fake_disks[0]), -E_TIMED_OUT);
     CHECK(request->done == 1 && request->status == DISK_LOST);
@@ -196,7 +185,7 @@ TEST(a_controller_that_does_not_come_back)
 
     begin();
     fake_nvme.hold = true;
-    request = started(DISK_READ, 1, 1);
+    request = fake_started(DISK_READ, 1, 1);
     fake_nvme.dead = true; /* it does not even say that it is not ready */
     CHECK(fake_reset(fake_disks[0]) < 0);
     CHECK_EQUAL(request->done, 1);
@@ -239,7 +228,7 @@ TEST(namespaces_come_and_go)
     CHECK_EQUAL(fake_disks[1]->geometry.size, 200 * 512);
 
     fake_nvme.hold = true;
-    struct fake_request *request = started(DISK_READ, 1, 1);
+    struct fake_request *request = fake_started(DISK_READ, 1, 1);
     fake_nvme.blocks[1] = 0;
     fake_nvme_event(NVME_EVENT_NOTICE | 4 << 16);
     fake_nvme_interrupts();
