@@ -31,6 +31,10 @@ LOG_LINE = re.compile(r"\[ *\d+\.\d{6}\] [^\n]*\n")  # the system's log may come
 PANIC = re.compile(r"^.*\bpanic: .*$", re.M)
 SCALE = float(os.environ.get("DEADLINE_SCALE", "1"))  # for slow machines
 
+# Keys whose codes have two bytes, and three when they are let go of (scan code set 2); others have one, and two.
+EXTENDED_KEYS = {"up", "down", "left", "right", "home", "end", "pgup", "pgdn", "insert", "delete", "alt_r", "ctrl_r", "meta_l", "meta_r",
+                 "compose", "menu", "kp_enter", "kp_divide"}
+
 UNFINISHED = re.compile(rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")  # UTF-8
 
 
@@ -61,6 +65,7 @@ class Machine:
         self.raw = b""
         self.position = 0  # where the next expect starts
         self.ended = False
+        self.ps2_keyboard = True  # keys go to it: QEMU gives them to the last keyboard that was plugged in
         self.changed = threading.Condition()
         self.folder = tempfile.mkdtemp(prefix="protos-")
         options.serial = "stdio"
@@ -241,13 +246,27 @@ class Machine:
     def screenshot(self, path):
         self.qmp("screendump", filename=os.path.abspath(path), format="png")
 
+    def keyboard_bytes(self):
+        """How many bytes the PS/2 keyboard has given to the machine: it interrupts for each."""
+        count = re.search(r"^ *1: (\d+)", self.qmp("human-monitor-command", **{"command-line": "info irq"}), re.M)
+        return int(count[1]) if count else 0
+
     def key(self, *keys):
         """Press keys together, by QEMU's names ("ctrl", "c"), and let go at once: however busy the host is, the machine does not see
-        them held, which would repeat them, or change what is typed next."""
+        them held, which would repeat them, or change what is typed next. Returns when the keyboard can take the next."""
         def events(names, down):
             return [{"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": name}}} for name in names]
 
+        wanted = self.ps2_keyboard and self.keyboard_bytes() + sum(5 if name in EXTENDED_KEYS else 3 for name in keys)
         self.qmp("input-send-event", events=events(keys, True) + events(reversed(keys), False))
+        if not self.ps2_keyboard:
+            time.sleep(0.1 * SCALE)  # QEMU's others hold 16 events, and do not say what was fetched of them
+            return
+        end = time.monotonic() + 30 * SCALE
+        while self.keyboard_bytes() < wanted:  # QEMU holds 16 bytes and drops what does not fit
+            if time.monotonic() > end:
+                self.fail(f"the keyboard's driver has not fetched {keys}")
+            time.sleep(0.005)
 
     def stop(self):
         if self.process.poll() is None:

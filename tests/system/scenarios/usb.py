@@ -5,7 +5,7 @@ import re
 
 from harness import scenario
 from scenarios.devices import wait_log
-from scenarios.screen import keys, type_everything
+from scenarios.screen import keys, type_everything, without_ps2
 from scenarios.survival import settled_frames
 from scenarios.virtio import click, move
 
@@ -88,7 +88,7 @@ def press(vm, key, code, first=""):
 def check_typing(vm):
     """On the USB keyboard: the other one's driver is stopped. QEMU gives keys to the last keyboard that was plugged in."""
     wait_driver(vm, KEYBOARD)
-    vm.shell("kill -STOP $(pidof kbd)")
+    without_ps2(vm)
     type_everything(vm)
     keys(vm, "echo ")
     vm.key("caps_lock")
@@ -134,7 +134,7 @@ def pc(context):
     with boot(context, "nec-xhci", "usb-kbd", machine="pc") as vm:
         vm.prompt()
         wait_driver(vm, KEYBOARD)
-        vm.shell("kill -STOP $(pidof kbd)")
+        without_ps2(vm)
         listen(vm)
         for key, code in (("a", 30), ("z", 44), ("kp_5", 76), ("f12", 88), ("shift", 42), ("alt_r", 100), ("up", 103)):
             press(vm, key, code)
@@ -173,7 +173,7 @@ def hubs(context):
         wait_devices(vm, *chain)
         process = wait_driver(vm, chain[-1])
         vm.check("cat usb:///tree", re.compile(r"^    1-8 .*\n        1-8.1 .*\n            1-8.1.2 .*\n                1-8.1.2.3 .* Keyboard$", re.M))
-        vm.shell("kill -STOP $(pidof kbd)")
+        without_ps2(vm)
         listen(vm)
         press(vm, "a", 30)
         hold(vm, "b", 48, True)
@@ -221,7 +221,7 @@ def survival(context):
     with boot(context, "xhci", "usb-kbd") as vm:
         vm.prompt()
         process = wait_driver(vm, KEYBOARD)
-        vm.shell("kill -STOP $(pidof kbd)")
+        without_ps2(vm)
         listen(vm)
         connection = devices_of(vm)[f"{KEYBOARD}:0"]
         hid = f"usb.hid@{KEYBOARD}:0"
