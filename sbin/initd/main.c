@@ -96,7 +96,7 @@ int main(void)
     stop_prepare(port);
     supervise_load(port);
     fs_without_service(initfs);
-    supervise_start();
+    supervise_start(port);
     stop_resume();
     session_start(getenv("run"));
     check(service_run(&service, 1), "cannot serve log://");

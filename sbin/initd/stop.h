@@ -1,7 +1,7 @@
 /* The end of the system: everything stops in the reverse order of its start, then the machine goes off or starts again.
  *
  *     stop_begin --> programs: SIGTERM, SIGHUP, later SIGKILL     the thread here; procd sends them
- *                --> services: PORT_STOP, whoever nobody needs any more first; later killed    supervise_stop
+ *                --> services: PORT_STOP, whoever nobody needs any more first; later killed    unwind_begin
  *                --> power:// enters the sleeping state by the firmware's own code (off only)
  *                --> the kernel
  *

@@ -1,97 +1,30 @@
-/* State changes of services, each in its function; the picture is in supervise.h. */
+/* State changes of units, each in its function; the picture is in supervise.h. */
 #include "sbin/initd/supervise.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "abi/startup.h"
 #include "lib/sys/clock.h"
-#include "lib/sys/conf.h"
 #include "lib/sys/error.h"
-#include "lib/sys/file.h"
+#include "sbin/initd/devices.h"
 #include "sbin/initd/drivers.h"
 #include "sbin/initd/initfs.h"
 #include "sbin/initd/launch.h"
-#include "sbin/initd/posix.h"
-#include "sbin/initd/protocol.h"
 #include "sbin/initd/roster.h"
 #include "sbin/initd/session.h"
 #include "sbin/initd/status.h"
 #include "sbin/initd/stop.h"
+#include "sbin/initd/unwind.h"
 
-#define SERVICES_FILE   "initfs:///etc/services"
-#define SERVICES_FOLDER "initfs:///etc/services.d/"
-#define FILE_LIMIT      65536u
-#define WORDS_MAX       64u
-
-#define STATUS_KILLED 9u /* as if by SIGKILL */
-
-#define MILLISECOND INT64_C(1000000)
-
-#define KEY_THREADS UINT64_C(0)         /* port_notify: NOTIFY_* */
-#define KEY_READY   (UINT64_C(1) << 32) /* | index of the protocol */
-#define KEY_EXIT    (UINT64_C(2) << 32) /* | number of the unit */
-#define KEY_OWN     (UINT64_C(3) << 32) /* | ... whose own port is served */
-#define KEY_KIND    (UINT64_C(0xffffffff) << 32)
-
-enum state { WAITING, STARTING, LATE, READY, PAUSED, STOPPING, ENDED };
-
-struct unit {
-    uint32_t number; /* what notifications call it */
-    struct service_conf conf;
-    struct spawn_program program; /* memory HANDLE_NONE: not opened yet */
-    enum state state;
-    handle_t process;
-    bool told;       /* ... to end itself */
-    bool taken_over; /* an initd before us started the process */
-    int64_t due;     /* when STARTING is late, PAUSED is over, or STOPPING is */
-    uint32_t entry;  /* in the roster */
-    struct life life;
-    handle_t port; /* its own, or HANDLE_NONE */
-    uint32_t port_entry;
-    char *device;    /* of a driver: URI; else NULL */
-    uint64_t resets; /* what its bus said last */
-    bool listed;     /* the list that is being read has its device */
-    bool gone;       /* it has not: the process ends, and the unit with it */
-};
-
-static struct unit *
-    *units; /* services first: protocols know them by index; drivers come and go behind them */
-static size_t unit_count;
-static uint32_t last_number;
-static handle_t port;
-static bool stopping; /* the system: nothing is started any more */
+static handle_t port; /* log://'s */
 
 static void units_advance(void);
-static void units_stop(void);
-
-static struct unit *unit_find(const char *name)
-{
-    for (size_t i = 0; i < unit_count; i++)
-        if (strcmp(units[i]->conf.name, name) == 0)
-            return units[i];
-    return NULL;
-}
-
-static struct unit *unit_numbered(uint32_t number)
-{
-    for (size_t i = 0; i < unit_count; i++)
-        if (units[i]->number == number)
-            return units[i];
-    return NULL;
-}
-
-static bool serves(const struct unit *unit, const struct protocol *protocol)
-{
-    return protocol && protocol->service < unit_count && units[protocol->service] == unit;
-}
 
 /* --- ends --- */
 
 static void unit_pause(struct unit *unit, const char *why)
 {
-    if (stopping) {
+    if (unwinding()) {
         if (unit->life.status || unit->state != STOPPING)
             fprintf(stderr, "%s: %s\n", unit->conf.name, why);
         unit->state = ENDED;
@@ -118,29 +51,6 @@ static void unit_process_over(struct unit *unit)
     roster_keep(unit->entry, HANDLE_NONE);
 }
 
-static void unit_destroy(struct unit *unit)
-{
-    handle_drop(unit->process);
-    handle_drop(unit->port);
-    spawn_program_close(&unit->program);
-    service_conf_destroy(&unit->conf);
-    free(unit->device);
-    free(unit);
-}
-
-/* Its device is gone, and its process: nothing of it stays, nor what was kept with its port. */
-static void unit_forget(struct unit *unit)
-{
-    size_t at = 0;
-    while (units[at] != unit)
-        at++;
-    unit_count--;
-    memmove(&units[at], &units[at + 1], (unit_count - at) * sizeof(struct unit *));
-    roster_forget(unit->entry);
-    roster_forget(unit->port_entry);
-    unit_destroy(unit);
-}
-
 static void unit_exited(struct unit *unit)
 {
     struct abi_process_info info;
@@ -152,12 +62,12 @@ static void unit_exited(struct unit *unit)
     status_describe(info.status, words, sizeof(words));
     snprintf(why, sizeof(why), "ended: %s", words);
     unit_process_over(unit);
-    if (unit->gone && !stopping)
+    if (unit->gone && !unwinding())
         unit_forget(unit);
     else
         unit_pause(unit, why);
     units_advance();
-    units_stop();
+    unwind_step();
 }
 
 /* --- starts --- */
@@ -184,15 +94,16 @@ static void unit_check_ready(struct unit *unit)
         fprintf(stderr, "%s: ready after %" PRId64 " ms\n", unit->conf.name,
                 (clock_monotonic() - unit->life.started_at) / MILLISECOND);
     unit->state = READY;
-    if (serves(unit, protocol_find("proc")))
+    if (unit_serves(unit, protocol_find("proc")))
         proc_connected();
     units_advance();
 }
 
 static void units_check_ready(void)
 {
-    for (size_t i = 0; i < unit_count; i++)
-        unit_check_ready(units[i]);
+    struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++)
+        unit_check_ready(unit);
 }
 
 static void unit_adopt(const struct unit *unit)
@@ -247,7 +158,7 @@ static void unit_start(struct unit *unit)
         result = unit_watch(unit);
     if (result >= 0) {
         /* procd enters itself with the others once it serves. */
-        if (proc && !serves(unit, proc) && protocol_served(proc))
+        if (proc && !unit_serves(unit, proc) && protocol_served(proc))
             unit_adopt(unit);
         result = unit_let_run(unit);
     }
@@ -278,12 +189,13 @@ static bool dependencies_met(const struct unit *unit)
 static void units_advance(void)
 {
     static bool advancing;
-    if (advancing || stopping) /* called by a start: the loop below goes round once more */
+    if (advancing || unwinding()) /* called by a start: the loop below goes round once more */
         return;
     advancing = true;
-    for (size_t i = 0; i < unit_count; i++) {
-        if (units[i]->state == WAITING && dependencies_met(units[i])) {
-            unit_start(units[i]);
+    struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++) {
+        if (unit->state == WAITING && dependencies_met(unit)) {
+            unit_start(unit);
             i = SIZE_MAX; /* from the first again: it may have become ready already */
         }
     }
@@ -293,13 +205,13 @@ static void units_advance(void)
 /* Nothing starts any more and nobody is starting: who still waits does so in a circle. */
 static void circles_break(void)
 {
-    while (!stopping) {
-        struct unit *waiting = NULL;
-        for (size_t i = 0; i < unit_count; i++) {
-            if (units[i]->state == STARTING)
+    while (!unwinding()) {
+        struct unit *waiting = NULL, *unit;
+        for (size_t i = 0; (unit = unit_at(i)); i++) {
+            if (unit->state == STARTING)
                 return;
-            if (units[i]->state == WAITING && !waiting)
-                waiting = units[i];
+            if (unit->state == WAITING && !waiting)
+                waiting = unit;
         }
         if (!waiting)
             return;
@@ -307,107 +219,6 @@ static void circles_break(void)
         unit_start(waiting);
         units_advance();
     }
-}
-
-/* --- the end of the system --- */
-
-#define KILL_NS (1000 * MILLISECOND) /* for a process to be gone that was killed */
-
-/* Who lives, but for the one that turns the machine off at last. */
-static bool unit_lives(const struct unit *unit)
-{
-    return unit->process != HANDLE_NONE && !serves(unit, protocol_find("power"));
-}
-
-/* A driver is called <service>@<device>. */
-static bool unit_is(const struct unit *unit, const char *service)
-{
-    size_t length = strlen(service);
-    return strncmp(unit->conf.name, service, length) == 0 &&
-           (!unit->conf.name[length] || (unit->device && unit->conf.name[length] == '@'));
-}
-
-static bool unit_needed(const struct unit *unit)
-{
-    for (size_t i = 0; i < unit_count; i++) {
-        const struct strings *after = &units[i]->conf.after;
-        for (size_t j = 0; j < after->count && units[i] != unit && unit_lives(units[i]); j++)
-            if (unit_is(unit, after->items[j]))
-                return true;
-    }
-    return false;
-}
-
-/* By each of its ports: whichever it looks at first ends it. What drivers share is for the end of all. */
-static void unit_tell(struct unit *unit)
-{
-    unit->told = unit->port != HANDLE_NONE;
-    unit->state = STOPPING;
-    unit->due = clock_monotonic() + unit->conf.stop_ms * MILLISECOND;
-    if (unit->told)
-        sys_ignore(sys_port_notify(unit->port, PORT_STOP));
-    for (size_t i = 0; i < unit->conf.protocols.count && !unit->gone; i++) {
-        const struct protocol *protocol = protocol_find(unit->conf.protocols.items[i]);
-        if (protocol)
-            sys_ignore(sys_port_notify(protocol->port, PORT_STOP));
-        unit->told = true;
-    }
-    if (!unit->told)
-        unit->due = clock_monotonic(); /* it cannot be told */
-}
-
-/* Its deadline has passed: the first time it is killed, the second time it is left. */
-static void unit_end(struct unit *unit)
-{
-    if (unit->life.over) {
-        fprintf(stderr, "%s: cannot be ended\n", unit->conf.name);
-        handle_drop(unit->process);
-        unit->process = HANDLE_NONE;
-        unit->state = ENDED;
-        if (unit->gone && !stopping)
-            unit_forget(unit);
-        units_stop();
-        return;
-    }
-    if (unit->told)
-        fprintf(stderr, "%s: not ended after %u ms: killed\n", unit->conf.name, unit->conf.stop_ms);
-    unit->life.over = 1;
-    unit->due = clock_monotonic() + KILL_NS;
-    sys_ignore(sys_process_kill(unit->process, POSIX_SIGKILL));
-}
-
-/* Tells those whom nobody needs any more; a circle of `after`: all of it. */
-static void units_stop(void)
-{
-    size_t living = 0, ending = 0;
-    for (size_t i = 0; stopping && i < unit_count; i++) {
-        if (!unit_lives(units[i])) {
-            if (units[i]->process == HANDLE_NONE)
-                units[i]->state = ENDED;
-            continue;
-        }
-        living++;
-        if (units[i]->state != STOPPING && !unit_needed(units[i]))
-            unit_tell(units[i]);
-        ending += units[i]->state == STOPPING;
-    }
-    for (size_t i = 0; living && !ending && i < unit_count; i++)
-        if (unit_lives(units[i]))
-            unit_tell(units[i]);
-    if (stopping && !living)
-        stop_services_ended();
-}
-
-void supervise_stop(void)
-{
-    stopping = true;
-    units_stop();
-}
-
-void supervise_spare(struct posix_spared *spared)
-{
-    for (size_t i = 0; i < unit_count; i++)
-        posix_spare(spared, units[i]->process);
 }
 
 /* --- what was there before --- */
@@ -430,10 +241,25 @@ static void unit_take_over(struct unit *unit)
         fprintf(stderr, "%s: cannot be watched: %s\n", unit->conf.name, error_text(result));
 }
 
-void supervise_start(void)
+void supervise_begin(struct unit *unit)
 {
-    for (size_t i = 0; i < unit_count; i++)
-        unit_take_over(units[i]);
+    unit_take_over(unit);
+    unit_check_ready(unit);
+}
+
+void supervise_spare(struct posix_spared *spared)
+{
+    const struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++)
+        posix_spare(spared, unit->process);
+}
+
+void supervise_start(handle_t notify_port)
+{
+    port = notify_port;
+    struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++)
+        unit_take_over(unit);
     units_check_ready();
     units_advance();
     circles_break();
@@ -445,87 +271,12 @@ static void proc_connected(void)
 {
     if (!posix_connect(launch_own("self")))
         return;
-    for (size_t i = 0; i < unit_count; i++)
-        if (units[i]->process != HANDLE_NONE)
-            unit_adopt(units[i]);
+    const struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++)
+        if (unit->process != HANDLE_NONE)
+            unit_adopt(unit);
     initfs_adopt();
     session_adopt_all();
-}
-
-/* --- drivers --- */
-
-static struct unit *unit_create(const char *service, const char *device);
-
-/* The unit of a device that was not seen yet. */
-static struct unit *driver_create(const char *service, const char *uri, uint64_t resets)
-{
-    struct unit *unit = unit_create(service, uri);
-    if (!unit)
-        return NULL;
-    unit->resets = resets;
-    unit_take_over(unit);
-    unit_check_ready(unit);
-    return unit;
-}
-
-/* Of this bus. */
-static bool unit_drives_on(const struct unit *unit, const char *bus)
-{
-    size_t length = strlen(bus);
-    return unit->device && strncmp(unit->device, bus, length) == 0 && unit->device[length] == ':';
-}
-
-/* An initd before us may have ended between the end of a device and that of its driver. */
-static void drivers_take_over(const char *service, const char *bus)
-{
-    char name[ROSTER_NAME_MAX + 1], uri[ROSTER_NAME_MAX + PROTOCOL_NAME_MAX + 5];
-    size_t length = strlen(service);
-    for (uint32_t entry = 0; roster_next(ROSTER_SERVICE, &entry, name);) {
-        if (strncmp(name, service, length) != 0 || name[length] != '@' || unit_find(name))
-            continue;
-        snprintf(uri, sizeof(uri), "%s:///%s", bus, name + length + 1);
-        driver_create(service, uri, 0);
-    }
-}
-
-/* A list was read to its end. Drivers of devices that it has not got any more end. */
-static void devices_listed(const char *bus)
-{
-    for (size_t i = 0; i < unit_count; i++) {
-        struct unit *unit = units[i];
-        bool listed = unit->listed;
-        if (!unit_drives_on(unit, bus))
-            continue;
-        unit->listed = false;
-        if (listed || unit->gone || stopping)
-            continue;
-        unit->gone = true;
-        if (unit->process != HANDLE_NONE)
-            unit_tell(unit);
-        else {
-            unit_forget(unit);
-            i--;
-        }
-    }
-}
-
-/* There is a device, and this is its driver. One whose device was reset is ended, to begin anew. */
-static void device_found(const char *service, const char *uri, uint64_t resets)
-{
-    struct unit *unit = NULL;
-    for (size_t i = 0; i < unit_count && !unit; i++)
-        if (units[i]->device && strcmp(units[i]->device, uri) == 0)
-            unit = units[i];
-    if (!unit)
-        unit = driver_create(service, uri, resets);
-    if (!unit)
-        return;
-    unit->listed = true;
-    unit->resets = resets;
-    if (unit->process == HANDLE_NONE || unit->life.resets == resets)
-        return;
-    fprintf(stderr, "%s: its device was reset\n", unit->conf.name);
-    sys_ignore(sys_process_kill(unit->process, STATUS_KILLED));
 }
 
 /* --- events --- */
@@ -539,7 +290,7 @@ void supervise_notified(uint64_t key, uint64_t signals)
         units_check_ready();
     } else if (key == KEY_THREADS) {
         if (signals & NOTIFY_LISTS) {
-            drivers_found(drivers_take_over, device_found, devices_listed);
+            devices_read();
             units_advance();
         }
         if (signals & NOTIFY_RESET)
@@ -547,7 +298,7 @@ void supervise_notified(uint64_t key, uint64_t signals)
         if (signals & NOTIFY_OFF)
             stop_begin(STOP_OFF, "SIGUSR2");
         if (signals & NOTIFY_STOP)
-            supervise_stop();
+            unwind_begin();
     }
     circles_break();
 }
@@ -555,23 +306,24 @@ void supervise_notified(uint64_t key, uint64_t signals)
 int64_t supervise_deadline(void)
 {
     int64_t first = DEADLINE_NEVER;
-    for (size_t i = 0; i < unit_count; i++)
-        if (units[i]->state == STARTING || units[i]->state == PAUSED || units[i]->state == STOPPING)
-            first = MIN(first, units[i]->due);
+    const struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++)
+        if (unit->state == STARTING || unit->state == PAUSED || unit->state == STOPPING)
+            first = MIN(first, unit->due);
     return first;
 }
 
 void supervise_expired(void)
 {
     int64_t time = clock_monotonic();
-    for (size_t i = 0; i < unit_count; i++) {
-        struct unit *unit = units[i];
+    struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++) {
         if (unit->due > time)
             continue;
         if (unit->state == PAUSED) {
             unit_start(unit);
         } else if (unit->state == STOPPING) {
-            unit_end(unit);
+            unwind_overdue(unit);
         } else if (unit->state == STARTING) {
             fprintf(stderr, "%s: not ready after %u ms; others no longer wait for it\n",
                     unit->conf.name, unit->conf.ready_ms);
@@ -589,8 +341,8 @@ void supervise_status(FILE *stream)
         [PAUSED] = "paused",   [STOPPING] = "stopping", [ENDED] = "ended"};
     status_head(stream);
     initfs_status(stream);
-    for (size_t i = 0; i < unit_count; i++) {
-        const struct unit *unit = units[i];
+    const struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++) {
         bool up = unit->process != HANDLE_NONE;
         status_line(stream, unit->conf.name, names[unit->state], &unit->life, up,
                     clock_monotonic());
@@ -600,152 +352,8 @@ void supervise_status(FILE *stream)
 void supervise_quotas(FILE *stream)
 {
     status_quotas_head(stream);
-    for (size_t i = 0; i < unit_count; i++)
-        status_quotas(stream, units[i]->conf.name, units[i]->process);
+    const struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++)
+        status_quotas(stream, unit->conf.name, unit->process);
     session_quotas(stream);
-}
-
-/* --- configuration --- */
-
-static bool unit_load(const char *name, struct service_conf *conf)
-{
-    char *uri, *text;
-    size_t length;
-    struct conf_problem problem = {0};
-    if (asprintf(&uri, SERVICES_FOLDER "%s.conf", name) < 0)
-        return false;
-    int64_t result = file_load(HANDLE_SELF, uri, FILE_LIMIT, &text, &length);
-    if (result < 0) {
-        fprintf(stderr, "%s: %s\n", uri, error_text(result));
-        free(uri);
-        return false;
-    }
-    int error = service_conf_parse(conf, name, text, length, &problem);
-    if (error) {
-        fprintf(stderr, "%s:%u: %s\n", uri, problem.line,
-                problem.text ? problem.text : error_text(error));
-        service_conf_destroy(conf);
-    }
-    free(text);
-    free(uri);
-    return error == 0;
-}
-
-static void protocols_create(const struct service_conf *conf, size_t service)
-{
-    for (size_t i = 0; i < conf->protocols.count; i++) {
-        const char *name = conf->protocols.items[i];
-        int64_t result = protocol_create(name, service);
-        if (result < 0)
-            fprintf(stderr, "%s: cannot create %s://: %s\n", conf->name, name, error_text(result));
-    }
-}
-
-/* Its own port: what the initd before had, or a new one. */
-static int64_t unit_port(struct unit *unit)
-{
-    unit->port_entry = roster_enter(ROSTER_PORT, unit->conf.name);
-    unit->port = roster_handle(unit->port_entry);
-    if (unit->port == HANDLE_NONE) {
-        int64_t made = sys_proto_create(HANDLE_SELF, NULL, 0);
-        if (made < 0)
-            return made;
-        unit->port = (handle_t)made;
-        roster_keep(unit->port_entry, unit->port);
-    }
-    return sys_port_bind(port, unit->port, SIGNAL_WRITABLE, KEY_OWN | unit->number, 0);
-}
-
-/* Of a service, or of a driver for one device (its URI). NULL: the log says why. */
-static struct unit *unit_create(const char *service, const char *device)
-{
-    struct unit *unit = calloc(1, sizeof(*unit));
-    struct unit **table = realloc(units, (unit_count + 1) * sizeof(*table));
-    if (table)
-        units = table;
-    if (!unit || !table || !unit_load(service, &unit->conf)) {
-        free(unit);
-        return NULL;
-    }
-    unit->process = unit->program.memory = unit->port = HANDLE_NONE;
-    unit->number = ++last_number;
-    unit->port_entry = ROSTER_NONE;
-    int64_t result = 0;
-    if (device &&
-        (!service_conf_for_device(&unit->conf, device) || !(unit->device = strdup(device))))
-        result = -E_NO_MEMORY;
-    if (result >= 0 && unit->conf.port)
-        result = unit_port(unit);
-    if (result < 0) {
-        fprintf(stderr, "%s: %s\n", unit->conf.name, error_text(result));
-        unit_destroy(unit);
-        return NULL;
-    }
-    unit->entry = roster_enter(ROSTER_SERVICE, unit->conf.name);
-    units[unit_count++] = unit;
-    return unit;
-}
-
-static void unit_add(const char *name)
-{
-    if (unit_find(name)) {
-        fprintf(stderr, "%s: listed twice\n", name);
-        return;
-    }
-    struct unit *unit = unit_create(name, NULL);
-    if (unit)
-        protocols_create(&unit->conf, unit_count - 1);
-}
-
-/* What a driver serves, all its processes serve. */
-static void driver_add(const char *service)
-{
-    struct service_conf conf;
-    if (!unit_load(service, &conf))
-        return;
-    protocols_create(&conf, PROTOCOL_OF_DRIVERS);
-    service_conf_destroy(&conf);
-}
-
-static void dependencies_check(void)
-{
-    for (size_t i = 0; i < unit_count; i++) {
-        const struct strings *after = &units[i]->conf.after;
-        for (size_t j = 0; j < after->count; j++)
-            if (!unit_find(after->items[j]))
-                fprintf(stderr, "%s: waits for %s, which is not started\n", units[i]->conf.name,
-                        after->items[j]);
-    }
-}
-
-void supervise_load(handle_t notify_port)
-{
-    char *text, *words[WORDS_MAX];
-    size_t length;
-    int count;
-    port = notify_port;
-    int64_t result = file_load(HANDLE_SELF, SERVICES_FILE, FILE_LIMIT, &text, &length);
-    if (result < 0) {
-        fprintf(stderr, "%s: %s\n", SERVICES_FILE, error_text(result));
-        return;
-    }
-    struct conf_reader reader = {.text = text, .length = length};
-    while ((count = conf_next(&reader, words, WORDS_MAX)) != 0) {
-        if (count < 0 || strcmp(words[0], "service") != 0)
-            fprintf(stderr, "%s:%u: %s\n", SERVICES_FILE, reader.line,
-                    count < 0 ? reader.problem : "service NAME... is wanted");
-        for (int i = 1; i < count && strcmp(words[0], "service") == 0; i++)
-            unit_add(words[i]);
-    }
-    free(text);
-    drivers_load(driver_add);
-    dependencies_check();
-    const struct protocol *protocol;
-    for (size_t i = 0; (protocol = protocol_at(i)); i++) {
-        if (protocol->service == PROTOCOL_NO_SERVICE)
-            continue;
-        result = sys_port_bind(port, protocol->port, SIGNAL_WRITABLE, KEY_READY | i, 0);
-        if (result < 0)
-            fprintf(stderr, "cannot watch %s://: %s\n", protocol->name, error_text(result));
-    }
 }

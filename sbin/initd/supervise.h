@@ -9,7 +9,7 @@
  * Drivers (drivers.h) are the same, a unit for each device, which comes to be when its bus lists it. When that lists it no longer,
  * its driver is killed and ENDED; listed again, it is WAITING.
  *
- * When the system stops, whoever no living service has in its `after` is told (PORT_STOP) and ends, or is killed:
+ * When the system stops (unwind.h), whoever no living service has in its `after` is told (PORT_STOP) and ends, or is killed:
  *
  *   STARTING, LATE, READY --told--> STOPPING --ended, or killed at the deadline--> ENDED      WAITING, PAUSED --> ENDED
  *
@@ -23,6 +23,7 @@
 
 #include "lib/sys/syscall.h"
 #include "sbin/initd/posix.h"
+#include "sbin/initd/unit.h"
 
 /* What other threads tell the supervisor's, in the software notification of log://'s port; several may come as one. */
 #define NOTIFY_STOP  UINT64_C(1) /* the services are to end (stop.h) */
@@ -34,14 +35,13 @@
 void supervise_load(handle_t port);
 
 /* Takes over what runs, starts what waits for nothing. */
-void supervise_start(void);
+void supervise_start(handle_t port);
+/* A unit that came later. */
+void supervise_begin(struct unit *unit);
 
 void supervise_notified(uint64_t key, uint64_t signals);
 int64_t supervise_deadline(void);
 void supervise_expired(void);
-
-/* Stops the services; stop_services_ended is called when none is left. Nothing is started any more. */
-void supervise_stop(void);
 
 /* Adds what runs. */
 void supervise_spare(struct posix_spared *spared);

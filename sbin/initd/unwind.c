@@ -1,0 +1,100 @@
+/* The services' end, in the reverse order of their start: see unwind.h. */
+#include "sbin/initd/unwind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/sys/clock.h"
+#include "sbin/initd/posix.h"
+#include "sbin/initd/stop.h"
+
+#define KILL_NS (1000 * MILLISECOND) /* for a process to be gone that was killed */
+
+static bool stopping;
+
+/* Who lives, but for the one that turns the machine off at last. */
+static bool unit_lives(const struct unit *unit)
+{
+    return unit->process != HANDLE_NONE && !unit_serves(unit, protocol_find("power"));
+}
+
+static bool unit_needed(const struct unit *unit)
+{
+    const struct unit *other;
+    for (size_t i = 0; (other = unit_at(i)); i++) {
+        const struct strings *after = &other->conf.after;
+        for (size_t j = 0; j < after->count && other != unit && unit_lives(other); j++)
+            if (unit_is(unit, after->items[j]))
+                return true;
+    }
+    return false;
+}
+
+void unwind_tell(struct unit *unit)
+{
+    unit->told = unit->port != HANDLE_NONE;
+    unit->state = STOPPING;
+    unit->due = clock_monotonic() + unit->conf.stop_ms * MILLISECOND;
+    if (unit->told)
+        sys_ignore(sys_port_notify(unit->port, PORT_STOP));
+    for (size_t i = 0; i < unit->conf.protocols.count && !unit->gone; i++) {
+        const struct protocol *protocol = protocol_find(unit->conf.protocols.items[i]);
+        if (protocol)
+            sys_ignore(sys_port_notify(protocol->port, PORT_STOP));
+        unit->told = true;
+    }
+    if (!unit->told)
+        unit->due = clock_monotonic(); /* it cannot be told */
+}
+
+void unwind_overdue(struct unit *unit)
+{
+    if (unit->life.over) {
+        fprintf(stderr, "%s: cannot be ended\n", unit->conf.name);
+        handle_drop(unit->process);
+        unit->process = HANDLE_NONE;
+        unit->state = ENDED;
+        if (unit->gone && !stopping)
+            unit_forget(unit);
+        unwind_step();
+        return;
+    }
+    if (unit->told)
+        fprintf(stderr, "%s: not ended after %u ms: killed\n", unit->conf.name, unit->conf.stop_ms);
+    unit->life.over = 1;
+    unit->due = clock_monotonic() + KILL_NS;
+    sys_ignore(sys_process_kill(unit->process, POSIX_SIGKILL));
+}
+
+void unwind_step(void)
+{
+    size_t living = 0, ending = 0;
+    struct unit *unit;
+    for (size_t i = 0; stopping && (unit = unit_at(i)); i++) {
+        if (!unit_lives(unit)) {
+            if (unit->process == HANDLE_NONE)
+                unit->state = ENDED;
+            continue;
+        }
+        living++;
+        if (unit->state != STOPPING && !unit_needed(unit))
+            unwind_tell(unit);
+        ending += unit->state == STOPPING;
+    }
+    for (size_t i = 0; living && !ending && (unit = unit_at(i)); i++)
+        if (unit_lives(unit))
+            unwind_tell(unit);
+    if (stopping && !living)
+        stop_services_ended();
+}
+
+bool unwinding(void)
+{
+    return stopping;
+}
+
+void unwind_begin(void)
+{
+    stopping = true;
+    unwind_step();
+}
