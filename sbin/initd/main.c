@@ -2,7 +2,7 @@
  *
  *     bootstrap gives "resource", "image", "port:log", "self" ...
  *     roster: what an initd before this one had (roster.h); a thread that guards initfsd (initfs.h)
- *     /etc/services, /etc/services.d -> protocols -> services, by dependency (supervise.h)
+ *     /etc/services, /etc/services.d -> protocols -> services, by dependency (unit.h, supervise.h)
  *     /etc/ttys -> a thread for each terminal (session.h)
  *     a signal -> programs end, services stop, the machine goes off or starts again (stop.h)
  *
