@@ -28,7 +28,7 @@ void record_drop(struct fat_volume *volume, struct record *record)
 
 bool record_doom(struct fat_volume *volume, uint32_t start)
 {
-    if (!start)
+    if (!cluster_valid(volume, start)) /* an entry may say anything, and be removed */
         return true;
     struct record *record = record_take(volume);
     if (!record)
