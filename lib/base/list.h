@@ -4,6 +4,7 @@
  *     list_append(&queue, &item->link);
  *     list_for_each(struct item, item, &queue, link) { ... }     -- item may be removed in the body
  *     item = list_first(&queue, struct item, link);              -- NULL when empty
+ *     item = list_pop(&queue, struct item, link);                -- the same, and it is removed
  *
  * A link that is in no list points at itself (list_init, list_remove), so list_linked tells.
  *
@@ -72,6 +73,17 @@ static inline void list_remove(struct list *link)
     list_init(link);
 }
 
+/* The first link, removed; the list must have one. */
+static inline struct list *list_pop_link(struct list *list)
+{
+    struct list *link = list->next;
+
+    list->next = link->next;
+    link->next->previous = list;
+    list_init(link);
+    return link;
+}
+
 /* Everything in from goes to the end of to; from is empty afterwards. */
 static inline void list_splice(struct list *to, struct list *from)
 {
@@ -94,6 +106,9 @@ static inline void chain_push(struct list **chain, struct list *link)
     (list_empty(list) ? NULL : container_of((list)->next, type, member))
 #define list_last(list, type, member) \
     (list_empty(list) ? NULL : container_of((list)->previous, type, member))
+
+#define list_pop(list, type, member) \
+    (list_empty(list) ? (type *)NULL : container_of(list_pop_link(list), type, member))
 
 #define list_for_each(type, item, list, member)                             \
     for (type *item = container_of((list)->next, type, member),             \

@@ -58,16 +58,17 @@ void disk_remove(struct disk *disk)
 {
     if (disk->gone)
         return;
-    disk->gone = true;
+    disk->gone = disk->leaving = true;
     queue_end_all(disk);
     jobs_end_all(disk);
     files_tell(disk->host);
+    disk->leaving = false;
     disk_release(disk);
 }
 
 void disk_release(struct disk *disk)
 {
-    if (!disk->gone || !list_empty(&disk->files))
+    if (!disk->gone || disk->leaving || !list_empty(&disk->files))
         return;
     queue_end(disk);
     list_remove(&disk->link);

@@ -99,6 +99,7 @@ struct disk {
     uint32_t unaligned; /* jobs under way that write parts of sectors */
     uint32_t number;    /* of the host's disks: 2, 3, ... */
     bool gone;
+    bool leaving; /* disk_remove is at it, which lets go of the disk last */
 };
 
 /* One for each process, so for each PCI function. */

@@ -86,6 +86,8 @@ MUST_CHECK int64_t job_begin(struct disk_file *file, const struct command *comma
 /* Nothing of it is under way any more, and no request is to be made. */
 void job_advance(struct disk_job *job);
 void job_cancel(struct disk_host *host, uint64_t token);
+/* Chunks that have become free go to the jobs that wait for one, oldest first. False: to none. */
+bool jobs_feed(struct disk_host *host);
 /* Those of a disk that is gone end. */
 void jobs_end_all(struct disk *disk);
 

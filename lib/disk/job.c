@@ -58,12 +58,9 @@ static struct disk_chunk *chunk_new(struct disk_host *host)
 static bool chunk_get(struct disk_job *job)
 {
     struct disk_host *host = job->disk->host;
-    if (job->chunk)
-        return true;
-    job->chunk = list_first(&host->chunks, struct disk_chunk, link);
-    if (job->chunk)
-        list_remove(&job->chunk->link);
-    else
+    if (!job->chunk && list_empty(&host->starving))
+        job->chunk = list_pop(&host->chunks, struct disk_chunk, link);
+    if (!job->chunk)
         job->chunk = chunk_new(host);
     if (job->chunk)
         return true;
@@ -76,16 +73,21 @@ static bool chunk_get(struct disk_job *job)
 
 static void chunk_put(struct disk_job *job)
 {
-    struct disk_host *host = job->disk->host;
-    if (!job->chunk)
-        return;
-    list_append(&host->chunks, &job->chunk->link);
+    if (job->chunk)
+        list_append(&job->disk->host->chunks, &job->chunk->link);
     job->chunk = NULL;
-    struct disk_job *next = list_first(&host->starving, struct disk_job, queued);
-    if (!next)
-        return;
-    list_remove(&next->queued);
-    job_advance(next);
+}
+
+bool jobs_feed(struct disk_host *host)
+{
+    bool any = false;
+    while (!list_empty(&host->chunks) && !list_empty(&host->starving)) {
+        struct disk_job *job = list_pop(&host->starving, struct disk_job, queued);
+        job->chunk = list_pop(&host->chunks, struct disk_chunk, link);
+        job_advance(job);
+        any = true;
+    }
+    return any;
 }
 
 /* --- Begin and end --- */
@@ -364,8 +366,9 @@ void job_cancel(struct disk_host *host, uint64_t token)
 
 void jobs_end_all(struct disk *disk)
 {
-    while (!list_empty(&disk->jobs)) {
-        struct disk_job *job = list_first(&disk->jobs, struct disk_job, link);
+    list_for_each (struct disk_job, job, &disk->jobs, link)
+        list_remove(&job->queued); /* so that the end of one starts no other */
+    list_for_each (struct disk_job, job, &disk->jobs, link) {
         job->status = -E_NO_DEVICE;
         job->making.op = 0;
         job_end(job);

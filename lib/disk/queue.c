@@ -182,8 +182,10 @@ static void disk_pump(struct disk *disk)
 
 void queue_pump(struct disk_host *host)
 {
-    list_for_each (struct disk, disk, &host->disks, link)
-        disk_pump(disk);
+    do
+        list_for_each (struct disk, disk, &host->disks, link)
+            disk_pump(disk);
+    while (jobs_feed(host)); /* a request that could not be started ends its job, too */
 }
 
 void disk_done(struct disk_request *request, int64_t status)

@@ -43,6 +43,7 @@ struct buffer_link {
 #define BUFFERS_STEADY  8u
 #define BUFFERS_SPARE   16u /* are never dirty */
 #define BUFFERS_OF_CALL 32u /* a call makes dirty at most */
+#define BUFFERS_LEAST   (2 * BUFFERS_OF_CALL + BUFFERS_SPARE) /* or none is never crowded */
 
 MUST_CHECK int64_t buffers_open(struct fat_volume *volume); /* finds those that are dirty */
 void buffers_close(struct fat_volume *volume);

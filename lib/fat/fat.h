@@ -55,10 +55,10 @@ struct fat_config {
     bool read_only;
 };
 
-#define FAT_KEPT_MIN ((size_t)4 << 20) /* what is never changed is never touched */
+#define FAT_KEPT_MIN ((size_t)4 << 20) /* is enough for every volume; most make do with less */
 
 /* kept: `length` bytes, zero or what the predecessor left, at any address aligned to 16. E_BAD_FORMAT: not a FAT volume (the
- * memory is as it was). A volume that was not properly left is repaired first: what is in no file is free again. */
+ * memory is as it was); E_INVALID: there is too little for this one. A volume that was not properly left is repaired first: what is in no file is free again. */
 MUST_CHECK int64_t fat_mount(const struct fat_config *config, void *kept, size_t length,
                              struct fat_volume **volume);
 /* Every node must have been put but the root. Syncs and marks the volume clean; an error of that is returned and the volume is

@@ -40,12 +40,14 @@ static void undo_all(struct kept *kept)
 int64_t kept_open(struct fat_volume *volume, void *memory, size_t length)
 {
     struct kept *kept = memory;
-    if (length < FAT_KEPT_MIN || length > UINT32_MAX || (uintptr_t)memory % 16)
+    if (length < sizeof(*kept) * 2 || length > UINT32_MAX || (uintptr_t)memory % 16)
         return -E_INVALID;
     uint32_t room = volume->table_span * volume->sector_size;
     uint32_t records = (uint32_t)(length / RECORDS_SHARE / sizeof(struct record));
     size_t rest = length - sizeof(*kept) - records * sizeof(struct record);
     uint32_t buffers = (uint32_t)(rest / (BUFFER_IMAGES * room + sizeof(struct buffer)));
+    if (buffers < BUFFERS_LEAST)
+        return -E_INVALID;
     if (kept->magic != KEPT_MAGIC || kept->identity != identity(volume) ||
         kept->records != records || kept->buffers != buffers || kept->room != room) {
         kept->magic = 0;

@@ -28,7 +28,7 @@ void record_drop(struct fat_volume *volume, struct record *record)
 
 bool record_doom(struct fat_volume *volume, uint32_t start)
 {
-    if (!start)
+    if (!cluster_valid(volume, start)) /* an entry may say anything, and be removed */
         return true;
     struct record *record = record_take(volume);
     if (!record)
@@ -117,17 +117,23 @@ struct fat_node *fat_get(struct fat_node *node)
     return node;
 }
 
+/* The one that is idle for longest; false: there is none. */
+static bool idle_free(struct fat_volume *volume)
+{
+    struct fat_node *node = list_pop(&volume->nodes_idle, struct fat_node, link);
+    if (!node)
+        return false;
+    volume->nodes_idle_count--;
+    node_free(node);
+    return true;
+}
+
 static void idle(struct fat_node *node)
 {
     struct fat_volume *volume = node->volume;
     list_append(&volume->nodes_idle, &node->link);
-    if (++volume->nodes_idle_count <= IDLE_MAX)
-        return;
-    struct fat_node *oldest = list_first(&volume->nodes_idle, struct fat_node, link);
-    if (!oldest)
-        return;
-    volume->nodes_idle_count--;
-    node_free(oldest);
+    if (++volume->nodes_idle_count > IDLE_MAX)
+        (void)idle_free(volume);
 }
 
 /* Nobody has the file any more. */
@@ -325,11 +331,8 @@ void node_unflag(struct fat_node *node, uint32_t flags)
 
 bool nodes_none(struct fat_volume *volume)
 {
-    while (!list_empty(&volume->nodes_idle)) /* one that goes may bring the one it lies in */
-        list_for_each (struct fat_node, node, &volume->nodes_idle, link) {
-            volume->nodes_idle_count--;
-            node_free(node);
-        }
+    while (idle_free(volume)) /* which may bring the one it lies in */
+        ;
     for (uint32_t i = 0; i < NODE_HASH; i++)
         if (volume->nodes[i])
             return false;

@@ -15,7 +15,7 @@
 #define LENT    (CLIENTS * 16 * PAGE_SIZE)
 
 static struct disk_host host;
-static struct disk disk;
+static struct disk disk, other_disk;
 static uint8_t medium[SIZE], model[SIZE], lent[LENT] __attribute__((aligned(4096)));
 static struct disk_request *started[STARTED];
 static uint32_t started_count, room, flushes, resets, released;
@@ -154,7 +154,7 @@ void pci_dma_free(const struct pci_device *device, struct pci_dma *dma)
 static int64_t device_start(struct disk *of, struct disk_request *request)
 {
     uint64_t bytes = 0;
-    CHECK(of == &disk && request->disk == of && started_count < STARTED);
+    CHECK((of == &disk || of == &other_disk) && request->disk == of && started_count < STARTED);
     CHECK(request->sector + request->count <= SECTORS);
     CHECK(request->segment_count <= of->segments);
     CHECK(!request->segment_count || request->count * SECTOR <= of->bytes);
@@ -177,7 +177,7 @@ static int64_t device_reset(struct disk *of)
 
 static void device_released(struct disk *of)
 {
-    CHECK(of == &disk);
+    CHECK(of == &disk || of == &other_disk);
     released++;
 }
 
@@ -450,6 +450,47 @@ TEST(a_disk_that_goes_ends_everything)
     CHECK_EQUAL(clients[0].status, -E_NO_DEVICE);
     CHECK_EQUAL(released, 0);
     file_closed(&host, (uintptr_t)file);
+    CHECK_EQUAL(released, 1);
+    CHECK(list_empty(&host.disks));
+    chunks_free();
+}
+
+/* Those who had the only memory for windows, and who waited for it in front of others, go with their disk. */
+TEST(a_disk_that_goes_leaves_its_memory_to_others)
+{
+    start();
+    other_disk =
+        (struct disk){.name = "vd1", .segments = 5, .bytes = disk.bytes, .geometry = disk.geometry};
+    CHECK_EQUAL(disk_add(&host, &other_disk), 0);
+    host.chunk_count = CHUNKS_MAX - 1;
+    struct disk_file *file = file_new("vd0", OPEN_READ), *other = file_new("vd1", OPEN_READ);
+    ask(&clients[0], file, OP_READ, (uint64_t[4]){0}, 0, SECTOR);
+    ask(&clients[1], file, OP_READ, (uint64_t[4]){0}, 0, SECTOR);
+    ask(&clients[2], other, OP_READ, (uint64_t[4]){0}, 0, SECTOR);
+    queue_pump(&host);
+    CHECK_EQUAL(started_count, 1);
+    started_count = 0;
+    disk_remove(&disk);
+    CHECK(!clients[0].busy && !clients[1].busy && clients[2].busy);
+    device_finish();
+    CHECK(!clients[2].busy && clients[2].status == 0 && clients[2].value == SECTOR);
+    file_closed(&host, (uintptr_t)file);
+    file_closed(&host, (uintptr_t)other);
+    disk_remove(&other_disk);
+    CHECK_EQUAL(released, 2);
+    chunks_free();
+}
+
+TEST(a_disk_goes_whose_only_client_has_left)
+{
+    start();
+    struct disk_file *file = file_new("vd0", OPEN_READ | OPEN_WRITE);
+    ask(&clients[0], file, OP_READ, (uint64_t[4]){0}, 0, SECTOR);
+    queue_pump(&host);
+    file_closed(&host, (uintptr_t)file);
+    started_count = 0;
+    disk_remove(&disk);
+    CHECK(!clients[0].busy);
     CHECK_EQUAL(released, 1);
     CHECK(list_empty(&host.disks));
     chunks_free();

@@ -391,3 +391,20 @@ TEST(damage)
     CHECK(!memcmp(copy, disk.bytes, disk.size));
     free(copy);
 }
+
+/* An empty file's first cluster means nothing, and frees nothing when it goes. */
+TEST(a_first_cluster_that_is_none)
+{
+    begin("-F 16 -s 1", 10 << 10);
+    CHECK_EQUAL(create(disk.root, "A"), 0);
+    disk_unmount();
+    for (uint8_t *at = disk.bytes; at < disk.bytes + disk.size; at += 32)
+        if (memcmp(at, "A          ", 11) == 0)
+            memset(at + 26, 0xee, 2);
+    disk_mount();
+    CHECK_EQUAL(fat_unlink(disk.root, "A", 1), 0);
+    struct fat_statfs statfs;
+    CHECK_EQUAL(fat_statfs(disk.volume, &statfs), 0);
+    CHECK_EQUAL(statfs.clusters_free, statfs.clusters);
+    end();
+}

@@ -124,41 +124,46 @@ static void try_volume(const char *options, uint32_t kib)
     CHECK_EQUAL(disk_fsck(), 0);
 }
 
+/* So many clusters of so many sectors of so many bytes. */
+static void try_shape(unsigned bits, unsigned sectors, unsigned size)
+{
+    static const uint32_t clusters[] = {[12] = 2000, [16] = 6000, [32] = 68000};
+    char options[64];
+    snprintf(options, sizeof(options), "-F %u -s %u -S %u", bits, sectors, size);
+    try_volume(options, (uint32_t)((uint64_t)clusters[bits] * sectors * size >> 10));
+}
+
+static void try_shapes(unsigned bits)
+{
+    for (unsigned sectors = 1; sectors <= 128; sectors *= 2)
+        try_shape(bits, sectors, 512);
+    for (unsigned size = 1024; size <= 4096; size *= 2) {
+        try_shape(bits, 1, size);
+        try_shape(bits, 128, size);
+    }
+}
+
 TEST(fat12)
 {
-    try_volume("-F 12", 1440);
-    try_volume("-F 12 -s 1", 1900);
-    try_volume("-F 12 -s 128", 100 << 10);
-    try_volume("-F 12 -S 1024 -f 1 -r 512", 3000);
-    try_volume("-F 12 -S 4096 -s 2", 20 << 10);
+    try_shapes(12);
 }
 
 TEST(fat16)
 {
-    try_volume("-F 16 -s 1", 10 << 10);
-    try_volume("-F 16 -s 4 -R 7", 20 << 10);
-    try_volume("-F 16 -s 128", 600 << 10);
-    try_volume("-F 16 -S 2048 -s 2", 40 << 10);
-    try_volume("-F 16 -S 4096 -s 1", 60 << 10);
+    try_shapes(16);
 }
 
 TEST(fat32)
 {
-    for (unsigned sectors = 1; sectors <= 128; sectors *= 2) {
-        char options[64];
-        snprintf(options, sizeof(options), "-F 32 -s %u", sectors);
-        try_volume(options, (uint64_t)sectors * 34 << 10);
-    }
+    try_shapes(32);
 }
 
-TEST(fat32_by_sector_size)
+TEST(odd_shapes)
 {
-    for (unsigned size = 512; size <= 4096; size *= 2) {
-        char options[64];
-        snprintf(options, sizeof(options), "-F 32 -S %u -s 1", size);
-        try_volume(options, (uint64_t)size / 512 * 34 << 10);
-    }
-    try_volume("-F 32 -S 4096 -s 128", UINT64_C(33) << 20);
+    try_volume("-F 12", 1440);
+    try_volume("-F 12 -S 1024 -f 1 -r 512", 3000);
+    try_volume("-F 16 -s 4 -R 7", 20 << 10);
+    try_volume("-F 32 -s 8 -f 1 -R 50 -b 9", 300 << 10);
 }
 
 /* mtools goes by the number of clusters, fsck.fat and Linux do not. */
