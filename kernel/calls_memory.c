@@ -226,7 +226,7 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
 /* To be given back with space_done. The caller's own stays while it is in here. */
 static inline int space_of(struct object *object, struct space **space)
 {
-    struct process *process = container_of(object, struct process, object);
+    struct process *process = process_of(object);
 
     *space = likely(process == process_current()) ? process->space : process_space_get(process);
     return *space ? 0 : -E_NO_PROCESS;
@@ -234,7 +234,7 @@ static inline int space_of(struct object *object, struct space **space)
 
 static inline void space_done(struct object *object, struct space *space)
 {
-    if (unlikely(container_of(object, struct process, object) != process_current()))
+    if (unlikely(process_of(object) != process_current()))
         space_put(space);
 }
 

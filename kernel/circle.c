@@ -154,11 +154,6 @@ static void spread(struct object *object)
     list_append(&search.live, &object->passing);
 }
 
-static struct process *process_of(struct object *object)
-{
-    return container_of(object, struct process, object);
-}
-
 static struct object *first(struct list *list)
 {
     return list_first(list, struct object, passing);

@@ -388,9 +388,14 @@ static void sending_held(struct process *process, object_visitor *visit)
     }
 }
 
+struct account *process_account_get(const struct process *process)
+{
+    return account_get(process->held ? process->held : process->account);
+}
+
 bool process_held(struct object *object, uint64_t *position, object_visitor *visit)
 {
-    struct process *process = container_of(object, struct process, object);
+    struct process *process = process_of(object);
 
     if (!handle_table_held(process->handles, position, visit))
         return false;
@@ -404,12 +409,12 @@ bool process_held(struct object *object, uint64_t *position, object_visitor *vis
 
 void process_closed(struct object *object)
 {
-    process_end_unreachable(container_of(object, struct process, object));
+    process_end_unreachable(process_of(object));
 }
 
 void process_destroy(struct object *object)
 {
-    struct process *process = container_of(object, struct process, object);
+    struct process *process = process_of(object);
 
     ASSERT(process->thread_count == 0 && list_empty(&process->threads) &&
            list_empty(&process->servers));

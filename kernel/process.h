@@ -54,6 +54,11 @@ struct process {
     char name[PROCESS_NAME_MAX + 1];
 };
 
+static inline struct process *process_of(struct object *object)
+{
+    return container_of(object, struct process, object);
+}
+
 /* space NULL: a new one; handles NULL: an empty table, else the process takes it over. E_QUOTA. */
 int process_new(struct account *account, struct space *space, struct handle_table *handles,
                 struct namespace *names, struct process **process) MUST_CHECK;
@@ -67,6 +72,8 @@ struct namespace *process_names_get(struct process *process); /* likewise */
 int process_set_names(struct process *process, struct namespace *names) MUST_CHECK;
 /* The process's own names, for changing: a copy of its own if it shares them. The caller puts them. */
 int process_own_names(struct process *process, struct namespace **names) MUST_CHECK;
+/* What account it is of, or holds; a reference. */
+struct account *process_account_get(const struct process *process);
 void process_end(struct process *process, uint32_t status);
 /* The last handle to it or to a thread is gone, or a thread is about to be parked. */
 void process_end_unreachable(struct process *process);

@@ -41,8 +41,8 @@ struct buffer_link {
 
 #define BUFFER_IMAGES   3u /* now, device, phases: each of kept->room bytes */
 #define BUFFERS_STEADY  8u
-#define BUFFERS_SPARE   16u /* are never dirty */
-#define BUFFERS_OF_CALL 32u /* a call makes dirty at most */
+#define BUFFERS_SPARE   16u                                   /* are never dirty */
+#define BUFFERS_OF_CALL 32u                                   /* a call makes dirty at most */
 #define BUFFERS_LEAST   (2 * BUFFERS_OF_CALL + BUFFERS_SPARE) /* or none is never crowded */
 
 MUST_CHECK int64_t buffers_open(struct fat_volume *volume); /* finds those that are dirty */
