@@ -2,7 +2,7 @@
 // sources: tests/host/space_model.c
 // sources: kernel/vmm/memory.c kernel/vmm/memory_io.c kernel/vmm/mapping.c kernel/vmm/tree.c
 // sources: kernel/vmm/pager.c tests/host/fake_pager.c
-// sources: kernel/vmm/space.c kernel/vmm/region.c kernel/vmm/gather.c kernel/vmm/trim.c kernel/vmm/huge.c
+// sources: kernel/vmm/space.c kernel/vmm/protect.c kernel/vmm/move.c kernel/vmm/region.c kernel/vmm/gather.c kernel/vmm/trim.c kernel/vmm/huge.c
 // sources: kernel/vmm/fault.c kernel/vmm/fork.c
 // sources: kernel/vmm/copy.c kernel/vmm/heap.c kernel/vmm/frame.c kernel/vmm/ram.c kernel/vmm/fail.c
 // sources: kernel/account.c kernel/lock.c lib/base/rbtree.c
