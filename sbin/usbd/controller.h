@@ -53,6 +53,11 @@ MUST_CHECK int64_t controller_start(const char *function, uint32_t number, uint6
 
 MUST_CHECK int64_t controller_memory(struct controller *controller, uint64_t length,
                                      struct pci_dma *memory);
+/* The same for memory that drivers' clients have, too (lib/pci/driver.h); handle: of such memory, the controller's to close. */
+MUST_CHECK int64_t controller_memory_lend(struct controller *controller, uint64_t length,
+                                          struct pci_dma *memory);
+MUST_CHECK int64_t controller_memory_again(struct controller *controller, handle_t handle,
+                                           struct pci_dma *memory);
 
 void controller_doorbell(struct controller *controller, uint8_t slot, uint8_t dci);
 
