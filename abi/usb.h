@@ -37,6 +37,8 @@ enum usb_op {
     USB_TRANSFER, /* of an endpoint; args: number of the memory, offset, length; value: how many bytes. A device that sends more
                    * than length is at fault (E_IO); the memory behind stays as it is */
     USB_CLEAR_HALT, /* of an endpoint; what was under way is cancelled. One that does not stand still stays as it is */
+    USB_RESET, /* of the interface: the device's port is reset. The device answers E_CLOSED soon; it comes back as another one under
+                     * the same name, and nobody sees it gone in between */
 };
 
 #define USB_COPY_MAX 4096u

@@ -53,6 +53,12 @@ int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate)
     return result < 0 ? result : describe(claim);
 }
 
+int64_t usb_reset(const struct usb_interface_claim *claim)
+{
+    struct abi_command command = {.op = USB_RESET};
+    return file_command(claim->file, &command);
+}
+
 uint8_t usb_endpoint_find(const struct usb_interface_claim *claim, enum usb_endpoint_type type,
                           uint8_t direction)
 {

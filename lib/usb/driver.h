@@ -35,6 +35,8 @@ void usb_release(struct usb_interface_claim *claim);
 /* bytes: as many as the setup says, in or out. */
 MUST_CHECK int64_t usb_request(const struct usb_interface_claim *claim, uint64_t setup,
                                void *bytes);
+/* The device begins anew, and with another driver: this one is to end. */
+MUST_CHECK int64_t usb_reset(const struct usb_interface_claim *claim);
 MUST_CHECK int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate);
 
 /* The address of the first endpoint of the kind; 0: there is none. */

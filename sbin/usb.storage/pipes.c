@@ -74,10 +74,14 @@ static int64_t pipes_units(void *context, uint8_t *last)
     return result == 1 || result < 0 ? result : -E_IO;
 }
 
+/* The device will be another one, for the next of us. */
 static int64_t pipes_begin_anew(void *context)
 {
-    (void)context;
-    return -E_CLOSED;
+    const struct pipes *pipes = context;
+    int64_t result = pipes_alive(usb_reset(&pipes->claim));
+    if (result >= 0)
+        rest();
+    return result;
 }
 
 static void pipes_pause(void *context, int64_t nanoseconds)

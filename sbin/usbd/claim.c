@@ -238,6 +238,13 @@ int64_t claim_clear(struct endpoint *endpoint, struct command *command)
     return -E_CLOSED;
 }
 
+int64_t claim_reset(struct device *device, struct interface *interface, struct command *command)
+{
+    (void)interface, (void)command;
+    hub_port_reset(device->parent, device->port);
+    return 0;
+}
+
 /* --- what it is --- */
 
 struct endpoint *claim_endpoint(struct device *device, const struct interface *interface,

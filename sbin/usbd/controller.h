@@ -47,6 +47,7 @@ struct controller {
 };
 
 extern struct list controllers; /* in the order of their numbers */
+extern bool controllers_again;  /* a usbd before this one had them: what was plugged in is known */
 
 /* 0: in the list. -E_*: the log says no more than the caller. Not under the lock. */
 MUST_CHECK int64_t controller_start(const char *function, uint32_t number, uint64_t resets);
