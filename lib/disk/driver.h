@@ -32,7 +32,9 @@
 #include "lib/pci/driver.h"
 
 #define DISK_TRIES 4u
-#define DISK_LOST  INT64_C(1)
+/* What a driver keeps with its port for itself has keys from here on; below are the library's. */
+#define DISK_KEPT (UINT64_C(1) << 63)
+#define DISK_LOST INT64_C(1)
 
 #define DISK_PATIENCE_NS INT64_C(30000000000)
 
@@ -82,6 +84,9 @@ struct disk_driver {
     void (*stopping)(struct disk *disk);
     /* Nobody has the disk any more after its disk_remove: its memory is the driver's again. May be NULL. */
     void (*released)(struct disk *disk);
+    /* May the file be opened? With the next driver it is opened again, under the same number; later files have higher ones. 0 or -E_*.
+     * May be NULL. */
+    int64_t (*opens)(struct disk *disk, uint64_t file);
     const struct disk_memory *memory; /* NULL: of the PCI function */
 };
 

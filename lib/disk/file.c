@@ -97,6 +97,8 @@ static int64_t disk_open(void *context, struct command *command)
     if (result >= 0 && file->disk && file->flags & OPEN_WRITE &&
         file->disk->geometry.flags & DISK_IS_READ_ONLY)
         result = -E_READ_ONLY;
+    if (result >= 0 && file->disk && host->driver->opens)
+        result = host->driver->opens(file->disk, file->id);
     if (result < 0) {
         free(file);
         return result;
@@ -146,7 +148,7 @@ static int64_t memory_recover(void *context, const struct abi_kept *kept)
 {
     struct disk_host *host = context;
     handle_drop(kept->handle);
-    if (!(kept->flags & KEPT_USED))
+    if (!(kept->flags & KEPT_USED) && kept->key < DISK_KEPT)
         sys_ignore(sys_port_keep(host->port, kept->key, HANDLE_NONE));
     return 0;
 }

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "lib/sys/error.h"
+#include "lib/sys/startup.h"
 #include "lib/sys/wait.h"
+#include "sbin/usb.storage/media.h"
 #include "sbin/usb.storage/memory.h"
 #include "sbin/usb.storage/pipes.h"
 #include "sbin/usb.storage/worker.h"
@@ -45,11 +47,22 @@ static int64_t reset(struct disk *disk)
     exit(1);
 }
 
+static uint32_t unit_of(const struct disk *disk)
+{
+    uint32_t unit = 0;
+    while (unit < worker.unit_count - 1 && disks[unit] != disk)
+        unit++;
+    return unit;
+}
+
 static void stopping(struct disk *disk)
 {
-    for (uint32_t i = 0; i < worker.unit_count; i++)
-        if (disks[i] == disk)
-            worker_flush(&worker, &worker.units[i]);
+    worker_flush(&worker, &worker.units[unit_of(disk)]);
+}
+
+static int64_t opens(struct disk *disk, uint64_t file)
+{
+    return media_opens(unit_of(disk), file);
 }
 
 static void released(struct disk *disk)
@@ -96,6 +109,18 @@ static void disk_describe(struct disk *disk, const struct storage_unit *unit)
     name_make(unit, disk->name, sizeof(disk->name));
 }
 
+/* Who it is, as far as it says. */
+static uint64_t identity_of(const struct storage_unit *unit)
+{
+    const struct usb_description *device = &pipes.claim.description;
+    const uint16_t numbers[] = {device->vendor, device->product, device->release};
+    uint64_t identity = media_identity(0, numbers, sizeof(numbers));
+    identity = media_identity(identity, device->serial, sizeof(device->serial));
+    identity = media_identity(identity, &unit->inquiry.vendor, sizeof(unit->inquiry.vendor));
+    identity = media_identity(identity, &unit->inquiry.product, sizeof(unit->inquiry.product));
+    return media_identity(identity, &unit->capacity.blocks, sizeof(unit->capacity.blocks));
+}
+
 static void unit_loaded(uint32_t index)
 {
     struct worker_unit *unit = &worker.units[index];
@@ -109,6 +134,7 @@ static void unit_loaded(uint32_t index)
         disk = NULL;
     }
     disks[index] = disk;
+    media_loaded(index, identity_of(&unit->storage));
     worker_serve(&worker, unit, NULL, disk);
 }
 
@@ -116,6 +142,7 @@ static void unit_emptied(uint32_t index)
 {
     struct disk *disk = disks[index];
     disks[index] = NULL;
+    media_emptied(index);
     worker_serve(&worker, &worker.units[index], disk, NULL);
     if (disk)
         disk_remove(disk);
@@ -137,8 +164,11 @@ static void notified(void *context, uint64_t key, uint64_t signals)
     struct disk_request *request;
     int64_t status;
     (void)context, (void)key, (void)signals;
-    while (worker_take(&worker, &request, &status))
+    while (worker_take(&worker, &request, &status)) {
+        if (status >= 0)
+            *media_restarts = 0;
         disk_done(request, status);
+    }
     news_hear();
 }
 
@@ -148,6 +178,7 @@ static const struct disk_driver driver = {
     .notified = notified,
     .stopping = stopping,
     .released = released,
+    .opens = opens,
     .memory = &usb_disk_memory,
 };
 
@@ -156,6 +187,9 @@ static const struct disk_driver driver = {
 static int64_t device_open(const char *interface)
 {
     struct usb_memory page;
+    if (!media_start(startup_require("port:disk")))
+        return -E_NO_MEMORY;
+    pipes.restarts = media_restarts;
     int64_t result = pipes_open(&pipes, interface);
     if (result >= 0)
         result = usb_memory(&pipes.claim, BULK_PAGE, &page);

@@ -12,6 +12,7 @@ enum { GET_MAX_LUN = 0xfe, BULK_ONLY_RESET = 0xff };
 
 #define PROTOCOL_BULK_ONLY 0x50
 #define SUBCLASS_SCSI      0x06
+#define RESTARTS_MOST      2u
 #define LOST_NS            INT64_C(30000000000)
 
 /* Commands that are under way go to the next of us. If initd does not end us for it, we do. */
@@ -74,10 +75,12 @@ static int64_t pipes_units(void *context, uint8_t *last)
     return result == 1 || result < 0 ? result : -E_IO;
 }
 
-/* The device will be another one, for the next of us. */
+/* The device will be another one, for the next of us; but one to whom that was of no use so often is beyond help. */
 static int64_t pipes_begin_anew(void *context)
 {
     const struct pipes *pipes = context;
+    if (++*pipes->restarts > RESTARTS_MOST)
+        return -E_CLOSED;
     int64_t result = pipes_alive(usb_reset(&pipes->claim));
     if (result >= 0)
         rest();
@@ -100,6 +103,7 @@ int64_t pipes_open(struct pipes *pipes, const char *interface)
 {
     const struct usb_description *description = &pipes->claim.description;
     *pipes = (struct pipes){
+        .restarts = pipes->restarts,
         .in = HANDLE_NONE,
         .out = HANDLE_NONE,
         .bulk = {pipes_move, pipes_clear, pipes_reset, pipes_units, pipes_begin_anew, pipes_pause,
