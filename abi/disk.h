@@ -52,6 +52,7 @@ struct disk_piece {
     uint64_t place, length;
 };
 
+#define DISK_NAME_MAX   63u /* bytes of a driver's name for a disk */
 #define DISK_PIECES_MAX 1024u
 #define DISK_MEMORY_MAX (UINT64_C(64) << 20)
 

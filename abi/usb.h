@@ -31,13 +31,21 @@ enum usb_op {
     USB_CONTROL, /* args: USB_SETUP(...); in or out: the data stage; value: how many bytes. To the interface or one of its
                       * endpoints, or to ask the device for a descriptor; E_PERMISSION else */
     USB_ALTERNATE, /* args: which alternate setting the interface has from now on */
-    USB_MEMORY,    /* args: length; value: its number; handle: memory that the controller reaches */
+    USB_MEMORY, /* args: length, USB_MEMORY_LENT or 0; value: its number; handle: memory that the controller reaches. send:
+                    * memory that was lent to a driver before: it, whatever the length, is reached again */
     USB_MEMORY_FREE, /* args: number. E_BUSY: a transfer uses it */
-    USB_TRANSFER, /* of an endpoint; args: number of the memory, offset, length; value: how many bytes */
+    USB_TRANSFER, /* of an endpoint; args: number of the memory, offset, length; value: how many bytes. A device that sends more
+                   * than length is at fault (E_IO); the memory behind stays as it is */
     USB_CLEAR_HALT, /* of an endpoint; what was under way is cancelled. One that does not stand still stays as it is */
+    USB_RESET, /* of the interface: the device's port is reset. The device answers E_CLOSED soon; it comes back as another one under
+                     * the same name, and nobody sees it gone in between */
 };
 
 #define USB_COPY_MAX 4096u
+
+/* Memory that the driver shares with its clients: it outlives the claim with them, and its handle has RIGHT_CONTROL, for the next driver
+ * to show. */
+#define USB_MEMORY_LENT 1u
 
 /* A request as it stands in a setup packet (USB 2.0 9.3). */
 #define USB_SETUP(type, request, value, index, length)                       \

@@ -2,6 +2,7 @@
  * files and partitions, windows and memory without a copy, splitting, flushing, retrying, being found by diskd) is here.
  *
  *     disk_host_open(&host, "pci:///00:04.0", &pci, &driver, context)    the function is claimed; `use disk pci`, `port disk` in service.conf
+ *                                                                        (a device of another bus: pci NULL, driver.memory)
  *     disk = (struct disk){.name = "vd0", .geometry = ..., .segments = 126, ...};
  *     disk_add(&host, &disk)                                    any time: a device that was plugged in, too
  *     sys_port_bind(host.port, irq, SIGNAL_READABLE, key, 0)    then driver.notified(context, key, signals) is called
@@ -24,14 +25,16 @@
  */
 #pragma once
 
+#include "abi/bus.h"
 #include "abi/disk.h"
 #include "lib/base/list.h"
 #include "lib/disk/split.h"
 #include "lib/pci/driver.h"
 
-#define DISK_NAME_MAX 31u
-#define DISK_TRIES    4u
-#define DISK_LOST     INT64_C(1)
+#define DISK_TRIES 4u
+/* What a driver keeps with its port for itself has keys from here on; below are the library's. */
+#define DISK_KEPT (UINT64_C(1) << 63)
+#define DISK_LOST INT64_C(1)
 
 #define DISK_PATIENCE_NS INT64_C(30000000000)
 
@@ -55,6 +58,17 @@ struct disk_request {
     uint32_t tries;
 };
 
+/* What reaches the disks' memory is the PCI function (lib/pci), or something else that the driver names here. Of a pci_dma `bytes`, `length` and
+ * `memory` are what they say; `pages` are whatever the driver wants to find as the addresses of segments: those of one memory
+ * follow one another without a gap. */
+struct disk_memory {
+    int64_t (*make)(struct disk_host *host, uint64_t length, struct pci_dma *dma);
+    /* Clients are given it, too: with the handle the next driver reaches it again. */
+    int64_t (*lend)(struct disk_host *host, uint64_t length, struct pci_dma *dma);
+    int64_t (*again)(struct disk_host *host, handle_t memory, struct pci_dma *dma);
+    void (*free)(struct disk_host *host, struct pci_dma *dma);
+};
+
 struct disk_driver {
     /* The device has it from now on (but need not be told before `send`): 0. -E_AGAIN: there is no room for it now; it comes again
      * after the next disk_done of this host. Others: the answer. */
@@ -70,6 +84,10 @@ struct disk_driver {
     void (*stopping)(struct disk *disk);
     /* Nobody has the disk any more after its disk_remove: its memory is the driver's again. May be NULL. */
     void (*released)(struct disk *disk);
+    /* May the file be opened? With the next driver it is opened again, under the same number; later files have higher ones. 0 or -E_*.
+     * May be NULL. */
+    int64_t (*opens)(struct disk *disk, uint64_t file);
+    const struct disk_memory *memory; /* NULL: of the PCI function */
 };
 
 /* Of the driver's allocation; zero but for what is filled in before disk_add. */
@@ -102,7 +120,7 @@ struct disk {
     bool leaving; /* disk_remove is at it, which lets go of the disk last */
 };
 
-/* One for each process, so for each PCI function. */
+/* One for each process, so for each PCI function or other device. */
 struct disk_host {
     handle_t port;
     const struct disk_driver *driver;
@@ -110,7 +128,7 @@ struct disk_host {
     const struct pci_device *pci;
 
     /* the library's */
-    char function[DISK_NAME_MAX + 1];
+    char function[BUS_NAME_MAX + 1];
     struct list disks;
     struct list watchers; /* files of the list of disks */
     /* Memory for callers' windows, and jobs that wait for some. */

@@ -75,7 +75,7 @@ static void memory_find(struct disk_file *file)
     handle_t kept = keep_get(file->host->port, file->id);
     if (kept == HANDLE_NONE)
         return;
-    int64_t result = pci_dma_again(file->host->pci, kept, &file->memory);
+    int64_t result = memory_of(file->host)->again(file->host, kept, &file->memory);
     if (result < 0)
         fprintf(stderr, "the memory of a file of %s is lost: error %" PRId64 "\n", file->disk->name,
                 -result);
@@ -97,6 +97,8 @@ static int64_t disk_open(void *context, struct command *command)
     if (result >= 0 && file->disk && file->flags & OPEN_WRITE &&
         file->disk->geometry.flags & DISK_IS_READ_ONLY)
         result = -E_READ_ONLY;
+    if (result >= 0 && file->disk && host->driver->opens)
+        result = host->driver->opens(file->disk, file->id);
     if (result < 0) {
         free(file);
         return result;
@@ -118,7 +120,7 @@ static void file_end(struct disk_file *file)
         return;
     if (file->memory.memory != HANDLE_NONE)
         sys_ignore(sys_port_keep(file->host->port, file->id, HANDLE_NONE));
-    pci_dma_free(file->host->pci, &file->memory);
+    memory_of(file->host)->free(file->host, &file->memory);
     list_remove(&file->link);
     free(file);
     if (disk)
@@ -146,7 +148,7 @@ static int64_t memory_recover(void *context, const struct abi_kept *kept)
 {
     struct disk_host *host = context;
     handle_drop(kept->handle);
-    if (!(kept->flags & KEPT_USED))
+    if (!(kept->flags & KEPT_USED) && kept->key < DISK_KEPT)
         sys_ignore(sys_port_keep(host->port, kept->key, HANDLE_NONE));
     return 0;
 }
@@ -162,13 +164,13 @@ static int64_t memory_make(struct disk_file *file, uint64_t length)
     if (file->memory.memory != HANDLE_NONE)
         return 0;
     do
-        result = pci_dma_lend(file->host->pci, length, MEMORY_STAYS, &file->memory);
-    while (result == -E_RESTARTED); /* pcid; what it had given already goes with our claim */
+        result = memory_of(file->host)->lend(file->host, length, &file->memory);
+    while (result == -E_RESTARTED); /* the bus; what it had given already goes with our claim */
     if (result < 0)
         return result;
     result = keep_handle(file->host->port, file->id, file->memory.memory);
     if (result < 0)
-        pci_dma_free(file->host->pci, &file->memory);
+        memory_of(file->host)->free(file->host, &file->memory);
     return result;
 }
 

@@ -1,6 +1,7 @@
 /* Between the files of lib/disk.
  *
  *     host.c       the loop, diskd
+ *     memory.c     what the device reaches
  *     disk.c       disks that come and go
  *     file.c       what clients have open, their memory, what they ask
  *     control.c    ... in Linux's words
@@ -77,6 +78,11 @@ struct disk_job {
 
 /* One that is gone and that nobody has open any more is the driver's again. */
 void disk_release(struct disk *disk);
+
+/* --- memory.c --- */
+
+/* Of the host, whatever reaches it. */
+const struct disk_memory *memory_of(const struct disk_host *host);
 
 /* --- job.c --- */
 

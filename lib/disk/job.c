@@ -43,8 +43,8 @@ static struct disk_chunk *chunk_new(struct disk_host *host)
     if (!chunk)
         return NULL;
     do
-        result = pci_dma_alloc(host->pci, CHUNK_BYTES, MEMORY_CONTIGUOUS, &chunk->dma);
-    while (result == -E_RESTARTED); /* pcid; what it had given already goes with our claim */
+        result = memory_of(host)->make(host, CHUNK_BYTES, &chunk->dma);
+    while (result == -E_RESTARTED); /* the bus; what it had given already goes with our claim */
     if (result < 0) {
         free(chunk);
         return NULL;

@@ -53,6 +53,12 @@ int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate)
     return result < 0 ? result : describe(claim);
 }
 
+int64_t usb_reset(const struct usb_interface_claim *claim)
+{
+    struct abi_command command = {.op = USB_RESET};
+    return file_command(claim->file, &command);
+}
+
 uint8_t usb_endpoint_find(const struct usb_interface_claim *claim, enum usb_endpoint_type type,
                           uint8_t direction)
 {
@@ -91,30 +97,80 @@ int64_t usb_clear_halt(handle_t endpoint)
     return file_command(endpoint, &command);
 }
 
-int64_t usb_memory(const struct usb_interface_claim *claim, uint64_t length,
-                   struct usb_memory *memory)
+/* --- memory --- */
+
+static void memory_give_back(const struct usb_interface_claim *claim, uint64_t number)
 {
-    struct abi_command command = {.op = USB_MEMORY, .args = {length}};
+    struct abi_command command = {.op = USB_MEMORY_FREE, .args = {number}};
+    sys_ignore(file_command(claim->file, &command));
+}
+
+/* *handle: of memory that is there (or HANDLE_NONE), then of what the controller reaches. */
+static int64_t memory_ask(const struct usb_interface_claim *claim, uint64_t length, uint64_t flags,
+                          handle_t *handle, struct usb_memory *memory)
+{
+    struct abi_command command = {.op = USB_MEMORY, .args = {length, flags}};
+    if (*handle != HANDLE_NONE) {
+        int64_t copy = handle_copy(*handle, RIGHT_ALL);
+        if (copy < 0)
+            return copy;
+        command.send[command.send_count++] = (handle_t)copy;
+    }
     int64_t result = file_command(claim->file, &command);
     if (result < 0)
         return result;
-    memory->number = command.values[0];
-    memory->length = length;
     result = memory_map(command.receive[0], 0, length, PROT_READ_ | PROT_WRITE_);
-    handle_drop(command.receive[0]);
     if (result < 0) {
-        struct abi_command back = {.op = USB_MEMORY_FREE, .args = {memory->number}};
-        sys_ignore(file_command(claim->file, &back));
+        handle_drop(command.receive[0]);
+        memory_give_back(claim, command.values[0]);
         return result;
     }
-    memory->bytes = (uint8_t *)(uintptr_t)result;
+    *handle = command.receive[0];
+    *memory = (struct usb_memory){(uint8_t *)(uintptr_t)result, length, command.values[0]};
     return 0;
 }
 
-int64_t usb_transfer(handle_t endpoint, const struct usb_memory *memory, uint64_t offset,
-                     uint64_t length)
+int64_t usb_memory(const struct usb_interface_claim *claim, uint64_t length,
+                   struct usb_memory *memory)
 {
-    struct abi_command command = {.op = USB_TRANSFER, .args = {memory->number, offset, length}};
+    handle_t handle = HANDLE_NONE;
+    int64_t result = memory_ask(claim, length, 0, &handle, memory);
+    handle_drop(handle);
+    return result;
+}
+
+int64_t usb_memory_lend(const struct usb_interface_claim *claim, uint64_t length,
+                        struct usb_memory *memory, handle_t *handle)
+{
+    *handle = HANDLE_NONE;
+    return memory_ask(claim, length, USB_MEMORY_LENT, handle, memory);
+}
+
+int64_t usb_memory_again(const struct usb_interface_claim *claim, handle_t handle,
+                         struct usb_memory *memory)
+{
+    handle_t reached = handle;
+    int64_t size = sys_memory_op(handle, MEMORY_OP_SIZE, 0, 0, NULL);
+    int64_t result =
+        size < 0 ? size : memory_ask(claim, (uint64_t)size, USB_MEMORY_LENT, &reached, memory);
+    if (result >= 0)
+        handle_drop(reached);
+    return result;
+}
+
+void usb_memory_free(const struct usb_interface_claim *claim, struct usb_memory *memory)
+{
+    sys_ignore(sys_space_unmap(HANDLE_SELF, (uintptr_t)memory->bytes,
+                               ALIGN_UP(memory->length, (uint64_t)PAGE_SIZE)));
+    memory_give_back(claim, memory->number);
+    *memory = (struct usb_memory){0};
+}
+
+int64_t usb_transfer(handle_t endpoint, uint64_t memory, uint64_t offset, uint64_t length,
+                     int64_t deadline)
+{
+    struct abi_command command = {
+        .op = USB_TRANSFER, .args = {memory, offset, length}, .deadline = deadline};
     int64_t result = file_command(endpoint, &command);
     return result < 0 ? result : (int64_t)command.values[0];
 }

@@ -6,7 +6,9 @@
  *     usb_read(file, bytes, length), usb_write(...)         one transfer (file_read would go on until the bytes are full)
  *     usb_endpoint_find(&device, USB_INTERRUPT, USB_ENDPOINT_IN)
  *     usb_memory(&device, length, &memory)                  for transfers without a copy:
- *     usb_transfer(file, &memory, offset, length)
+ *     usb_transfer(file, memory.number, offset, length, deadline)
+ *     usb_memory_lend(&device, length, &memory, &handle)    ... that clients are given, too; the next driver shows the handle:
+ *     usb_memory_again(&device, handle, &memory)
  *     usb_release(&device)                                  or the driver's end: usbd makes the interface quiet
  *
  * Results are counts, 0 or -E_*. What a device sends is its word; what the description says of it was checked by usbd.
@@ -33,6 +35,8 @@ void usb_release(struct usb_interface_claim *claim);
 /* bytes: as many as the setup says, in or out. */
 MUST_CHECK int64_t usb_request(const struct usb_interface_claim *claim, uint64_t setup,
                                void *bytes);
+/* The device begins anew, and with another driver: this one is to end. */
+MUST_CHECK int64_t usb_reset(const struct usb_interface_claim *claim);
 MUST_CHECK int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate);
 
 /* The address of the first endpoint of the kind; 0: there is none. */
@@ -47,5 +51,12 @@ MUST_CHECK int64_t usb_clear_halt(handle_t endpoint);
 
 MUST_CHECK int64_t usb_memory(const struct usb_interface_claim *claim, uint64_t length,
                               struct usb_memory *memory);
-MUST_CHECK int64_t usb_transfer(handle_t endpoint, const struct usb_memory *memory, uint64_t offset,
-                                uint64_t length);
+MUST_CHECK int64_t usb_memory_lend(const struct usb_interface_claim *claim, uint64_t length,
+                                   struct usb_memory *memory, handle_t *handle);
+MUST_CHECK int64_t usb_memory_again(const struct usb_interface_claim *claim, handle_t handle,
+                                    struct usb_memory *memory);
+/* The mapping goes, too. */
+void usb_memory_free(const struct usb_interface_claim *claim, struct usb_memory *memory);
+/* What came by the deadline is counted, as a short packet is; E_TIMED_OUT: nothing. */
+MUST_CHECK int64_t usb_transfer(handle_t endpoint, uint64_t memory, uint64_t offset,
+                                uint64_t length, int64_t deadline);

@@ -10,8 +10,6 @@
 #include "sbin/diskd/partition.h"
 #include "sbin/diskd/volume.h"
 
-#define DISK_NAME_MAX 31u
-
 /* The name a driver's port has in the namespace that is made for it. */
 #define DRIVER_SCHEME "driver"
 

@@ -238,6 +238,13 @@ int64_t claim_clear(struct endpoint *endpoint, struct command *command)
     return -E_CLOSED;
 }
 
+int64_t claim_reset(struct device *device, struct interface *interface, struct command *command)
+{
+    (void)interface, (void)command;
+    hub_port_reset(device->parent, device->port);
+    return 0;
+}
+
 /* --- what it is --- */
 
 struct endpoint *claim_endpoint(struct device *device, const struct interface *interface,
@@ -304,21 +311,54 @@ struct claim_memory *claim_memory_find(const struct interface *interface, uint64
     return NULL;
 }
 
+/* New, or what the command brings. */
+static int64_t memory_get(struct controller *controller, struct command *command,
+                          struct pci_dma *dma)
+{
+    uint64_t length = command->message.args[0];
+    if (command->message.handle_count) {
+        handle_t brought = command->message.handles[0];
+        command->message.handles[0] = HANDLE_NONE;
+        return controller_memory_again(controller, brought, dma);
+    }
+    return command->message.args[1] ? controller_memory_lend(controller, length, dma)
+                                    : controller_memory(controller, length, dma);
+}
+
+/* Where it lies is the controller's business alone, but for who is to show it once more. */
+static int64_t memory_handle(const struct claim_memory *memory, bool lent)
+{
+    return handle_copy(memory->dma.memory, RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE |
+                                               RIGHT_TRANSFER | (lent ? RIGHT_CONTROL : 0));
+}
+
+/* How many bytes it wants; -E_*. */
+static int64_t memory_wanted(const struct command *command)
+{
+    if (command->message.args[1] & ~(uint64_t)USB_MEMORY_LENT)
+        return -E_INVALID;
+    if (!command->message.handle_count)
+        return command->message.args[0]
+                   ? (int64_t)MIN(command->message.args[0], (uint64_t)INT64_MAX)
+                   : -E_INVALID;
+    return sys_memory_op(command->message.handles[0], MEMORY_OP_SIZE, 0, 0, NULL);
+}
+
 int64_t claim_memory_create(struct device *device, struct interface *interface,
                             struct command *command)
 {
-    uint64_t length = command->message.args[0];
-    if (length == 0)
-        return -E_INVALID;
-    if (length > MEMORY_MOST - interface->memory_bytes)
+    bool lent = command->message.args[1] || command->message.handle_count;
+    int64_t result = memory_wanted(command);
+    if (result < 0)
+        return result;
+    if ((uint64_t)result > MEMORY_MOST - interface->memory_bytes)
         return -E_QUOTA;
     struct claim_memory *memory = calloc(1, sizeof(*memory));
     if (!memory)
         return -E_NO_MEMORY;
-    int64_t result = controller_memory(device->controller, length, &memory->dma);
-    if (result >= 0) /* not where it lies: that is nobody's business but the controller's */
-        result = handle_copy(memory->dma.memory,
-                             RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    result = memory_get(device->controller, command, &memory->dma);
+    if (result >= 0)
+        result = memory_handle(memory, lent);
     if (result < 0) {
         pci_dma_free(&device->controller->pci, &memory->dma);
         free(memory);

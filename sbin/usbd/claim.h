@@ -28,6 +28,8 @@ MUST_CHECK int64_t claim_control(struct device *device, struct interface *interf
                                  struct command *command);
 MUST_CHECK int64_t claim_alternate(struct device *device, struct interface *interface,
                                    struct command *command);
+MUST_CHECK int64_t claim_reset(struct device *device, struct interface *interface,
+                               struct command *command);
 MUST_CHECK int64_t claim_memory_create(struct device *device, struct interface *interface,
                                        struct command *command);
 MUST_CHECK int64_t claim_memory_free(struct device *device, struct interface *interface,

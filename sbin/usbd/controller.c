@@ -22,6 +22,28 @@ int64_t controller_memory(struct controller *controller, uint64_t length, struct
     return pci_dma_alloc(&controller->pci, length, controller->dma_flags, memory);
 }
 
+int64_t controller_memory_lend(struct controller *controller, uint64_t length,
+                               struct pci_dma *memory)
+{
+    return pci_dma_lend(&controller->pci, length, controller->dma_flags | MEMORY_STAYS, memory);
+}
+
+/* It was lent by a usbd before, for this controller: if not, it may lie too high. */
+int64_t controller_memory_again(struct controller *controller, handle_t handle,
+                                struct pci_dma *memory)
+{
+    int64_t result = pci_dma_again(&controller->pci, handle, memory);
+    if (result < 0 || !(controller->dma_flags & MEMORY_DMA32))
+        return result;
+    for (uint64_t i = 0; i < memory->length / PAGE_SIZE; i++) {
+        if (memory->pages[i] <= UINT32_MAX)
+            continue;
+        pci_dma_free(&controller->pci, memory);
+        return -E_INVALID;
+    }
+    return 0;
+}
+
 void controller_doorbell(struct controller *controller, uint8_t slot, uint8_t dci)
 {
     *(volatile uint32_t *)(controller->doorbells + slot * 4u) = dci;

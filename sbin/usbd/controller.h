@@ -47,12 +47,18 @@ struct controller {
 };
 
 extern struct list controllers; /* in the order of their numbers */
+extern bool controllers_again;  /* a usbd before this one had them: what was plugged in is known */
 
 /* 0: in the list. -E_*: the log says no more than the caller. Not under the lock. */
 MUST_CHECK int64_t controller_start(const char *function, uint32_t number, uint64_t resets);
 
 MUST_CHECK int64_t controller_memory(struct controller *controller, uint64_t length,
                                      struct pci_dma *memory);
+/* The same for memory that drivers' clients have, too (lib/pci/driver.h); handle: of such memory, the controller's to close. */
+MUST_CHECK int64_t controller_memory_lend(struct controller *controller, uint64_t length,
+                                          struct pci_dma *memory);
+MUST_CHECK int64_t controller_memory_again(struct controller *controller, handle_t handle,
+                                           struct pci_dma *memory);
 
 void controller_doorbell(struct controller *controller, uint8_t slot, uint8_t dci);
 

@@ -13,12 +13,15 @@
 #include "sbin/usbd/lock.h"
 #include "sbin/usbd/port.h"
 #include "sbin/usbd/slot.h"
+#include "sbin/usbd/watchers.h"
 
 #define STABLE_NS  (100 * MILLISECOND) /* USB 2.0 7.1.7.3 */
 #define RESET_NS   (800 * MILLISECOND)
 #define RECOVER_NS (10 * MILLISECOND) /* behind a reset (7.1.7.5) */
 #define LOOK_NS \
     (20 * MILLISECOND) /* between two looks at a port that resets, if it does not tell */
+#define SETTLE_NS \
+    (500 * MILLISECOND) /* by then a port has told of a device that was there at the start */
 #define TRIES 3u
 
 int64_t hub_init(struct hub *hub, struct controller *controller, struct device *device,
@@ -42,6 +45,12 @@ void hub_port_changed(struct hub *hub, uint32_t port)
     hub->port[port].pending = true;
     hub->port[port].due = 0;
     usbd_changed();
+}
+
+void hub_port_reset(struct hub *hub, uint8_t port)
+{
+    hub->port[port].reset = true;
+    hub_port_changed(hub, port);
 }
 
 /* --- one port --- */
@@ -74,9 +83,11 @@ static int64_t reset_wait(struct hub *hub, uint8_t port, struct port_status *sta
 static int64_t device_bring_up(struct hub *hub, uint8_t port, struct port_status *status)
 {
     int64_t result = 0;
+    bool wanted = hub->port[port].reset;
+    hub->port[port].reset = false;
     if (hub->depth > HUB_DEPTH)
         return -E_TOO_BIG;
-    if (!port_trains(hub, port) || !status->enabled) {
+    if (wanted || !port_trains(hub, port) || !status->enabled) {
         result = port_reset(hub, port);
         if (result >= 0)
             result = reset_wait(hub, port, status);
@@ -109,6 +120,15 @@ static void port_clear(struct hub_port *here)
         device_remove(device);
 }
 
+/* Without its device in between nobody is to see the list. */
+static void port_again(struct hub *hub, uint8_t port, struct port_status *status)
+{
+    watchers_doubt();
+    port_clear(&hub->port[port]);
+    port_try(hub, port, status);
+    watchers_settle();
+}
+
 /* What is there to do; the port is no longer pending unless there is more. */
 static void port_serve(struct hub *hub, uint8_t port)
 {
@@ -126,6 +146,11 @@ static void port_serve(struct hub *hub, uint8_t port)
     if (status.connection_changed || (here->device && !(status.connected && status.enabled))) {
         here->since = clock_monotonic();
         port_clear(here);
+        here->reset = false;
+    }
+    if (here->device && here->reset) {
+        port_again(hub, port, &status);
+        return;
     }
     if (!status.connected || here->device || here->failed >= TRIES)
         return;
@@ -227,9 +252,22 @@ static void root_start(struct hub *hub)
     }
 }
 
+/* All that was plugged in before us has been found. */
+static bool hubs_settled(const struct controller *controller, int64_t start)
+{
+    if (clock_monotonic() < start + SETTLE_NS)
+        return false;
+    list_for_each (struct hub, hub, &controller->hubs, link)
+        if (has_pending(hub))
+            return false;
+    return true;
+}
+
 void *hubs_thread(void *argument)
 {
     struct controller *controller = argument;
+    int64_t start = clock_monotonic();
+    bool settled = !controllers_again;
     usbd_lock();
     root_start(&controller->root);
     for (;;) {
@@ -237,10 +275,15 @@ void *hubs_thread(void *argument)
         uint8_t port = 0;
         struct hub *hub = port_due(controller, &port, &deadline);
         hubs_listen(controller);
-        if (hub)
+        if (hub) {
             port_serve(hub, port);
-        else
-            usbd_wait(deadline);
+        } else if (!settled && hubs_settled(controller, start)) {
+            settled = true;
+            watchers_settle();
+        } else {
+            usbd_wait(settled ? deadline
+                              : MIN(deadline, MAX(start + SETTLE_NS, clock_monotonic() + LOOK_NS)));
+        }
     }
     return NULL;
 }

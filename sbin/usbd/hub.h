@@ -9,7 +9,8 @@
  *
  *     change --> pending --is it stable for STABLE_NS?--> reset --> device_create
  *                   |                                        |
- *                   '-- nothing is there: device_remove      '-- TRIES times
+ *                   |-- nothing is there: device_remove      '-- TRIES times
+ *                   '-- a driver wants it (hub_port_reset): device_remove, reset, device_create
  */
 #pragma once
 
@@ -26,6 +27,7 @@ struct hub_port {
     int64_t due;    /* when it is to be looked at */
     int64_t since;  /* the last change of its connection */
     uint8_t failed; /* times that its device could not be set up */
+    bool reset;     /* its driver wants the device to begin anew */
 };
 
 struct hub {
@@ -45,6 +47,8 @@ struct hub {
 MUST_CHECK int64_t hub_init(struct hub *hub, struct controller *controller, struct device *device,
                             uint8_t ports);
 void hub_port_changed(struct hub *hub, uint32_t port);
+/* What is there begins anew: another device under the same name. */
+void hub_port_reset(struct hub *hub, uint8_t port);
 void *hubs_thread(void *controller);
 
 /* 0 or -E_*; the device's endpoints are there. */

@@ -60,8 +60,6 @@ static int64_t io_begin(struct endpoint *endpoint, const struct command *command
                         uint32_t length)
 {
     bool in = endpoint->described.address & USB_ENDPOINT_IN;
-    if (in && length % endpoint->described.packet)
-        return -E_INVALID; /* the device may send a whole packet */
     struct io *io = calloc(1, sizeof(*io));
     if (!io)
         return -E_NO_MEMORY;

@@ -158,6 +158,8 @@ static int64_t usb_read(void *context, struct command *command)
         result = endpoint_of(command, &interface, &endpoint);
         return result < 0 ? result : claim_read(endpoint, command);
     }
+    if (name.node == NODE_DEVICES && command->message.file && watchers_in_doubt())
+        return watcher_hold(command);
     if (name.node == NODE_DEVICES && command->message.file)
         sys_ignore(sys_file_ready(port, command->message.file, 0, SIGNAL_READABLE));
     const char *text = text_make(&name, &length);
@@ -285,6 +287,12 @@ static int64_t usb_clear_halt(void *context, struct command *command)
     return result < 0 ? result : claim_clear(endpoint, command);
 }
 
+static int64_t usb_reset(void *context, struct command *command)
+{
+    (void)context;
+    return of_interface(command, claim_reset);
+}
+
 /* Each is carried out under the lock. */
 #define OPERATIONS(OPERATION)                   \
     OPERATION(OP_OPEN, usb_open)                \
@@ -298,7 +306,8 @@ static int64_t usb_clear_halt(void *context, struct command *command)
     OPERATION(USB_MEMORY, usb_memory)           \
     OPERATION(USB_MEMORY_FREE, usb_memory_free) \
     OPERATION(USB_TRANSFER, usb_transfer)       \
-    OPERATION(USB_CLEAR_HALT, usb_clear_halt)
+    OPERATION(USB_CLEAR_HALT, usb_clear_halt)   \
+    OPERATION(USB_RESET, usb_reset)
 
 static int64_t usb_serve(void *context, struct command *command)
 {
@@ -315,7 +324,8 @@ static void usb_cancelled(void *context, uint64_t token)
 {
     (void)context;
     usbd_lock();
-    claim_cancel(token);
+    if (!watcher_cancel(token))
+        claim_cancel(token);
     usbd_unlock();
 }
 
@@ -387,6 +397,7 @@ static bool numbers_start(void)
     uint64_t *next = keep_memory(port, KEY_LIFE, sizeof(*next));
     if (!next)
         return false;
+    controllers_again = *next;
     *next = MAX(*next, UINT64_C(1)) & NAME_NUMBER_MAX;
     devices_start(*next);
     *next += LIFE;

@@ -10,6 +10,7 @@
 #include "sbin/usbd/controller.h"
 #include "sbin/usbd/registers.h"
 #include "sbin/usbd/start.h"
+#include "sbin/usbd/watchers.h"
 
 #define FIRMWARE_NS (1000 * MILLISECOND) /* for the firmware to let go */
 #define RESET_NS    (1000 * MILLISECOND)
@@ -22,6 +23,7 @@ enum { PART_DEVICES, PART_COMMANDS, PART_TABLE, PART_EVENTS, PARTS = PART_EVENTS
 #define EVENT_COUNT ((PARTS - PART_EVENTS) * PAGE_SIZE / sizeof(struct trb))
 
 struct list controllers = LIST_INIT(controllers);
+bool controllers_again;
 
 struct segment {
     uint64_t address;
@@ -226,6 +228,19 @@ static int64_t thread_start(void *(*thread)(void *argument), struct controller *
     return error ? -E_NO_MEMORY : 0;
 }
 
+/* What was plugged in when a usbd before us had the controller is in doubt until all ports were looked at. */
+static int64_t hubs_start(struct controller *controller)
+{
+    usbd_lock();
+    if (controllers_again)
+        watchers_doubt();
+    int64_t result = thread_start(hubs_thread, controller);
+    if (result < 0 && controllers_again)
+        watchers_settle();
+    usbd_unlock();
+    return result;
+}
+
 static int64_t start(struct controller *controller, const char *function)
 {
     char claimed[sizeof(controller->function) + sizeof("-claim")];
@@ -250,9 +265,7 @@ static int64_t start(struct controller *controller, const char *function)
         return result;
     run(controller);
     result = thread_start(events_thread, controller);
-    if (result >= 0)
-        result = thread_start(hubs_thread, controller);
-    return result;
+    return result < 0 ? result : hubs_start(controller);
 }
 
 int64_t controller_start(const char *function, uint32_t number, uint64_t resets)

@@ -1,5 +1,5 @@
 /* lib/disk: commands of clients become requests of a device, which forgets some, refuses some, and ends them in any order. */
-// sources: lib/disk/disk.c lib/disk/file.c lib/disk/job.c lib/disk/queue.c lib/disk/split.c lib/disk/control.c lib/sys/listing.c
+// sources: lib/disk/disk.c lib/disk/file.c lib/disk/job.c lib/disk/memory.c lib/disk/queue.c lib/disk/split.c lib/disk/control.c lib/sys/listing.c
 #include "lib/disk/internal.h"
 
 #include "lib/sys/keep.h"

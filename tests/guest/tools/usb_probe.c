@@ -92,7 +92,8 @@ static void blocks_read(const struct usb_memory *memory, uint64_t offset)
 {
     uint8_t command[10] = {0x28, [8] = BLOCKS};
     cbw_send(BLOCKS * BLOCK, command, sizeof(command));
-    want("read", usb_transfer(in, memory, offset, BLOCKS * BLOCK), BLOCKS * BLOCK);
+    want("read", usb_transfer(in, memory->number, offset, BLOCKS * BLOCK, DEADLINE_NEVER),
+         BLOCKS * BLOCK);
     csw_read();
     for (uint32_t at = 0; at < BLOCKS * BLOCK; at += sizeof(uint32_t))
         if (*(uint32_t *)(void *)(memory->bytes + offset + at) != at / BLOCK)
@@ -120,8 +121,9 @@ static void disk(void)
     blocks_read(&memory, 0x1404);
     stall();
     inquire();
-    want("too far", usb_transfer(in, &memory, BLOCKS * BLOCK, 2 * BLOCKS * BLOCK), -E_RANGE);
-    want("half a packet", usb_transfer(in, &memory, 0, 13), -E_INVALID);
+    want("too far",
+         usb_transfer(in, memory.number, BLOCKS * BLOCK, 2 * BLOCKS * BLOCK, DEADLINE_NEVER),
+         -E_RANGE);
     want("out of an in", usb_write(in, page, 1), -E_ACCESS);
 }
 
@@ -129,10 +131,7 @@ static void disk(void)
 
 static int64_t transfer_for(const struct usb_memory *memory, int64_t patience)
 {
-    struct abi_command command = {.op = USB_TRANSFER,
-                                  .args = {memory->number, 0, 8},
-                                  .deadline = sys_clock_get(CLOCK_MONOTONIC_) + patience};
-    return file_command(in, &command);
+    return usb_transfer(in, memory->number, 0, 8, sys_clock_get(CLOCK_MONOTONIC_) + patience);
 }
 
 static void *transfer_long(void *memory)
@@ -174,7 +173,7 @@ static void hold(void)
     must("memory", usb_memory(&claim, PAGE_SIZE, &memory));
     printf("held\n");
     fflush(stdout);
-    int64_t result = usb_transfer(in, &memory, 0, 8);
+    int64_t result = usb_transfer(in, memory.number, 0, 8, DEADLINE_NEVER);
     printf("%s\n", result < 0 ? error_text(result) : "something came");
     exit(0);
 }

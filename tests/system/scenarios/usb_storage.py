@@ -1,0 +1,213 @@
+"""Disks on USB: the bulk-only transport, by QEMU's usb-storage and usb-bot. What every disk does is in disks.py."""
+import os
+import re
+import tempfile
+
+from harness import scenario
+from scenarios.ahci_nvme import Image, check_read, digest, power_off, wait_disk
+from scenarios.devices import wait_log
+from scenarios.disks import expect
+from scenarios.fat import image, tool
+from scenarios.survival import settled_frames
+
+MIB = 1 << 20
+
+
+def boot(context, *disks, **options):
+    vm = context.boot(disks=disks, **options)
+    vm.prompt()
+    return vm
+
+
+def name_of(vm, serial):
+    """What the disk is called: by its place."""
+    return wait_disk(vm, f"serial={serial} ").split()[0]
+
+
+@scenario("usb/storage")
+def storage(context):
+    """Every byte is read, some are written, and they are in the image when the machine is off."""
+    with Image() as image:
+        with boot(context, image.disk("usb")) as vm:
+            name = name_of(vm, "disk0")
+            vm.check("cat disk:///disks", re.compile(rf"^{name} {16 * MIB} rw .*model=QEMU\\x20QEMU\\x20HARDDISK .*function=1-\d+:0$", re.M))
+            check_read(vm, name, image.data)
+            check_read(vm, name, image.data[3 * 512:3 * 512 + 77 * 512], "bs=512 skip=3 count=77")
+            vm.check(f"dd if=disk:///{name} of=disk:///{name} bs=1M count=4 seek=8 conv=notrunc,fsync 2>/dev/null && echo written", "written\n", 120)
+            vm.check(f"dd if=disk:///{name} of=disk:///{name} bs=512 count=3 seek=100 conv=notrunc 2>/dev/null && echo written", "written\n", 60)
+            power_off(vm)
+        want = bytearray(image.data)
+        want[8 * MIB:12 * MIB] = want[:4 * MIB]
+        want[100 * 512:103 * 512] = want[:3 * 512]
+        if image.now() != bytes(want):
+            vm.fail("the image holds something else")
+
+
+def kill(vm, service):
+    """The service, or the driver, as soon as there is one."""
+    shown = re.compile(rf"^ *(\d+) +\w+ +{service}(?:@|$)", re.M)
+    for _ in range(300):
+        found = shown.search(vm.shell("ps", 60)[0])
+        if found:
+            vm.shell(f"kill -9 {found[1]}", 60)
+            return
+        vm.shell("sleep 0.1", 60)
+    vm.fail(f"{service} does not come back")
+
+
+@scenario("usb/storage-survival")
+def survival(context):
+    """The driver, usbd, both, diskd are killed while a file that stays open is read and another is written: a pause, and the right bytes."""
+    victims = (["usb.storage"], ["usbd"], ["diskd", "usb.storage"], ["usbd", "usb.storage"], ["usb.storage", "usbd"], ["usbd", "usbd"])
+    with Image() as image:
+        with boot(context, image.disk("usb")) as vm:
+            name = name_of(vm, "disk0")
+            vm.send(f"(for i in $(seq 12); do dd bs=1M count=1 2>/dev/null; sleep 1; done | sha256sum > /tmp/sum) < disk:///{name} & "
+                    f"for i in $(seq 384 511); do echo $i | dd of=disk:///{name} bs=32k seek=$i conv=notrunc,sync 2>/dev/null || echo lost; done > /tmp/lost &\n")
+            for together in victims:
+                vm.shell("sleep 2")
+                for victim in together:
+                    kill(vm, victim)
+            vm.check("wait; cat /tmp/sum /tmp/lost", f"{digest(image.data[:12 * MIB])}  -\n", 300)
+            expect(vm, name_of(vm, "disk0"), name)
+            power_off(vm)
+        want = image.data[:12 * MIB] + b"".join(f"{number}\n".encode().ljust(32768, b"\0") for number in range(384, 512))
+        expect(vm, image.now() == want, True)
+
+
+@scenario("usb/storage-fat")
+def fat(context):
+    """A volume on a stick: read, written while the driver dies, left; afterwards mtools reads the same and fsck.fat finds nothing."""
+    with image(64, "-F", "32", "-n", "STICK") as volume:
+        tool("mcopy", "-i", volume.name, "/bin/busybox", "::From the host.bin")
+        with boot(context, f"{volume.name},if=usb,keep") as vm:
+            vm.check("mkdir /mnt; until mount -t vfat disk:///by-label/STICK /mnt 2> /dev/null; do usleep 100000; done; "
+                     "cmp '/mnt/From the host.bin' /bin/busybox && ls -1 /mnt", "From the host.bin\n", 120)
+            vm.send("for i in 1 2 3 4; do cp /bin/busybox /mnt/copy$i; done &\n")
+            vm.shell("usleep 500000", 60)
+            kill(vm, "usb.storage")
+            vm.check("wait; md5sum /mnt/copy* /bin/busybox | cut -c 1-32 | uniq | wc -l", re.compile("^1$", re.M), 180)
+            vm.check("mkdir -p /mnt/a; mv /mnt/copy2 /mnt/a; rm /mnt/copy1; umount /mnt", "", 120)
+            power_off(vm)
+        tool("fsck.fat", "-n", volume.name)
+        with open("/bin/busybox", "rb") as file:
+            want = file.read()
+        for name in ("copy3", "copy4", "a/copy2"):
+            expect(vm, tool("mtype", "-i", volume.name, "::" + name) == want, True)
+
+
+@scenario("usb/storage-root", cpus=(4,))
+def root(context):
+    """No other disk: the root of root= is on a stick."""
+    with tempfile.TemporaryDirectory(prefix="protos-") as folder:
+        path = os.path.join(folder, "root.img")
+        tool("tools/root_disk.py", path, "--size", "64")
+        with boot(context, f"{path},if=usb,keep", append="root=LABEL=PROTOS") as vm:
+            vm.check("mount | head -1; echo kept > /root/file", re.compile(r"^LABEL=PROTOS on / type vfat"), 60)
+            power_off(vm)
+        tool("fsck.fat", "-n", path)
+        expect(vm, tool("mtype", "-i", path, "::root/file"), b"kept\n")
+
+
+@scenario("usb/storage-errors", cpus=(4,))
+def errors(context):
+    """Places that cannot be read or written are EIO, and the rest can; a disk that may not be written."""
+    with Image() as stick, Image(MIB) as locked, tempfile.NamedTemporaryFile(prefix="protos-", suffix=".rules") as rules:
+        rules.write(b"".join(b'[inject-error]\nevent = "%s"\nerrno = "5"\nsector = "%d"\nonce = "off"\n' % rule
+                             for rule in ((b"read_aio", 1000), (b"write_aio", 3000))))
+        rules.flush()
+        with boot(context, stick.disk("usb", f"blkdebug={rules.name}"), locked.disk("usb", "ro")) as vm:
+            name, other = name_of(vm, "disk0"), name_of(vm, "disk1")
+            vm.check(f"dd if=disk:///{name} bs=512 skip=1000 count=1 2>&1 || true", re.compile("Input/output error"), 60)
+            check_read(vm, name, stick.data[:512 * 1000], "bs=512 count=1000")
+            check_read(vm, name, stick.data[MIB:2 * MIB], "bs=1M skip=1 count=1")
+            vm.check(f"dd if=/dev/zero of=disk:///{name} bs=512 seek=3000 count=1 2>&1 || true", re.compile("Input/output error"), 60)
+            vm.check(f"dd if=/dev/zero of=disk:///{name} bs=512 seek=3001 count=1 2>/dev/null && echo written", re.compile("^written$", re.M), 60)
+            vm.check(f"dd if=/dev/zero of=disk:///{other} count=1 2>&1 || true", re.compile("Read-only file system"), 60)
+            check_read(vm, other, locked.data)
+
+
+def wait_gone(vm, name):
+    for _ in range(300):
+        if not re.search(rf"^{re.escape(name)} ", vm.shell("cat disk:///disks", 60)[0], re.M):
+            return
+        vm.shell("sleep 0.1", 60)
+    vm.fail(f"{name} is still there")
+
+
+def node_add(vm, name, path):
+    vm.qmp("blockdev-add", driver="raw", **{"node-name": name}, file={"driver": "file", "filename": path})
+
+
+def plug(vm, node):
+    vm.qmp("device_add", driver="usb-storage", id="stick", bus="xhci.0", port="2", drive=node, serial=node)
+
+
+@scenario("usb/storage-plugging")
+def plugging(context):
+    """Pulled out in the middle of a copy: that ends with an error, and the disk is gone. In again: the same name; what was open stays
+    gone, another stick's bytes are never found in its place."""
+    with Image() as first, Image(seed=2) as second:
+        with boot(context, devices=["xhci"], initfs=os.path.join(context.out, "test-initfs.tar.gz")) as vm:
+            node_add(vm, "one", first.file.name)
+            node_add(vm, "two", second.file.name)
+            plug(vm, "one")
+            name = name_of(vm, "one")
+            frames = []
+            for round_ in range(4):
+                vm.send(f"exec 5<disk:///{name}; while dd bs=64k count=16 <&5 of=/dev/null 2>/tmp/why && dd if=disk:///{name} of=/dev/null bs=64k 2>/tmp/why; do true; done &\n")
+                vm.shell("sleep 1", 60)
+                vm.qmp("device_del", id="stick")
+                wait_gone(vm, name)
+                vm.check("wait; tail -1 /tmp/why", re.compile("No such device|I/O error|Input/output error|No such file"), 120)
+                plug(vm, "two" if round_ % 2 == 0 else "one")
+                expect(vm, name_of(vm, "two" if round_ % 2 == 0 else "one"), name)
+                vm.check("dd bs=1k count=1 <&5 2>&1 >/dev/null | tail -1; exec 5<&-", re.compile("No such device|I/O error"), 60)
+                check_read(vm, name, (second if round_ % 2 == 0 else first).data)
+                frames.append(settled_frames(vm))
+            if frames[-1] < frames[0] - 64:
+                vm.fail(f"{frames[0] - frames[-1]} frames did not come back")
+
+
+def bot(*units):
+    """QEMU's flags for a device of several units: (kind, file or None)."""
+    flags = ["-device", "usb-bot,id=bot,bus=xhci.0,port=2"]
+    for number, (kind, path) in enumerate(units):
+        if path:
+            flags += ["-drive", f"if=none,id=unit{number},format=raw,file={path}" + (",readonly=on" if kind == "scsi-cd" else "")]
+        drive = f",drive=unit{number}" if path else ""
+        flags += ["-device", f"{kind},bus=bot.0,lun={number},id=lun{number},serial=lun{number}{drive}"]
+    return flags
+
+
+@scenario("usb/storage-units")
+def units(context):
+    """A device of several units, one of them with a medium that is taken out and changed."""
+    with Image() as one, Image(2 * MIB, 2) as two, Image(4 * MIB, 3) as disc, Image(2 * MIB, 4) as other:
+        with boot(context, devices=["xhci"], extra=bot(("scsi-hd", one.file.name), ("scsi-hd", two.file.name), ("scsi-cd", disc.file.name))) as vm:
+            name = wait_disk(vm, r"usb\S+ .*function=1-\d+:0").split()[0]
+            wait_disk(vm, f"{name}.lun2 {4 * MIB} ro")
+            check_read(vm, name, one.data)
+            check_read(vm, name + ".lun1", two.data)
+            check_read(vm, name + ".lun2", disc.data)
+            vm.shell(f"exec 5<disk:///{name}.lun2")
+            vm.qmp("blockdev-open-tray", id="lun2", force=True)
+            wait_gone(vm, name + ".lun2")
+            vm.check("dd bs=2k count=1 <&5 2>&1 >/dev/null | tail -1; exec 5<&-", re.compile("No such device"), 60)
+            vm.qmp("blockdev-remove-medium", id="lun2")
+            vm.qmp("blockdev-close-tray", id="lun2")
+            check_read(vm, name + ".lun1", two.data)
+            vm.qmp("blockdev-change-medium", id="lun2", filename=other.file.name, format="raw", **{"read-only-mode": "read-only"})
+            wait_disk(vm, f"{name}.lun2 {2 * MIB} ro")
+            check_read(vm, name + ".lun2", other.data)
+
+
+@scenario("usb/storage-uas", cpus=(4,))
+def uas(context):
+    """A device that speaks UAS only is named in the log, and left alone."""
+    with Image(MIB) as image_:
+        extra = ["-device", "usb-uas,id=uas,bus=xhci.0,port=2", "-drive", f"if=none,id=unit,format=raw,file={image_.file.name}",
+                 "-device", "scsi-hd,bus=uas.0,drive=unit"]
+        with boot(context, devices=["xhci"], extra=extra) as vm:
+            wait_log(vm, "not a disk for us .class 080662")
+            vm.check("cat log:///status | grep usb.storage", re.compile(r"ready +1 |starting +1 "))
