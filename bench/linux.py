@@ -15,6 +15,9 @@ import subprocess
 import tempfile
 
 PACKAGE = "linux-image-cloud-amd64"  # names the newest; 6.1 in Debian 12
+# What a FAT32 volume on virtio-blk needs of it, in the order of their dependencies; the volume's code page and character set.
+MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk",
+           "fat", "vfat", "nls_cp437", "nls_ascii")
 BUSYBOX = "/bin/busybox"
 # Without what costs time for safety's sake or for nobody's: Linux at its best (DESIGN 10).
 COMMAND_LINE = ("mitigations=off nokaslr init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off "
@@ -59,7 +62,7 @@ def kernel(out):
         return given
     folder = os.path.join(out, "linux")
     found = glob.glob(os.path.join(folder, "vmlinuz-*"))
-    if found:
+    if found and all(os.path.exists(os.path.join(folder, name + ".ko")) for name in MODULES):
         return found[0]
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise Unavailable(f"no apt-get here: give a kernel of Linux 6.1 as LINUX_KERNEL=file (Debian's {PACKAGE})")
@@ -74,6 +77,9 @@ def kernel(out):
             package = download(scratch)
         run("dpkg-deb", "--extract", package, scratch)
         image = glob.glob(os.path.join(scratch, "boot", "vmlinuz-*"))[0]
+        for name in MODULES:
+            for path in glob.glob(os.path.join(scratch, "lib", "modules", "*", "kernel", "**", name + ".ko"), recursive=True):
+                os.replace(path, os.path.join(folder, name + ".ko"))
         os.replace(image, os.path.join(folder, os.path.basename(image)))
     return glob.glob(os.path.join(folder, "vmlinuz-*"))[0]
 
@@ -107,20 +113,23 @@ def contents(path):
         return file.read()
 
 
-def initramfs(out, files, commands):
+def initramfs(out, files, commands, name="initramfs"):
     """An archive with these files of out/bench, whose init runs the commands; its last line of output is =END=."""
     archive = Cpio()
-    for folder in ("bin", "dev", "proc", "tmp", "bench", "packed", "packed/tools"):
+    for folder in ("bin", "dev", "proc", "tmp", "mnt", "bench", "packed", "packed/tools"):
         archive.add(folder, stat.S_IFDIR | 0o755)
     archive.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
     archive.add("bin/busybox", stat.S_IFREG | 0o755, contents(BUSYBOX))
-    for applet in ("sh", "mount", "cp", "uname", "sleep"):
+    for applet in ("sh", "mount", "cp", "uname", "sleep", "insmod"):
         archive.add(f"bin/{applet}", stat.S_IFLNK | 0o777, b"busybox")
-    for name in files:
-        archive.add(f"packed/{name}", stat.S_IFREG | 0o755, contents(os.path.join(out, "bench", name)))
-    script = INIT + "".join(f"{command}\necho status $?\n" for command in commands) + "echo =END=\nsleep 1000000\n"
+    for file in files:
+        archive.add(f"packed/{file}", stat.S_IFREG | 0o755, contents(os.path.join(out, "bench", file)))
+    modules = [module + ".ko" for module in MODULES if os.path.exists(os.path.join(out, "linux", module + ".ko"))]
+    for module in modules:  # what is built in has no file
+        archive.add(module, stat.S_IFREG | 0o644, contents(os.path.join(out, "linux", module)))
+    script = INIT + "".join(f"insmod /{module}\n" for module in modules) + "".join(f"{command}\necho status $?\n" for command in commands) + "echo =END=\nsleep 1000000\n"
     archive.add("init", stat.S_IFREG | 0o755, script.encode())
-    path = os.path.join(out, "linux", "initramfs.cpio.gz")
+    path = os.path.join(out, "linux", name + ".cpio.gz")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(gzip.compress(archive.finish(), 1, mtime=0))

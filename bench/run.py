@@ -21,6 +21,7 @@ import sys
 sys.dont_write_bytecode = True
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path[:0] = [os.path.join(ROOT, "tests", "system"), os.path.join(ROOT, "bench", "profile")]
+import disk  # noqa: E402
 import linux  # noqa: E402
 import profile  # noqa: E402
 from harness import Context, Failure  # noqa: E402
@@ -32,6 +33,7 @@ PAGE = os.path.join(ROOT, "docs", "performance.md")
 TOLERANCE = 1.03
 DEADLINE = 600
 RESULT = re.compile(r"^bench (\S+) (?:(\d+) (\d+)|- (.*))$", re.M)
+COUNTED = re.compile(r"^bench (\S+) counted (\d+) (\d+) (\d+)$", re.M)
 CROSS_CPU = "cross-cpu"  # these figures want two CPUs
 BOOT = "boot"  # is counted by the profile's plugin: the TSC does not start with the kernel
 LINUX_PLACE = 0x100000, 0x10000000  # where a bzImage lies, and firmware does not
@@ -62,6 +64,13 @@ def results(text):
     return {name: int(ticks) / int(count) if ticks else why for name, ticks, count, why in RESULT.findall(text)}
 
 
+def counted(text, path):
+    """The same of the figures that the plugin has counted: the cheapest of their windows."""
+    with open(path, encoding="ascii") as file:
+        windows = [int(line.split()[1]) for line in file]
+    return {name: min(windows[int(first) - 1:int(last)]) / int(count) for name, first, last, count in COUNTED.findall(text)}
+
+
 def programs(out, prefix):
     return sorted(name for name in os.listdir(os.path.join(out, "bench")) if name.startswith(prefix))
 
@@ -70,15 +79,48 @@ def output_of(*command):
     return subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
 
 
+def linux_store(out, image, archive):
+    """Where the figures lie that this kernel had with this archive under this QEMU."""
+    digest = hashlib.sha256(output_of("qemu-system-x86_64", "--version").encode() + linux.COMMAND_LINE.encode())
+    for path in image, archive:
+        digest.update(linux.contents(path))
+    return os.path.join(out, "linux", digest.hexdigest()[:16] + ".log")
+
+
+def keep_log(store, text):
+    with open(store + ".new", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(store + ".new", store)
+
+
+def figures_of(store, names):
+    with open(store, encoding="utf-8") as file:
+        return {name: value for name, value in results(file.read()).items() if name in names}
+
+
+def measure_linux_disk(out, names):
+    """The same of a volume on a disk."""
+    image = linux.kernel(out)
+    chosen = programs(out, "disk_")
+    archive = linux.initramfs(out, chosen, [f"/bench/{name}" for name in chosen], "disk")
+    store, windows = linux_store(out, image, archive), os.path.join(out, "bench", "windows")
+    if not os.path.exists(store):
+        with disk.image() as volume, Context("bench-linux-disk", os.path.abspath(out), 1).boot(
+                icount=True, cpu=CPU, kernel=image, initfs=archive, append=linux.COMMAND_LINE,
+                extra=profile.plugin(out, windows, windows=1), **disk.machine(volume.name)) as vm:
+            vm.expect("^=END=", DEADLINE)
+            found = {**results(vm.text), **counted(vm.text, windows)}
+        keep_log(store, "".join(f"bench {name} {round(value * 1e6)} 1000000\n" if value_of(value) else
+                                f"bench {name} - {value}\n" for name, value in found.items()))
+    return figures_of(store, names)
+
+
 def measure_linux(out, names):
     """The figures of Linux: out of the store, else all of them by booting it. names: what is wanted."""
     image = linux.kernel(out)
     chosen = programs(out, "linux_")
     archive = linux.initramfs(out, chosen + ["data", "tools/hello"], [f"/bench/{name}" for name in chosen])
-    digest = hashlib.sha256(output_of("qemu-system-x86_64", "--version").encode() + linux.COMMAND_LINE.encode())
-    for path in image, archive:
-        digest.update(linux.contents(path))
-    store = os.path.join(out, "linux", digest.hexdigest()[:16] + ".log")
+    store = linux_store(out, image, archive)
     if not os.path.exists(store):
         with Context("bench-linux", os.path.abspath(out), 1).boot(icount=True, cpu=CPU, kernel=image, initfs=archive,
                                                                   append=linux.COMMAND_LINE) as vm:
@@ -89,14 +131,12 @@ def measure_linux(out, names):
         boot = profile.boot_instructions(Context("boot-linux", os.path.abspath(out), 1), store + ".raw", *LINUX_PLACE,
                                          r"^\d+\.\d+\.", kernel=image, initfs=archive, append=linux.COMMAND_LINE)
         os.remove(store + ".raw")
-        with open(store + ".new", "w", encoding="utf-8") as file:
-            file.write(f"{text}\nbench {BOOT} {boot} 1\n")
-        os.replace(store + ".new", store)
+        keep_log(store, f"{text}\nbench {BOOT} {boot} 1\n")
     with open(store, encoding="utf-8") as file:
         text = file.read()
     release = re.search(r"^\d+\.\d+\.\S+$", text, re.M)
     print(f"Linux {release[0] if release else '?'}: {store}")
-    return {name: value for name, value in results(text).items() if name in names}
+    return figures_of(store, names)
 
 
 def measure_protos(out, names, cpus=1):
@@ -112,16 +152,37 @@ def measure_protos(out, names, cpus=1):
     return found
 
 
+def measure_disk(out, names):
+    """The figures of a volume on a disk: in one process, as their windows are counted from its start."""
+    found, windows = {}, os.path.join(out, "bench", "windows")
+    with disk.image() as image, Context("bench-disk", os.path.abspath(out), 1).boot(
+            icount=True, cpu=CPU, initfs=os.path.join(out, "test-initfs.tar.gz"),
+            extra=profile.plugin(out, windows, windows=1), **disk.machine(image.name)) as vm:
+        vm.prompt(DEADLINE)
+        for program in programs(out, "disk_"):
+            text, status = vm.shell(f"/bench/{program} {' '.join(names)}", DEADLINE)
+            found.update({**results(text), **counted(text, windows)})
+            if status:
+                print(f"{program} ended with {status}: {text[-200:]!r}")
+    return found
+
+
 def measure(options, wanted):
     names = [figure.name for figure in wanted]
-    here = [name for name in names if CROSS_CPU not in name and name != BOOT]
+    apart = [name for name in names if name.startswith(disk.FIGURES)]
+    here = [name for name in names if CROSS_CPU not in name and name != BOOT and name not in apart]
     there = {}
     if not options.no_linux:
         try:
-            there = measure_linux(options.out, names)
+            if apart:
+                there = measure_linux_disk(options.out, apart)
+            if len(apart) < len(names):
+                there = {**measure_linux(options.out, names), **there}
         except linux.Unavailable as why:
             print(f"without Linux: {why}")
     protos = measure_protos(options.out, here) if here else {}
+    if apart:
+        protos.update(measure_disk(options.out, apart))
     across = [name for name in names if CROSS_CPU in name]
     if across:
         protos.update(measure_protos(options.out, across, 2))

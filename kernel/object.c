@@ -159,7 +159,7 @@ void object_signal(struct object *object, uint32_t set, uint32_t clear)
 {
     lock_acquire(&object->lock);
     object->signals = (object->signals & ~clear) | set;
-    fire_locked(object, object->signals);
+    fire_locked(object, set);
     lock_release(&object->lock);
 }
 

@@ -60,6 +60,7 @@ class Options:
     disks: list = dataclasses.field(default_factory=list)
     devices: list = dataclasses.field(default_factory=list)  # names in DEVICES
     icount: bool = False  # the TSC counts instructions; one thread
+    idle: bool = False  # with icount: when nothing runs time passes as it does here, else it jumps to the next timer
     kvm: str = "auto"  # auto, on, off
     gdb: bool = False  # wait for gdb on port 1234
     snapshot: bool = True  # writes to disks are forgotten
@@ -84,7 +85,7 @@ def machine_flags(options):
 
 def accelerator_flags(options):
     if options.icount:
-        return ["-accel", "tcg", "-icount", "shift=0,sleep=off", "-rtc", "base=2024-01-01,clock=vm"]
+        return ["-accel", "tcg", "-icount", "shift=0,sleep=" + ("on" if options.idle else "off"), "-rtc", "base=2024-01-01,clock=vm"]
     if options.kvm == "on" or (options.kvm == "auto" and have_kvm()):
         return ["-accel", "kvm"]
     return ["-accel", "tcg"]

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+uint64_t bench_windows;
+
 static jmp_buf refused;
 static char reason[128];
 
@@ -97,22 +99,30 @@ static uint64_t round_size(const struct figure *figure)
 
 static void measure(const struct figure *figure, uint64_t count, unsigned rounds)
 {
-    uint64_t best = UINT64_MAX;
+    uint64_t best = UINT64_MAX, each = figure->operations ? figure->operations : 1;
 
-    if (count == 0)
+    if (count == 0 && !figure->exactly)
         count = round_size(figure);
     else
-        (void)round_of(figure, count);
+        (void)round_of(figure, count = count ? count : figure->exactly);
+
+    uint64_t first = bench_windows + 1;
+
     for (unsigned i = 0; i < rounds; i++) {
         uint64_t spent = round_of(figure, count);
 
         best = spent < best ? spent : best;
     }
+    if (figure->counted) {
+        printf("bench %s counted %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", figure->name, first,
+               bench_windows, count * each);
+        return;
+    }
 
     uint64_t cost = overhead(figure, count);
 
     printf("bench %s %" PRIu64 " %" PRIu64 "\n", figure->name, best > cost ? best - cost : 0,
-           count * (figure->operations ? figure->operations : 1));
+           count * each);
 }
 
 static void run(const struct figure *figure, uint64_t count, unsigned rounds)
@@ -140,7 +150,7 @@ static int wanted(const char *name, char **names, int count)
 int bench_main(const struct figure *figures, size_t count, int argc, char **argv)
 {
     uint64_t operations = 0;
-    unsigned rounds = ROUNDS;
+    unsigned rounds = 0;
     int option;
 
     while ((option = getopt(argc, argv, "r:n:")) >= 0) {
@@ -154,6 +164,9 @@ int bench_main(const struct figure *figures, size_t count, int argc, char **argv
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < count; i++)
         if (wanted(figures[i].name, argv + optind, argc - optind))
-            run(&figures[i], operations, rounds);
+            run(&figures[i], operations,
+                rounds               ? rounds
+                : figures[i].exactly ? ROUNDS_LONG
+                                     : ROUNDS);
     return 0;
 }

@@ -8,6 +8,7 @@
  * It prints, for each figure, one of
  *
  *     bench NAME TICKS OPERATIONS      the cheapest round's time, less what measuring costs
+ *     bench NAME counted FIRST LAST OPERATIONS     of a round that waits: it is one of these windows between markers
  *     bench NAME - WHY                 this system cannot do it
  *
  * Ticks are the TSC's: instructions under `make bench` (icount). What a round takes beside its operations (reading the
@@ -28,6 +29,7 @@
 
 #define ROUND_TICKS UINT64_C(400000)
 #define ROUNDS      9
+#define ROUNDS_LONG 3 /* of figures whose round is long by its nature */
 
 struct figure {
     const char *name;
@@ -44,8 +46,12 @@ struct figure {
     void (*finish)(void);
 
     uint64_t most;       /* operations in a round; 0: any number */
+    uint64_t exactly;    /* so many in each round, which is long; 0: as many as make a short one */
     uint64_t operations; /* that one call counts for (bytes, switches); 0: 1 */
+    int counted;         /* it waits for devices: its instructions are counted, not its ticks */
 };
+
+extern uint64_t bench_windows; /* pairs of markers so far */
 
 int bench_main(const struct figure *figures, size_t count, int argc, char **argv);
 
@@ -83,5 +89,6 @@ static inline uint64_t bench_stop(uint64_t start)
     uint64_t spent = bench_ticks() - start;
 
     BENCH_MARK("E");
+    bench_windows++;
     return spent;
 }

@@ -2,6 +2,7 @@
  *
  *     qemu-system-x86_64 -plugin libprofile.so,out=FILE,window=2,sequence=20000 ...
  *     qemu-system-x86_64 -plugin libprofile.so,out=FILE,boot=LOW,top=HIGH ...
+ *     qemu-system-x86_64 -plugin libprofile.so,out=FILE,windows=1 ...
  *
  * window=n: the n-th window between two markers of bench/common/bench.h. boot: from the first instruction between the
  * addresses LOW and HIGH, where a kernel starts, to the first one in user mode: the first in the lower half once the upper
@@ -10,6 +11,8 @@
  *     i ID VADDR PAGE COUNT BYTES      each instruction that was executed; PAGE tells programs at one address apart
  *     s ID                             the first `sequence` of them, in their order
  *     t COUNT                          all, last
+ *
+ * windows=1: of every window only how many there were, at a small part of the cost: a line "w COUNT" of FILE at its end.
  *
  * A repeated string instruction counts as often as it repeats, as it does for icount.
  *
@@ -36,6 +39,9 @@ void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *instruction,
                                             void (*executed)(unsigned, void *), int flags,
                                             void *data);
+enum qemu_plugin_op { QEMU_PLUGIN_INLINE_ADD_U64 };
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *instruction,
+                                                enum qemu_plugin_op op, void *at, uint64_t value);
 int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv);
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
@@ -55,7 +61,7 @@ static struct instruction *buckets[BUCKETS];
 static uint32_t instructions;
 
 static const char *out_path;
-static uint64_t window, boot_low, boot_high, sequence_limit;
+static uint64_t window, all_windows, boot_low, boot_high, sequence_limit;
 
 static bool recording, upper_seen, done;
 static uint64_t windows, total, sequence_count;
@@ -139,6 +145,28 @@ static void on_boot_instruction(unsigned cpu, void *data)
     count_one(data);
 }
 
+/* --- All windows: a count that runs always --- */
+
+static uint64_t executed_ever, started_at;
+static FILE *counts;
+
+static void on_window_start(unsigned cpu, void *data)
+{
+    (void)cpu;
+    (void)data;
+    started_at = executed_ever;
+}
+
+static void on_window_end(unsigned cpu, void *data)
+{
+    (void)cpu;
+    (void)data;
+    fprintf(counts, "w %" PRIu64 "\n", executed_ever - started_at);
+    fflush(counts);
+}
+
+/* --- What is translated --- */
+
 static struct instruction *instruction_of(const struct qemu_plugin_insn *translated)
 {
     uint64_t address = qemu_plugin_insn_vaddr(translated);
@@ -165,14 +193,30 @@ static struct instruction *instruction_of(const struct qemu_plugin_insn *transla
     return *bucket = made;
 }
 
-static char marker_of(const struct instruction *instruction)
+static char marker_of(const uint8_t *bytes, size_t size)
 {
     static const uint8_t marker[] = {0x0f, 0x1f, 0x80, 'b', 'e', 'n'};
 
-    if (instruction->size != sizeof(marker) + 1 ||
-        memcmp(instruction->bytes, marker, sizeof(marker)) != 0)
+    if (size != sizeof(marker) + 1 || memcmp(bytes, marker, sizeof(marker)) != 0)
         return 0;
-    return (char)instruction->bytes[sizeof(marker)];
+    return (char)bytes[sizeof(marker)];
+}
+
+static void on_counted_translation(uint64_t id, struct qemu_plugin_tb *block)
+{
+    (void)id;
+    for (size_t i = 0; i < qemu_plugin_tb_n_insns(block); i++) {
+        struct qemu_plugin_insn *translated = qemu_plugin_tb_get_insn(block, i);
+        char marker =
+            marker_of(qemu_plugin_insn_data(translated), qemu_plugin_insn_size(translated));
+
+        if (marker)
+            qemu_plugin_register_vcpu_insn_exec_cb(
+                translated, marker == 'S' ? on_window_start : on_window_end, 0, NULL);
+        else
+            qemu_plugin_register_vcpu_insn_exec_inline(translated, QEMU_PLUGIN_INLINE_ADD_U64,
+                                                       &executed_ever, 1);
+    }
 }
 
 static void on_translation(uint64_t id, struct qemu_plugin_tb *block)
@@ -181,7 +225,7 @@ static void on_translation(uint64_t id, struct qemu_plugin_tb *block)
     for (size_t i = 0; i < qemu_plugin_tb_n_insns(block); i++) {
         struct qemu_plugin_insn *translated = qemu_plugin_tb_get_insn(block, i);
         struct instruction *instruction = instruction_of(translated);
-        char marker = window ? marker_of(instruction) : 0;
+        char marker = window ? marker_of(instruction->bytes, instruction->size) : 0;
         void (*executed)(unsigned, void *) = marker == 'S'   ? on_start
                                              : marker == 'E' ? on_end
                                              : window        ? on_instruction
@@ -208,18 +252,24 @@ __attribute__((visibility("default"))) int qemu_plugin_install(uint64_t id, cons
     for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "out=", 4) == 0)
             out_path = argv[i] + 4;
-        else if (!argument(argv[i], "window", &window) && !argument(argv[i], "boot", &boot_low) &&
-                 !argument(argv[i], "top", &boot_high) &&
+        else if (!argument(argv[i], "window", &window) &&
+                 !argument(argv[i], "windows", &all_windows) &&
+                 !argument(argv[i], "boot", &boot_low) && !argument(argv[i], "top", &boot_high) &&
                  !argument(argv[i], "sequence", &sequence_limit)) {
             fprintf(stderr, "profile: what is %s?\n", argv[i]);
             return -1;
         }
     }
     sequence = calloc(sequence_limit ? sequence_limit : 1, sizeof(*sequence));
-    if (!out_path || !sequence || (window == 0) == (boot_high == 0)) {
-        fprintf(stderr, "profile: out=, and window= or boot= and top=\n");
+    if (!out_path || !sequence || !!window + !!boot_high + !!all_windows != 1) {
+        fprintf(stderr, "profile: out=, and window=, windows= or boot= and top=\n");
         return -1;
     }
-    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    if (all_windows && !(counts = fopen(out_path, "w"))) {
+        perror(out_path);
+        return -1;
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id,
+                                          all_windows ? on_counted_translation : on_translation);
     return 0;
 }

@@ -19,7 +19,8 @@ import sys
 
 sys.dont_write_bytecode = True
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
+sys.path[:0] = [os.path.join(ROOT, "tests", "system"), os.path.join(ROOT, "bench")]
+import disk  # noqa: E402
 from harness import Context, Failure  # noqa: E402
 from machine import PROMPT  # noqa: E402
 
@@ -201,7 +202,7 @@ def one_operation(profile, operations):
     """The part of the sequence that is one operation in the middle: between two passes of what the loop passes once."""
     counts = {number: each.count for number, each in profile.instructions.items()}
     first = next((number for number in profile.sequence
-                  if counts[number] == operations and profile.place(number)[0].startswith(("linux_", "native_"))), None)
+                  if counts[number] == operations and profile.place(number)[0].startswith(("linux_", "native_", "disk_"))), None)
     if first is None:
         return []
     passes = [index for index, number in enumerate(profile.sequence) if number == first]
@@ -257,14 +258,20 @@ def boot_instructions(context, result, low, high, awaited, **options):
 def record(options, result):
     """Boots, runs, and leaves the plugin's output in result."""
     context = Context("profile", os.path.abspath(options.out), options.cpus)
+    with disk.image() as image:
+        record_on(options, result, context, disk.machine(image.name) if options.figure.startswith(disk.FIGURES) else {})
+
+
+def record_on(options, result, context, machine):
     if options.figure == BOOT:
         boot_instructions(context, result, *kernel_range(options.out), PROMPT)
         return
     extra = plugin(options.out, result, window=2, sequence=SEQUENCE)  # the first one warms up
-    with context.boot(icount=True, cpu=CPU, initfs=os.path.join(options.out, "test-initfs.tar.gz"), extra=extra) as vm:
+    with context.boot(icount=True, cpu=CPU, initfs=os.path.join(options.out, "test-initfs.tar.gz"), extra=extra,
+                      **machine) as vm:
         vm.prompt(DEADLINE)
         for program in sorted(os.listdir(os.path.join(options.out, "bench"))):
-            if program.startswith(("linux_", "native_")):
+            if program.startswith(("linux_", "native_", "disk_")):
                 text, _ = vm.shell(f"/bench/{program} -r 1 -n {options.operations} {options.figure}", DEADLINE)
                 named = re.findall(r"^bench (\S+) (.*)$", text, re.M)
                 for name, what in named:

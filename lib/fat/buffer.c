@@ -46,7 +46,8 @@ int64_t buffers_open(struct fat_volume *volume)
     volume->buffer_hash_mask = hashes - 1;
     list_init(&volume->buffers_clean);
     list_init(&volume->buffers_dirty);
-    if (!volume->links || !volume->buffer_hash)
+    volume->run = malloc(RUN_BYTES);
+    if (!volume->links || !volume->buffer_hash || !volume->run)
         return -E_NO_MEMORY;
     for (uint32_t i = 0; i < count; i++) {
         struct buffer *buffer = &volume->heads[i];
@@ -64,6 +65,7 @@ void buffers_close(struct fat_volume *volume)
 {
     free(volume->links);
     free(volume->buffer_hash);
+    free(volume->run);
 }
 
 void buffers_sort(struct fat_volume *volume)

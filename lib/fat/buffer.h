@@ -39,7 +39,8 @@ struct buffer_link {
     uint32_t hash_next; /* number + 1 */
 };
 
-#define BUFFER_IMAGES   3u /* now, device, phases: each of kept->room bytes */
+#define RUN_BYTES       65536u /* of buffers written at once; one of FAT12's tables fits */
+#define BUFFER_IMAGES   3u     /* now, device, phases: each of kept->room bytes */
 #define BUFFERS_STEADY  8u
 #define BUFFERS_SPARE   16u                                   /* are never dirty */
 #define BUFFERS_OF_CALL 32u                                   /* a call makes dirty at most */

@@ -104,10 +104,10 @@ static const struct extent *extent_of(struct chain *chain, uint32_t index)
     return &chain->extents[low];
 }
 
-int64_t chain_find(struct fat_node *node, uint32_t index, struct cluster_run *run)
+int64_t chain_find(struct fat_node *node, uint32_t index, uint32_t most, struct cluster_run *run)
 {
     look_again(node);
-    int64_t result = index < known(&node->chain) ? 0 : walk(node, index);
+    int64_t result = walk(node, index + most - 1);
     if (result < 0)
         return result;
     *run = (struct cluster_run){0, 0};
@@ -115,7 +115,7 @@ int64_t chain_find(struct fat_node *node, uint32_t index, struct cluster_run *ru
         return 0;
     const struct extent *extent = extent_of(&node->chain, index);
     uint32_t skip = index - extent->index;
-    *run = (struct cluster_run){extent->first + skip, extent->count - skip};
+    *run = (struct cluster_run){extent->first + skip, MIN(extent->count - skip, most)};
     return 0;
 }
 
@@ -168,7 +168,7 @@ int64_t chain_extend(struct fat_node *node, uint32_t want, struct cluster_run *r
 int64_t chain_cut(struct fat_node *node, uint32_t count, uint32_t *rest)
 {
     struct cluster_run tail;
-    int64_t result = chain_find(node, count - 1, &tail);
+    int64_t result = chain_find(node, count - 1, 1, &tail);
     if (result >= 0)
         result = table_next(node->volume, tail.first, rest);
     if (result < 0 || !*rest)

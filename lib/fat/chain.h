@@ -1,6 +1,6 @@
 /* The clusters of a node, as runs: found by walking the table once, then without it.
  *
- *     chain_find(node, index, &run)       the clusters from the index-th on that lie in a row; run.count 0: it ends before
+ *     chain_find(node, index, most, &run)     the clusters from the index-th on that lie in a row; run.count 0: it ends before
  *     chain_extend(node, count)           more, in a row where possible
  *     chain_cut(node, count, &rest)       the rest is nobody's any more
  */
@@ -22,7 +22,9 @@ struct chain {
     uint64_t aborts; /* volume->aborts as it was found out */
 };
 
-MUST_CHECK int64_t chain_find(struct fat_node *node, uint32_t index, struct cluster_run *run);
+/* `most` of them are looked for: as far the table is read, if it has not been yet. */
+MUST_CHECK int64_t chain_find(struct fat_node *node, uint32_t index, uint32_t most,
+                              struct cluster_run *run);
 /* How many clusters, at most `most` + 1. */
 MUST_CHECK int64_t chain_count(struct fat_node *node, uint32_t most, uint32_t *count);
 /* At most `want` clusters at the end, in one run, as changes of this call: *run is what came. E_NO_SPACE. */

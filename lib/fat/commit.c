@@ -33,20 +33,51 @@ static void apply(struct fat_volume *volume, struct buffer *buffer, uint32_t pha
     }
 }
 
-static int64_t write_buffer(struct fat_volume *volume, const struct buffer *buffer)
+/* --- Buffers whose sectors follow each other are one write --- */
+
+/* volume->run's bytes, which begin where the buffer does. */
+static int64_t write_run(struct fat_volume *volume, const struct buffer *first, uint32_t length)
 {
-    size_t length = (size_t)buffer_sectors(volume, buffer) * volume->sector_size;
-    uint64_t sector = buffer->sector;
-    if (buffer->kind != BUFFER_TABLE)
-        return volume_write(volume, sector * volume->sector_size, buffer_device(volume, buffer),
-                            length);
+    uint32_t copies = first->kind == BUFFER_TABLE ? volume->tables : 1;
+    uint64_t start = first->kind == BUFFER_TABLE ? volume->table_start : 0;
     int64_t result = 0;
-    for (uint32_t i = 0; i < volume->tables && result >= 0; i++) {
-        uint64_t at = volume->table_start + (uint64_t)i * volume->table_sectors + sector;
-        result =
-            volume_write(volume, at * volume->sector_size, buffer_device(volume, buffer), length);
+    for (uint32_t i = 0; i < copies && result >= 0; i++) {
+        uint64_t at = start + (uint64_t)i * volume->table_sectors + first->sector;
+        result = volume_write(volume, at * volume->sector_size, volume->run, length);
     }
     return result;
+}
+
+/* The buffer of the sectors behind this one's (step 1) or in front of it (-1), if the phase has something in it. */
+static struct buffer *neighbour(struct fat_volume *volume, const struct buffer *buffer, int step,
+                                uint32_t phase)
+{
+    uint32_t sectors = buffer->kind == BUFFER_TABLE ? volume->table_span : 1;
+    if (step < 0 && buffer->sector < sectors)
+        return NULL;
+    struct buffer *found =
+        buffer_find(volume, buffer->kind, buffer->sector + (uint64_t)((int64_t)step * sectors));
+    return found && found->phases & 1u << phase ? found : NULL;
+}
+
+/* This buffer and all behind it. */
+static int64_t write_from(struct fat_volume *volume, struct buffer *buffer, uint32_t phase)
+{
+    const struct buffer *first = buffer;
+    uint32_t length = 0;
+    int64_t result = 0;
+    for (; buffer && result >= 0; buffer = neighbour(volume, buffer, 1, phase)) {
+        uint32_t more = buffer_sectors(volume, buffer) * volume->sector_size;
+        if (length + more > RUN_BYTES) {
+            result = write_run(volume, first, length);
+            first = buffer;
+            length = 0;
+        }
+        apply(volume, buffer, phase);
+        memcpy(volume->run + length, buffer_device(volume, buffer), more);
+        length += more;
+    }
+    return result < 0 ? result : write_run(volume, first, length);
 }
 
 static int64_t flush(struct fat_volume *volume)
@@ -99,8 +130,9 @@ static int64_t write_phase(struct fat_volume *volume, uint32_t phase)
         if (!(buffer->phases & 1u << phase))
             continue;
         any = true;
-        apply(volume, buffer, phase);
-        int64_t result = write_buffer(volume, buffer);
+        int64_t result = 0;
+        if (!neighbour(volume, buffer, -1, phase))
+            result = write_from(volume, buffer, phase);
         if (result < 0)
             return result;
     }

@@ -4,7 +4,7 @@
  *     node = fat_root(volume)                        a file or directory in use; fat_put() gives it back
  *     fat_lookup(directory, name, length, &node)     fat_create, fat_mkdir, fat_unlink, fat_rmdir, fat_rename, fat_list
  *     fat_resize(node, size, when)                   allocates or gives back clusters: E_NO_SPACE comes here, never later
- *     fat_map(node, offset, &run)                    which bytes of the device hold this part of the file
+ *     fat_map(node, offset, length, &run)            which bytes of the device hold this part of the file
  *     fat_wrote(node, offset, length)                the caller wrote them there
  *     fat_sync(volume)                               all that was done is on the platter
  *     fat_clean(volume), fat_unmount(volume)         the volume is marked as properly left
@@ -186,14 +186,17 @@ MUST_CHECK int64_t fat_resize(struct fat_node *node, uint64_t size, int64_t when
 struct fat_run {
     uint64_t
         device; /* offset of the byte asked for; FAT_ZEROS: these bytes were never written, they are zero */
-    uint64_t length; /* of the run from that byte on, at least 1, not behind the file's end */
+    uint64_t
+        length; /* of the run from that byte on, at least 1, not behind what was asked for or the file's end */
 };
 
-/* Where bytes lie that are to be read. The run ends at the file's size, which may be in a sector's middle: what the device has
+/* Where bytes lie that are to be read, `length` of them at most. The run ends at the file's size, which may be in a sector's middle: what the device has
  * behind that, and behind the start of zeros, is nothing. E_RANGE: offset is not below the size. */
-MUST_CHECK int64_t fat_map(struct fat_node *node, uint64_t offset, struct fat_run *run);
+MUST_CHECK int64_t fat_map(struct fat_node *node, uint64_t offset, uint64_t length,
+                           struct fat_run *run);
 /* Where bytes are to be written: never FAT_ZEROS. Whole sectors are written, zeros behind the file's size. */
-MUST_CHECK int64_t fat_map_write(struct fat_node *node, uint64_t offset, struct fat_run *run);
+MUST_CHECK int64_t fat_map_write(struct fat_node *node, uint64_t offset, uint64_t length,
+                                 struct fat_run *run);
 /* Bytes from offset on, a multiple of the sector size, were written where fat_map_write said (whole sectors; the file may
  * have become shorter meanwhile). What was never written in front of them is filled with zeros now: ascending order is cheapest. */
 MUST_CHECK int64_t fat_wrote(struct fat_node *node, uint64_t offset, uint64_t length);

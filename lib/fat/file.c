@@ -10,24 +10,25 @@
 #define PIECE_CLUSTERS 256u   /* taken in one go */
 #define ZEROS_LENGTH   65536u /* written in one go */
 
-/* Where a byte of the file lies, and how many follow it there. */
-static int64_t locate(struct fat_node *node, uint64_t offset, struct fat_run *run)
+/* Where a byte of the file lies, and how many of `length` follow it there. */
+static int64_t locate(struct fat_node *node, uint64_t offset, uint64_t length, struct fat_run *run)
 {
     struct fat_volume *volume = node->volume;
     struct cluster_run clusters;
     uint32_t skip = (uint32_t)(offset % volume->cluster_size);
-    int64_t result = chain_find(node, (uint32_t)(offset / volume->cluster_size), &clusters);
+    int64_t result = chain_find(node, (uint32_t)(offset / volume->cluster_size),
+                                clusters_for(volume, skip + length), &clusters);
     if (result < 0)
         return result;
     if (!clusters.count)
         return volume_malformed(volume, "the file at cluster %u is shorter than its size",
                                 node->record->start);
     run->device = cluster_sector(volume, clusters.first) * volume->sector_size + skip;
-    run->length = (uint64_t)clusters.count * volume->cluster_size - skip;
+    run->length = MIN((uint64_t)clusters.count * volume->cluster_size - skip, length);
     return 0;
 }
 
-int64_t fat_map(struct fat_node *node, uint64_t offset, struct fat_run *run)
+int64_t fat_map(struct fat_node *node, uint64_t offset, uint64_t length, struct fat_run *run)
 {
     const struct record *record = node->record;
     if (node->attributes & FAT_DIRECTORY)
@@ -35,24 +36,20 @@ int64_t fat_map(struct fat_node *node, uint64_t offset, struct fat_run *run)
     if (offset >= record->size)
         return -E_RANGE;
     if (offset >= record->valid) {
-        *run = (struct fat_run){FAT_ZEROS, record->size - offset};
+        *run = (struct fat_run){FAT_ZEROS, MIN(length, record->size - offset)};
         return 0;
     }
-    int64_t result = locate(node, offset, run);
-    run->length = MIN(run->length, record->valid - offset);
-    return result;
+    return locate(node, offset, MIN(length, record->valid - offset), run);
 }
 
-int64_t fat_map_write(struct fat_node *node, uint64_t offset, struct fat_run *run)
+int64_t fat_map_write(struct fat_node *node, uint64_t offset, uint64_t length, struct fat_run *run)
 {
     uint64_t end = ALIGN_UP((uint64_t)node->record->size, (uint64_t)node->volume->sector_size);
     if (node->attributes & FAT_DIRECTORY)
         return -E_IS_DIRECTORY;
     if (offset >= end)
         return -E_RANGE;
-    int64_t result = locate(node, offset, run);
-    run->length = MIN(run->length, end - offset);
-    return result;
+    return locate(node, offset, MIN(length, end - offset), run);
 }
 
 /* --- What was never written --- */
@@ -64,7 +61,7 @@ static int64_t fill_sector(struct fat_node *node, uint32_t *valid)
     uint8_t sector[4096];
     struct fat_run run;
     uint32_t skip = *valid % volume->sector_size;
-    int64_t result = locate(node, *valid - skip, &run);
+    int64_t result = locate(node, *valid - skip, volume->sector_size, &run);
     if (result >= 0)
         result = volume_read(volume, run.device, sector, volume->sector_size);
     if (result < 0)
@@ -78,12 +75,11 @@ static int64_t fill_run(struct fat_node *node, uint32_t *valid, uint64_t end, co
 {
     struct fat_volume *volume = node->volume;
     struct fat_run run;
-    int64_t result = locate(node, *valid, &run);
+    uint64_t rest = ALIGN_UP(end - *valid, (uint64_t)volume->sector_size);
+    int64_t result = locate(node, *valid, MIN(rest, (uint64_t)ZEROS_LENGTH), &run);
     if (result < 0)
         return result;
-    uint64_t rest = ALIGN_UP(end - *valid, (uint64_t)volume->sector_size);
-    uint64_t length = MIN(run.length, rest);
-    length = MIN(length, (uint64_t)ZEROS_LENGTH);
+    uint64_t length = run.length;
     *valid = (uint32_t)MIN(*valid + length, end);
     return volume_write(volume, run.device, zeros, length);
 }

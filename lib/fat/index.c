@@ -103,25 +103,28 @@ static void add_key(struct directory *directory, uint32_t hash, const struct fou
     table_enter(directory, directory->count++);
 }
 
-uint32_t *index_number(struct directory *directory, const char *text)
+uint32_t *index_number(struct directory *directory, const char *basis)
 {
     uint32_t hash = 0;
-    for (uint32_t i = 0; i < 4 && text[i] != '~' && text[i] != ' '; i++)
-        hash = hash * 31 + (uint8_t)text[i];
+    for (uint32_t i = 0; i < 4 && basis[i] != ' '; i++)
+        hash = hash * 31 + (uint8_t)basis[i];
     for (uint32_t i = 8; i < SHORT_LENGTH; i++)
-        hash = hash * 31 + (uint8_t)text[i];
+        hash = hash * 31 + (uint8_t)basis[i];
     return &directory->numbers[(hash ^ hash >> 9) % ARRAY_SIZE(directory->numbers)];
 }
 
-static void note_number(struct directory *directory, const char *text)
+/* By the long name, of which a short one with a great number has little left. */
+static void note_number(struct directory *directory, const struct found *found)
 {
-    const char *tilde = memchr(text, '~', 7);
+    const char *text = found->entry.name, *tilde = memchr(text, '~', 7);
+    char basis[SHORT_LENGTH];
     uint32_t number = 0;
-    if (!tilde)
+    if (!tilde || found->first == found->slot)
         return;
     for (const char *at = tilde + 1; at < text + 8 && *at >= '0' && *at <= '9'; at++)
         number = number * 10 + (uint32_t)(*at - '0');
-    uint32_t *highest = index_number(directory, text);
+    (void)short_basis(&found->name, basis);
+    uint32_t *highest = index_number(directory, basis);
     *highest = MAX(*highest, number);
 }
 
@@ -132,7 +135,7 @@ void index_enter(struct directory *directory, const struct found *found)
     if (alias(found, &short_hash) && short_hash != hash)
         add_key(directory, short_hash, found);
     set_used(directory, found->first, found->slot - found->first + 1);
-    note_number(directory, found->entry.name);
+    note_number(directory, found);
     directory->names++;
 }
 

@@ -41,6 +41,6 @@ void index_leave(struct directory *directory, const struct found *found);
 struct key *index_next(const struct directory *directory, uint32_t hash, uint32_t *at);
 /* `count` free slots in a row, in front of directory->end or from there on. */
 uint32_t index_place(struct directory *directory, uint32_t count);
-/* The highest number of short names that begin like this one, or others that fall together with them: where to go on from. */
-uint32_t *index_number(struct directory *directory, const char *text);
+/* The highest number of short names made of bases that begin like this one, or of others that fall together with them: where to go on from. */
+uint32_t *index_number(struct directory *directory, const char *basis);
 void index_free(struct directory *directory);

@@ -46,7 +46,7 @@ int64_t slot_place(struct fat_node *node, uint32_t number, uint64_t *slot)
         at = volume->root_start + sector;
     } else {
         struct cluster_run run;
-        int64_t result = chain_find(node, sector / volume->cluster_sectors, &run);
+        int64_t result = chain_find(node, sector / volume->cluster_sectors, 1, &run);
         if (result < 0 || !run.count)
             return result;
         at = cluster_sector(volume, run.first) + sector % volume->cluster_sectors;

@@ -57,6 +57,7 @@ struct fat_volume {
     struct buffer_link *links;
     uint32_t *buffer_hash, buffer_hash_mask;
     struct list buffers_clean, buffers_dirty; /* the least recently used first */
+    uint8_t *run;                             /* RUN_BYTES: those that are written at once */
     uint32_t dirty_count;
 
     struct bits free; /* clusters known to be free */

@@ -1,6 +1,7 @@
 /* What is known of a file, and what is in a directory. See commands.h. */
 #include "lib/sys/listing.h"
 #include "sbin/fsd.fat32/commands.h"
+#include "sbin/fsd.fat32/found.h"
 
 #define STATFS_MAGIC 0x4d44u /* Linux's MSDOS_SUPER_MAGIC */
 #define DEVICE_BASE  UINT64_C(0x10000)
@@ -19,13 +20,13 @@ static uint32_t mode_of(const struct fat_node *node, uint32_t attributes)
     return fat_is_directory(node) || !(attributes & FAT_READ_ONLY) ? 0755 : 0555;
 }
 
-static int64_t stat_fill(struct fat_node *node)
+static int64_t stat_fill(struct fat_node *node, struct abi_stat *filled)
 {
     struct fat_stat stat;
     int64_t result = fat_stat(node, &stat);
     if (result < 0)
         return result;
-    answer.stat = (struct abi_stat){
+    *filled = (struct abi_stat){
         .size = fat_is_directory(node) ? (uint64_t)stat.allocated * fat_cluster_size(volume)
                                        : stat.size,
         .inode = stat.inode,
@@ -42,17 +43,47 @@ static int64_t stat_fill(struct fat_node *node)
     return 0;
 }
 
-int64_t attributes_stat(void *context, struct command *command)
+/* A regular file's is filled in once, and stays until the file changes. */
+static int64_t file_state(struct file *file, const struct abi_stat **stat)
 {
-    (void)context;
+    int64_t result = file->stated ? 0 : stat_fill(file->node, &file->stat);
+    file->stated = result >= 0;
+    *stat = &file->stat;
+    return result;
+}
+
+static int64_t stat_slowly(struct command *command)
+{
     struct fat_node *node;
     struct open *open;
+    const struct abi_stat *stat = &answer.stat;
+    if (!volume)
+        return -E_IO;
     int64_t result = command_node(command, &node, &open);
     if (result < 0)
         return result;
-    result = stat_fill(node);
+    struct file *file = NULL;
+    if (!fat_is_directory(node)) {
+        volume_make_file_room();
+        file = file_of(node);
+    }
+    if (file && !open)
+        found_enter_file(command->path, command->path_length, file);
+    result = file ? file_state(file, &stat) : stat_fill(node, &answer.stat);
     fat_put(node);
-    return result < 0 ? result : command_answer(command, &answer.stat, sizeof(answer.stat));
+    return result < 0 ? result : command_answer(command, stat, sizeof(*stat));
+}
+
+int64_t attributes_stat(void *context, struct command *command)
+{
+    const struct open *open = (struct open *)(uintptr_t)command->message.cookie;
+    struct file *file =
+        command->message.file ? open->file : found_file(command->path, command->path_length);
+    (void)context;
+    if (unlikely(!file || !file->stated))
+        return stat_slowly(command);
+    file->used = true;
+    return command_answer(command, &file->stat, sizeof(file->stat));
 }
 
 static int64_t inode_of(struct fat_node *node, uint64_t *inode)
@@ -113,7 +144,10 @@ static int64_t change(struct command *command,
     int64_t result = command_node(command, &node, &open);
     if (result < 0)
         return result;
+    struct file *file = file_known(node);
     result = volume_read_only() ? -E_READ_ONLY : apply(node, command->message.args);
+    if (file && !fat_is_directory(node))
+        file->stated = false;
     volume_changed();
     fat_put(node);
     return result;

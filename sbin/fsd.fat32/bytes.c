@@ -18,9 +18,8 @@ static int64_t opened(const struct command *command, uint64_t wanted, struct ope
     return wanted & ~(*open)->flags ? -E_ACCESS : 0;
 }
 
-int64_t bytes_read(void *context, struct command *command)
+static int64_t read_slowly(struct command *command)
 {
-    (void)context;
     struct open *open;
     uint8_t *bytes;
     uint64_t offset = command->message.args[0];
@@ -33,14 +32,31 @@ int64_t bytes_read(void *context, struct command *command)
         return 0;
     uint64_t length = MIN(size - offset, command->message.out_length);
     length = MIN(length, READ_MAX);
-    file_used(file);
+    file->used = true;
     result = cache_read(file, offset, length);
     if (result >= 0)
         result = cache_map(file, offset, &bytes);
     if (result < 0)
         return result;
+    cache_view(file, offset, length);
     command->reply.data = (uintptr_t)bytes;
     command->reply.data_length = command->reply.values[0] = length;
+    return 0;
+}
+
+/* What was looked at lately, or a file that is there as a whole, is not looked for. */
+int64_t bytes_read(void *context, struct command *command)
+{
+    const struct open *open = (struct open *)(uintptr_t)command->message.cookie;
+    struct file *file = likely(command->message.file) ? open->readable : NULL;
+    uint64_t offset = command->message.args[0];
+    (void)context;
+    if (unlikely(!file || offset - file->view >= file->view_length ||
+                 command->message.out_length > file->view + file->view_length - offset))
+        return read_slowly(command);
+    file->used = true;
+    command->reply.data = (uintptr_t)file->address + offset;
+    command->reply.data_length = command->reply.values[0] = command->message.out_length;
     return 0;
 }
 
@@ -102,7 +118,6 @@ int64_t bytes_write(void *context, struct command *command)
         return -E_FILE_TOO_BIG;
     if (length)
         length = MIN(length, FAT_FILE_MAX - offset);
-    file_used(file);
     while (result >= 0 && done < length) {
         uint64_t piece = MIN(length - done, PIECE_MAX);
         result = write_piece(command, file, offset + done, done, piece);

@@ -47,6 +47,8 @@ static bool present(const struct file *file, uint64_t page)
 
 static void set_present(struct file *file, uint64_t first, uint64_t end, bool is)
 {
+    if (!is)
+        file->view_length = 0;
     for (uint64_t page = first; page < end && page / 8 < file->bits; page++) {
         uint8_t bit = (uint8_t)(1u << page % 8);
         int64_t change = (int64_t)is - present(file, page);
@@ -121,6 +123,7 @@ int64_t cache_attach(struct file *file)
 static void unmap(struct file *file)
 {
     keep_release(file->address, file->room);
+    file->view_length = 0;
     file->address = NULL;
     file->room = 0;
 }
@@ -194,6 +197,7 @@ int64_t cache_zero_tail(struct file *file)
 int64_t cache_resize(struct file *file)
 {
     uint64_t size = fat_size(file->node), old = file->pages.size;
+    file->view_length = 0;
     if (file->pages.memory == HANDLE_NONE)
         return 0;
     int64_t result = bits_grow(file);
@@ -226,10 +230,10 @@ static int64_t device_fill(struct file *file, uint64_t offset, uint64_t length, 
     uint64_t done = 0, sector = volume_device.sector;
     while (done < length) {
         struct fat_run run;
-        int64_t result = fat_map(file->node, offset + done, &run);
+        int64_t result = fat_map(file->node, offset + done, length - done, &run);
         if (result < 0)
             return result;
-        uint64_t piece = MIN(run.length, length - done), whole = ALIGN_UP(piece, sector);
+        uint64_t piece = run.length, whole = ALIGN_UP(piece, sector);
         if (run.device != FAT_ZEROS) {
             result = device_read(&volume_device, run.device, bytes + done, whole);
             if (result < 0)
@@ -295,6 +299,14 @@ int64_t cache_read(struct file *file, uint64_t offset, uint64_t length)
     return load_all(file, first, end, MIN(first + file->ahead, last));
 }
 
+void cache_view(struct file *file, uint64_t offset, uint64_t length)
+{
+    uint64_t size = fat_size(file->node), end = ALIGN_UP(offset + length, PAGE);
+    bool whole = file->count == PAGES(size);
+    file->view = whole ? 0 : ALIGN_DOWN(offset, PAGE);
+    file->view_length = MIN(whole ? size : end, size) - file->view;
+}
+
 /* Pages that are written over as a whole, or lie behind what there was. */
 static int64_t zero_all(struct file *file, uint64_t first, uint64_t end)
 {
@@ -344,10 +356,10 @@ static int64_t write_run(void *context, const struct paged *paged, uint64_t offs
     (void)paged;
     for (uint64_t piece; result >= 0 && offset < end; offset += piece) {
         struct fat_run run;
-        result = fat_map_write(file->node, offset, &run);
+        result = fat_map_write(file->node, offset, end - offset, &run);
         if (result < 0)
             break;
-        piece = MIN(run.length, end - offset);
+        piece = run.length;
         uint64_t whole = ALIGN_UP(piece, (uint64_t)fat_sector_size(volume));
         result = sector_fill(file, offset, piece, whole);
         if (result >= 0)
@@ -377,7 +389,7 @@ int64_t cache_page_in(void *context, struct command *command)
     uint64_t first = want.offset / PAGE, size = PAGES(fat_size(file->node));
     if (first >= size)
         return -E_RANGE;
-    file_used(file);
+    file->used = true;
     volume_make_room();
     return load_all(file, first, first + 1, MIN(first + FAULT_AHEAD, size));
 }

@@ -31,5 +31,7 @@ void cache_forget(struct file *file);
 MUST_CHECK int64_t cache_zero_tail(struct file *file);
 /* The file's bytes from offset on: for what is present, or was prepared. */
 MUST_CHECK int64_t cache_map(struct file *file, uint64_t offset, uint8_t **bytes);
+/* These are present and mapped: file->view has them, and others that are, too. */
+void cache_view(struct file *file, uint64_t offset, uint64_t length);
 
 command_handler cache_page_in, cache_page_out;

@@ -1,4 +1,4 @@
-/* The commands on a FAT volume, one handler each. main.c locks.
+/* The commands on a FAT volume, one handler each.
  *
  *     names.c        open, make, remove, move
  *     bytes.c        read, write, truncate, map

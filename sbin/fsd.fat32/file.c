@@ -5,11 +5,13 @@
 
 #include "lib/sys/keep.h"
 #include "sbin/fsd.fat32/cache.h"
+#include "sbin/fsd.fat32/found.h"
 #include "sbin/fsd.fat32/volume.h"
 
 struct list files = LIST_INIT(files), dirty_files = LIST_INIT(dirty_files);
 static struct rb_tree by_id;
 static uint64_t all_pages; /* as of the last change of a file's count */
+static uint64_t all_files;
 
 static struct file *file_at(struct rb_node *node)
 {
@@ -52,27 +54,27 @@ struct file *file_of(struct fat_node *node)
     file->id = fat_id(node);
     file->pages.memory = HANDLE_NONE;
     list_init(&file->dirty);
+    list_init(&file->opened);
     enter(file);
+    all_files++;
     *fat_user(node) = file;
     return file;
-}
-
-void file_used(struct file *file)
-{
-    list_remove(&file->link);
-    list_append(&files, &file->link);
 }
 
 void file_dirty(struct file *file)
 {
     if (!list_linked(&file->dirty))
         list_append(&dirty_files, &file->dirty);
+    file->stated = false;
+    file->used = true;
     volume_changed();
 }
 
 static void destroy(struct file *file)
 {
+    found_forget_files();
     cache_forget(file);
+    all_files--;
     rb_remove(&by_id, &file->by_id);
     list_remove(&file->link);
     list_remove(&file->dirty);
@@ -84,15 +86,10 @@ static void destroy(struct file *file)
 void file_release(struct file *file, bool forget)
 {
     bool named = !fat_is_unlinked(file->node);
-    if (file->opens || (named && (!forget || list_linked(&file->dirty))) || cache_used(file))
+    if (file->held || !list_empty(&file->opened) ||
+        (named && (!forget || list_linked(&file->dirty))) || cache_used(file))
         return;
     destroy(file);
-}
-
-void file_closed(struct file *file)
-{
-    file->opens--;
-    file_release(file, false);
 }
 
 void files_count(int64_t change)
@@ -105,11 +102,25 @@ uint64_t files_pages(void)
     return all_pages;
 }
 
-void files_trim(uint64_t pages)
+uint64_t files_number(void)
+{
+    return all_files;
+}
+
+/* Those that were used since go to the end of the list instead, once. */
+void files_trim(uint64_t pages, uint64_t number)
 {
     list_for_each (struct file, file, &files, link) {
-        if (all_pages <= pages)
+        if (all_pages <= pages && all_files <= number)
             return;
+        if (file->used) {
+            file->used = false;
+            list_remove(&file->link);
+            list_append(&files, &file->link);
+            continue;
+        }
+        if (all_pages <= pages && !list_empty(&file->opened))
+            continue;
         if (list_linked(&file->dirty) && cache_write_back(file) < 0)
             continue;
         cache_evict(file);

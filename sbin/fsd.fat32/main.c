@@ -5,7 +5,7 @@
  *     cache.c                    the bytes, in memory that clients map
  *
  * What was written and is not on the disk yet lies in memory that the port keeps, so who is killed loses nothing. One thread
- * serves; another one talks to vfsd.
+ * serves; another one talks to vfsd (volume.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,23 +40,17 @@ static command_handler *const handlers[SERVICE_OPERATIONS] = {
     [OP_PAGE_OUT] = cache_page_out,
 };
 
-static int64_t locked(void *context, struct command *command)
+/* Unless it could not be mounted again. */
+static int64_t mounted(void *context, struct command *command)
 {
-    pthread_mutex_lock(&volume_lock);
-    int64_t result = -E_IO; /* it could not be mounted again */
-    if (likely(volume))
-        result = handlers[SERVICE_INDEX(command->message.op)](context, command);
-    pthread_mutex_unlock(&volume_lock);
-    return result;
+    return likely(volume) ? handlers[SERVICE_INDEX(command->message.op)](context, command) : -E_IO;
 }
 
 static void closed(void *context, uint64_t cookie)
 {
     (void)context;
-    pthread_mutex_lock(&volume_lock);
-    opens_remove((struct open *)(uintptr_t)cookie);
+    opens_closed((struct open *)(uintptr_t)cookie);
     volume_closed();
-    pthread_mutex_unlock(&volume_lock);
 }
 
 static void stopping(void *context)
@@ -75,13 +69,14 @@ int main(int argc, char **argv)
     }
     int64_t result = volume_start(port, argv[1]);
     for (size_t i = 0; i < SERVICE_OPERATIONS; i++)
-        operations[i] = handlers[i] ? locked : NULL;
+        operations[i] = handlers[i] ? mounted : NULL;
+    operations[OP_READ] = bytes_read; /* ask nothing of the library where they need not */
+    operations[OP_STAT] = attributes_stat;
     struct service service = {
         .port = port,
         .operations = operations,
         .closed = closed,
-        .deadline = volume_deadline,
-        .expired = volume_expired,
+        .notified = volume_notified,
         .stopping = stopping,
         .buffer_size = BUFFER_SIZE,
     };

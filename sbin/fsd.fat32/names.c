@@ -1,5 +1,6 @@
 /* Names come, go and move. See commands.h. */
 #include "sbin/fsd.fat32/commands.h"
+#include "sbin/fsd.fat32/found.h"
 
 int64_t command_node(struct command *command, struct fat_node **node, struct open **open)
 {
@@ -39,6 +40,14 @@ static int64_t open_there(struct fat_node *node, uint64_t flags)
 static int64_t open_path(struct command *command, uint64_t flags, struct fat_node **node)
 {
     struct place place;
+    struct file *file = found_file(command->path, command->path_length);
+    if (likely(file)) {
+        *node = fat_get(file->node);
+        int64_t there = open_there(file->node, flags);
+        if (there < 0)
+            fat_put(*node);
+        return there;
+    }
     int64_t result = walk(command->path, command->path_length, &place);
     if (result < 0)
         return result;
@@ -67,26 +76,43 @@ int64_t names_open(void *context, struct command *command)
             return result;
         if (flags & (OPEN_CREATE | OPEN_TRUNCATE))
             volume_changed();
+        volume_make_file_room();
         result = opens_add(command->message.file, (uint32_t)flags, node, &open);
         if (result < 0) {
             fat_put(node);
             return result;
         }
+        if (open->file)
+            found_enter_file(command->path, command->path_length, open->file);
     }
+    open->told = fat_is_unlinked(open->node) || volume_ending();
     command->reply.values[0] = (uintptr_t)open;
-    command->reply.values[1] = open->file ? HANDLE_FLAG_SEEKABLE : 0;
+    command->reply.values[1] =
+        (open->file ? HANDLE_FLAG_SEEKABLE : 0) | (open->told ? 0 : HANDLE_FLAG_SILENT);
     command->reply.values[2] = SIGNAL_READABLE | SIGNAL_WRITABLE;
     return 0;
 }
 
 /* --- come, go, move --- */
 
-/* What has lost its name goes, if nobody has it open. */
+/* What has lost its name goes, if nobody has it open; else when the last closes it. */
 static void unnamed(struct fat_node *node)
 {
     struct file *file = fat_is_directory(node) ? NULL : file_known(node);
-    if (file)
-        file_release(file, false);
+    found_forget_files();
+    if (file) {
+        file->stated = false;
+        opens_tell_of(file);
+    }
+}
+
+/* A directory's path leads there no more, nor do those below. */
+static void moved(const struct fat_node *node)
+{
+    if (node && fat_is_directory(node))
+        found_forget_all();
+    else
+        found_forget_files();
 }
 
 int64_t names_unlink(void *context, struct command *command)
@@ -102,6 +128,8 @@ int64_t names_unlink(void *context, struct command *command)
         result = -E_BUSY;
     else
         result = unlink_check(node_type(place.node), command->message.args[0]);
+    if (result >= 0)
+        moved(place.node);
     if (result >= 0)
         result = fat_is_directory(place.node)
                      ? fat_rmdir(place.directory, place.name, place.length)
@@ -139,6 +167,8 @@ static int64_t rename_places(const struct place *from, const struct place *to, u
         return -E_BUSY;
     if (!to->directory)
         return -E_NOT_FOUND;
+    moved(from->node);
+    moved(to->node);
     int64_t result = fat_rename(from->directory, from->name, from->length, to->directory, to->name,
                                 to->length, flags & RENAME_NOREPLACE ? FAT_RENAME_NOREPLACE : 0);
     if (result >= 0 && to->node && fat_is_unlinked(to->node))

@@ -8,6 +8,7 @@
 
 #define NO_SLOT    UINT32_MAX
 #define ROOM_FIRST 128u
+#define MANY_FIRST 64u
 
 struct slot {
     uint64_t id;
@@ -21,7 +22,10 @@ static uint32_t room;
 static uint32_t *unused; /* numbers of free slots */
 static uint32_t unused_count;
 
-static size_t all;
+/* All, and structures that are none at present: they stay structures of this kind, as the relay may name one once more. */
+static struct open **known;
+static uint32_t known_count, known_room, many = MANY_FIRST;
+static struct list spare = LIST_INIT(spare);
 
 /* Those of a predecessor, until somebody comes for them. */
 static struct open **waiting;
@@ -51,24 +55,48 @@ static int64_t grow(uint32_t wanted)
     return 0;
 }
 
-static bool is_writer(const struct open *open)
+static struct open *take(void)
 {
-    return open->flags & OPEN_WRITE;
+    if (known_count == known_room) {
+        uint32_t wanted = known_room ? 2 * known_room : MANY_FIRST;
+        struct open **grown = realloc(known, wanted * sizeof(struct open *));
+        if (!grown)
+            return NULL;
+        known = grown;
+        known_room = wanted;
+    }
+    struct open *open = list_first(&spare, struct open, link);
+    if (open)
+        list_remove(&open->link);
+    else
+        open = malloc(sizeof(*open));
+    return open;
 }
 
 static struct open *create(uint64_t id, uint32_t flags, struct fat_node *node, struct file *file)
 {
-    struct open *open = calloc(1, sizeof(*open));
+    struct open *open = take();
     if (!open)
         return NULL;
-    *open = (struct open){id, flags, NO_SLOT, node, file};
-    all++;
+    *open = (struct open){.id = id,
+                          .flags = flags,
+                          .slot = NO_SLOT,
+                          .node = node,
+                          .file = file,
+                          .readable = flags & OPEN_READ ? file : NULL,
+                          .place = known_count};
+    list_init(&open->link);
+    known[known_count++] = open;
+    if (file)
+        list_append(&file->opened, &open->link);
     return open;
 }
 
 int64_t opens_add(uint64_t id, uint32_t flags, struct fat_node *node, struct open **open)
 {
     struct file *file = NULL;
+    if (known_count >= many)
+        opens_sweep();
     if (!fat_is_directory(node)) {
         file = file_of(node);
         if (!file || (!unused_count && grow(2 * room) < 0))
@@ -79,8 +107,6 @@ int64_t opens_add(uint64_t id, uint32_t flags, struct fat_node *node, struct ope
         return -E_NO_MEMORY;
     if (!file)
         return 0;
-    file->opens++;
-    file->writers += is_writer(*open);
     (*open)->slot = unused[--unused_count];
     struct slot *slot = &slots[(*open)->slot];
     slot->id = id;
@@ -90,19 +116,38 @@ int64_t opens_add(uint64_t id, uint32_t flags, struct fat_node *node, struct ope
     return 0;
 }
 
-void opens_remove(struct open *open)
+static void wait_no_more(struct open *open)
 {
+    for (size_t i = 0; i < waiting_count; i++)
+        if (waiting[i] == open)
+            waiting[i] = waiting[--waiting_count];
+    open->waiting = false;
+}
+
+static void opens_remove(struct open *open)
+{
+    struct fat_node *node = open->node;
+    struct file *file = open->file;
     if (open->slot != NO_SLOT) {
         keep_commit(&slots[open->slot].used, 0);
         unused[unused_count++] = open->slot;
     }
-    all--;
-    if (open->file) {
-        open->file->writers -= is_writer(open);
-        file_closed(open->file);
-    }
-    fat_put(open->node);
-    free(open);
+    if (open->waiting)
+        wait_no_more(open);
+    known[open->place] = known[--known_count];
+    known[open->place]->place = open->place;
+    list_remove(&open->link);
+    list_append(&spare, &open->link);
+    open->node = NULL;
+    if (file)
+        file_release(file, false);
+    fat_put(node);
+}
+
+void opens_closed(struct open *open)
+{
+    if (open->node && open->told)
+        opens_remove(open);
 }
 
 struct open *opens_find(uint64_t id)
@@ -111,26 +156,61 @@ struct open *opens_find(uint64_t id)
         struct open *open = waiting[i];
         if (open->id != id)
             continue;
-        waiting[i] = waiting[--waiting_count];
+        wait_no_more(open);
         return open;
     }
     return NULL;
 }
 
+static bool closed(const struct open *open, uint32_t tell)
+{
+    return sys_file_ready(volume_port, open->id, tell, 0) == -E_NOT_FOUND;
+}
+
+/* From the last on: what goes is replaced by the last. */
 void opens_sweep(void)
 {
-    for (size_t i = waiting_count; i-- > 0;) {
-        struct open *open = waiting[i];
-        if (sys_file_ready(volume_port, open->id, 0, 0) != -E_NOT_FOUND)
-            continue;
-        waiting[i] = waiting[--waiting_count];
+    for (uint32_t i = known_count; i-- > 0;)
+        if (!known[i]->told && closed(known[i], 0))
+            opens_remove(known[i]);
+    many = MAX(2 * known_count, MANY_FIRST);
+}
+
+static void tell(struct open *open)
+{
+    if (open->told)
+        return;
+    open->told = !open->waiting; /* nobody tells us of what we did not open */
+    if (closed(open, READY_TELL))
         opens_remove(open);
-    }
+}
+
+void opens_tell_of(struct file *file)
+{
+    file->held = true;
+    list_for_each (struct open, open, &file->opened, link)
+        tell(open);
+    file->held = false;
+    file_release(file, false);
+}
+
+void opens_tell(void)
+{
+    for (uint32_t i = known_count; i-- > 0;)
+        tell(known[i]);
+}
+
+bool opens_any_writer(void)
+{
+    for (uint32_t i = 0; i < known_count; i++)
+        if (known[i]->flags & OPEN_WRITE)
+            return true;
+    return false;
 }
 
 bool opens_any(void)
 {
-    return all > 0;
+    return known_count > 0;
 }
 
 bool opens_wait(void)
@@ -146,9 +226,8 @@ static bool slot_recover(uint32_t number)
     if (!open)
         return false;
     open->slot = number;
+    open->waiting = true;
     fat_get(file->node);
-    file->opens++;
-    file->writers += is_writer(open);
     waiting[waiting_count++] = open;
     return true;
 }

@@ -1,6 +1,7 @@
 /* See volume.h. */
 #include "sbin/fsd.fat32/volume.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +12,17 @@
 #include "lib/sys/error.h"
 #include "lib/sys/keep.h"
 #include "sbin/fsd.fat32/cache.h"
+#include "sbin/fsd.fat32/found.h"
 #include "sbin/fsd.fat32/opens.h"
 
 #define KEPT_SIZE     ((size_t)8 << 20)
 #define WRITE_BACK_NS INT64_C(5000000000)  /* what was written is written back after this */
 #define DIRTY_MAX     (UINT64_C(16) << 20) /* ... or when it is so much */
 #define MEMORY_PART   4u                   /* of the machine's, for pages at most */
+#define FILES_MAX     UINT64_C(8192) /* in memory: the library has records for twice as many */
+#define KEY_TIMER     1u
+#define NOTIFY_WISH   0x1u
 
-pthread_mutex_t volume_lock = PTHREAD_MUTEX_INITIALIZER;
 handle_t volume_port;
 struct fat_volume *volume;
 struct device volume_device;
@@ -26,7 +30,8 @@ uint32_t volume_number;
 
 static uint32_t flags;       /* VOLUME_READ_ONLY, _FIXED */
 static uint64_t pages_limit; /* that stay in memory */
-static int64_t due = DEADLINE_NEVER;
+static handle_t timer;
+static bool due;         /* it is set */
 static uint64_t written; /* bytes since the last time */
 static bool changed;     /* since it was marked as properly left */
 static bool ending;      /* vfsd waits for the last file to be closed */
@@ -103,14 +108,12 @@ static int64_t parameters_keep(handle_t device)
 static int64_t serve(handle_t device, uint32_t wanted, const char *options)
 {
     (void)options; /* none but those that vfsd knows */
-    pthread_mutex_lock(&volume_lock);
     flags = wanted;
     int64_t result = device_open(device, &volume_device);
     if (result >= 0)
         result = mount();
     if (result >= 0)
         result = parameters_keep(device);
-    pthread_mutex_unlock(&volume_lock);
     if (result < 0)
         handle_drop(device);
     return result;
@@ -140,17 +143,17 @@ static bool recover(void)
 static bool open_for_writing(void)
 {
     list_for_each (struct file, file, &files, link)
-        if (file->writers || file->writable)
+        if (file->writable)
             return true;
-    return false;
+    return opens_any_writer();
 }
 
 static int64_t remount(uint32_t wanted)
 {
     bool read_only = wanted & VOLUME_READ_ONLY;
     int64_t result = 0;
-    pthread_mutex_lock(&volume_lock);
     opens_sweep();
+    found_forget_all();
     if (!volume)
         result = -E_IO;
     else if (read_only && open_for_writing())
@@ -165,15 +168,14 @@ static int64_t remount(uint32_t wanted)
         flags = (flags & VOLUME_FIXED) | wanted;
         result = parameters_keep(HANDLE_NONE);
     }
-    pthread_mutex_unlock(&volume_lock);
     return result;
 }
 
 static int64_t end(void)
 {
     int64_t result = 0;
-    pthread_mutex_lock(&volume_lock);
     opens_sweep();
+    opens_tell();
     if (volume)
         result = volume_sync();
     ending = opens_any();
@@ -181,11 +183,84 @@ static int64_t end(void)
         result = -E_BUSY;
     else if (result >= 0 && volume && !volume_read_only())
         result = fat_clean(volume);
-    pthread_mutex_unlock(&volume_lock);
     return result;
 }
 
-static struct volume_server server = {.serve = serve, .remount = remount, .end = end};
+/* --- ... by another thread --- */
+
+enum wish_kind { WISH_NONE, WISH_SERVE, WISH_REMOUNT, WISH_END };
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    enum wish_kind kind; /* WISH_NONE: it is done */
+    handle_t device;
+    uint32_t flags;
+    const char *options;
+    int64_t result;
+} wish = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+
+static int64_t wish_wait(enum wish_kind kind, handle_t device, uint32_t wanted, const char *options)
+{
+    pthread_mutex_lock(&wish.lock);
+    wish.kind = kind;
+    wish.device = device;
+    wish.flags = wanted;
+    wish.options = options;
+    sys_ignore(sys_port_notify(volume_port, NOTIFY_WISH));
+    while (wish.kind != WISH_NONE)
+        pthread_cond_wait(&wish.done, &wish.lock);
+    int64_t result = wish.result;
+    pthread_mutex_unlock(&wish.lock);
+    return result;
+}
+
+static int64_t wish_do(void)
+{
+    switch (wish.kind) {
+    case WISH_SERVE:
+        return serve(wish.device, wish.flags, wish.options);
+    case WISH_REMOUNT:
+        return remount(wish.flags);
+    case WISH_END:
+        return end();
+    case WISH_NONE:
+        break;
+    }
+    return 0;
+}
+
+static void wish_grant(void)
+{
+    pthread_mutex_lock(&wish.lock);
+    wish.result = wish_do();
+    wish.kind = WISH_NONE;
+    pthread_cond_signal(&wish.done);
+    pthread_mutex_unlock(&wish.lock);
+}
+
+static int64_t wish_serve(handle_t device, uint32_t wanted, const char *options)
+{
+    return wish_wait(WISH_SERVE, device, wanted, options);
+}
+
+static int64_t wish_remount(uint32_t wanted)
+{
+    return wish_wait(WISH_REMOUNT, HANDLE_NONE, wanted, NULL);
+}
+
+static int64_t wish_end(void)
+{
+    return wish_wait(WISH_END, HANDLE_NONE, 0, NULL);
+}
+
+static struct volume_server server = {
+    .serve = wish_serve, .remount = wish_remount, .end = wish_end};
+
+bool volume_ending(void)
+{
+    return ending;
+}
 
 void volume_closed(void)
 {
@@ -202,6 +277,13 @@ int64_t volume_start(handle_t port, const char *uri)
     if (result < 0)
         return result;
     pages_limit = info.frames_total / MEMORY_PART;
+    result = sys_timer_create();
+    if (result < 0)
+        return result;
+    timer = (handle_t)result;
+    result = sys_port_bind(port, timer, SIGNAL_READABLE, KEY_TIMER, 0);
+    if (result < 0)
+        return result;
     volume_port = server.port = port;
     server.uri = uri;
     volume_number = (uint32_t)strtoul(strrchr(uri, '/') ? strrchr(uri, '/') + 1 : uri, NULL, 10);
@@ -241,16 +323,31 @@ int64_t volume_sync(void)
 
 void volume_make_room(void)
 {
-    if (files_pages() <= pages_limit)
+    if (likely(files_pages() <= pages_limit))
         return;
-    files_trim(pages_limit - pages_limit / 4);
+    opens_sweep();
+    files_trim(pages_limit - pages_limit / 4, UINT64_MAX);
+}
+
+void volume_make_file_room(void)
+{
+    if (likely(files_number() < FILES_MAX))
+        return;
+    opens_sweep();
+    files_trim(UINT64_MAX, FILES_MAX - FILES_MAX / 4);
+}
+
+static void timer_start(void)
+{
+    due = true;
+    sys_ignore(sys_timer_set(timer, clock_monotonic() + WRITE_BACK_NS, 0));
 }
 
 void volume_changed(void)
 {
     changed = true;
-    if (due == DEADLINE_NEVER)
-        due = clock_monotonic() + WRITE_BACK_NS;
+    if (!due)
+        timer_start();
 }
 
 /* What fails here is dirty still, and fails again where somebody is told of it. */
@@ -261,12 +358,6 @@ void volume_wrote(uint64_t bytes)
         sys_ignore(data_write_back());
 }
 
-int64_t volume_deadline(void *context)
-{
-    (void)context;
-    return due;
-}
-
 /* Files without a name go when the last mapping has. */
 static void unnamed_release(void)
 {
@@ -275,33 +366,37 @@ static void unnamed_release(void)
 }
 
 /* First all is written; if nothing more comes the volume is marked as properly left. */
-void volume_expired(void *context)
+static void volume_expired(void)
+{
+    due = false;
+    if (!volume)
+        return;
+    bool was = changed;
+    opens_sweep();
+    unnamed_release();
+    volume_closed();
+    changed = false;
+    int64_t result = was ? volume_sync() : volume_read_only() ? 0 : fat_clean(volume);
+    if (result < 0)
+        fprintf(stderr, "cannot write back: %s\n", error_text(result));
+    if (was || result < 0 || opens_wait() || !list_empty(&dirty_files))
+        timer_start();
+}
+
+void volume_notified(void *context, uint64_t key, uint64_t signals)
 {
     (void)context;
-    pthread_mutex_lock(&volume_lock);
-    due = DEADLINE_NEVER;
-    if (volume) {
-        bool was = changed;
-        opens_sweep();
-        unnamed_release();
-        volume_closed();
-        changed = false;
-        int64_t result = was ? volume_sync() : volume_read_only() ? 0 : fat_clean(volume);
-        if (result < 0)
-            fprintf(stderr, "cannot write back: %s\n", error_text(result));
-        if (was || result < 0 || opens_wait() || !list_empty(&dirty_files))
-            due = clock_monotonic() + WRITE_BACK_NS;
-    }
-    pthread_mutex_unlock(&volume_lock);
+    if (key == KEY_TIMER)
+        volume_expired();
+    else if (signals & NOTIFY_WISH)
+        wish_grant();
 }
 
 void volume_stop(void)
 {
-    pthread_mutex_lock(&volume_lock);
     int64_t result = volume && !volume_read_only() ? volume_sync() : 0;
     if (result >= 0 && volume && !volume_read_only())
         result = fat_clean(volume);
     if (result < 0)
         fprintf(stderr, "what was written last is lost: %s\n", error_text(result));
-    pthread_mutex_unlock(&volume_lock);
 }

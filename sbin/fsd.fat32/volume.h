@@ -6,11 +6,10 @@
  * Kept with the port: the device's file, the library's memory, open files (opens.h), and the pages of files (cache.h). All of
  * it is found by the next process, which goes on with it.
  *
- * Lock: volume_lock, for all of this process but the connection to vfsd. Who calls the library holds it.
+ * One thread serves, and does all of this. Another one is connected with vfsd: what is wanted there it has done by the first
+ * (volume_notified), and waits.
  */
 #pragma once
-
-#include <pthread.h>
 
 #include "lib/fat/fat.h"
 #include "lib/sys/syscall.h"
@@ -22,7 +21,6 @@
 #define STORE_KEY_OPENS  4u
 #define STORE_KEY_DATA   (UINT64_C(1) << 63) /* | fat_id: a file's pages */
 
-extern pthread_mutex_t volume_lock;
 extern handle_t volume_port;
 extern struct fat_volume *volume; /* NULL: none is mounted */
 extern struct device volume_device;
@@ -32,10 +30,12 @@ extern uint32_t volume_number; /* of volumes:// */
 MUST_CHECK int64_t volume_start(handle_t port, const char *uri);
 bool volume_read_only(void);
 MUST_CHECK int64_t volume_sync(void);
-/* Before pages come: others go when there are many. */
-void volume_make_room(void);
-/* vfsd is told that nothing is open any more, if that is so. */
+/* Before pages, or a file, come: others go when there are many. */
+void volume_make_room(void), volume_make_file_room(void);
+/* vfsd is told that nothing is open any more, if that is so and it waits for it. */
 void volume_closed(void);
+/* ... it does: closings are to be told of. */
+bool volume_ending(void);
 /* The process ends: on the platter, and marked as properly left. */
 void volume_stop(void);
 
@@ -43,5 +43,5 @@ void volume_stop(void);
 void volume_changed(void);
 /* So many bytes of files were. */
 void volume_wrote(uint64_t bytes);
-int64_t volume_deadline(void *context);
-void volume_expired(void *context);
+/* What the port is told: it is time to write back, or vfsd wants something. */
+void volume_notified(void *context, uint64_t key, uint64_t signals);

@@ -1,6 +1,7 @@
 /* See walk.h. */
 #include "sbin/fsd.fat32/walk.h"
 
+#include "sbin/fsd.fat32/found.h"
 #include "sbin/fsd.fat32/volume.h"
 
 void place_put(struct place *place)
@@ -31,16 +32,29 @@ static int64_t step(struct place *place, const char *name, size_t length)
     return result == -E_NOT_FOUND ? 0 : result;
 }
 
+/* How much of the path stands before its last name; 0: there is none, or it is not plain. */
+static size_t last_slash(const char *path, size_t length)
+{
+    size_t at = length;
+    while (at > 0 && path[at - 1] != '/')
+        at--;
+    return at == length || path[at] == '.' ? 0 : at;
+}
+
 int64_t walk(const char *path, size_t length, struct place *place)
 {
-    struct route route = {.path = path, .length = length};
+    size_t head = last_slash(path, length);
+    struct fat_node *directory = head ? found_directory(path, head) : NULL;
+    struct route route = {.path = path, .length = length, .at = directory ? head : 0};
     const char *name;
     size_t name_length;
     int64_t result = 0;
-    *place = (struct place){.node = fat_root(volume), .name = ""};
+    *place = (struct place){.node = directory ? fat_get(directory) : fat_root(volume), .name = ""};
     while (result >= 0 && route_next(&route, &name, &name_length))
         result = step(place, name, name_length);
     if (result < 0)
         place_put(place);
+    else if (head && !directory && place->directory)
+        found_enter_directory(path, head, place->directory);
     return result;
 }

@@ -5,8 +5,8 @@
  */
 #pragma once
 
+#include "lib/fsd/words.h"
 #include "sbin/fsd.tmp/directory.h"
-#include "sbin/fsd.tmp/words.h"
 
 #define FOUND_PATHS  512u
 #define FOUND_LENGTH 96u

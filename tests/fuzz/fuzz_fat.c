@@ -113,10 +113,10 @@ static int64_t write_back(void *context, struct fat_node *node)
     (void)context;
     for (uint64_t at = 0; at < fat_size(node) && steps++ < 4096;) {
         struct fat_run run;
-        int64_t result = fat_map_write(node, at, &run);
+        int64_t result = fat_map_write(node, at, sizeof(bytes), &run);
         if (result < 0)
             return result;
-        uint64_t piece = MIN(run.length, sizeof(bytes));
+        uint64_t piece = run.length;
         (void)device_write(NULL, run.device, bytes, piece);
         if (fat_wrote(node, at, piece) < 0)
             return -E_IO;
@@ -285,7 +285,8 @@ static void look(struct fat_node *folder, unsigned depth)
         if (fat_lookup(folder, entry.name, entry.length, &node) < 0)
             continue;
         (void)!fat_stat(node, &stat);
-        for (uint64_t at = 0; fat_map(node, at, &run) >= 0 && steps++ < 2000; at += run.length)
+        for (uint64_t at = 0; fat_map(node, at, FAT_FILE_MAX, &run) >= 0 && steps++ < 2000;
+             at += run.length)
             if (!run.length || (run.device != FAT_ZEROS && run.device + run.length > shape->size))
                 abort();
         if (fat_is_directory(node) && depth < DEPTH)

@@ -264,7 +264,7 @@ static void cache_fill(struct cache *cache)
     cache_resize(cache, size);
     for (size_t at = 0; at < size;) {
         struct fat_run run;
-        int64_t result = fat_map(cache->node, at, &run);
+        int64_t result = fat_map(cache->node, at, size - at, &run);
         if (result < 0)
             return; /* a malformed volume: what lies there stays zero */
         MUST(run.length && at + run.length <= size);
@@ -300,7 +300,8 @@ static int64_t write_back(void *context, struct fat_node *node)
         return 0;
     for (uint64_t at = 0; at < cache->size;) {
         struct fat_run run;
-        int64_t result = fat_map_write(node, at, &run);
+        int64_t result =
+            fat_map_write(node, at, ALIGN_UP(cache->size, (size_t)disk.sector_size) - at, &run);
         if (result < 0)
             return result;
         uint64_t length = MIN(run.length, ALIGN_UP(cache->size, (size_t)disk.sector_size) - at);

@@ -262,7 +262,8 @@ TEST(runs)
         file_write(nodes[n % 2], (uint64_t)n / 2 * sizeof(bytes), bytes, sizeof(bytes));
     for (int i = 0; i < 2; i++) {
         int runs = 0;
-        for (uint64_t at = 0; fat_map_write(nodes[i], at, &run) >= 0; at += run.length)
+        for (uint64_t at = 0; fat_map_write(nodes[i], at, FAT_FILE_MAX, &run) >= 0;
+             at += run.length)
             runs++;
         CHECK(runs <= 1000 / 64 + 3);
         fat_put(nodes[i]);
@@ -280,11 +281,11 @@ TEST(the_longest_file)
     CHECK((node = disk_open("long")));
     CHECK_EQUAL(fat_resize(node, UINT64_C(1) << 32, 0), -E_FILE_TOO_BIG);
     CHECK_EQUAL(fat_resize(node, FAT_FILE_MAX, 0), 0);
-    CHECK_EQUAL(fat_map(node, FAT_FILE_MAX - 1, &run), 0);
+    CHECK_EQUAL(fat_map(node, FAT_FILE_MAX - 1, 1, &run), 0);
     CHECK(run.device == FAT_ZEROS && run.length == 1);
-    CHECK_EQUAL(fat_map(node, FAT_FILE_MAX, &run), -E_RANGE);
+    CHECK_EQUAL(fat_map(node, FAT_FILE_MAX, 1, &run), -E_RANGE);
     CHECK_EQUAL(fat_resize(node, 5, 0), 0);
-    CHECK_EQUAL(fat_map(node, 0, &run), 0);
+    CHECK_EQUAL(fat_map(node, 0, 100, &run), 0);
     CHECK(run.device == FAT_ZEROS && run.length == 5);
     fat_put(node);
     end();
