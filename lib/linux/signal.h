@@ -32,6 +32,13 @@ void signal_forget(struct thread *thread);
 /* exec: handlers become default actions. */
 void signal_reset_handlers(struct process *process);
 
+/* procd decides by what is ignored and caught whether a signal is worth keeping. process->lock held; the command waits for nobody. */
+void signal_hint_locked(struct process *process);
+/* As a stop signal does. The thread goes on when the process was continued; what came meanwhile was not announced. */
+void signal_stop(struct thread *thread, int signal);
+/* Does not return when another thread is to be the only one. */
+void signal_leave(struct thread *thread);
+
 /* sigframe.c: makes the program go on in a handler. -E_FAULT: the frame cannot be written. */
 int sigframe_push(struct thread *thread, int signal, const struct signal_info *info,
                   const struct action *action) MUST_CHECK;
