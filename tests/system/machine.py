@@ -260,7 +260,7 @@ class Machine:
         wanted = self.ps2_keyboard and self.keyboard_bytes() + sum(5 if name in EXTENDED_KEYS else 3 for name in keys)
         self.qmp("input-send-event", events=events(keys, True) + events(reversed(keys), False))
         if not self.ps2_keyboard:
-            time.sleep(0.1 * SCALE)  # QEMU's others hold 16 events, and do not say what was fetched of them
+            time.sleep(0.06 * SCALE)  # QEMU's others hold at least 16 events, and do not say what was fetched of them
             return
         end = time.monotonic() + 30 * SCALE
         while self.keyboard_bytes() < wanted:  # QEMU holds 16 bytes and drops what does not fit
