@@ -1,10 +1,12 @@
 # Test programs. Host tests and fuzz targets are one file each and name what they test in their head:
 #     // sources: kernel/vmm/frame.c tests/host/fake_arch.c
 # Those files are compiled with the test in one go, under sanitizers. Tests with threads, *_threads_test.c, are built twice:
-# $(O)/host/<name>.tsan is the same under TSan, which cannot live with the others. gcc's knows no fences.
+# $(O)/host/<name>.tsan is the same under TSan, which cannot live with the others. gcc's knows no fences. tests/host/tools/*.c are made
+# likewise, for scenarios that look at what a machine left.
 
 HOST_TESTS := $(patsubst tests/host/%.c,$(O)/host/%,$(sort $(wildcard tests/host/*_test.c))) \
     $(patsubst tests/host/%.c,$(O)/host/%.tsan,$(sort $(wildcard tests/host/*_threads_test.c)))
+HOST_TOOLS := $(patsubst tests/host/%.c,$(O)/host/%,$(sort $(wildcard tests/host/tools/*.c)))
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 HOST_FLAGS := -std=gnu11 -O1 -g -I. -DDEBUG=1 -DPROTOS_HOST -DARCH_INLINE='"tests/host/fake_arch.h"' -DARCH_HAND_OVER='"tests/host/fake_hand_over.h"' -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wundef -Wvla \
     -Wpointer-arith -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -18,7 +20,7 @@ $(O)/host/%.tsan: tests/host/%.c $(O)/flags mk/test.mk
 $(O)/fuzz/%: tests/fuzz/%.c $(O)/flags mk/test.mk
 	$(call quiet,FUZZ,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d -o $@ $< clang $(HOST_FLAGS) -fsanitize=fuzzer,address,undefined
 
-host: $(HOST_TESTS) $(FUZZ_TESTS) ; @:
+host: $(HOST_TESTS) $(HOST_TOOLS) $(FUZZ_TESTS) ; @:
 
 # Guest tests: static musl programs, packed as /tests/<name> into their own archive; tests/guest/common/ is
 # linked into each. tests/guest/tools/*.c are the scenarios' helpers, /tests/tools/<name>.

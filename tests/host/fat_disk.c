@@ -96,12 +96,28 @@ void disk_make(const char *options, uint64_t kib)
     disk_lose_kept();
 }
 
+void disk_take(const void *bytes, uint64_t size)
+{
+    const char *path = disk_image();
+    image_unmap();
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    MUST(file >= 0 && write(file, bytes, size) == (ssize_t)size);
+    close(file);
+    image_map(path);
+    disk_lose_kept();
+}
+
+const char *disk_fsck_log(void)
+{
+    return disk_path("fsck.log");
+}
+
 static int fsck(const char *how, bool quiet)
 {
     int code = disk_run("PATH=$PATH:/sbin:/usr/sbin fsck.fat %s %s >%s 2>&1", how, disk_image(),
-                        disk_path("fsck.log"));
+                        disk_fsck_log());
     if (code && !quiet)
-        (void)disk_run("head -20 %s >&2", disk_path("fsck.log"));
+        (void)disk_run("head -20 %s >&2", disk_fsck_log());
     return code;
 }
 
@@ -137,7 +153,7 @@ static int64_t device_read(void *context, uint64_t offset, void *bytes, size_t l
     return 0;
 }
 
-static void record(uint64_t offset, const void *bytes, size_t length)
+void disk_record_write(uint64_t offset, const void *bytes, size_t length)
 {
     if (!disk.recording)
         return;
@@ -164,7 +180,7 @@ static int64_t device_write(void *context, uint64_t offset, const void *bytes, s
     MUST(offset % disk.sector_size == 0 && length % disk.sector_size == 0 &&
          offset + length <= disk.size);
     MUST(!disk.config.read_only);
-    record(offset, bytes, length);
+    disk_record_write(offset, bytes, length);
     memcpy(disk.bytes + offset, bytes, length);
     return 0;
 }
@@ -174,7 +190,7 @@ static int64_t device_flush(void *context)
     (void)context;
     if (dies())
         siglongjmp(disk.death, 1);
-    record(0, NULL, 0);
+    disk_record_write(0, NULL, 0);
     return 0;
 }
 

@@ -46,9 +46,11 @@ const char *disk_path(const char *name);
 int disk_run(const char *format, ...) PRINTF(1, 2);
 
 void disk_make(const char *options, uint64_t kib);
+void disk_take(const void *bytes, uint64_t size); /* one that is there already */
 const char *disk_image(void); /* the file that has the disk's bytes, for tools of the host */
 int disk_fsck(void);
-int disk_fsck_repair(void); /* fsck.fat -a; its exit code */
+int disk_fsck_repair(void);      /* fsck.fat -a; its exit code */
+const char *disk_fsck_log(void); /* what it said last */
 void disk_mount(void);
 void disk_unmount(void);
 /* The process ended without a word, and the next one mounts: kept memory stays, and so do caches; other files that somebody had
@@ -61,6 +63,8 @@ void disk_live(void);
 void disk_lose_kept(void); /* as after a power cut */
 
 void disk_record(void);
+void disk_record_write(uint64_t offset, const void *bytes,
+                       size_t length); /* somebody else's; 0 bytes: a flush */
 /* What the disk has after the first `count` records: of those behind the last flush some are lost, some came before others. seed 0: all
  * are there in their order. base: the disk when recording began. */
 void disk_replay(const uint8_t *base, size_t count, uint64_t seed);
