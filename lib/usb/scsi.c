@@ -226,8 +226,9 @@ enum key {
 
 enum code {
     CODE_NOT_READY = 0x04, /* qualifier: why */
-    CODE_MEDIUM_CHANGED = 0x28,
+    CODE_NO_UNIT = 0x25,
     CODE_SPACE = 0x27,
+    CODE_MEDIUM_CHANGED = 0x28,
     CODE_NO_MEDIUM = 0x3a,
 };
 
@@ -257,6 +258,8 @@ enum scsi_verdict scsi_verdict(const struct scsi_sense *sense)
                                                   : SCSI_AGAIN;
     case ABORTED:
         return SCSI_AGAIN;
+    case ILLEGAL_REQUEST: /* a unit that was there: QEMU says so instead of the attention of one but the first */
+        return sense->code == CODE_NO_UNIT ? SCSI_AGAIN : SCSI_ERROR;
     default:
         return SCSI_ERROR;
     }

@@ -13,7 +13,6 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/startup.h"
-#include "lib/sys/wait.h"
 #include "sbin/usb.storage/media.h"
 #include "sbin/usb.storage/memory.h"
 #include "sbin/usb.storage/pipes.h"
@@ -210,14 +209,14 @@ static int64_t serve(const char *interface)
     return result < 0 ? result : disk_host_run(&host);
 }
 
-/* A device for somebody else stays claimed, and its driver at rest: one that ended would be started again. */
-static NORETURN void rest(const char *interface)
+/* A device for somebody else stays claimed, and its driver serves nothing: one that ended would be started again. */
+static int64_t rest(const char *interface)
 {
-    fprintf(stderr, "%s: not a disk for us (class %02x%02x%02x)\n", interface,
-            pipes.claim.description.class_code, pipes.claim.description.subclass,
-            pipes.claim.description.protocol);
-    for (;;)
-        sleep_until(DEADLINE_NEVER);
+    const struct usb_description *device = &pipes.claim.description;
+    fprintf(stderr, "%s: not a disk for us (class %02x%02x%02x)\n", interface, device->class_code,
+            device->subclass, device->protocol);
+    int64_t result = disk_host_open(&host, interface, NULL, &driver, &pipes);
+    return result < 0 ? result : disk_host_run(&host);
 }
 
 int main(int argc, char **argv)
@@ -228,8 +227,8 @@ int main(int argc, char **argv)
     }
     int64_t result = device_open(argv[1]);
     if (result == -E_NOT_SUPPORTED && pipes.claim.file != HANDLE_NONE)
-        rest(argv[1]);
-    if (result >= 0)
+        result = rest(argv[1]);
+    else if (result >= 0)
         result = serve(argv[1]);
     fprintf(stderr, "%s: %s\n", argv[1], error_text(result));
     return 1;
