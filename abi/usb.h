@@ -29,7 +29,8 @@
 enum usb_op {
     USB_DESCRIBE = OP_PROTOCOL, /* out: struct usb_description */
     USB_CONTROL, /* args: USB_SETUP(...); in or out: the data stage; value: how many bytes. To the interface or one of its
-                      * endpoints, or to ask the device for a descriptor; E_PERMISSION else */
+                      * endpoints, to ask the device for a descriptor, and to one with no other interface, if it is of its
+                      * maker's own kind (USB_TYPE_VENDOR); E_PERMISSION else */
     USB_ALTERNATE, /* args: which alternate setting the interface has from now on */
     USB_MEMORY, /* args: length, USB_MEMORY_LENT or 0; value: its number; handle: memory that the controller reaches. send:
                     * memory that was lent to a driver before: it, whatever the length, is reached again */

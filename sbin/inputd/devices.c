@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/sys/conf.h"
 #include "lib/sys/keep.h"
 
 #define KEY_DEVICES 2
@@ -20,7 +19,7 @@ bool devices_init(handle_t port)
     slots = FIRST_SLOTS;
     kept = keep_memory(port, KEY_DEVICES, slots * sizeof(*kept));
     for (size_t i = 0; kept && i < slots; i++)
-        kept[i].name[DEVICE_NAME_MAX] = '\0';
+        kept[i].name[LIFE_NAME_SIZE - 1] = '\0';
     return kept != NULL;
 }
 
@@ -57,26 +56,12 @@ static bool slot_find(const char *name, size_t *slot)
     return slots_grow();
 }
 
-static bool path_read(const char *path, size_t length, char *name, uint64_t *life)
-{
-    char number[24] = "0x";
-    const char *slash = memchr(path, '/', length);
-    size_t name_length = slash ? (size_t)(slash - path) : 0;
-    size_t rest = length - name_length - 1;
-    if (!name_length || name_length > DEVICE_NAME_MAX || rest > 16)
-        return false;
-    memcpy(name, path, name_length);
-    name[name_length] = '\0';
-    memcpy(number + 2, slash + 1, rest);
-    return conf_number(number, UINT64_MAX, life);
-}
-
 int64_t device_open(const char *path, size_t length, struct device **result)
 {
-    char name[DEVICE_NAME_MAX + 1];
+    char name[LIFE_NAME_SIZE];
     uint64_t life;
     size_t slot;
-    if (!path_read(path, length, name, &life))
+    if (!life_read(path, length, name, &life))
         return -E_INVALID;
     list_for_each (struct device, device, &devices, link) {
         if (strcmp(device->name, name) == 0 && device->life == life) {

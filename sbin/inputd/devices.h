@@ -7,19 +7,18 @@
 
 #include "abi/input.h"
 #include "lib/base/list.h"
+#include "lib/sys/life.h"
 #include "lib/sys/service.h"
 
-#define DEVICE_NAME_MAX 31u
-
 struct device_kept {
-    char name[DEVICE_NAME_MAX + 1]; /* "": free */
-    uint64_t life;                  /* of the driver: the id in the URI */
-    uint64_t next;                  /* number of the event that is wanted next */
+    char name[LIFE_NAME_SIZE]; /* "": free */
+    uint64_t life;             /* of the driver: the id in the URI */
+    uint64_t next;             /* number of the event that is wanted next */
 };
 
 struct device {
     struct list link;
-    char name[DEVICE_NAME_MAX + 1];
+    char name[LIFE_NAME_SIZE];
     uint64_t life;
     size_t slot; /* in the kept array */
     uint32_t files;

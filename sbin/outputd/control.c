@@ -66,8 +66,6 @@ static int64_t set_attributes(struct terminal *terminal, struct command *command
     return 0;
 }
 
-static void keep(struct terminal *terminal);
-
 /* How long the break is that args[0] and args[1] ask for; 0: none, only the output is waited for (tcdrain). */
 static int64_t break_length(const struct command *command)
 {
@@ -133,7 +131,7 @@ void control_drained(struct terminal *terminal)
         changed |= drain_done(terminal, held);
     if (!changed)
         return;
-    keep(terminal);
+    control_keep(terminal);
     terminal_changed(terminal);
 }
 
@@ -234,7 +232,7 @@ void control_session_end(struct terminal *terminal)
     terminal->session = terminal->foreground = 0;
     handle_drop(terminal->leader);
     terminal->leader = HANDLE_NONE;
-    keep(terminal);
+    control_keep(terminal);
 }
 
 static void leader_watch(struct terminal *terminal)
@@ -386,6 +384,24 @@ static int64_t set_exclusive(struct terminal *terminal, struct command *command)
     return 0;
 }
 
+int64_t control_modem(struct command *command, uint32_t now, uint32_t *wanted)
+{
+    uint32_t code = (uint32_t)command->message.args[0], lines;
+    *wanted = now;
+    if (code < TTY_MODEM_GET || code > TTY_MODEM_SET)
+        return -E_NOT_TERMINAL;
+    if (code == TTY_MODEM_GET) {
+        command->reply.values[0] = now;
+        return 0;
+    }
+    int64_t result = command_read_exactly(command, &lines, sizeof(lines));
+    if (result >= 0)
+        *wanted = code == TTY_MODEM_SET     ? lines
+                  : code == TTY_MODEM_RAISE ? now | lines
+                                            : now & ~lines;
+    return result;
+}
+
 static const struct {
     uint32_t code;
     control_handler *handle;
@@ -414,7 +430,7 @@ static const struct {
 };
 
 /* A half-written copy is not valid: who died in between is followed by one that begins anew. */
-static void keep(struct terminal *terminal)
+void control_keep(struct terminal *terminal)
 {
     struct terminal_kept *kept = terminal->kept;
     __atomic_store_n(&kept->valid, 0, __ATOMIC_RELEASE);
@@ -431,7 +447,7 @@ int64_t terminal_control(struct terminal *terminal, struct command *command)
         if (controls[i].code != command->message.args[0])
             continue;
         int64_t result = controls[i].handle(terminal, command);
-        keep(terminal);
+        control_keep(terminal);
         return result;
     }
     return terminal->device->control ? terminal->device->control(terminal, command)

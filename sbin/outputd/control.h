@@ -17,8 +17,14 @@ bool control_cancel(struct terminal *terminal, uint64_t token);
 int64_t control_deadline(const struct terminal *terminal);
 void control_expire(struct terminal *terminal, int64_t now);
 
+/* TIOCMGET and its kin, for a device whose lines are so now (TTY_MODEM_*); *wanted: how ours are to be. E_NOT_TERMINAL: another code. */
+MUST_CHECK int64_t control_modem(struct command *command, uint32_t now, uint32_t *wanted);
+
 /* The terminal is nobody's any more; who was in the foreground is told (POSIX 11.1.3). */
 void control_session_end(struct terminal *terminal);
+/* What it is now is what an outputd that comes back begins with. */
+void control_keep(struct terminal *terminal);
+
 /* Whether the caller is uid 0. */
 bool control_privileged(const struct command *command);
 

@@ -157,11 +157,23 @@ size_t line_write(struct line *line, const uint8_t *bytes, size_t count)
     return done;
 }
 
+size_t line_output_peek(const struct line *line, uint8_t *buffer, size_t size)
+{
+    size_t count = line->stopped ? 0 : MIN(size, line_output_pending(line));
+    for (size_t i = 0; i < count; i++)
+        buffer[i] = line->output[(line->output_read + i) % LINE_OUTPUT];
+    return count;
+}
+
+void line_output_drop(struct line *line, size_t count)
+{
+    line->output_read += count;
+}
+
 size_t line_output_take(struct line *line, uint8_t *buffer, size_t size)
 {
-    size_t count = 0;
-    while (!line->stopped && count < size && line->output_read < line->output_end)
-        buffer[count++] = line->output[line->output_read++ % LINE_OUTPUT];
+    size_t count = line_output_peek(line, buffer, size);
+    line_output_drop(line, count);
     return count;
 }
 
@@ -618,4 +630,17 @@ void line_set_attributes(struct line *line, const struct tty_attributes *attribu
     if (!(attributes->input & LINE_IXON))
         line->stopped = false;
     throttle(line);
+}
+
+/* --- speeds --- */
+
+/* Linux's B* by the low four bits, rounded down; with 0x1000 they go on from 57600. */
+uint32_t line_bauds(uint32_t control)
+{
+    static const uint32_t slow[] = {0,   50,   75,   110,  134,  150,  200,   300,
+                                    600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
+    static const uint32_t fast[] = {0,       57600,   115200,  230400,  460800,  500000,
+                                    576000,  921600,  1000000, 1152000, 1500000, 2000000,
+                                    2500000, 3000000, 3500000, 4000000};
+    return (control & LINE_SPEED & ~0xfu ? fast : slow)[control & 0xf];
 }

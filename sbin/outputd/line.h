@@ -46,7 +46,7 @@ enum line_output_flag {
 };
 
 enum line_control_flag {
-    LINE_SPEED = 0x100f, /* B0 to B115200 */
+    LINE_SPEED = 0x100f, /* B0 to B4000000 */
     LINE_CSIZE = 0x30,   /* 5, 6, 7, 8 bits */
     LINE_CSTOPB = 0x40,
     LINE_CREAD = 0x80,
@@ -149,6 +149,9 @@ size_t line_write(struct line *line, const uint8_t *bytes, size_t count);
 
 /* The next bytes for the device; none while output is stopped. */
 size_t line_output_take(struct line *line, uint8_t *buffer, size_t size);
+/* The same in two steps: they are still the line's until they are dropped. */
+size_t line_output_peek(const struct line *line, uint8_t *buffer, size_t size);
+void line_output_drop(struct line *line, size_t count);
 size_t line_output_pending(const struct line *line);
 size_t line_output_room(const struct line *line);
 
@@ -157,6 +160,9 @@ void line_flush_output(struct line *line);
 
 /* New attributes; a change of canonical mode makes what was typed so far readable, as Linux does. */
 void line_set_attributes(struct line *line, const struct tty_attributes *attributes);
+
+/* The speed that control flags (LINE_SPEED) ask for; 0: B0, or no speed. */
+uint32_t line_bauds(uint32_t control);
 
 static inline bool line_canonical(const struct line *line)
 {

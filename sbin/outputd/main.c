@@ -2,12 +2,15 @@
  *
  *     tty:///serial, tty:///      the first serial port            serial_line.h
  *     tty:///1 to 4               consoles on the screen           seat.h
+ *     tty:///usb0                 serial lines of drivers          adapters.h
  *     tty:///ptmx, tty:///pts/0   pseudo terminals                 pty.h
  *     tty:///tty                  the one of the caller's session
  *
- * One thread accepts commands, cancellations, the serial line's interrupt, keys and the ends of sessions' leaders, so nothing
- * here needs a lock; see session.h for what must not hold it up. docs/terminal.md has the rules of job control.
+ * One thread accepts commands on tty://, cancellations, the serial line's interrupt, keys and the ends of sessions' leaders, another
+ * drivers' commands on serial://: who holds `lock` is the one thread that all else here speaks of. See session.h for what must
+ * not hold it up. docs/terminal.md has the rules of job control.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,7 @@
 #include "lib/sys/error.h"
 #include "lib/sys/keep.h"
 #include "lib/sys/startup.h"
+#include "sbin/outputd/adapters.h"
 #include "sbin/outputd/pty.h"
 #include "sbin/outputd/seat.h"
 #include "sbin/outputd/serial_line.h"
@@ -27,6 +31,7 @@
 #define KEPT_SERIAL 1
 
 static handle_t port;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all of outputd's state */
 
 /* A directory's file: tty:///pts. */
 static struct terminal_file pts = {.link = LIST_INIT(pts.link)};
@@ -47,6 +52,7 @@ static void leader_ended(int32_t session)
 {
     for (uint32_t i = 0; i < fixed_count(); i++)
         terminal_leader_ended(fixed(i), session);
+    adapters_leader_ended(session);
     pty_leader_ended(session);
 }
 
@@ -54,6 +60,7 @@ static void tty_notified(void *context, uint64_t key, uint64_t signals)
 {
     (void)context;
     (void)signals;
+    pthread_mutex_lock(&lock);
     if (key == SEAT_KEY)
         seat_input();
     else if (key == SEAT_LOG_KEY)
@@ -62,6 +69,7 @@ static void tty_notified(void *context, uint64_t key, uint64_t signals)
         serial_line_interrupt();
     else if (key & TERMINAL_LEADER_KEY)
         leader_ended((int32_t)key);
+    pthread_mutex_unlock(&lock);
 }
 
 /* --- Names ------------------------------------------------------------------------------------------------------- */
@@ -89,7 +97,8 @@ static struct terminal *terminal_named(const struct command *command)
     for (uint32_t i = 0; i < seat_count(); i++)
         if (command_names(command, (const char[]){(char)('1' + i), '\0'}))
             return seat_terminal(i);
-    return NULL;
+    struct adapter *adapter = adapter_named(command);
+    return adapter ? &adapter->terminal : NULL;
 }
 
 /* tty:///tty: the terminal of the caller's session. When procd does not say, the serial line. */
@@ -102,7 +111,8 @@ static struct terminal *terminal_controlling(const struct command *command)
     for (uint32_t i = 0; i < fixed_count(); i++)
         if (fixed(i)->session == caller.sid)
             return fixed(i);
-    return pty_of_session(caller.sid);
+    struct terminal *terminal = adapter_of_session(caller.sid);
+    return terminal ? terminal : pty_of_session(caller.sid);
 }
 
 static int64_t directory_open(struct command *command)
@@ -128,6 +138,9 @@ static int64_t tty_open(void *context, struct command *command)
         return pty_open_master(command);
     if (number)
         return pty_open_slave(number, length, command);
+    struct adapter *adapter = adapter_named(command);
+    if (adapter)
+        return adapter_open(adapter, command);
     struct terminal *terminal =
         command_names(command, "tty") ? terminal_controlling(command) : terminal_named(command);
     return terminal ? terminal_open(terminal, command) : -E_NOT_FOUND;
@@ -242,43 +255,115 @@ static void tty_cancelled(void *context, uint64_t token)
 {
     bool found = false;
     (void)context;
+    pthread_mutex_lock(&lock);
     for (uint32_t i = 0; i < fixed_count() && !found; i++)
         found = terminal_cancel(fixed(i), token);
-    if (!found)
+    if (!found && !adapters_cancel(token))
         sys_ignore(pty_cancel(token));
+    pthread_mutex_unlock(&lock);
 }
 
 static void tty_closed(void *context, uint64_t cookie)
 {
     struct terminal_file *file = (struct terminal_file *)(uintptr_t)cookie;
     (void)context;
+    pthread_mutex_lock(&lock);
     if (file && file != &pts && !pty_close(file))
         terminal_close(file);
+    pthread_mutex_unlock(&lock);
 }
 
 static int64_t tty_deadline(void *context)
 {
-    int64_t deadline = MIN(pty_deadline(), seat_deadline());
     (void)context;
+    pthread_mutex_lock(&lock);
+    int64_t deadline = MIN(pty_deadline(), seat_deadline());
+    deadline = MIN(deadline, adapters_deadline());
     for (uint32_t i = 0; i < fixed_count(); i++)
         deadline = MIN(deadline, terminal_deadline(fixed(i)));
+    pthread_mutex_unlock(&lock);
     return deadline;
 }
 
 static void tty_expired(void *context)
 {
     (void)context;
+    pthread_mutex_lock(&lock);
     for (uint32_t i = 0; i < fixed_count(); i++)
         terminal_expire(fixed(i));
+    adapters_expire();
     pty_expire();
     seat_expire();
+    pthread_mutex_unlock(&lock);
 }
 
-static command_handler *const operations[SERVICE_OPERATIONS] = {
-    [OP_OPEN] = tty_open,        [OP_READ] = tty_read, [OP_WRITE] = tty_write,
-    [OP_STAT] = tty_stat,        [OP_LIST] = tty_list, [OP_CONTROL] = tty_control,
-    [OP_TRUNCATE] = tty_accepts,
-};
+/* Each is carried out under the lock. */
+#define OPERATIONS(OPERATION)          \
+    OPERATION(OP_OPEN, tty_open)       \
+    OPERATION(OP_READ, tty_read)       \
+    OPERATION(OP_WRITE, tty_write)     \
+    OPERATION(OP_STAT, tty_stat)       \
+    OPERATION(OP_LIST, tty_list)       \
+    OPERATION(OP_CONTROL, tty_control) \
+    OPERATION(OP_TRUNCATE, tty_accepts)
+
+static int64_t tty_serve(void *context, struct command *command)
+{
+#define OPERATION(op, handler) [SERVICE_INDEX(op)] = handler,
+    static command_handler *const handlers[SERVICE_OPERATIONS] = {OPERATIONS(OPERATION)};
+#undef OPERATION
+    pthread_mutex_lock(&lock);
+    int64_t result = handlers[SERVICE_INDEX(command->message.op)](context, command);
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+/* --- Drivers of serial lines ----------------------------------------------------------------------------------- */
+
+static int64_t serial_serve(void *context, struct command *command)
+{
+    static int64_t (*const handlers[SERVICE_OPERATIONS])(struct command *) = {
+        [OP_OPEN] = adapters_open,
+        [OP_WRITE] = adapters_write,
+        [SERVICE_INDEX(SERIAL_GONE)] = adapters_gone,
+        [SERVICE_INDEX(SERIAL_NEXT)] = adapters_next,
+    };
+    (void)context;
+    pthread_mutex_lock(&lock);
+    int64_t result = handlers[SERVICE_INDEX(command->message.op)](command);
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
+static void serial_closed(void *context, uint64_t cookie)
+{
+    (void)context;
+    pthread_mutex_lock(&lock);
+    adapters_closed(cookie);
+    pthread_mutex_unlock(&lock);
+}
+
+/* What a driver brings may be the beginning of a wait (VTIME), or its departure: so this thread looks at the clock as well. */
+static void *serial_run(void *argument)
+{
+    static command_handler *const operations[SERVICE_OPERATIONS] = {
+        [OP_OPEN] = serial_serve,
+        [OP_WRITE] = serial_serve,
+        [SERVICE_INDEX(SERIAL_GONE)] = serial_serve,
+        [SERVICE_INDEX(SERIAL_NEXT)] = serial_serve,
+    };
+    struct service service = {
+        .port = startup_require("port:serial"),
+        .operations = operations,
+        .cancelled = tty_cancelled,
+        .closed = serial_closed,
+        .deadline = tty_deadline,
+        .expired = tty_expired,
+    };
+    (void)argument;
+    fprintf(stderr, "cannot serve serial://: %s\n", error_text(service_run(&service, 1)));
+    exit(1);
+}
 
 /* --- The start --------------------------------------------------------------------------------------------------- */
 
@@ -295,12 +380,25 @@ static void *kept(uint64_t key, size_t size)
     return memory;
 }
 
+static void drivers_start(void)
+{
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, serial_run, NULL);
+    if (error)
+        fprintf(stderr, "cannot start a thread for serial://: %s\n", strerror(error));
+    else
+        pthread_detach(thread);
+}
+
 int main(void)
 {
+#define OPERATION(op, handler) [SERVICE_INDEX(op)] = tty_serve,
+    static command_handler *const served[SERVICE_OPERATIONS] = {OPERATIONS(OPERATION)};
+#undef OPERATION
     port = startup_require("port:tty");
     struct service service = {
         .port = port,
-        .operations = operations,
+        .operations = served,
         .notified = tty_notified,
         .cancelled = tty_cancelled,
         .closed = tty_closed,
@@ -312,7 +410,9 @@ int main(void)
     seat_start(port, kept);
     for (uint32_t i = 0; i < fixed_count(); i++)
         terminal_refresh(fixed(i));
+    adapters_start(port);
     pty_start(port);
+    drivers_start();
     fprintf(stderr, "cannot serve: %s\n", error_text(service_run(&service, 1)));
     return 1;
 }

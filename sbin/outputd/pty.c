@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "lib/sys/clock.h"
-#include "lib/sys/conf.h"
 #include "lib/sys/keep.h"
+#include "sbin/outputd/number.h"
 #include "sbin/outputd/pty_master.h"
 
 #define PTS_RDEV    (136 << 8) /* Linux's major of Unix98 slaves */
@@ -27,12 +27,8 @@ static size_t kept_size(uint32_t room)
 
 static struct pty *find(const char *name, size_t length)
 {
-    char digits[12] = "";
-    uint64_t number;
-    if (length == 0 || length >= sizeof(digits) || (name[0] == '0' && length > 1))
-        return NULL;
-    memcpy(digits, name, length);
-    if (!conf_number(digits, UINT32_MAX, &number))
+    uint32_t number;
+    if (!number_read(name, length, &number))
         return NULL;
     list_for_each (struct pty, pty, &ptys, link)
         if (pty->number == number)

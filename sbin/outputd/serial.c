@@ -42,11 +42,6 @@
 #define FIFO_SIZE 16u
 #define CLOCK     115200u
 
-/* Linux's B* by the low four bits: bauds, rounded down; 0x1000 goes on from 57600. */
-static const uint32_t speeds[] = {0,   50,   75,   110,  134,  150,  200,   300,
-                                  600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
-static const uint32_t fast_speeds[] = {0, 57600, 115200};
-
 static void out8(const struct serial *serial, uint16_t which, uint8_t value)
 {
     serial_out((uint16_t)(serial->base + which), value);
@@ -76,13 +71,11 @@ static bool scratch_works(const struct serial *serial)
     return in8(serial, SCRATCH) == 0xa5;
 }
 
-/* 0: none such, or B0 (hang up). */
+/* 0: one that it has not got, or B0 (hang up). */
 static uint32_t bauds_of(uint32_t control)
 {
-    uint32_t index = control & 0xf;
-    if (!(control & LINE_SPEED & ~0xfu))
-        return speeds[index];
-    return index < ARRAY_SIZE(fast_speeds) ? fast_speeds[index] : 0;
+    uint32_t bauds = line_bauds(control);
+    return bauds <= CLOCK ? bauds : 0;
 }
 
 static void modem_write(struct serial *serial, uint8_t modem)

@@ -4,6 +4,7 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/startup.h"
+#include "sbin/outputd/control.h"
 #include "sbin/outputd/serial.h"
 
 #define BASE 0x3f8
@@ -74,23 +75,13 @@ static void set_break(struct terminal *terminal, bool on)
     serial_break(&serial, on);
 }
 
-/* TIOCMGET and its kin. */
 static int64_t control(struct terminal *terminal, struct command *command)
 {
-    uint32_t code = (uint32_t)command->message.args[0], lines, now;
+    uint32_t now = serial.present ? serial_modem(&serial) : 0, wanted;
     (void)terminal;
-    if (!serial.present || code < TTY_MODEM_GET || code > TTY_MODEM_SET)
-        return -E_NOT_TERMINAL;
-    now = serial_modem(&serial);
-    if (code == TTY_MODEM_GET) {
-        command->reply.values[0] = now;
-        return 0;
-    }
-    int64_t result = command_read_exactly(command, &lines, sizeof(lines));
-    if (result >= 0)
-        serial_set_modem(&serial, code == TTY_MODEM_SET     ? lines
-                                  : code == TTY_MODEM_RAISE ? now | lines
-                                                            : now & ~lines);
+    int64_t result = serial.present ? control_modem(command, now, &wanted) : -E_NOT_TERMINAL;
+    if (result >= 0 && wanted != now)
+        serial_set_modem(&serial, wanted);
     return result;
 }
 

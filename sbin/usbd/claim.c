@@ -8,6 +8,7 @@
 #include "sbin/usbd/controller.h"
 #include "sbin/usbd/io.h"
 
+#define TYPE_MASK   (USB_TYPE_CLASS | USB_TYPE_VENDOR)
 #define MEMORY_MOST (UINT64_C(64) << 20) /* bytes of one interface */
 
 static handle_t port;
@@ -138,15 +139,17 @@ void claims_end(struct device *device)
 
 /* --- requests to endpoint 0 --- */
 
-/* What is not its driver's alone: others' interfaces, the device as a whole. */
+/* What is not its driver's alone: others' interfaces, the device as a whole. That of a device of one interface is its driver's, as far as
+ * its maker gave requests a meaning: what standard ones mean is ours. */
 static bool may_ask(struct device *device, const struct interface *interface, uint64_t setup)
 {
     uint8_t type = (uint8_t)setup, request = (uint8_t)(setup >> 8);
     uint8_t index = (uint8_t)(setup >> 32);
-    bool standard = !(type & (USB_TYPE_CLASS | USB_TYPE_VENDOR));
+    bool standard = !(type & TYPE_MASK);
     switch (type & 0x1f) {
     case USB_TYPE_DEVICE:
-        return standard && type & USB_TYPE_IN && request == USB_GET_DESCRIPTOR;
+        return standard ? type & USB_TYPE_IN && request == USB_GET_DESCRIPTOR
+                        : (type & TYPE_MASK) == USB_TYPE_VENDOR && device->interface_count == 1;
     case USB_TYPE_INTERFACE:
         return index == interface->number && !(standard && request == USB_SET_INTERFACE);
     case USB_TYPE_ENDPOINT: /* halts are cleared together with the controller: USB_CLEAR_HALT */

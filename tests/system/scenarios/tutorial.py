@@ -1,5 +1,7 @@
 """docs/tutorial-*.md: what is compiled from the page does what the page shows."""
 import os
+import struct
+import tempfile
 
 from harness import scenario
 import tutorial  # tools/
@@ -23,3 +25,16 @@ def service(context):
 @scenario("tutorial/driver")
 def driver(context):
     follow(context, "driver", devices=["edu"])
+
+
+@scenario("tutorial/usb-driver")
+def usb_driver(context):
+    """What card is in the reader says a program beside QEMU (libcacard's protocol): here a file, by which one is put in."""
+    answer_to_reset = bytes.fromhex("3b021450")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "card")
+        for suffix, data in ((".in", struct.pack(">III", 5, 0, len(answer_to_reset)) + answer_to_reset), (".out", b"")):
+            with open(path + suffix, "wb") as file:
+                file.write(data)
+        follow(context, "usb-driver", devices=["xhci", "usb-ccid"],
+               extra=["-chardev", f"pipe,id=card,path={path}", "-device", "ccid-card-passthru,chardev=card"])

@@ -1,0 +1,50 @@
+// sources: sbin/usb.serial/ftdi.c sbin/usb.serial/acm.c lib/usb/descriptor.c
+/* What serial adapters send: FTDI's packets of any length, descriptors and notifications of CDC-ACM. What must hold: no unit is of a kind
+ * that there is not, there are no more than there are bytes; and settings make requests that can be made. */
+#include <stdlib.h>
+
+#include "sbin/usb.serial/acm.h"
+#include "sbin/usb.serial/ftdi.h"
+#include "tests/fuzz/input.h"
+
+#define LENGTH_MAX 4096u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+
+static void check(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void units_check(const uint16_t *units, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        check((units[i] & SERIAL_UNIT) <= SERIAL_LINES &&
+              ((units[i] & SERIAL_UNIT) >= SERIAL_BROKEN || !(units[i] & 0xf00)));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
+{
+    static uint16_t units[LENGTH_MAX];
+    struct ftdi_setup setups[FTDI_REQUESTS];
+    struct acm acm;
+    uint8_t coding[ACM_CODING];
+    uint32_t lines = UINT32_MAX;
+    struct input input = {data, data + length};
+    size_t packet = 8u << next64(&input, 1) % 8;
+    uint64_t before = next64(&input, 8), settings = next64(&input, 8);
+    const uint8_t *bytes = input.at;
+    size_t rest = MIN((size_t)(input.end - input.at), (size_t)LENGTH_MAX);
+    check(ftdi_settings(before, settings, setups) <= FTDI_REQUESTS);
+    (void)!acm_coding(settings, coding);
+    size_t count = ftdi_received(&lines, bytes, rest, packet, units);
+    check(count <= rest);
+    units_check(units, count);
+    if (acm_parse(bytes, rest, 0, &acm) >= 0)
+        check(acm.data != 0);
+    count = acm_notified(&lines, bytes, rest, units);
+    check(count <= 3);
+    units_check(units, count);
+    return 0;
+}
