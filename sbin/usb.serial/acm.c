@@ -32,11 +32,12 @@ static bool function_parse(const uint8_t *descriptor, uint8_t interface, struct 
         acm->codes = descriptor[3] & CAN_CODE;
         acm->breaks = descriptor[3] & CAN_BREAK;
     }
-    if (size < 5 || (descriptor[2] != UNION && descriptor[2] != CALL_MANAGEMENT))
+    if (size < 5 || (descriptor[2] != UNION && descriptor[2] != CALL_MANAGEMENT) ||
+        descriptor[4] == interface) /* that of calls may name its own */
         return false;
-    if (descriptor[2] == UNION || !acm->data) /* what is said of calls may be 0 */
+    if (descriptor[2] == UNION || !acm->data)
         acm->data = descriptor[4];
-    return descriptor[4] != interface;
+    return true;
 }
 
 int64_t acm_parse(const uint8_t *bytes, size_t length, uint8_t interface, struct acm *acm)
