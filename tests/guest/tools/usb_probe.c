@@ -1,8 +1,8 @@
-/* usb_probe disk|idle|hold INTERFACE: what a driver may expect of usb:// (abi/usb.h), with a device whose driver is this.
+/* usb_probe disk|idle|hold|reset INTERFACE: what a driver may expect of usb:// (abi/usb.h), with a device whose driver is this.
  *
  * disk: a disk of the bulk-only kind; INQUIRY copied, 64 KiB read without a copy, a stall and its end. Its 512-byte blocks hold their
  * own numbers, again and again. idle: a device that has nothing to say: transfers that are given up, and memory. hold: says "held", and
- * has a transfer under way for ever. Prints "ok".
+ * has a transfer under way for ever. reset: a disk begins anew. Prints "ok".
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -178,6 +178,19 @@ static void hold(void)
     exit(0);
 }
 
+/* What is open of the device goes with it, soon. */
+static void reset(void)
+{
+    int64_t result;
+    in = endpoint(USB_BULK, USB_ENDPOINT_IN);
+    must("reset", usb_reset(&claim));
+    do
+        result = usb_request(&claim, USB_SETUP(0x80, USB_GET_DESCRIPTOR, 0x100, 0, 18), page);
+    while (result >= 0);
+    want("the claim", result, -E_CLOSED);
+    want("an endpoint", usb_read(in, page, sizeof(page)), -E_CLOSED);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
@@ -187,6 +200,8 @@ int main(int argc, char **argv)
         disk();
     else if (strcmp(argv[1], "idle") == 0)
         idle();
+    else if (strcmp(argv[1], "reset") == 0)
+        reset();
     else
         hold();
     printf("ok\n");

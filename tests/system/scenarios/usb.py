@@ -248,6 +248,12 @@ def drivers(context):
         disk = re.match(r"\S+", found)[0]
         vm.check(f"/tests/tools/usb_probe disk usb:///{disk}", re.compile("^QEMU +QEMU HARDDISK *\n(.*\n)*ok\n$"), 60)
         vm.check(f"/tests/tools/usb_probe disk usb:///{disk}", re.compile("ok\n$"), 60)
+        before = devices_of(vm)
+        vm.check(f"/tests/tools/usb_probe reset usb:///{disk}", "ok\n", 60)
+        after = devices_of(vm)
+        if after.keys() != before.keys() or after[disk] <= before[disk]:
+            vm.fail(f"{before}, and after a reset {after}")
+        vm.check(f"/tests/tools/usb_probe disk usb:///{disk}", re.compile("ok\n$"), 60)
         vm.check(f"/tests/tools/usb_probe idle usb:///{KEYBOARD}:0", "ok\n", 60)
         for _ in range(3):
             vm.send(f"/tests/tools/usb_probe hold usb:///{KEYBOARD}:0 & read -r line; kill -9 $!; wait; echo re''ady\n")

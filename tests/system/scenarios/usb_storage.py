@@ -76,17 +76,18 @@ def survival(context):
 
 
 @scenario("usb/storage-fat")
-def fat(context):
-    """A volume on a stick: read, written while the driver dies, left; afterwards mtools reads the same and fsck.fat finds nothing."""
+def fat(context, devices=()):
+    """A volume on a stick: read, written while the driver and usbd die, left; afterwards mtools reads the same and fsck.fat finds nothing."""
     with image(64, "-F", "32", "-n", "STICK") as volume:
         tool("mcopy", "-i", volume.name, "/bin/busybox", "::From the host.bin")
-        with boot(context, f"{volume.name},if=usb,keep") as vm:
+        with boot(context, f"{volume.name},if=usb,keep", devices=devices) as vm:
             vm.check("mkdir /mnt; until mount -t vfat disk:///by-label/STICK /mnt 2> /dev/null; do usleep 100000; done; "
                      "cmp '/mnt/From the host.bin' /bin/busybox && ls -1 /mnt", "From the host.bin\n", 120)
-            vm.send("for i in 1 2 3 4; do cp /bin/busybox /mnt/copy$i; done &\n")
-            vm.shell("usleep 500000", 60)
-            kill(vm, "usb.storage")
-            vm.check("wait; md5sum /mnt/copy* /bin/busybox | cut -c 1-32 | uniq | wc -l", re.compile("^1$", re.M), 180)
+            for victim in ("usb.storage", "usbd"):
+                vm.send("for i in 1 2 3 4; do cp /bin/busybox /mnt/copy$i; done &\n")
+                vm.shell("usleep 500000", 60)
+                kill(vm, victim)
+                vm.check("wait; md5sum /mnt/copy* /bin/busybox | cut -c 1-32 | uniq | wc -l", re.compile("^1$", re.M), 180)
             vm.check("mkdir -p /mnt/a; mv /mnt/copy2 /mnt/a; rm /mnt/copy1; umount /mnt", "", 120)
             power_off(vm)
         tool("fsck.fat", "-n", volume.name)
@@ -94,6 +95,12 @@ def fat(context):
             want = file.read()
         for name in ("copy3", "copy4", "a/copy2"):
             expect(vm, tool("mtype", "-i", volume.name, "::" + name) == want, True)
+
+
+@scenario("usb/storage-fat-iommu", cpus=(4,))
+def fat_iommu(context):
+    """The same where the controller reaches only what it is given: lent memory is given to it again."""
+    fat(context, ["iommu"])
 
 
 @scenario("usb/storage-root", cpus=(4,))
