@@ -57,8 +57,9 @@ class Options:
     display: str = "none"  # none, window, vnc=..., any of QEMU's
     serial: str = "mon:stdio"  # QEMU's -serial
     qmp: str = ""  # path of a unix socket
-    # FILE[,if=virtio|ahci|nvme|usb][,ro][,serial=TEXT][,sector=BYTES][,keep][,blkdebug=FILE][,log=FILE]
-    # keep: what is written stays, whatever `snapshot` says; blkdebug: rules of QEMU's, errors above all; log: of all writes
+    # FILE[,if=virtio|ahci|nvme|usb][,ro][,serial=TEXT][,sector=BYTES][,keep][,unsafe][,blkdebug=FILE][,log=FILE]
+    # keep: what is written stays, whatever `snapshot` says; unsafe: flushes do not wait for the host's disk;
+    # blkdebug: rules of QEMU's, errors above all; log: of all writes
     disks: list = dataclasses.field(default_factory=list)
     devices: list = dataclasses.field(default_factory=list)  # names in DEVICES
     icount: bool = False  # the TSC counts instructions; one thread
@@ -115,7 +116,7 @@ def disk_parse(text):
     """FILE and its options: "FILE,if=nvme,ro,sector=4096" -> (FILE, {"if": "nvme", "ro": "", "sector": "4096"})."""
     path, *words = text.split(",")
     options = dict(word.partition("=")[::2] for word in words)
-    unknown = set(options) - {"if", "ro", "serial", "sector", "keep", "blkdebug", "log"}
+    unknown = set(options) - {"if", "ro", "serial", "sector", "keep", "unsafe", "blkdebug", "log"}
     if unknown:
         raise ValueError(f"disk {path}: unknown {', '.join(sorted(unknown))}")
     return path, options
@@ -135,6 +136,8 @@ def disk_drive(name, path, options, snapshot):
     flags = f"if=none,id={name},discard=unmap,file=json:" + json.dumps(disk_node(path, options)).replace(",", ",,")
     if snapshot and not {"keep", "log"} & set(options):
         flags += ",snapshot=on"
+    if "unsafe" in options:
+        flags += ",cache=unsafe"
     return flags + (",readonly=on" if "ro" in options else "")
 
 
