@@ -40,7 +40,8 @@ enum disk_op {
 
     DISK_GEOMETRY = OP_PROTOCOL_REPLAY, /* out: struct disk_geometry */
     DISK_MEMORY, /* args: length, at most DISK_MEMORY_MAX. value: length; handle: memory (RIGHT_READ, _WRITE, _DUPLICATE,
-                  * _TRANSFER), zero at first. A second time: the same memory, whatever the length */
+                  * _TRANSFER), zero at first. A second time: the same memory, whatever the length, when all commands on the file
+                  * that were begun before are done: who comes after a client that died has it for himself */
     DISK_READ, /* args: offset, DISK_* flags, and a piece: place, length. Or in: struct disk_piece..., at most
                 * DISK_PIECES_MAX, which together are [offset, offset + their lengths). value: bytes */
     DISK_WRITE,   /* likewise */

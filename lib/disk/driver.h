@@ -134,6 +134,7 @@ struct disk_host {
     /* Memory for callers' windows, and jobs that wait for some. */
     struct list chunks, starving;
     uint32_t chunk_count, disk_count;
+    uint64_t jobs; /* ever */
 };
 
 /* function: argv[1]. The port is this process's own ("port:disk"). */

@@ -103,6 +103,7 @@ static int64_t disk_open(void *context, struct command *command)
         free(file);
         return result;
     }
+    list_init(&file->asking);
     if (file->disk)
         memory_find(file);
     list_append(file->disk ? &file->disk->files : &host->watchers, &file->link);
@@ -112,12 +113,61 @@ static int64_t disk_open(void *context, struct command *command)
     return 0;
 }
 
+/* --- Memory that may be in use: commands of a client that died are under way until they are done --- */
+
+static bool job_before(const struct disk_file *file, uint64_t number)
+{
+    list_for_each (struct disk_job, job, &file->disk->jobs, link)
+        if (job->file == file && job->number < number)
+            return true;
+    return false;
+}
+
+static int64_t memory_give(const struct disk_file *file, struct abi_return *reply)
+{
+    int64_t copy = handle_copy(file->memory.memory,
+                               RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER);
+    if (copy < 0)
+        return copy;
+    reply->values[0] = file->memory.length;
+    reply->handles[0] = (handle_t)copy;
+    reply->handle_count = 1;
+    return 0;
+}
+
+static void memory_retry(struct disk_file *file)
+{
+    list_for_each (struct held, held, &file->asking, link) {
+        if (job_before(file, held->argument))
+            continue;
+        struct abi_return reply = {.token = held->token};
+        reply.status = memory_give(file, &reply);
+        if (sys_proto_return(held->port, &reply) < 0 && reply.handle_count)
+            handle_drop(reply.handles[0]); /* who asked is gone */
+        held_drop(held);
+    }
+}
+
+void file_cancel(struct disk_host *host, uint64_t token)
+{
+    list_for_each (struct disk, disk, &host->disks, link)
+        list_for_each (struct disk_file, file, &disk->files, link) {
+            struct held *held = held_find(&file->asking, token);
+            if (!held)
+                continue;
+            held_return(held, -E_INTERRUPTED, 0, NULL, 0);
+            return;
+        }
+}
+
 /* When it is closed and no job uses it. */
 static void file_end(struct disk_file *file)
 {
     struct disk *disk = file->disk;
     if (!file->closed || file->jobs)
         return;
+    list_for_each (struct held, held, &file->asking, link) /* of clients that are gone */
+        held_return(held, -E_CANCELLED, 0, NULL, 0);
     if (file->memory.memory != HANDLE_NONE)
         sys_ignore(sys_port_keep(file->host->port, file->id, HANDLE_NONE));
     memory_of(file->host)->free(file->host, &file->memory);
@@ -130,6 +180,7 @@ static void file_end(struct disk_file *file)
 void file_put(struct disk_file *file)
 {
     file->jobs--;
+    memory_retry(file);
     file_end(file);
 }
 
@@ -179,7 +230,6 @@ static int64_t disk_memory(void *context, struct command *command)
     struct disk_file *file;
     uint64_t length = command->message.args[0];
     int64_t result = file_find(command, &file);
-    (void)context;
     if (result < 0)
         return result;
     if (length == 0 || length > DISK_MEMORY_MAX)
@@ -187,10 +237,14 @@ static int64_t disk_memory(void *context, struct command *command)
     result = memory_make(file, length);
     if (result < 0)
         return result;
-    command->reply.values[0] = file->memory.length;
-    return command_answer_handle(
-        command, handle_copy(file->memory.memory,
-                             RIGHT_READ | RIGHT_WRITE | RIGHT_DUPLICATE | RIGHT_TRANSFER));
+    uint64_t next = host_of(context)->jobs;
+    if (!job_before(file, next))
+        return memory_give(file, &command->reply);
+    struct held *held = held_add(&file->asking, command, 0);
+    if (!held)
+        return -E_NO_MEMORY;
+    held->argument = next;
+    return COMMAND_HELD;
 }
 
 /* --- Data --- */

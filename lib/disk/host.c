@@ -92,6 +92,7 @@ static void host_notified(void *context, uint64_t key, uint64_t signals)
 static void host_cancelled(void *context, uint64_t token)
 {
     job_cancel(context, token);
+    file_cancel(context, token);
 }
 
 static void host_stopping(void *context)

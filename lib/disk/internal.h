@@ -15,6 +15,7 @@
 #pragma once
 
 #include "lib/disk/driver.h"
+#include "lib/sys/held.h"
 #include "lib/sys/service.h"
 
 #define CHUNK_BYTES 0x20000u
@@ -30,6 +31,8 @@ struct disk_file {
     uint32_t jobs;              /* which use it */
     bool closed;
     struct pci_dma memory; /* of DISK_MEMORY; memory HANDLE_NONE: none yet */
+    struct list
+        asking; /* struct held: DISK_MEMORY that waits for jobs; argument: those of lower numbers */
 };
 
 struct disk_chunk {
@@ -51,6 +54,7 @@ struct disk_job {
     struct list queued; /* in ready, blocked or starving */
     struct disk *disk;
     struct disk_file *file;
+    uint64_t number; /* of all, in the order they begin */
     uint64_t token;
     uint32_t op, flags;
     enum disk_stage stage;
@@ -122,6 +126,8 @@ command_handler disk_sync, disk_discard, disk_control;
 /* The file of a command, if it is of a disk that is there. */
 MUST_CHECK int64_t file_find(const struct command *command, struct disk_file **file);
 void file_put(struct disk_file *file); /* a job less */
+/* A command that no job is of. */
+void file_cancel(struct disk_host *host, uint64_t token);
 void file_closed(void *context, uint64_t cookie);
 /* Memory of files that were open with the driver before, and are no longer. */
 void files_recover(struct disk_host *host);

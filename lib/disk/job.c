@@ -172,6 +172,7 @@ int64_t job_begin(struct disk_file *file, const struct command *command, uint64_
     *job = (struct disk_job){
         .disk = file->disk,
         .file = file,
+        .number = file->host->jobs++,
         .token = command->message.token,
         .op = command->message.op,
         .flags = flags,

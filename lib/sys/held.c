@@ -18,7 +18,7 @@ struct held *held_add(struct list *list, const struct command *command, size_t m
     return held;
 }
 
-static void drop(struct held *held)
+void held_drop(struct held *held)
 {
     list_remove(&held->link);
     free(held);
@@ -27,7 +27,7 @@ static void drop(struct held *held)
 void held_reply(struct held *held, int64_t status, struct abi_return *reply)
 {
     command_return(held->port, held->token, status, reply);
-    drop(held);
+    held_drop(held);
 }
 
 void held_return(struct held *held, int64_t status, uint64_t value, const void *data, size_t length)
@@ -49,5 +49,5 @@ void held_forget(struct list *list, uint64_t cookie)
 {
     list_for_each (struct held, held, list, link)
         if (held->cookie == cookie)
-            drop(held);
+            held_drop(held);
 }

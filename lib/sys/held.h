@@ -34,6 +34,9 @@ void held_return(struct held *held, int64_t status, uint64_t value, const void *
 /* The same with a reply of the service's own making. */
 void held_reply(struct held *held, int64_t status, struct abi_return *reply);
 
+/* It was answered in another way. */
+void held_drop(struct held *held);
+
 /* The command with this token, or NULL. */
 struct held *held_find(struct list *list, uint64_t token);
 

@@ -11,12 +11,13 @@
 #define PAGE          ((uint64_t)PAGE_SIZE)
 #define PAGES(bytes)  (ALIGN_UP((uint64_t)(bytes), PAGE) / PAGE)
 #define ROOM_FIRST    (UINT64_C(64) << 10)
-#define SCRATCH_PAGES UINT64_C(256)
+#define SCRATCH_PAGES (DEVICE_MEMORY / PAGE)
 #define AHEAD_FIRST   UINT64_C(8) /* pages */
 #define AHEAD_LAST    UINT64_C(128)
 #define FAULT_AHEAD   UINT64_C(16)
 
-/* Where pages are filled before they are moved to their file; untouched in between, so all zero. */
+/* Where pages are filled before they are moved to their file; untouched in between, so all zero. Devices that read into memory of
+ * their own fill that instead, and its pages are copied: no page is cleared, faulted in and unmapped for that. */
 static handle_t scratch = HANDLE_NONE;
 static uint8_t *scratch_bytes;
 
@@ -214,18 +215,19 @@ int64_t cache_resize(struct file *file)
 
 /* --- pages come --- */
 
-/* The scratch pages become the file's, from page `first` on. */
-static int64_t supply(struct file *file, uint64_t first, uint64_t count)
+/* The source's pages become the file's, from page `first` on. */
+static int64_t supply(struct file *file, uint64_t first, uint64_t count, handle_t source,
+                      uint32_t how)
 {
-    int64_t result =
-        paged_supply(&file->pages, first * PAGE, count * PAGE, scratch, 0, SUPPLY_MOVE);
+    int64_t result = paged_supply(&file->pages, first * PAGE, count * PAGE, source, 0, how);
     if (result >= 0)
         set_present(file, first, first + count, true);
     return result;
 }
 
-/* What the device has of [offset, offset + length) into bytes, which are zero. */
-static int64_t device_fill(struct file *file, uint64_t offset, uint64_t length, uint8_t *bytes)
+/* What the device has of [offset, offset + length) into bytes; zero: they are. */
+static int64_t device_fill(struct file *file, uint64_t offset, uint64_t length, uint8_t *bytes,
+                           bool zero)
 {
     uint64_t done = 0, sector = volume_device.sector;
     while (done < length) {
@@ -239,10 +241,32 @@ static int64_t device_fill(struct file *file, uint64_t offset, uint64_t length, 
             if (result < 0)
                 return result;
             memset(bytes + done + piece, 0, whole - piece);
+        } else if (!zero) {
+            memset(bytes + done, 0, piece);
         }
         done += piece;
     }
     return 0;
+}
+
+static int64_t load_direct(struct file *file, uint64_t first, uint64_t count, uint64_t length)
+{
+    uint8_t *bytes = volume_device.bytes;
+    int64_t result = device_fill(file, first * PAGE, length, bytes, false);
+    memset(bytes + length, 0, count * PAGE - length);
+    return result < 0 ? result : supply(file, first, count, volume_device.memory, 0);
+}
+
+static int64_t load_moved(struct file *file, uint64_t first, uint64_t count, uint64_t length)
+{
+    int64_t result = scratch_make();
+    if (result >= 0)
+        result = device_fill(file, first * PAGE, length, scratch_bytes, true);
+    if (result >= 0)
+        result = supply(file, first, count, scratch, SUPPLY_MOVE);
+    if (result < 0 && scratch != HANDLE_NONE)
+        sys_ignore(sys_memory_op(scratch, MEMORY_OP_DECOMMIT, 0, count * PAGE, NULL));
+    return result;
 }
 
 /* Absent pages that lie together, at most SCRATCH_PAGES. */
@@ -250,14 +274,8 @@ static int64_t load(struct file *file, uint64_t first, uint64_t count)
 {
     uint64_t start = first * PAGE, size = fat_size(file->node);
     uint64_t length = start < size ? MIN(count * PAGE, size - start) : 0;
-    int64_t result = scratch_make();
-    if (result >= 0)
-        result = device_fill(file, start, length, scratch_bytes);
-    if (result >= 0)
-        result = supply(file, first, count);
-    if (result < 0 && scratch != HANDLE_NONE)
-        sys_ignore(sys_memory_op(scratch, MEMORY_OP_DECOMMIT, 0, count * PAGE, NULL));
-    return result;
+    return volume_device.memory == HANDLE_NONE ? load_moved(file, first, count, length)
+                                               : load_direct(file, first, count, length);
 }
 
 /* The first absent pages of [*first, end) that lie together: how many. */
@@ -271,6 +289,14 @@ static uint64_t absent_run(const struct file *file, uint64_t *first, uint64_t en
     return last - *first;
 }
 
+static int64_t load_singly(struct file *file, uint64_t first, uint64_t end)
+{
+    int64_t result = 0;
+    for (; result >= 0 && first < end; first++)
+        result = present(file, first) ? 0 : load(file, first, 1);
+    return result;
+}
+
 /* [first, end) is there; what is read is read up to `ahead` if that is absent, too. */
 static int64_t load_all(struct file *file, uint64_t first, uint64_t end, uint64_t ahead)
 {
@@ -281,6 +307,8 @@ static int64_t load_all(struct file *file, uint64_t first, uint64_t end, uint64_
         if (!count || first >= end)
             break;
         result = load(file, first, count);
+        if (result == -E_IO && count > 1) /* a bad place is the affair of who reads there */
+            result = load_singly(file, first, MIN(first + count, end));
         first += count;
     }
     return result;
@@ -313,7 +341,7 @@ static int64_t zero_all(struct file *file, uint64_t first, uint64_t end)
     uint64_t count;
     int64_t result = scratch_make();
     while (result >= 0 && (count = absent_run(file, &first, end)) != 0) {
-        result = supply(file, first, count);
+        result = supply(file, first, count, scratch, SUPPLY_MOVE);
         first += count;
     }
     return result;

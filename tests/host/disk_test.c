@@ -1,5 +1,5 @@
 /* lib/disk: commands of clients become requests of a device, which forgets some, refuses some, and ends them in any order. */
-// sources: lib/disk/disk.c lib/disk/file.c lib/disk/job.c lib/disk/memory.c lib/disk/queue.c lib/disk/split.c lib/disk/control.c lib/sys/listing.c
+// sources: lib/disk/disk.c lib/disk/file.c lib/disk/job.c lib/disk/memory.c lib/disk/queue.c lib/disk/split.c lib/disk/control.c lib/sys/listing.c lib/sys/held.c
 #include "lib/disk/internal.h"
 
 #include "lib/sys/keep.h"
@@ -42,16 +42,21 @@ static struct client {
 } clients[CLIENTS];
 
 /* Of abi/syscalls.def. */
-#define CALL_CMD_READ  0x2cu
-#define CALL_CMD_WRITE 0x2du
-#define CALL_PORT_KEPT 0x3bu
-#define CALL_CLOCK_GET 0x4bu
+#define CALL_PROTO_RETURN 0x2au
+#define CALL_CMD_READ     0x2cu
+#define CALL_CMD_WRITE    0x2du
+#define CALL_PORT_KEPT    0x3bu
+#define CALL_CLOCK_GET    0x4bu
 
 int64_t syscall_raw(uint32_t number, uint64_t a, uint64_t token, uint64_t offset, uint64_t buffer,
                     uint64_t length, uint64_t f)
 {
-    (void)a, (void)f;
+    struct abi_return *reply = (struct abi_return *)(uintptr_t)token;
+    (void)f;
     switch (number) {
+    case CALL_PROTO_RETURN:
+        command_return((handle_t)a, reply->token, reply->status, reply);
+        return 0;
     case CALL_CMD_READ:
         memcpy((void *)(uintptr_t)buffer, clients[token - 1].window + offset, length);
         return (int64_t)length;
@@ -494,6 +499,35 @@ TEST(a_disk_goes_whose_only_client_has_left)
     CHECK_EQUAL(released, 1);
     CHECK(list_empty(&host.disks));
     chunks_free();
+}
+
+/* What a client that died had begun is done before the next one has the memory. */
+TEST(memory_is_given_when_those_before_are_done)
+{
+    start();
+    struct disk_file *file = file_new("vd0", OPEN_READ);
+    const uint64_t wanted[4] = {LENT}, piece[4] = {0, 0, 0, SECTOR};
+    ask(&clients[0], file, DISK_MEMORY, wanted, 0, 0);
+    CHECK(!clients[0].busy && clients[0].status == 0);
+    ask(&clients[1], file, DISK_READ, piece, 0, 0);
+    queue_pump(&host);
+    ask(&clients[2], file, DISK_MEMORY, wanted, 0, 0);
+    ask(&clients[3], file, DISK_READ, piece, 0, 0);
+    queue_pump(&host);
+    CHECK_EQUAL(started_count, 2);
+    CHECK(clients[2].busy);
+    struct disk_request *first = started[0];
+    started[0] = started[--started_count];
+    disk_done(first, carry_out(first));
+    CHECK(!clients[1].busy && !clients[2].busy && clients[3].busy);
+    CHECK(clients[2].status == 0 && clients[2].value == LENT);
+    ask(&clients[4], file, DISK_MEMORY, wanted, 0, 0);
+    CHECK(clients[4].busy);
+    file_cancel(&host, 5);
+    CHECK(!clients[4].busy && clients[4].status == -E_INTERRUPTED);
+    device_finish();
+    CHECK(!clients[3].busy);
+    finish(file);
 }
 
 TEST(a_command_that_has_not_begun_can_be_withdrawn)
