@@ -14,7 +14,7 @@ import tempfile
 
 EPOCH = int(os.environ.get("SOURCE_DATE_EPOCH", "1704067200"))  # 2024-01-01
 GRUB = "/usr/lib/grub"
-LABEL = "PROTOS"
+LABEL = "PROTOS_BOOT"  # no root disk's: GRUB takes the first that has it
 COMMON = "normal configfile iso9660 part_gpt part_msdos fat search search_label multiboot2 all_video video gfxterm " \
     "font echo serial terminal test boot reboot halt minicmd"
 EMBEDDED = f"search --no-floppy --label {LABEL} --set=root\nset prefix=($root)/boot/grub\n" \

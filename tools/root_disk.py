@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Make the disk that the system runs from: a FAT32 image, without root. It is kept between runs, so only made when it is not there.
 
-    tools/root_disk.py IMAGE [--size MIB] [--label LABEL] [--bits 12|16|32]
+    tools/root_disk.py IMAGE [--size MIB] [--label LABEL] [--serial HEX] [--bits 12|16|32]
 
 Holds the files of rootfs/ that are files (FAT has no links), and rootdisk/ over them: its /etc/fstab says that the rest comes
 from the archive. With --again an image that is there is made anew.
@@ -33,11 +33,11 @@ def members(top, without=()):
                 yield path, names[name]
 
 
-def make(image, size, label, bits):
+def make(image, size, label, serial, bits):
     new = image + ".new"
     with open(new, "wb") as file:
         file.truncate(size << 20)
-    run("mkfs.fat", "-F", str(bits), "-n", label, new)
+    run("mkfs.fat", "-F", str(bits), "-n", label, *(["-i", serial] if serial else []), new)
     made = set()
     for path, name in [*members("rootfs", ARCHIVE_ONLY), *members("rootdisk")]:
         if not os.path.isdir(path):
@@ -53,11 +53,12 @@ def main():
     parser.add_argument("image")
     parser.add_argument("--size", type=int, default=256, metavar="MIB")
     parser.add_argument("--label", default="PROTOS")
+    parser.add_argument("--serial", help="of the volume, its UUID=; otherwise by the time of day")
     parser.add_argument("--bits", type=int, default=32, choices=(12, 16, 32))
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
     if options.again or not os.path.exists(options.image):
-        make(options.image, options.size, options.label, options.bits)
+        make(options.image, options.size, options.label, options.serial, options.bits)
 
 
 sys.exit(main())

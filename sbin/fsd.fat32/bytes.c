@@ -33,7 +33,7 @@ static int64_t read_slowly(struct command *command)
     uint64_t length = MIN(size - offset, command->message.out_length);
     length = MIN(length, READ_MAX);
     file->used = true;
-    result = cache_read(file, offset, length);
+    result = cache_read(file, offset, &length);
     if (result >= 0)
         result = cache_map(file, offset, &bytes);
     if (result < 0)
@@ -204,6 +204,7 @@ int64_t bytes_map(void *context, struct command *command)
 
 int64_t bytes_sync(void *context, struct command *command)
 {
-    (void)context, (void)command;
-    return volume_sync();
+    const struct open *open = (const struct open *)(uintptr_t)command->message.cookie;
+    (void)context;
+    return command->message.file && open->file ? volume_sync_file(open->file) : volume_sync();
 }

@@ -289,6 +289,7 @@ static uint64_t absent_run(const struct file *file, uint64_t *first, uint64_t en
     return last - *first;
 }
 
+/* A part of the run cannot be read: what is in front of it can. */
 static int64_t load_singly(struct file *file, uint64_t first, uint64_t end)
 {
     int64_t result = 0;
@@ -297,7 +298,7 @@ static int64_t load_singly(struct file *file, uint64_t first, uint64_t end)
     return result;
 }
 
-/* [first, end) is there; what is read is read up to `ahead` if that is absent, too. */
+/* [first, end) is there; what is read is read up to `ahead` if that is absent, too, and can be read. */
 static int64_t load_all(struct file *file, uint64_t first, uint64_t end, uint64_t ahead)
 {
     uint64_t count;
@@ -314,17 +315,31 @@ static int64_t load_all(struct file *file, uint64_t first, uint64_t end, uint64_
     return result;
 }
 
-int64_t cache_read(struct file *file, uint64_t offset, uint64_t length)
+/* How much of [offset, end) is there, from its beginning on. */
+static uint64_t present_from(const struct file *file, uint64_t offset, uint64_t end)
 {
-    uint64_t first = offset / PAGE, end = PAGES(offset + length);
+    uint64_t at = offset;
+    while (at < end && present(file, at / PAGE))
+        at = MIN(ALIGN_DOWN(at, PAGE) + PAGE, end);
+    return at - offset;
+}
+
+int64_t cache_read(struct file *file, uint64_t offset, uint64_t *length)
+{
+    uint64_t first = offset / PAGE, end = PAGES(offset + *length);
     uint64_t last = PAGES(fat_size(file->node));
     bool goes_on = offset == file->next || offset / PAGE == file->next / PAGE;
-    file->next = offset + length;
+    file->next = offset + *length;
     volume_make_room();
     if (absent_run(file, &first, end) == 0)
         return 0;
     file->ahead = goes_on ? MIN(MAX(2 * file->ahead, AHEAD_FIRST), AHEAD_LAST) : 0;
-    return load_all(file, first, end, MIN(first + file->ahead, last));
+    int64_t result = load_all(file, first, end, MIN(first + file->ahead, last));
+    if (result >= 0)
+        return 0;
+    file->ahead = 0;
+    *length = present_from(file, offset, offset + *length);
+    return *length ? 0 : result;
 }
 
 void cache_view(struct file *file, uint64_t offset, uint64_t length)

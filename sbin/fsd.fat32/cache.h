@@ -1,6 +1,6 @@
 /* The pages of files: memory whose pager this process is, which clients map and reads are answered from.
  *
- *     cache_read(file, offset, length)         they are present
+ *     cache_read(file, offset, &length)        they are present
  *     cache_prepare(file, offset, length)      they are present, or zero, to be written over
  *     cache_write_back(file)                   what is dirty is on the device
  *     cache_resize(file)                       the file has another size
@@ -12,8 +12,9 @@
 
 #include "sbin/fsd.fat32/file.h"
 
-/* Errors: E_IO, E_NO_MEMORY. [offset, offset + length) lies in the file. */
-MUST_CHECK int64_t cache_read(struct file *file, uint64_t offset, uint64_t length);
+/* Errors: E_IO, E_NO_MEMORY. [offset, offset + length) lies in the file. Of what cannot be read as a whole the length becomes that of the part in front of
+ * what is bad. */
+MUST_CHECK int64_t cache_read(struct file *file, uint64_t offset, uint64_t *length);
 /* old: the file's size before this write: nothing of it is read behind that. */
 MUST_CHECK int64_t cache_prepare(struct file *file, uint64_t offset, uint64_t length, uint64_t old);
 /* The file's memory becomes as long as the file. */

@@ -298,16 +298,22 @@ bool volume_read_only(void)
 }
 
 /* Files that clients can write to by a mapping stay on the list: nobody tells us when they do. */
+static int64_t file_write_back(struct file *file)
+{
+    int64_t result = cache_write_back(file);
+    if (result >= 0 && !file->writable)
+        list_remove(&file->dirty);
+    return result;
+}
+
 static int64_t data_write_back(void)
 {
     int64_t result = 0;
     written = 0;
     list_for_each (struct file, file, &dirty_files, dirty) {
-        int64_t one = cache_write_back(file);
+        int64_t one = file_write_back(file);
         if (one < 0)
             result = one;
-        else if (!file->writable)
-            list_remove(&file->dirty);
     }
     return result;
 }
@@ -317,6 +323,15 @@ int64_t volume_sync(void)
     if (volume_read_only())
         return 0;
     int64_t result = data_write_back();
+    int64_t synced = fat_sync(volume);
+    return result < 0 ? result : synced;
+}
+
+int64_t volume_sync_file(struct file *file)
+{
+    if (volume_read_only())
+        return 0;
+    int64_t result = file_write_back(file);
     int64_t synced = fat_sync(volume);
     return result < 0 ? result : synced;
 }

@@ -16,7 +16,7 @@
 
 #define WORDS_MAX    64u
 #define READY_MS_MAX 600000u
-#define STOP_MS_MAX  15000u
+#define STOP_MS_MAX  120000u
 
 #define PROGRAM_FOLDER "initfs:///sbin/"
 
@@ -274,7 +274,7 @@ static const char *key_stop(struct service_conf *conf, char **words, size_t coun
     uint64_t value;
     (void)count;
     if (!conf_number(words[0], STOP_MS_MAX, &value))
-        return "stop: milliseconds, at most 15000";
+        return "stop: milliseconds, at most 120000";
     conf->stop_ms = (uint32_t)value;
     return NULL;
 }

@@ -20,8 +20,8 @@
 #define LOOK_NS     (SECOND / 50) /* procd tells nobody that the last program has ended: it is asked */
 #define POLITE_NS   (3 * SECOND) /* between SIGTERM and SIGKILL */
 #define KILL_NS     SECOND
-#define SERVICES_NS (20 * SECOND) /* for all of them; each has its own, shorter one */
-#define POWER_NS    (5 * SECOND)  /* for the firmware's code */
+#define SERVICES_NS (180 * SECOND) /* for all of them; each has its own, shorter one */
+#define POWER_NS    (5 * SECOND)   /* for the firmware's code */
 
 static uint32_t begun;               /* enum stop */
 static uint32_t services_ended;      /* a futex */

@@ -18,15 +18,22 @@ static bool unit_lives(const struct unit *unit)
     return unit->process != HANDLE_NONE && !unit_serves(unit, protocol_find("power"));
 }
 
+/* Whether it has the other in its `after`. Of two of one service only the later one can need the other: a volume in a file of another. */
+static bool unit_needs(const struct unit *unit, const struct unit *other)
+{
+    const struct strings *after = &unit->conf.after;
+    for (size_t i = 0; i < after->count; i++)
+        if (unit_is(other, after->items[i]))
+            return !unit_is(unit, after->items[i]) || unit->number > other->number;
+    return false;
+}
+
 static bool unit_needed(const struct unit *unit)
 {
     const struct unit *other;
-    for (size_t i = 0; (other = unit_at(i)); i++) {
-        const struct strings *after = &other->conf.after;
-        for (size_t j = 0; j < after->count && other != unit && unit_lives(other); j++)
-            if (unit_is(unit, after->items[j]))
-                return true;
-    }
+    for (size_t i = 0; (other = unit_at(i)); i++)
+        if (other != unit && unit_lives(other) && unit_needs(other, unit))
+            return true;
     return false;
 }
 

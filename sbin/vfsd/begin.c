@@ -116,74 +116,120 @@ static bool is_root(const struct fstab_line *line)
     return strcmp(line->point, "/") == 0;
 }
 
-/* A line for the root that is there already only says how. */
-static int64_t line_mount(const struct fstab_line *line, bool mounted)
+/* The root is there already: its line only says how. */
+static int64_t line_mount(const struct fstab_line *line)
 {
     size_t length;
     if (option_find(line->options, "noauto", &length))
         return 0;
     if (option_find(line->options, "each", &length))
         return bind_each(line);
-    if (is_root(line) && mounted)
+    if (is_root(line))
         return mounting_mount(line, MOUNT_REMOUNT);
-    if (tree_count)
-        directories_make(line->point, ROOT_MODE);
+    directories_make(line->point, ROOT_MODE);
     return mounting_mount(line, 0);
 }
 
-/* own: it is of the root that is mounted. */
-static int64_t fstab_mount(const char *uri, bool own)
+/* --- an fstab --- */
+
+/* If no root can be mounted: the archive itself, and a shell to mend things from. */
+static const char rescue[] = "the built-in fstab",
+                  rescue_text[] = "tmp / tmp\nproc:/// /proc bind\ninitfs:/// / bind each\n";
+
+/* A new reader of it, whose text is to be freed. uri may be `rescue`. */
+static int64_t fstab_open(const char *uri, struct conf_reader *reader)
 {
-    char *text;
+    *reader = (struct conf_reader){.length = sizeof(rescue_text) - 1};
+    if (uri != rescue)
+        return file_load(HANDLE_SELF, uri, FSTAB_MAX, &reader->text, &reader->length);
+    reader->text = strdup(rescue_text);
+    return reader->text ? 0 : -E_NO_MEMORY;
+}
+
+static bool is_each(const struct fstab_line *line)
+{
     size_t length;
-    int found;
+    return option_find(line->options, "each", &length) != NULL;
+}
+
+static void root_try(const struct fstab_line *line, const char *from)
+{
+    int64_t result = mounting_mount(line, 0);
+    if (result < 0)
+        fprintf(stderr, "%s: %s cannot be mounted as the root (%s): %s\n", from, line->source,
+                line->type, error_text(result));
+}
+
+/* Its line for the root. */
+static void fstab_root(const char *uri)
+{
+    struct conf_reader reader;
     struct fstab_line line;
-    bool mounted = tree_count > 0;
-    int64_t result = file_load(HANDLE_SELF, uri, FSTAB_MAX, &text, &length);
+    int found;
+    int64_t result = fstab_open(uri, &reader);
+    if (result < 0) {
+        fprintf(stderr, "%s: %s\n", uri, error_text(result));
+        return;
+    }
+    while (!tree_count && (found = fstab_next(&reader, &line)) != 0)
+        if (found > 0 && is_root(&line) && !is_each(&line))
+            root_try(&line, uri);
+    free(reader.text);
+}
+
+/* All but the root, which is there. own: it is of that root, and says how. again: what was mounted by an instance before us that did not
+ * come to the end is. */
+static int64_t fstab_mount(const char *uri, bool own, bool again)
+{
+    struct conf_reader reader;
+    struct fstab_line line;
+    int found;
+    int64_t result = fstab_open(uri, &reader);
     if (result < 0)
         return result;
-    struct conf_reader reader = {.text = text, .length = length};
     while ((found = fstab_next(&reader, &line)) != 0) {
-        if (found > 0 && mounted && !own && is_root(&line) &&
-            !option_find(line.options, "each", &length))
+        if (found > 0 && !own && is_root(&line) && !is_each(&line))
             continue;
-        result = found < 0 ? found : line_mount(&line, mounted);
-        if (result == -E_BUSY && mounted)
-            continue; /* by an instance before us, which did not come to the end */
-        if (result < 0)
+        result = found < 0 ? found : line_mount(&line);
+        if (result < 0 && (result != -E_BUSY || !again))
             fprintf(stderr, "%s:%u: %s\n", uri, reader.line,
                     found < 0 ? reader.problem : error_text(result));
     }
-    free(text);
-    return tree_count ? 0 : -E_NOT_FOUND;
+    free(reader.text);
+    return 0;
 }
 
-/* The root of the command line. */
+/* --- the root --- */
+
+/* Of the command line. */
 static void root_mount(void)
 {
     const char *source = getenv("root"), *type = getenv("rootfstype"),
                *options = getenv("rootflags");
     struct fstab_line line = {source, "/", type ? type : ROOT_TYPE, options ? options : ""};
-    if (!source)
-        return;
-    int64_t result = mounting_mount(&line, 0);
-    if (result < 0)
-        fprintf(stderr, "root=%s cannot be mounted (%s): %s; the archive is shown in its place\n",
-                line.source, line.type, error_text(result));
+    if (source)
+        root_try(&line, "root=");
 }
 
 int64_t begin_mount(void)
 {
-    char uri[FS_TARGET_MAX + sizeof("/etc/fstab")];
-    int64_t result = -E_NOT_FOUND;
+    char own[FS_TARGET_MAX + sizeof("/etc/fstab")];
+    const char *archive = ARCHIVE;
+    bool again = tree_count > 0;
     if (!tree_count)
         root_mount();
-    if (tree_count) {
-        snprintf(uri, sizeof(uri), "%s/etc/fstab", tree_mounts[tree_find("", 0)].target);
-        result = fstab_mount(uri, true);
-    }
-    if (result == -E_NOT_FOUND)
-        result = fstab_mount(ARCHIVE, false);
+    if (!tree_count)
+        fstab_root(archive);
+    if (!tree_count)
+        fstab_root(archive = rescue);
+    if (!tree_count)
+        return -E_NOT_FOUND;
+    snprintf(own, sizeof(own), "%s/etc/fstab", tree_mounts[tree_find("", 0)].target);
+    int64_t result = fstab_mount(own, true, again);
+    if (result < 0 && result != -E_NOT_FOUND)
+        fprintf(stderr, "%s: %s\n", own, error_text(result));
+    if (result < 0)
+        result = fstab_mount(archive, false, again);
     if (result >= 0)
         tree_set_begun();
     return result;

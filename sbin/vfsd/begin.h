@@ -1,8 +1,10 @@
 /* How the tree begins: the root, by the command line or fstab, and what is mounted on it.
  *
- *     root=UUID=5e2a-11f0 rootfstype=vfat rootflags=ro     on the command line: the root, and its own /etc/fstab says the
- *                                                          rest; without one the archive's, but for the root
- *     nothing of that, or it cannot be mounted             all of the archive's
+ *     root=UUID=5e2a-11f0 rootfstype=vfat rootflags=ro     of the command line: the root
+ *     / of the archive's fstab                             without that, or if it cannot be mounted
+ *     a tmp with the archive on it                         if that cannot be, either: to mend things from
+ *
+ * The rest, and how the root is mounted, is the matter of the root's own fstab, or of the archive's if it has none.
  */
 #pragma once
 

@@ -10,9 +10,10 @@
 #include "sbin/vfsd/tree.h"
 #include "sbin/vfsd/walk.h"
 
+#define DISK     "disk://"
 #define DISKS    "disk:///disks" /* abi/disk.h: READABLE when one has come */
 #define LIST_MAX 65536u
-#define AWAIT_NS INT64_C(10000000000)
+#define AWAIT_NS INT64_C(30000000000)
 
 static const struct {
     const char *tag, *folder;
@@ -60,9 +61,15 @@ static int64_t disk_await(handle_t list, int64_t deadline)
     return result < 0 ? result : file_read(list, 0, text, sizeof(text));
 }
 
+static bool is_disk(const char *source)
+{
+    char uri[PATH_LENGTH_MAX];
+    return tag_uri(source, uri, sizeof(uri)) || strncmp(source, DISK, strlen(DISK)) == 0;
+}
+
 int64_t source_await(const char *source, uint32_t flags, handle_t *file)
 {
-    int64_t deadline = clock_monotonic() + AWAIT_NS, result, waited = 0;
+    int64_t deadline = clock_monotonic() + AWAIT_NS, result, waited = is_disk(source) ? 0 : -1;
     handle_t list = HANDLE_NONE;
     while ((result = source_open(source, flags, file)) == -E_NOT_FOUND && waited >= 0) {
         if (list == HANDLE_NONE)

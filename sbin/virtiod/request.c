@@ -1,5 +1,6 @@
 #include "sbin/virtiod/request.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +107,8 @@ static int64_t cause(const struct disk_request *request, uint8_t status)
 {
     if (status == STATUS_OK)
         return 0;
+    fprintf(stderr, "%s: sector %" PRIu64 ", %u of them: the device failed (%02x)\n",
+            request->disk->name, request->sector, request->count, status);
     if (status == STATUS_UNKNOWN)
         return -E_NOT_SUPPORTED;
     return request->op == DISK_READ || request->op == DISK_WRITE ? -E_MEDIUM : -E_IO;

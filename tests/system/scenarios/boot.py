@@ -26,12 +26,12 @@ def boot_microvm(context):
     reaches_shell(context, machine="microvm")
 
 
-@scenario("boot/iso-seabios")
+@scenario("boot/iso-seabios", cpus=(1,))  # with more, from a disk: fat/root-seabios
 def boot_seabios(context):
     reaches_shell(context, 120, firmware="seabios")
 
 
-@scenario("boot/iso-ovmf")
+@scenario("boot/iso-ovmf", cpus=(1,))  # fat/root-ovmf
 def boot_ovmf(context):
     reaches_shell(context, 180, firmware="ovmf")
 

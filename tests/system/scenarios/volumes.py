@@ -79,5 +79,5 @@ def wrong_root(context):
     for wrong in ("root=initfs:///none rootfstype=vfat", "root=initfs:///etc/hostname rootfstype=nosuch"):
         with context.boot(append=wrong) as vm:
             vm.prompt()
-            vm.check("cat log:/// | grep -c 'vfsd: root=.* cannot be mounted'", "1\n", 60)
+            vm.check("cat log:/// | grep -c 'vfsd: root=: .* cannot be mounted as the root'", "1\n", 60)
             vm.check("cat /etc/hostname; mount | head -1", re.compile("protos\ntmp on / type tmp"), 60)
