@@ -35,7 +35,6 @@ DEVICES = {
     "usb-kbd": "usb-kbd,id=usb-kbd,bus=xhci.0,port=1",
     "usb-mouse": "usb-mouse,id=usb-mouse,bus=xhci.0,port=2",
     "usb-tablet": "usb-tablet,id=usb-tablet,bus=xhci.0,port=3",
-    "usb-wacom": "usb-wacom-tablet,id=usb-wacom,bus=xhci.0,port=1",
     "usb-ccid": "usb-ccid,id=usb-ccid,bus=xhci.0,port=1",
     "usb-hub": "usb-hub,id=usb-hub,bus=xhci.0,port=4",
 }

@@ -159,11 +159,11 @@ static uint32_t moved_by(uint32_t at, int32_t by, uint32_t size)
     return to < 0 ? 0 : to >= size ? size - 1 : (uint32_t)to;
 }
 
-/* 0 to INPUT_ABS_MAX over so many pixels. */
+/* 0 to INPUT_ABS_MAX over so many pixels, each of which has the same share. */
 static uint32_t scaled(int32_t value, uint32_t size)
 {
     uint64_t at = (uint64_t)MIN(MAX(value, 0), INPUT_ABS_MAX);
-    return (uint32_t)(at * (size - 1) / INPUT_ABS_MAX);
+    return (uint32_t)(at * size / (INPUT_ABS_MAX + 1));
 }
 
 static bool reported(const struct console *console, const struct input_event *event)

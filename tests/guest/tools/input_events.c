@@ -1,4 +1,5 @@
-/* input_events COUNT: takes the focus of input:// and prints what comes, COUNT packets of it: "rel 0 5; key 272 1", a line each. */
+/* input_events COUNT [symbols]: takes the focus of input:// and prints what comes, COUNT packets of it: "rel 0 5; key 272 1", a line each;
+ * of keys also what they mean, "key 30 1 61/1": the symbol and the modifiers, in hexadecimal. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,6 +51,8 @@ int main(int argc, char **argv)
             if (event.type == INPUT_SYNC)
                 break;
             printf("%s%s %u %d", separator, type_name(event.type), event.code, event.value);
+            if (argc > 2 && event.type == INPUT_KEY)
+                printf(" %x/%x", event.symbol, event.modifiers);
             separator = "; ";
         }
         printf("\n");
