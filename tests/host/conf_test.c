@@ -41,10 +41,10 @@ TEST(a_service_has_time_for_ending)
     CHECK_EQUAL(parse(&conf, "protocol demo"), 0);
     CHECK_EQUAL(conf.stop_ms, CONF_STOP_MS);
     service_conf_destroy(&conf);
-    CHECK_EQUAL(parse(&conf, "stop 9000"), 0);
-    CHECK_EQUAL(conf.stop_ms, 9000);
+    CHECK_EQUAL(parse(&conf, "stop 120000"), 0);
+    CHECK_EQUAL(conf.stop_ms, 120000);
     service_conf_destroy(&conf);
-    CHECK_EQUAL(parse(&conf, "stop 15001"), -E_BAD_FORMAT);
+    CHECK_EQUAL(parse(&conf, "stop 120001"), -E_BAD_FORMAT);
     service_conf_destroy(&conf);
 }
 
