@@ -51,6 +51,7 @@ class Options:
     kernel: str = ""  # default: out/protos.elf
     initfs: str = ""  # default: out/initfs.tar.gz
     iso: str = ""  # default: out/protos.iso
+    stick: bool = False  # the ISO is on a USB stick, on no CD
     append: str = ""  # kernel command line (pvh)
     vga: str = "std"  # QEMU's -vga: std, none
     display: str = "none"  # none, window, vnc=..., any of QEMU's
@@ -108,7 +109,13 @@ def boot_flags(options):
                   "-drive", f"if=pflash,format=raw,unit=1,snapshot=on,file={OVMF_VARS}"]
     elif options.firmware != "seabios":
         raise ValueError(f"firmware {options.firmware}: pvh, seabios or ovmf")
-    return flags + ["-cdrom", options.iso or os.path.join(options.out, "protos.iso"), "-boot", "d"]
+    iso = options.iso or os.path.join(options.out, "protos.iso")
+    return flags + (stick_flags(options, iso) if options.stick else ["-cdrom", iso, "-boot", "d"])
+
+
+def stick_flags(options, iso):
+    controller = [] if has_xhci(options) else ["-device", "qemu-xhci,id=xhci"]
+    return controller + ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={iso}"]
 
 
 def disk_parse(text):
@@ -151,11 +158,15 @@ def disk_device(index, name, options, confined):
     return device
 
 
+def has_xhci(options):
+    return bool({"xhci", "nec-xhci"} & set(options.devices))
+
+
 def disk_flags(options):
     flags = []
     disks = [disk_parse(disk) for disk in options.disks]
     used = {disk.get("if", "virtio") for _, disk in disks}
-    if "usb" in used and not {"xhci", "nec-xhci"} & set(options.devices):
+    if "usb" in used and not has_xhci(options) and not options.stick:
         flags += ["-device", "qemu-xhci,id=xhci"]
     if "ahci" in used:
         flags += ["-device", "ich9-ahci,id=ahci"]
@@ -175,6 +186,8 @@ def command(options):
     flags += machine_flags(options) + accelerator_flags(options)
     flags += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", options.memory]
     flags += boot_flags(options) + device_flags(options) + disk_flags(options)
+    if options.stick:
+        flags += ["-device", "usb-storage,id=stick-device,drive=stick,bus=xhci.0,bootindex=0"]
     flags += ["-no-reboot", "-serial", options.serial]
     if options.machine != "microvm":
         flags += ["-vga", options.vga]

@@ -179,6 +179,22 @@ bool mounts_cover(struct process *process, const struct path *path)
     return below;
 }
 
+size_t mounts_point(struct process *process, uint32_t index, char *text)
+{
+    size_t length = 0;
+    const struct fs_table *table = table_lock(process);
+
+    text[0] = '/';
+    if (table && index < table->count && table->mounts[index].point_length < PATH_LENGTH_MAX) {
+        length = 1 + table->mounts[index].point_length;
+        memcpy(text + 1, mounts_text(table, table->mounts[index].point), length - 1);
+    } else if (!table && index == 0) {
+        length = 1;
+    }
+    unlock(&process->lock);
+    return length;
+}
+
 bool mounts_same(struct process *process, const struct path *a, const struct path *b)
 {
     size_t rest = 0, other = 0; /* how much of a path its mount's point takes says which it is */

@@ -38,5 +38,7 @@ int64_t mounts_linked(struct process *process, const struct path *path, char *te
                       size_t *length) MUST_CHECK;
 /* Something is mounted at the path or below it. */
 bool mounts_cover(struct process *process, const struct path *path);
+/* The path of the index-th mount's point, into room for PATH_LENGTH_MAX; without a table the root's alone. How long, or 0: behind the last. */
+size_t mounts_point(struct process *process, uint32_t index, char *text) MUST_CHECK;
 /* Both are mounted by the same mount. */
 bool mounts_same(struct process *process, const struct path *a, const struct path *b);

@@ -325,10 +325,12 @@ int64_t linux_utime(struct thread *thread, uint64_t address, uint64_t times)
 
 int64_t linux_sync(struct thread *thread)
 {
+    char point[PATH_LENGTH_MAX];
     struct path path;
-    int64_t result = path_from_text(thread, "/", 1, &path);
+    size_t length;
 
-    if (result >= 0)
-        sys_ignore(plain(&path, OP_SYNC, 0, 0)); /* sync() has no way to fail */
+    for (uint32_t i = 0; (length = mounts_point(thread->process, i, point)); i++)
+        if (path_from_text(thread, point, length, &path) >= 0)
+            sys_ignore(plain(&path, OP_SYNC, 0, 0)); /* sync() has no way to fail */
     return 0;
 }

@@ -2,12 +2,15 @@
 import os
 import re
 import tempfile
+import time
 
 from harness import scenario
+from machine import SCALE
 from scenarios.ahci_nvme import Image, check_read, digest, power_off, wait_disk
 from scenarios.devices import wait_log
 from scenarios.disks import expect
-from scenarios.fat import image, tool
+from scenarios.fat import check_clean, image, iso_with_root, tool
+from scenarios.screen import keys, tell, vi_started
 from scenarios.survival import settled_frames
 
 MIB = 1 << 20
@@ -114,6 +117,40 @@ def root(context):
             power_off(vm)
         tool("fsck.fat", "-n", path)
         expect(vm, tool("mtype", "-i", path, "::root/file"), b"kept\n")
+
+
+def from_stick(context, firmware):
+    """Nothing but USB: the ISO is on a stick, the root on another, and somebody types in vi, saves, and turns the machine off."""
+    with tempfile.TemporaryDirectory(prefix="protos-") as folder, iso_with_root(context, "LABEL=PROTOS") as iso:
+        path = os.path.join(folder, "root.img")
+        tool("tools/root_disk.py", path, "--size", "64")
+        with context.boot(firmware=firmware, iso=iso.name, stick=True, machine="q35,i8042=off", devices=["xhci", "usb-kbd", "usb-tablet"],
+                          disks=[f"{path},if=usb,keep"]) as vm:
+            vm.ps2_keyboard = False
+            vm.prompt(240)
+            vm.check("mount | head -1", re.compile(r"^LABEL=PROTOS on / type vfat"), 60)
+            tell(vm, "here", deadline=60)
+            vi_started(vm)
+            keys(vm, "typed on usb")
+            vm.key("esc")
+            time.sleep(0.5 * SCALE)  # else it is the beginning of another key's sequence
+            keys(vm, ":w /root/text\n:q\n")
+            tell(vm, "left", deadline=60)
+            vm.screenshot(os.path.join(context.out, "logs", f"usb-stick-{firmware}.png"))
+            keys(vm, "poweroff\n")
+            vm.wait_exit(120)
+        check_clean(path)
+        expect(vm, tool("mtype", "-i", path, "::root/text"), b"typed on usb\n")
+
+
+@scenario("usb/stick-seabios", cpus=(4,))
+def stick_seabios(context):
+    from_stick(context, "seabios")
+
+
+@scenario("usb/stick-ovmf", cpus=(4,))
+def stick_ovmf(context):
+    from_stick(context, "ovmf")
 
 
 @scenario("usb/storage-errors", cpus=(4,))
