@@ -10,7 +10,7 @@
 #
 # Each installs what is missing on the machine first (tools/install-deps). Sources are found by wildcard: add a
 # file and it is built; what links with what is said in mk/*.mk, one file per kind of result.
-# Variables: DISK=file (the root disk of make run, kept between runs; empty: none), ROOT=LABEL=name (root= for it), SOAK_CALLS=n (random system calls in each round of soak), SOAK_KILLS, SOAK_CUTS, SOAK_MACHINES (docs/testing.md), O=dir, CC=clang, DEBUG=1 (assertions), RUN="tools/run arguments", BOOT_IMAGE=file (another first process).
+# Variables: DISK=file (the root disk of make run, kept between runs; empty: none), ROOT=LABEL=name (root= for it), SOAK_CALLS=n (random system calls in each round of soak), SOAK_KILLS, SOAK_CUTS, SOAK_MACHINES (docs/testing.md), USB_ROUNDS and PLUG_ROUNDS (docs/usb.md), O=dir, CC=clang, DEBUG=1 (assertions), RUN="tools/run arguments", BOOT_IMAGE=file (another first process).
 
 O ?= out
 DEBUG ?= 0

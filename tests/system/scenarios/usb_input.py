@@ -7,9 +7,72 @@ from harness import scenario
 from machine import LOG_LINE
 from scenarios.devices import wait_log
 from scenarios.screen import keys, move, tell, wait_pixel
-from scenarios.usb import KEYBOARD, TABLET, boot, listen, press, wait_driver
+from scenarios.survival import cpu_seconds
+from scenarios.usb import KEYBOARD, TABLET, boot, figures, listen, press, unplug, wait_driver, wait_no_driver
 
 ROUNDS = int(os.environ.get("USB_ROUNDS", "6"))  # make soak: as many as asked for
+
+# By QEMU's names. The first print something; they are pressed three at a time, as QEMU keeps 16 bytes of a PS/2 keyboard's.
+LETTERS = ["grave_accent", *"1234567890", "minus", "equal", *"qwertyuiop", "bracket_left", "bracket_right", *"asdfghjkl", "semicolon",
+           "apostrophe", "backslash", "less", *"zxcvbnm", "comma", "dot", "slash", "spc"]
+OTHERS = ["esc", "tab", "ret", "backspace", *(f"f{number}" for number in range(1, 13)), *(f"kp_{digit}" for digit in range(10)),
+          "kp_add", "kp_subtract", "kp_multiply", "kp_divide", "kp_decimal", "kp_enter", "insert", "delete", "home", "end", "pgup",
+          "pgdn", "up", "down", "left", "right", "meta_l", "meta_r", "ctrl", "ctrl_r", "alt", "alt_r", "shift", "shift_r", "caps_lock",
+          "caps_lock", "num_lock", "num_lock", "scroll_lock"]
+
+
+def pressed(vm, modifier, names):
+    """The events of keys that are pressed one after the other, a modifier held down all the while: (code, value, symbol/modifiers)."""
+    def event(name, down):
+        return {"type": "key", "data": {"down": down, "key": {"type": "qcode", "data": name}}}
+
+    events = [event(name, down) for name in names for down in (True, False)]
+    if modifier:
+        events = [event(modifier, True), *events, event(modifier, False)]
+    vm.qmp("input-send-event", events=events)
+    found = []
+    while len(found) < len(events):
+        match = vm.expect(r"key (\d+) (\d) ([0-9a-f]+/[0-9a-f]+)", 60)
+        if match[2] != "2":  # a busy host holds keys for long: they repeat
+            found.append(match.groups())
+    return found
+
+
+def all_keys(vm, maps):
+    """{map: events} of everything there is to press, in each key map."""
+    found = {}
+    for name in maps:
+        vm.check(f"keymap {name}", "", 60)
+        vm.send("/tests/tools/input_events 100000 symbols &\n")
+        vm.expect("listening\n", 60)
+        events = found[name] = []
+        for modifier in (None, "shift", "alt_r"):
+            for at in range(0, len(LETTERS), 3):
+                events += pressed(vm, modifier, LETTERS[at:at + 3])
+        if name == maps[0]:
+            for key in OTHERS:
+                events += pressed(vm, None, [key])
+        vm.shell("kill -9 $!", 60)
+    return found
+
+
+@scenario("usb/keymaps", cpus=(4,))
+def keymaps(context):
+    """Every key, alone, with shift and with AltGr: in each key map the events are the same from USB and from PS/2."""
+    maps = ("us", "de", "fr")
+    with boot(context, "xhci", "usb-kbd") as vm:
+        vm.prompt()
+        wait_driver(vm, KEYBOARD)
+        usb = all_keys(vm, maps)
+        unplug(vm, "usb-kbd")  # QEMU gives keys to the other one now
+        wait_no_driver(vm, KEYBOARD)
+        ps2 = all_keys(vm, maps)
+        for name in maps:
+            different = [pair for pair in zip(usb[name], ps2[name]) if pair[0] != pair[1]]
+            if different:
+                vm.fail(f"{name}: USB and PS/2 differ in {len(different)} events: {different[:8]}")
+        if usb["us"][:300] == usb["de"] or usb["de"] == usb["fr"]:
+            vm.fail("all key maps are the same")
 
 
 @scenario("usb/pixels", cpus=(4,))
@@ -46,6 +109,36 @@ def iommu(context):
         vm.send("\x03")
         vm.prompt()
         vm.check("grep -c 'is refused' log:///; true", "0\n", 60)
+
+
+def proc_stat(vm):
+    """(busy, idle) in hundredths of a second, interrupts, changes of threads."""
+    text = vm.check("cat /proc/stat", re.compile("ctxt"), 60)
+    return [int(number) for number in re.search(r"cpu +(\d+) 0 0 (\d+) .*\nintr (\d+)\nctxt (\d+)", text).groups()]
+
+
+def counted(vm, seconds):
+    """... what came to be in that time."""
+    before = proc_stat(vm)
+    vm.shell(f"sleep {seconds}", 60)
+    return list(map(int.__sub__, proc_stat(vm), before))
+
+
+@scenario("usb/idle", cpus=(1, 4))
+def idle(context):
+    """With devices attached and nothing to do nobody looks for anything: CPUs halt. Counted in the guest, and on the host by CPU time."""
+    with boot(context, "xhci", "usb-kbd", "usb-mouse", "usb-tablet", "usb-hub") as vm:
+        vm.prompt()
+        wait_driver(vm, KEYBOARD)
+        wait_driver(vm, TABLET)
+        vm.shell("sleep 3", 60)
+        asking = counted(vm, 0)  # what is counted is also whoever asks
+        used = cpu_seconds(vm)
+        busy, halted, interrupts, switches = map(int.__sub__, counted(vm, 10), asking)
+        used = cpu_seconds(vm) - used
+        figures(f"idle {halted / (busy + halted):.2%}, {interrupts} interrupts, {switches} switches, host CPU {used:.2f} s of 10 s")
+        if halted < 9 * busy or switches > 200 or interrupts > 200 or used > 2.5:
+            vm.fail(f"in 10 s: busy {busy / 100} s, {interrupts} interrupts, {switches} switches, {used} s of the host")
 
 
 @scenario("usb/kills", cpus=(1, 4))
