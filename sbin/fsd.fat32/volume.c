@@ -332,6 +332,7 @@ int64_t volume_sync_file(struct file *file)
     if (volume_read_only())
         return 0;
     int64_t result = file_write_back(file);
+    sys_ignore(data_write_back());
     int64_t synced = fat_sync(volume);
     return result < 0 ? result : synced;
 }

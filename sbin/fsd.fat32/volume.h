@@ -30,7 +30,7 @@ extern uint32_t volume_number; /* of volumes:// */
 MUST_CHECK int64_t volume_start(handle_t port, const char *uri);
 bool volume_read_only(void);
 MUST_CHECK int64_t volume_sync(void);
-/* All that was written to the file, and all names; not the bytes of other files, whose bad places are not this one's. */
+/* The same, but other files' bad places are not this one's. */
 struct file;
 MUST_CHECK int64_t volume_sync_file(struct file *file);
 /* Before pages, or a file, come: others go when there are many. */
