@@ -1,13 +1,19 @@
-"""The disk of the figures fat-*: a FAT32 volume as mkfs.fat makes it for a disk of this size, on virtio-blk.
+"""The disks of the figures fat-*, virtio-* and usb-*: an image with a FAT32 volume as mkfs.fat makes it for a disk of this size.
 
-    with disk.image() as path:
-        context.boot(**disk.machine(path), ...)
+    bus = disk.bus_of("usb-read-sequential")        None: the figure wants no disk
+    with disk.image() as image:
+        context.boot(**disk.machine(image.name, bus), ...)
 """
 import subprocess
 import tempfile
 
-FIGURES = "fat-"  # names that begin so; bench/disk_*.c
+# What the figures' names begin with, by the disk's `if=` of tools/qemu.py; bench/disk_*.c
+FIGURES = {"virtio": ("fat-", "virtio-"), "usb": ("usb-",)}
 SIZE_MIB = 512  # of which little is ever written: 4 KiB clusters
+
+
+def bus_of(figure):
+    return next((bus for bus, names in FIGURES.items() if figure.startswith(names)), None)
 
 
 def image():
@@ -19,6 +25,6 @@ def image():
     return file
 
 
-def machine(path):
+def machine(path, bus):
     """Options of the machine: whoever waits for the disk must not find that all his deadlines have passed."""
-    return {"disks": [path + ",keep"], "idle": True}
+    return {"disks": [f"{path},if={bus},keep"], "idle": True}

@@ -1,10 +1,11 @@
 """Debian's Linux for the comparison: its kernel, unpacked into the build's directory and nowhere else, and an initramfs
 that runs programs of bench/ and prints what the shell of protos would.
 
-    image = linux.kernel(out)
-    archive = linux.initramfs(out, ["linux_calls", ...])
+    image = linux.kernel(out, linux.CLOUD)
+    archive = linux.initramfs(out, linux.CLOUD, ["linux_calls", ...], ["/bench/linux_calls"])
     options = qemu.Options(kernel=image, initfs=archive, append=linux.COMMAND_LINE)
 """
+import dataclasses
 import glob
 import gzip
 import os
@@ -14,10 +15,6 @@ import stat
 import subprocess
 import tempfile
 
-PACKAGE = "linux-image-cloud-amd64"  # names the newest; 6.1 in Debian 12
-# What a FAT32 volume on virtio-blk needs of it, in the order of their dependencies; the volume's code page and character set.
-MODULES = ("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk",
-           "fat", "vfat", "nls_cp437", "nls_ascii")
 BUSYBOX = "/bin/busybox"
 # Without what costs time for safety's sake or for nobody's: Linux at its best (DESIGN 10).
 COMMAND_LINE = ("mitigations=off nokaslr init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off "
@@ -34,6 +31,23 @@ uname -r
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    package: str  # names the newest; 6.1 in Debian 12
+    place: str  # in the build's directory
+    modules: tuple  # in the order of their dependencies; of some `name argument=value`
+
+
+# A FAT32 volume on virtio-blk, with the volume's code page and character set.
+CLOUD = Kernel("linux-image-cloud-amd64", "linux", (
+    "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk",
+    "fat", "vfat", "nls_cp437", "nls_ascii"))
+# A USB disk, of which the former kernel, built for clouds, knows nothing: the same version with all that Debian has.
+GENERIC = Kernel("linux-image-amd64", "linux-generic", (
+    "usb-common", "usbcore", "xhci-hcd", "xhci-pci", "scsi_common", "scsi_mod", "crct10dif_common", "crct10dif_generic",
+    "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi", "sd_mod", "usb-storage delay_use=0"))
+
+
 class Unavailable(Exception):
     """There is no such kernel to be had on this machine."""
 
@@ -45,39 +59,43 @@ def run(*command, cwd=None):
     return result.stdout
 
 
-def download(folder):
+def download(package, folder):
     """The package itself, into folder. It is not installed: nothing of this machine's boot changes."""
-    depends = run("apt-cache", "depends", PACKAGE)
+    depends = run("apt-cache", "depends", package)
     match = re.search(r"Depends: (linux-image-\S+)", depends)
     if not match:
-        raise Unavailable(f"apt-cache depends {PACKAGE} names no kernel")
+        raise Unavailable(f"apt-cache depends {package} names no kernel")
     run("apt-get", "download", match[1], cwd=folder)
     return glob.glob(os.path.join(folder, "*.deb"))[0]
 
 
-def kernel(out):
+def module_names(which):
+    return [module.partition(" ")[0] for module in which.modules]
+
+
+def kernel(out, which):
     """The path of the kernel's image. LINUX_KERNEL in the environment names another."""
     given = os.environ.get("LINUX_KERNEL")
     if given:
         return given
-    folder = os.path.join(out, "linux")
+    folder = os.path.join(out, which.place)
     found = glob.glob(os.path.join(folder, "vmlinuz-*"))
-    if found and all(os.path.exists(os.path.join(folder, name + ".ko")) for name in MODULES):
+    if found and all(os.path.exists(os.path.join(folder, name + ".ko")) for name in module_names(which)):
         return found[0]
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise Unavailable(f"no apt-get here: give a kernel of Linux 6.1 as LINUX_KERNEL=file (Debian's {PACKAGE})")
+        raise Unavailable(f"no apt-get here: give a kernel of Linux 6.1 as LINUX_KERNEL=file (Debian's {which.package})")
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         try:
-            package = download(scratch)
+            package = download(which.package, scratch)
         except Unavailable:
             if os.geteuid() != 0:
                 raise
             run("apt-get", "update", "-qq")
-            package = download(scratch)
+            package = download(which.package, scratch)
         run("dpkg-deb", "--extract", package, scratch)
         image = glob.glob(os.path.join(scratch, "boot", "vmlinuz-*"))[0]
-        for name in MODULES:
+        for name in module_names(which):
             for path in glob.glob(os.path.join(scratch, "lib", "modules", "*", "kernel", "**", name + ".ko"), recursive=True):
                 os.replace(path, os.path.join(folder, name + ".ko"))
         os.replace(image, os.path.join(folder, os.path.basename(image)))
@@ -113,8 +131,8 @@ def contents(path):
         return file.read()
 
 
-def initramfs(out, files, commands, name="initramfs"):
-    """An archive with these files of out/bench, whose init runs the commands; its last line of output is =END=."""
+def initramfs(out, which, files, commands, name="initramfs"):
+    """An archive for this kernel with these files of out/bench, whose init runs the commands; its last line of output is =END=."""
     archive = Cpio()
     for folder in ("bin", "dev", "proc", "tmp", "mnt", "bench", "packed", "packed/tools"):
         archive.add(folder, stat.S_IFDIR | 0o755)
@@ -124,12 +142,15 @@ def initramfs(out, files, commands, name="initramfs"):
         archive.add(f"bin/{applet}", stat.S_IFLNK | 0o777, b"busybox")
     for file in files:
         archive.add(f"packed/{file}", stat.S_IFREG | 0o755, contents(os.path.join(out, "bench", file)))
-    modules = [module + ".ko" for module in MODULES if os.path.exists(os.path.join(out, "linux", module + ".ko"))]
-    for module in modules:  # what is built in has no file
-        archive.add(module, stat.S_IFREG | 0o644, contents(os.path.join(out, "linux", module)))
-    script = INIT + "".join(f"insmod /{module}\n" for module in modules) + "".join(f"{command}\necho status $?\n" for command in commands) + "echo =END=\nsleep 1000000\n"
+    script = INIT
+    for module, arguments in (module.partition(" ")[::2] for module in which.modules):
+        path = os.path.join(out, which.place, module + ".ko")
+        if os.path.exists(path):  # what is built in has no file
+            archive.add(module + ".ko", stat.S_IFREG | 0o644, contents(path))
+            script += f"insmod /{module}.ko {arguments}\n"
+    script += "".join(f"{command}\necho status $?\n" for command in commands) + "echo =END=\nsleep 1000000\n"
     archive.add("init", stat.S_IFREG | 0o755, script.encode())
-    path = os.path.join(out, "linux", name + ".cpio.gz")
+    path = os.path.join(out, which.place, name + ".cpio.gz")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(gzip.compress(archive.finish(), 1, mtime=0))

@@ -33,7 +33,7 @@ PAGE = os.path.join(ROOT, "docs", "performance.md")
 TOLERANCE = 1.03
 DEADLINE = 600
 RESULT = re.compile(r"^bench (\S+) (?:(\d+) (\d+)|- (.*))$", re.M)
-COUNTED = re.compile(r"^bench (\S+) counted (\d+) (\d+) (\d+)$", re.M)
+COUNTED = re.compile(r"^bench (\S+) counted (\d+) (\d+) (\d+)$|^bench-windows (\d+)$", re.M)
 CROSS_CPU = "cross-cpu"  # these figures want two CPUs
 BOOT = "boot"  # is counted by the profile's plugin: the TSC does not start with the kernel
 LINUX_PLACE = 0x100000, 0x10000000  # where a bzImage lies, and firmware does not
@@ -65,10 +65,16 @@ def results(text):
 
 
 def counted(text, path):
-    """The same of the figures that the plugin has counted: the cheapest of their windows."""
+    """The same of the figures that the plugin has counted: the cheapest of their windows. text: of all programs since the boot."""
     with open(path, encoding="ascii") as file:
         windows = [int(line.split()[1]) for line in file]
-    return {name: min(windows[int(first) - 1:int(last)]) / int(count) for name, first, last, count in COUNTED.findall(text)}
+    found, before = {}, 0
+    for name, first, last, count, all_its in COUNTED.findall(text):
+        if all_its:
+            before += int(all_its)
+        else:
+            found[name] = min(windows[before + int(first) - 1:before + int(last)]) / int(count)
+    return found
 
 
 def programs(out, prefix):
@@ -79,12 +85,12 @@ def output_of(*command):
     return subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
 
 
-def linux_store(out, image, archive):
+def linux_store(image, archive):
     """Where the figures lie that this kernel had with this archive under this QEMU."""
     digest = hashlib.sha256(output_of("qemu-system-x86_64", "--version").encode() + linux.COMMAND_LINE.encode())
     for path in image, archive:
         digest.update(linux.contents(path))
-    return os.path.join(out, "linux", digest.hexdigest()[:16] + ".log")
+    return os.path.join(os.path.dirname(archive), digest.hexdigest()[:16] + ".log")
 
 
 def keep_log(store, text):
@@ -98,16 +104,17 @@ def figures_of(store, names):
         return {name: value for name, value in results(file.read()).items() if name in names}
 
 
-def measure_linux_disk(out, names):
-    """The same of a volume on a disk."""
-    image = linux.kernel(out)
+def measure_linux_disk(out, bus, names):
+    """The same of what wants a disk on this bus."""
+    which = linux.GENERIC if bus == "usb" else linux.CLOUD
+    image = linux.kernel(out, which)
     chosen = programs(out, "disk_")
-    archive = linux.initramfs(out, chosen, [f"/bench/{name}" for name in chosen], "disk")
-    store, windows = linux_store(out, image, archive), os.path.join(out, "bench", "windows")
+    archive = linux.initramfs(out, which, chosen, [f"/bench/{name} {' '.join(disk.FIGURES[bus])}" for name in chosen], "disk")
+    store, windows = linux_store(image, archive), os.path.join(out, "bench", "windows")
     if not os.path.exists(store):
-        with disk.image() as volume, Context("bench-linux-disk", os.path.abspath(out), 1).boot(
+        with disk.image() as volume, Context(f"bench-linux-{bus}", os.path.abspath(out), 1).boot(
                 icount=True, cpu=CPU, kernel=image, initfs=archive, append=linux.COMMAND_LINE,
-                extra=profile.plugin(out, windows, windows=1), **disk.machine(volume.name)) as vm:
+                extra=profile.plugin(out, windows, windows=1), **disk.machine(volume.name, bus)) as vm:
             vm.expect("^=END=", DEADLINE)
             found = {**results(vm.text), **counted(vm.text, windows)}
         keep_log(store, "".join(f"bench {name} {round(value * 1e6)} 1000000\n" if value_of(value) else
@@ -117,10 +124,10 @@ def measure_linux_disk(out, names):
 
 def measure_linux(out, names):
     """The figures of Linux: out of the store, else all of them by booting it. names: what is wanted."""
-    image = linux.kernel(out)
+    image = linux.kernel(out, linux.CLOUD)
     chosen = programs(out, "linux_")
-    archive = linux.initramfs(out, chosen + ["data", "tools/hello"], [f"/bench/{name}" for name in chosen])
-    store = linux_store(out, image, archive)
+    archive = linux.initramfs(out, linux.CLOUD, chosen + ["data", "tools/hello"], [f"/bench/{name}" for name in chosen])
+    store = linux_store(image, archive)
     if not os.path.exists(store):
         with Context("bench-linux", os.path.abspath(out), 1).boot(icount=True, cpu=CPU, kernel=image, initfs=archive,
                                                                   append=linux.COMMAND_LINE) as vm:
@@ -152,37 +159,37 @@ def measure_protos(out, names, cpus=1):
     return found
 
 
-def measure_disk(out, names):
-    """The figures of a volume on a disk: in one process, as their windows are counted from its start."""
-    found, windows = {}, os.path.join(out, "bench", "windows")
-    with disk.image() as image, Context("bench-disk", os.path.abspath(out), 1).boot(
+def measure_disk(out, bus, names):
+    """The figures of what wants a disk on this bus."""
+    everything, windows = "", os.path.join(out, "bench", "windows")
+    with disk.image() as image, Context(f"bench-{bus}", os.path.abspath(out), 1).boot(
             icount=True, cpu=CPU, initfs=os.path.join(out, "test-initfs.tar.gz"),
-            extra=profile.plugin(out, windows, windows=1), **disk.machine(image.name)) as vm:
+            extra=profile.plugin(out, windows, windows=1), **disk.machine(image.name, bus)) as vm:
         vm.prompt(DEADLINE)
         for program in programs(out, "disk_"):
             text, status = vm.shell(f"/bench/{program} {' '.join(names)}", DEADLINE)
-            found.update({**results(text), **counted(text, windows)})
+            everything += text + "\n"
             if status:
                 print(f"{program} ended with {status}: {text[-200:]!r}")
-    return found
+    return {**results(everything), **counted(everything, windows)}
 
 
 def measure(options, wanted):
     names = [figure.name for figure in wanted]
-    apart = [name for name in names if name.startswith(disk.FIGURES)]
-    here = [name for name in names if CROSS_CPU not in name and name != BOOT and name not in apart]
+    apart = {bus: [name for name in names if disk.bus_of(name) == bus] for bus in disk.FIGURES}
+    rest = [name for name in names if not disk.bus_of(name)]
+    here = [name for name in rest if CROSS_CPU not in name and name != BOOT]
     there = {}
     if not options.no_linux:
         try:
-            if apart:
-                there = measure_linux_disk(options.out, apart)
-            if len(apart) < len(names):
-                there = {**measure_linux(options.out, names), **there}
+            for bus, its in apart.items():
+                there.update(measure_linux_disk(options.out, bus, its) if its else {})
+            there.update(measure_linux(options.out, rest) if rest else {})
         except linux.Unavailable as why:
             print(f"without Linux: {why}")
     protos = measure_protos(options.out, here) if here else {}
-    if apart:
-        protos.update(measure_disk(options.out, apart))
+    for bus, its in apart.items():
+        protos.update(measure_disk(options.out, bus, its) if its else {})
     across = [name for name in names if CROSS_CPU in name]
     if across:
         protos.update(measure_protos(options.out, across, 2))

@@ -168,5 +168,6 @@ int bench_main(const struct figure *figures, size_t count, int argc, char **argv
                 rounds               ? rounds
                 : figures[i].exactly ? ROUNDS_LONG
                                      : ROUNDS);
+    printf("bench-windows %" PRIu64 "\n", bench_windows);
     return 0;
 }

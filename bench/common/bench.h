@@ -11,6 +11,10 @@
  *     bench NAME counted FIRST LAST OPERATIONS     of a round that waits: it is one of these windows between markers
  *     bench NAME - WHY                 this system cannot do it
  *
+ * and at its end
+ *
+ *     bench-windows COUNT              the next program's begin behind so many more
+ *
  * Ticks are the TSC's: instructions under `make bench` (icount). What a round takes beside its operations (reading the
  * TSC, the loop, the call through a pointer) is measured with an empty operation and taken off. Before the
  * rounds counts a warm-up: caches of the system, page tables and free lists are then as they will stay. A round is

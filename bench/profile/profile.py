@@ -258,8 +258,9 @@ def boot_instructions(context, result, low, high, awaited, **options):
 def record(options, result):
     """Boots, runs, and leaves the plugin's output in result."""
     context = Context("profile", os.path.abspath(options.out), options.cpus)
+    bus = disk.bus_of(options.figure)
     with disk.image() as image:
-        record_on(options, result, context, disk.machine(image.name) if options.figure.startswith(disk.FIGURES) else {})
+        record_on(options, result, context, disk.machine(image.name, bus) if bus else {})
 
 
 def record_on(options, result, context, machine):
