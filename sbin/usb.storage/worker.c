@@ -137,7 +137,7 @@ static void device_put(struct worker *worker)
     worker->gone |= gone;
 }
 
-/* All units, when the device is gone; else the one whose medium is. */
+/* All units, when the device is gone; else the one whose medium is. Whoever is told takes the lock at once: it is let go of meanwhile. */
 static void losses_tell(struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->unit_count; i++) {
@@ -147,7 +147,9 @@ static void losses_tell(struct worker *worker)
         unit->serves = NULL;
         unit->news = NEWS_EMPTY;
     }
+    pthread_mutex_unlock(&worker->lock);
     sys_ignore(sys_port_notify(worker->port, 1));
+    pthread_mutex_lock(&worker->lock);
 }
 
 static void request_serve(struct worker *worker, struct disk_request *request)
@@ -230,8 +232,8 @@ void worker_put(struct worker *worker, struct disk_request *request)
 {
     pthread_mutex_lock(&worker->lock);
     queue_put(&worker->todo, request);
-    pthread_cond_signal(&worker->wanted);
     pthread_mutex_unlock(&worker->lock);
+    pthread_cond_signal(&worker->wanted); /* who wakes finds the lock free */
 }
 
 bool worker_take(struct worker *worker, struct disk_request **request, int64_t *status)
