@@ -40,7 +40,17 @@ enum usb_op {
     USB_CLEAR_HALT, /* of an endpoint; what was under way is cancelled. One that does not stand still stays as it is */
     USB_RESET, /* of the interface: the device's port is reset. The device answers E_CLOSED soon; it comes back as another one under
                      * the same name, and nobody sees it gone in between */
+    USB_TRANSFERS, /* of the interface; in: struct usb_transfer, up to USB_TRANSFERS_MAX; out: int64_t for each. They are carried out one after the
+                    * other, each as USB_TRANSFER would be, until one fails. value: how many were; out: of each the bytes, or (of the last) -E_*.
+                    * E_NOT_FOUND: no such endpoint or memory */
 };
+
+struct usb_transfer {
+    uint64_t memory, offset, length;
+    uint64_t endpoint; /* its address */
+};
+
+#define USB_TRANSFERS_MAX 4u
 
 #define USB_COPY_MAX 4096u
 

@@ -69,7 +69,7 @@ static int64_t recover(struct bulk_only *bulk)
 
 /* --- a command --- */
 
-static int64_t command_send(struct bulk_only *bulk, const struct bulk_command *command)
+static struct bulk_move command_move(struct bulk_only *bulk, const struct bulk_command *command)
 {
     struct command_wrapper wrapper = {
         .signature = COMMAND_SIGNATURE,
@@ -81,45 +81,66 @@ static int64_t command_send(struct bulk_only *bulk, const struct bulk_command *c
     };
     memcpy(wrapper.bytes, command->bytes, command->length);
     memcpy(bulk->page, &wrapper, sizeof(wrapper));
-    int64_t moved = bulk->pipes->move(bulk->pipes->context, false, bulk->address, COMMAND_BYTES,
-                                      command->patience);
-    return moved < 0 || moved == COMMAND_BYTES ? moved : -E_IO;
+    return (struct bulk_move){.address = bulk->address, .length = COMMAND_BYTES};
 }
 
-/* A stall is how a device ends its data early (6.7.2, 6.7.3). */
-static int64_t data_move(struct bulk_only *bulk, struct bulk_command *command)
-{
-    const struct bulk_pipes *pipes = bulk->pipes;
-    if (!command->count)
-        return 0;
-    int64_t moved = pipes->move(pipes->context, command->in, command->address, command->count,
-                                command->patience);
-    if (moved == -E_NOT_SUPPORTED)
-        return pipes->clear(pipes->context, command->in);
-    if (moved > (int64_t)command->count)
-        return -E_IO;
-    if (moved >= 0)
-        command->moved = (uint32_t)moved;
-    return moved;
-}
-
-static int64_t status_move(struct bulk_only *bulk, int64_t patience)
+static struct bulk_move status_move(const struct bulk_only *bulk)
 {
     memset(bulk->page + BULK_STATUS, 0, STATUS_BYTES);
-    return bulk->pipes->move(bulk->pipes->context, true, bulk->address + BULK_STATUS, STATUS_ROOM,
-                             patience);
+    return (struct bulk_move){
+        .in = true, .address = bulk->address + BULK_STATUS, .length = STATUS_ROOM};
 }
 
-/* Once more after a stall (figure 2), and after the empty packet that some end their data with. */
-static int64_t status_receive(struct bulk_only *bulk, const struct bulk_command *command)
+static int64_t status_ask(const struct bulk_only *bulk, int64_t patience)
 {
-    int64_t length = status_move(bulk, command->patience);
+    struct bulk_move move = status_move(bulk);
+    int64_t result = bulk->pipes->move(bulk->pipes->context, &move, 1, patience);
+    return result < 0 ? result : move.moved;
+}
+
+/* length: what the first try brought. Once more after a stall (figure 2), and after the empty packet that some end their data
+ * with. */
+static int64_t status_receive(const struct bulk_only *bulk, int64_t length)
+{
     if (length == -E_NOT_SUPPORTED) {
         length = bulk->pipes->clear(bulk->pipes->context, true);
         if (length < 0)
             return length;
     }
-    return length == 0 ? status_move(bulk, STATUS_NS) : length;
+    return length == 0 ? status_ask(bulk, STATUS_NS) : length;
+}
+
+/* A stall is how a device ends its data early (6.7.2, 6.7.3). */
+static int64_t data_stalled(const struct bulk_only *bulk, const struct bulk_command *command)
+{
+    int64_t result = bulk->pipes->clear(bulk->pipes->context, command->in);
+    return result < 0 ? result : status_receive(bulk, status_ask(bulk, command->patience));
+}
+
+/* The length of the status. */
+static int64_t phases(struct bulk_only *bulk, struct bulk_command *command)
+{
+    const struct bulk_pipes *pipes = bulk->pipes;
+    struct bulk_move moves[BULK_MOVES_MAX];
+    uint32_t count = 0;
+    moves[count++] = command_move(bulk, command);
+    if (command->count)
+        moves[count++] = (struct bulk_move){
+            .in = command->in, .address = command->address, .length = command->count};
+    moves[count++] = status_move(bulk);
+    const struct bulk_move *data = command->count ? &moves[1] : NULL, *status = &moves[count - 1];
+    int64_t result = pipes->move(pipes->context, moves, count, command->patience);
+    if (result < 0 && result != -E_NOT_SUPPORTED)
+        return result;
+    if (moves[0].moved != COMMAND_BYTES)
+        return result < 0 ? result : -E_IO;
+    if (data && data->moved == -E_NOT_SUPPORTED)
+        return data_stalled(bulk, command);
+    if (data && (data->moved < 0 || data->moved > command->count))
+        return -E_IO;
+    if (data)
+        command->moved = (uint32_t)data->moved;
+    return status_receive(bulk, status->moved);
 }
 
 /* Valid and meaningful (6.3); a phase error is neither of any use. */
@@ -140,11 +161,7 @@ int64_t bulk_only_command(struct bulk_only *bulk, struct bulk_command *command)
     command->moved = command->used = 0;
     if (bulk->over)
         return bulk->over;
-    int64_t result = command_send(bulk, command);
-    if (result >= 0)
-        result = data_move(bulk, command);
-    if (result >= 0)
-        result = status_receive(bulk, command);
+    int64_t result = phases(bulk, command);
     if (result >= 0)
         result = status_judge(bulk, command, result);
     if (result < 0)

@@ -5,7 +5,7 @@
  *     bulk_only_units(&bulk)                            Get Max LUN
  *     bulk_only_command(&bulk, &command)                0, BULK_FAILED (the device has sense data), or -E_*
  *
- *     command --> data --> status --> 0, BULK_FAILED
+ *     command --> data --> status --> 0, BULK_FAILED        all of it in one go, as long as nothing fails
  *        |          | stall: halt cleared, on to the status
  *        |          |         '- stall or nothing: cleared, asked once more
  *        '----------+--------------> no answer, no sense in it, phase error: reset recovery (5.3.4) --> -E_IO
@@ -28,10 +28,21 @@
 
 #define BULK_UNITS_MAX 16u
 
+/* Between the device and `length` bytes of memory at `address`, in one transfer. moved: how many, and 0 is an empty packet;
+ * -E_NOT_SUPPORTED: a stall. */
+struct bulk_move {
+    bool in;
+    uint32_t length;
+    uint64_t address;
+    int64_t moved;
+};
+
+#define BULK_MOVES_MAX 3u
+
 struct bulk_pipes {
-    /* Between the device and `length` bytes of memory at `address`, in one transfer; how many, and 0 is an empty packet.
-     * -E_NOT_SUPPORTED: a stall. After an error the pipe stands still until it is cleared. */
-    int64_t (*move)(void *context, bool in, uint64_t address, uint32_t length, int64_t patience);
+    /* One after the other, until one fails: 0, or its error, which stands in its `moved` unless it is not known which of them failed; those
+     * behind it are left as they are. After an error the pipe stands still until it is cleared. patience: for each. */
+    int64_t (*move)(void *context, struct bulk_move *moves, uint32_t count, int64_t patience);
     int64_t (*clear)(void *context, bool in);
     int64_t (*reset)(void *context);                /* Bulk-Only Mass Storage Reset (3.1) */
     int64_t (*units)(void *context, uint8_t *last); /* Get Max LUN (3.2) */

@@ -174,3 +174,16 @@ int64_t usb_transfer(handle_t endpoint, uint64_t memory, uint64_t offset, uint64
     int64_t result = file_command(endpoint, &command);
     return result < 0 ? result : (int64_t)command.values[0];
 }
+
+int64_t usb_transfers(const struct usb_interface_claim *claim, const struct usb_transfer *transfers,
+                      uint32_t count, int64_t *results, int64_t deadline)
+{
+    struct abi_command command = {.op = USB_TRANSFERS,
+                                  .in = (uintptr_t)transfers,
+                                  .in_length = count * sizeof(*transfers),
+                                  .out = (uintptr_t)results,
+                                  .out_length = count * sizeof(*results),
+                                  .deadline = deadline};
+    int64_t result = file_command(claim->file, &command);
+    return result < 0 ? result : (int64_t)MIN(command.values[0], (uint64_t)count);
+}

@@ -41,12 +41,23 @@ static int64_t check(int64_t result)
                : -E_IO;
 }
 
-static int64_t pipes_move(void *context, bool in, uint64_t address, uint32_t length,
-                          int64_t patience)
+static int64_t pipes_move(void *context, struct bulk_move *moves, uint32_t count, int64_t patience)
 {
     const struct pipes *pipes = context;
-    return check(usb_transfer(in ? pipes->in : pipes->out, address >> 32, (uint32_t)address, length,
-                              clock_monotonic() + patience));
+    struct usb_transfer transfers[BULK_MOVES_MAX];
+    int64_t results[BULK_MOVES_MAX], result = 0;
+    for (uint32_t i = 0; i < count; i++)
+        transfers[i] = (struct usb_transfer){
+            .memory = moves[i].address >> 32,
+            .offset = (uint32_t)moves[i].address,
+            .length = moves[i].length,
+            .endpoint = moves[i].in ? pipes->in_address : pipes->out_address,
+        };
+    int64_t begun = check(usb_transfers(&pipes->claim, transfers, count, results,
+                                        clock_monotonic() + patience * count));
+    for (int64_t i = 0; i < begun; i++)
+        moves[i].moved = result = check(results[i]);
+    return begun < 0 ? begun : MIN(result, (int64_t)0);
 }
 
 static int64_t pipes_clear(void *context, bool in)
@@ -93,10 +104,11 @@ static void pipes_pause(void *context, int64_t nanoseconds)
     sleep_until(clock_monotonic() + nanoseconds);
 }
 
-static int64_t endpoint_open(const struct pipes *pipes, uint8_t direction, handle_t *file)
+static int64_t endpoint_open(const struct pipes *pipes, uint8_t direction, uint8_t *address,
+                             handle_t *file)
 {
-    uint8_t address = usb_endpoint_find(&pipes->claim, USB_BULK, direction);
-    return address ? usb_endpoint_open(&pipes->claim, address, file) : -E_BAD_FORMAT;
+    *address = usb_endpoint_find(&pipes->claim, USB_BULK, direction);
+    return *address ? usb_endpoint_open(&pipes->claim, *address, file) : -E_BAD_FORMAT;
 }
 
 int64_t pipes_open(struct pipes *pipes, const char *interface)
@@ -114,6 +126,6 @@ int64_t pipes_open(struct pipes *pipes, const char *interface)
         return result;
     if (description->protocol != PROTOCOL_BULK_ONLY || description->subclass != SUBCLASS_SCSI)
         return -E_NOT_SUPPORTED;
-    result = endpoint_open(pipes, USB_ENDPOINT_IN, &pipes->in);
-    return result < 0 ? result : endpoint_open(pipes, 0, &pipes->out);
+    result = endpoint_open(pipes, USB_ENDPOINT_IN, &pipes->in_address, &pipes->in);
+    return result < 0 ? result : endpoint_open(pipes, 0, &pipes->out_address, &pipes->out);
 }

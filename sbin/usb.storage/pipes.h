@@ -15,6 +15,7 @@
 struct pipes {
     struct usb_interface_claim claim;
     handle_t in, out;
+    uint8_t in_address, out_address;
     struct bulk_pipes bulk;
     uint32_t *restarts; /* the caller's: times in a row that the device had to begin anew */
 };

@@ -108,12 +108,14 @@ static void close_run(struct device *device, struct job *run)
 {
     struct claim_job *job = job_of(run);
     struct interface *interface = device_interface(device, job->interface);
+    interface->closing = true;
     bool quiet = device->gone || endpoints_quiet(device, interface);
     if (quiet && !device->gone && interface->alternate)
         (void)!device_alternate(device, interface, 0);
     if (quiet) {
         memories_free(device, interface);
         interface->owner = 0;
+        interface->closing = false;
     } else {
         fprintf(stderr, "%s:%u: does not come to rest; left alone\n", device->name,
                 interface->number);

@@ -34,6 +34,8 @@ MUST_CHECK int64_t claim_memory_create(struct device *device, struct interface *
                                        struct command *command);
 MUST_CHECK int64_t claim_memory_free(struct device *device, struct interface *interface,
                                      struct command *command);
+MUST_CHECK int64_t claim_transfers(struct device *device, struct interface *interface,
+                                   struct command *command);
 /* ... of one of its endpoints. */
 MUST_CHECK int64_t claim_read(struct endpoint *endpoint, struct command *command);
 MUST_CHECK int64_t claim_write(struct endpoint *endpoint, struct command *command);

@@ -25,6 +25,7 @@ struct hub;
 struct interface {
     uint8_t number, alternate;
     uint64_t owner;       /* process; 0: nobody has claimed it */
+    bool closing;         /* the claim is at its end: nothing new is begun for it */
     struct list memories; /* struct claim_memory, claim.c */
     uint64_t memory_count, memory_bytes;
 };

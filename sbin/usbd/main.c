@@ -278,6 +278,12 @@ static int64_t usb_transfer(void *context, struct command *command)
     return result < 0 ? result : claim_transfer(interface, endpoint, command);
 }
 
+static int64_t usb_transfers(void *context, struct command *command)
+{
+    (void)context;
+    return of_interface(command, claim_transfers);
+}
+
 static int64_t usb_clear_halt(void *context, struct command *command)
 {
     struct interface *interface;
@@ -306,6 +312,7 @@ static int64_t usb_reset(void *context, struct command *command)
     OPERATION(USB_MEMORY, usb_memory)           \
     OPERATION(USB_MEMORY_FREE, usb_memory_free) \
     OPERATION(USB_TRANSFER, usb_transfer)       \
+    OPERATION(USB_TRANSFERS, usb_transfers)     \
     OPERATION(USB_CLEAR_HALT, usb_clear_halt)   \
     OPERATION(USB_RESET, usb_reset)
 

@@ -39,11 +39,10 @@ static void status_make(uint8_t *bytes, uint8_t what)
         bytes[8 + what % 4] = next_byte(&input);
 }
 
-static int64_t move(void *context, bool in, uint64_t address, uint32_t length, int64_t patience)
+static int64_t move_one(bool in, uint64_t address, uint32_t length)
 {
     uint8_t what = next_byte(&input);
-    (void)context;
-    check(patience > 0 && address <= SIZE && length <= SIZE - address && ++steps < 1000000);
+    check(address <= SIZE && length <= SIZE - address && ++steps < 1000000);
     if (what >= 0xf0)
         return error_of(what);
     if (!in)
@@ -56,6 +55,22 @@ static int64_t move(void *context, bool in, uint64_t address, uint32_t length, i
     for (uint32_t i = 0; i < MIN(count, 64u); i++)
         memory[address + i] = next_byte(&input);
     return what == 0x3f ? (int64_t)next(&input, 4) : count;
+}
+
+/* Now and then nobody knows which of them failed. */
+static int64_t move(void *context, struct bulk_move *moves, uint32_t count, int64_t patience)
+{
+    (void)context;
+    check(patience > 0 && count && count <= BULK_MOVES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t moved = move_one(moves[i].in, moves[i].address, moves[i].length);
+        if (moved == -E_TIMED_OUT)
+            return moved;
+        moves[i].moved = moved;
+        if (moved < 0)
+            return moved;
+    }
+    return 0;
 }
 
 static int64_t answer(void)

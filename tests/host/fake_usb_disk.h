@@ -258,12 +258,9 @@ static int64_t fake_status(struct fake_disk *disk, uint8_t *bytes, uint32_t leng
     return size;
 }
 
-static int64_t fake_move(void *context, bool in, uint64_t address, uint32_t length,
-                         int64_t patience)
+static int64_t fake_move_one(struct fake_disk *disk, bool in, uint64_t address, uint32_t length)
 {
-    struct fake_disk *disk = context;
     CHECK(address <= sizeof(disk->memory) && length <= sizeof(disk->memory) - address);
-    CHECK(patience > 0);
     if (disk->fault == FAULT_PULLED && disk->fault_times)
         return -E_CLOSED;
     if (disk->halted[in])
@@ -277,6 +274,17 @@ static int64_t fake_move(void *context, bool in, uint64_t address, uint32_t leng
         return in ? fake_status(disk, bytes, length) : fake_stall(disk, false);
     return in == (disk->state == FAKE_IN) ? fake_data(disk, in, bytes, length)
                                           : fake_stall(disk, in);
+}
+
+static int64_t fake_move(void *context, struct bulk_move *moves, uint32_t count, int64_t patience)
+{
+    CHECK(patience > 0 && count && count <= BULK_MOVES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        moves[i].moved = fake_move_one(context, moves[i].in, moves[i].address, moves[i].length);
+        if (moves[i].moved < 0)
+            return moves[i].moved;
+    }
+    return 0;
 }
 
 static int64_t fake_clear(void *context, bool in)

@@ -49,13 +49,20 @@ static handle_t endpoint(enum usb_endpoint_type type, uint8_t direction)
 
 /* --- a disk --- */
 
-static void cbw_send(uint32_t length, const uint8_t *command, uint8_t command_length)
+static void cbw_make(uint8_t *cbw, uint32_t length, const uint8_t *command, uint8_t command_length)
 {
-    uint8_t cbw[CBW_LENGTH] = {'U', 'S', 'B', 'C', 1, 2, 3, 4};
+    memset(cbw, 0, CBW_LENGTH);
+    memcpy(cbw, "USBC\1\2\3\4", 8);
     memcpy(cbw + 8, &length, sizeof(length));
     cbw[12] = USB_ENDPOINT_IN;
     cbw[14] = command_length;
     memcpy(cbw + 15, command, command_length);
+}
+
+static void cbw_send(uint32_t length, const uint8_t *command, uint8_t command_length)
+{
+    uint8_t cbw[CBW_LENGTH];
+    cbw_make(cbw, length, command, command_length);
     want("command", usb_write(out, cbw, sizeof(cbw)), sizeof(cbw));
 }
 
@@ -109,6 +116,42 @@ static void stall(void)
     must("clear halt", usb_clear_halt(in));
 }
 
+static int64_t in_a_row(const struct usb_transfer *transfers, uint32_t count, int64_t *results)
+{
+    return usb_transfers(&claim, transfers, count, results, DEADLINE_NEVER);
+}
+
+/* An inquiry as one command to usbd; then what may be wrong with it. */
+static void several(const struct usb_memory *memory)
+{
+    static const uint8_t inquiry[6] = {0x12, 0, 0, 0, 36, 0};
+    uint64_t from = usb_endpoint_find(&claim, USB_BULK, USB_ENDPOINT_IN);
+    uint64_t to = usb_endpoint_find(&claim, USB_BULK, 0), number = memory->number;
+    struct usb_transfer transfers[USB_TRANSFERS_MAX + 1] = {
+        {number, 0, CBW_LENGTH, to}, {number, 1024, 36, from}, {number, 2048, 1024, from}};
+    int64_t results[USB_TRANSFERS_MAX + 1] = {0};
+    cbw_make(memory->bytes, 36, inquiry, sizeof(inquiry));
+    want("three in a row", in_a_row(transfers, 3, results), 3);
+    want("the command", results[0], CBW_LENGTH);
+    want("the data", results[1], 36);
+    want("the status", results[2], CSW_LENGTH);
+    want("the status: signature", memcmp(memory->bytes + 2048, "USBS\1\2\3\4", 8), 0);
+    transfers[0].length--;
+    want("no more behind a stall", in_a_row(transfers, 3, results), 1);
+    want("the stall", results[0], -E_NOT_SUPPORTED);
+    want("while it is halted", in_a_row(transfers, 3, results), -E_NOT_SUPPORTED);
+    must("clear halt", usb_clear_halt(out));
+    must("clear halt", usb_clear_halt(in));
+    want("none", in_a_row(transfers, 0, results), -E_INVALID);
+    want("too many", in_a_row(transfers, USB_TRANSFERS_MAX + 1, results), -E_INVALID);
+    transfers[2].endpoint = 0;
+    want("the first endpoint", in_a_row(transfers, 3, results), -E_NOT_FOUND);
+    transfers[2] = (struct usb_transfer){number + 1, 0, 1024, from};
+    want("no such memory", in_a_row(transfers, 3, results), -E_NOT_FOUND);
+    transfers[2] = (struct usb_transfer){number, UINT64_MAX, 1024, from};
+    want("outside of it", in_a_row(transfers, 3, results), -E_RANGE);
+}
+
 static void disk(void)
 {
     struct usb_memory memory;
@@ -120,6 +163,7 @@ static void disk(void)
     blocks_read(&memory, 0);
     blocks_read(&memory, 0x1404);
     stall();
+    several(&memory);
     inquire();
     want("too far",
          usb_transfer(in, memory.number, BLOCKS * BLOCK, 2 * BLOCKS * BLOCK, DEADLINE_NEVER),
@@ -151,6 +195,13 @@ static void idle(void)
     pthread_create(&other, NULL, transfer_long, &memory);
     for (int i = 0; i < 3; i++)
         want("nor behind another", transfer_for(&memory, 50 * MILLISECOND), -E_TIMED_OUT);
+    const struct usb_transfer two[] = {
+        {memory.number, 0, 8, claim.description.endpoints[0].address},
+        {memory.number, 0, 8, claim.description.endpoints[0].address}};
+    int64_t results[2];
+    want("nor one of two",
+         usb_transfers(&claim, two, 2, results, sys_clock_get(CLOCK_MONOTONIC_) + 50 * MILLISECOND),
+         -E_TIMED_OUT);
     struct abi_command back = {.op = USB_MEMORY_FREE, .args = {memory.number}};
     want("used memory", file_command(claim.file, &back), -E_BUSY);
     pthread_join(other, NULL);
