@@ -17,14 +17,17 @@
  * undefined in a read, and not to be changed in a write. The memory is the file's: all who have the file (a duplicate, a fork)
  * have one; it is there as long as the file or a mapping is, a dying driver's, too.
  *
+ * **For one alone.** OPEN_EXCLUSIVE: as long as the file is open nobody else opens so what has a byte in common with it, a mount included; and if
+ * it is opened for writing, nobody else writes there, whoever had it open before. E_BUSY is the others'.
+ *
  * As many commands as there are threads that send them are under way at once, and end in any order. Two that overlap and are
  * under way at the same time are done in either order. All may be repeated, and the relay does so when the driver dies: callers
  * see a pause. What the device loses is tried again after its reset by the driver.
  *
  * Errors, each of which is the caller's: E_MEDIUM (these sectors cannot be read or written; others can), E_IO (the device failed,
  * resets did not help), E_NO_DEVICE (it is gone), E_RANGE (outside the device or the memory), E_INVALID (no multiples of the
- * sector, unknown flags), E_READ_ONLY (open for writing), E_ACCESS (not opened for it), E_NO_SPACE (a device that is promised more
- * than it has), E_NOT_SUPPORTED (DISK_DISCARD of a device that cannot), E_NO_MEMORY, E_QUOTA (DISK_MEMORY).
+ * sector, unknown flags), E_READ_ONLY (open for writing), E_BUSY (another file holds it), E_ACCESS (not opened for it), E_NO_SPACE (a
+ * device that is promised more than it has), E_NOT_SUPPORTED (DISK_DISCARD of a device that cannot), E_NO_MEMORY, E_QUOTA (DISK_MEMORY).
  */
 #pragma once
 

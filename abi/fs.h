@@ -25,13 +25,15 @@ enum mounts_op {
         OP_PROTOCOL, /* on mounts:///. args: MOUNT_* flags. in: source, point, type, options, each terminated; the
                                    point without links. E_NOT_FOUND, E_NOT_DIRECTORY, E_BUSY (it is mounted there), E_NOT_SUPPORTED (type);
                                    what the file system says of the source: E_BAD_FORMAT, E_IO, E_READ_ONLY, ... */
-    MOUNTS_UMOUNT, /* args: UMOUNT_* flags. in: the point. E_INVALID: nothing is mounted there; E_BUSY */
+    MOUNTS_UMOUNT, /* args: UMOUNT_* flags. in: the point. E_INVALID: nothing is mounted there; E_BUSY; E_IO, E_NO_DEVICE, ...: what was
+                    * written last cannot be brought to the medium, and the mount stays */
 };
 
 #define MOUNT_READ_ONLY 0x1u
 #define MOUNT_REMOUNT \
     0x2u /* only the flags change, of what is mounted at the point. E_INVALID: nothing is */
-#define UMOUNT_LAZY 0x1u /* out of sight at once, and gone when nobody uses it any more */
+#define UMOUNT_LAZY  0x1u /* out of sight at once, and gone when nobody uses it any more */
+#define UMOUNT_FORCE 0x2u /* what cannot be written is given up; so it is by UMOUNT_LAZY */
 
 #define FS_TARGET_MAX 200u /* bytes of a target */
 

@@ -19,18 +19,18 @@
 #include <stdint.h>
 
 enum volume_kind {
-    VOLUME_HELLO = 1, /* flags: VOLUME_SERVES, VOLUME_UNUSED; a handle: the port, to be bound */
+    VOLUME_HELLO = 1, /* flags: VOLUME_SERVES; a handle: the port, to be bound */
     VOLUME_SERVE, /* flags: VOLUME_READ_ONLY, VOLUME_FIXED; text: options; a handle: a file on the device */
     VOLUME_DONE, /* status: of the request */
     VOLUME_REMOUNT, /* flags: VOLUME_READ_ONLY. E_BUSY: files are open for writing; E_READ_ONLY: VOLUME_FIXED */
-    VOLUME_END, /* what was written is on the medium, and the volume marked as properly left. E_BUSY: files are open; when none is any more, a VOLUME_HELLO with
-                       * VOLUME_UNUSED comes */
+    VOLUME_END, /* flags: VOLUME_FORCE. What was written is on the medium, the volume marked as properly left, and the device let go of:
+                 * nothing can be reached any more. E_BUSY: files are open; when none is any more, a VOLUME_HELLO comes */
 };
 
 #define VOLUME_SERVES    0x1u
-#define VOLUME_UNUSED    0x2u
 #define VOLUME_READ_ONLY 0x1u
 #define VOLUME_FIXED     0x2u /* the device cannot be written: it stays so */
+#define VOLUME_FORCE     0x4u /* what cannot be written is given up, with a line on the log */
 
 #define VOLUME_TEXT_MAX 1024u
 

@@ -61,6 +61,7 @@ void disk_remove(struct disk *disk)
     disk->gone = disk->leaving = true;
     queue_end_all(disk);
     jobs_end_all(disk);
+    holds_end(disk);
     files_tell(disk->host);
     disk->leaving = false;
     disk_release(disk);

@@ -131,6 +131,7 @@ struct disk_host {
     char function[BUS_NAME_MAX + 1];
     struct list disks;
     struct list watchers; /* files of the list of disks */
+    struct list holds;    /* of what files have for themselves */
     /* Memory for callers' windows, and jobs that wait for some. */
     struct list chunks, starving;
     uint32_t chunk_count, disk_count;

@@ -99,6 +99,8 @@ static int64_t disk_open(void *context, struct command *command)
         result = -E_READ_ONLY;
     if (result >= 0 && file->disk && host->driver->opens)
         result = host->driver->opens(file->disk, file->id);
+    if (result >= 0 && file->disk)
+        result = hold_open(file);
     if (result < 0) {
         free(file);
         return result;
@@ -168,6 +170,7 @@ static void file_end(struct disk_file *file)
         return;
     list_for_each (struct held, held, &file->asking, link) /* of clients that are gone */
         held_return(held, -E_CANCELLED, 0, NULL, 0);
+    hold_drop(file);
     if (file->memory.memory != HANDLE_NONE)
         sys_ignore(sys_port_keep(file->host->port, file->id, HANDLE_NONE));
     memory_of(file->host)->free(file->host, &file->memory);
@@ -194,19 +197,23 @@ void file_closed(void *context, uint64_t cookie)
 
 /* --- Memory --- */
 
-/* KEPT_USED: some client has it. Else its file was closed while there was no driver. */
-static int64_t memory_recover(void *context, const struct abi_kept *kept)
+/* KEPT_USED: some client has the memory. Else its file was closed while there was no driver. */
+static int64_t file_recover(void *context, const struct abi_kept *kept)
 {
     struct disk_host *host = context;
     handle_drop(kept->handle);
-    if (!(kept->flags & KEPT_USED) && kept->key < DISK_KEPT)
+    if (kept->key >= DISK_KEPT)
+        return 0;
+    if (kept->key & DISK_HELD)
+        hold_recover(host, kept->key);
+    else if (!(kept->flags & KEPT_USED))
         sys_ignore(sys_port_keep(host->port, kept->key, HANDLE_NONE));
     return 0;
 }
 
 void files_recover(struct disk_host *host)
 {
-    sys_ignore(kept_each(host->port, memory_recover, host));
+    sys_ignore(kept_each(host->port, file_recover, host));
 }
 
 static int64_t memory_make(struct disk_file *file, uint64_t length)
@@ -282,8 +289,9 @@ static int64_t disk_write(void *context, struct command *command)
     uint64_t length = file_length(file);
     if (offset >= length || command->message.flags & COMMAND_APPEND)
         return -E_NO_SPACE;
-    return job_begin(file, command, offset, MIN(length - offset, command->in_length),
-                     (uint32_t)flags, NULL);
+    length = MIN(length - offset, command->in_length);
+    result = hold_check(file, offset, length);
+    return result < 0 ? result : job_begin(file, command, offset, length, (uint32_t)flags, NULL);
 }
 
 int64_t disk_sync(void *context, struct command *command)
@@ -345,6 +353,8 @@ static int64_t transfer(const struct command *command, struct disk_file *file, u
     if (result < 0)
         return result;
     result = range_check(file, args[0], length);
+    if (result >= 0 && command->message.op == DISK_WRITE)
+        result = hold_check(file, args[0], length);
     if (result < 0) {
         free(pieces);
         return result;
@@ -390,6 +400,8 @@ int64_t disk_discard(void *context, struct command *command)
     if (args[2] & DISK_ZERO ? !(geometry->flags & DISK_HAS_ZERO) : !geometry->discard)
         return -E_NOT_SUPPORTED;
     result = range_check(file, args[0], args[1]);
+    if (result >= 0)
+        result = hold_check(file, args[0], args[1]);
     return result < 0 || !args[1]
                ? result
                : job_begin(file, command, args[0], args[1], (uint32_t)args[2], NULL);

@@ -62,6 +62,7 @@ int64_t disk_host_open(struct disk_host *host, const char *function, const struc
         return -E_TOO_LONG;
     list_init(&host->disks);
     list_init(&host->watchers);
+    list_init(&host->holds);
     list_init(&host->chunks);
     list_init(&host->starving);
     files_recover(host);

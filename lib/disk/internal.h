@@ -4,6 +4,7 @@
  *     memory.c     what the device reaches
  *     disk.c       disks that come and go
  *     file.c       what clients have open, their memory, what they ask
+ *     hold.c       ... and have for themselves
  *     control.c    ... in Linux's words
  *     job.c        a command of a client, from its arrival to its answer
  *     queue.c      the requests it becomes, and the device
@@ -21,6 +22,9 @@
 #define CHUNK_BYTES 0x20000u
 #define CHUNKS_MAX  16u
 
+/* What is kept with the port under a file's id is its memory (DISK_MEMORY); under its id with this, its hold. */
+#define DISK_HELD (UINT64_C(1) << 62)
+
 /* What an open file is: a range of a disk; or, without a disk, the list of disks. */
 struct disk_file {
     struct list link; /* of the disk's files, or the host's watchers */
@@ -30,7 +34,8 @@ struct disk_file {
     uint32_t flags;             /* OPEN_* */
     uint32_t jobs;              /* which use it */
     bool closed;
-    struct pci_dma memory; /* of DISK_MEMORY; memory HANDLE_NONE: none yet */
+    struct disk_hold *hold; /* NULL: nothing is for it alone */
+    struct pci_dma memory;  /* of DISK_MEMORY; memory HANDLE_NONE: none yet */
     struct list
         asking; /* struct held: DISK_MEMORY that waits for jobs; argument: those of lower numbers */
 };
@@ -88,7 +93,22 @@ void disk_release(struct disk *disk);
 /* Of the host, whatever reaches it. */
 const struct disk_memory *memory_of(const struct disk_host *host);
 
+/* --- hold.c --- */
+
+/* As it is opened: with OPEN_EXCLUSIVE it has its range for itself from now on. E_BUSY: another file holds a part of that, or writes there now; or
+ * holds all that this one could write. */
+MUST_CHECK int64_t hold_open(struct disk_file *file);
+/* E_BUSY: another file, opened for writing, holds a part of this range of the file's. */
+MUST_CHECK int64_t hold_check(const struct disk_file *file, uint64_t offset, uint64_t length);
+void hold_drop(struct disk_file *file);
+/* What is kept under the key is a hold of a file that was open with the driver before. */
+void hold_recover(struct disk_host *host, uint64_t key);
+/* The disk is gone, and with it what was held of it. */
+void holds_end(struct disk *disk);
+
 /* --- job.c --- */
+
+bool job_writes(const struct disk_job *job);
 
 /* The command of op on `length` bytes at offset, of the file; held from now on. pieces are the job's to free, and may be NULL. */
 MUST_CHECK int64_t job_begin(struct disk_file *file, const struct command *command, uint64_t offset,
@@ -129,7 +149,7 @@ void file_put(struct disk_file *file); /* a job less */
 /* A command that no job is of. */
 void file_cancel(struct disk_host *host, uint64_t token);
 void file_closed(void *context, uint64_t cookie);
-/* Memory of files that were open with the driver before, and are no longer. */
+/* What is kept of files that were open with the driver before: memory nobody has goes, holds are known again. */
 void files_recover(struct disk_host *host);
 /* The list of disks has changed. */
 void files_tell(struct disk_host *host);

@@ -24,7 +24,7 @@ static uint32_t sector_of(const struct disk_job *job)
     return job->disk->geometry.sector;
 }
 
-static bool writes(const struct disk_job *job)
+bool job_writes(const struct disk_job *job)
 {
     return job->op == OP_WRITE || job->op == DISK_WRITE || job->op == DISK_DISCARD;
 }
@@ -103,10 +103,10 @@ static bool overlap(const struct disk_job *a, const struct disk_job *b)
 static bool is_blocked(const struct disk_job *job)
 {
     struct disk *disk = job->disk;
-    if (!writes(job) || (!disk->unaligned && !job->unaligned))
+    if (!job_writes(job) || (!disk->unaligned && !job->unaligned))
         return false;
     list_for_each (struct disk_job, other, &disk->jobs, link)
-        if (other->started && writes(other) && (other->unaligned || job->unaligned) &&
+        if (other->started && job_writes(other) && (other->unaligned || job->unaligned) &&
             overlap(job, other))
             return true;
     return false;
@@ -148,7 +148,7 @@ static void job_answer(struct disk_job *job)
 static void job_end(struct disk_job *job)
 {
     struct disk *disk = job->disk;
-    bool frees = job->started && writes(job);
+    bool frees = job->started && job_writes(job);
     job_answer(job);
     list_remove(&job->link);
     list_remove(&job->queued);

@@ -38,7 +38,7 @@ static void hello(struct volume_server *server)
     int64_t copy = sys_handle_duplicate(server->port, RIGHT_DUPLICATE | RIGHT_TRANSFER);
     struct volume_message message = {
         .kind = VOLUME_HELLO,
-        .flags = (server->serving ? VOLUME_SERVES : 0) | (server->unused ? VOLUME_UNUSED : 0),
+        .flags = server->serving ? VOLUME_SERVES : 0,
     };
     if (copy >= 0)
         send(server, &message, (handle_t)copy);
@@ -49,6 +49,13 @@ static int64_t serve(struct volume_server *server, const struct volume_message *
 {
     int64_t result = server->serving ? 0 : server->serve(device, message->flags, message->text);
     server->serving = result >= 0;
+    return result;
+}
+
+static int64_t end(struct volume_server *server, uint32_t flags)
+{
+    int64_t result = server->end(flags);
+    server->serving = server->serving && result < 0;
     return result;
 }
 
@@ -64,13 +71,24 @@ static int64_t answer(struct volume_server *server, const struct volume_message 
         return server->remount(message->flags);
     case VOLUME_END:
         handle_drop(device);
-        return server->end();
+        return end(server, message->flags);
     case VOLUME_HELLO:
     case VOLUME_DONE:
         break;
     }
     handle_drop(device);
     return -E_NO_CALL;
+}
+
+/* Whether nothing is open any more, since it was last said. */
+static bool answering_set(struct volume_server *server, bool answering)
+{
+    pthread_mutex_lock(&server->lock);
+    bool unused = server->unused && !answering;
+    server->answering = answering;
+    server->unused = false;
+    pthread_mutex_unlock(&server->lock);
+    return unused;
 }
 
 /* Until vfsd ends. */
@@ -89,9 +107,12 @@ static void serve_requests(struct volume_server *server)
             return;
         }
         packet.bytes[length] = '\0';
+        answering_set(server, true);
         struct volume_message done = {.kind = VOLUME_DONE};
         done.status = answer(server, &packet.message, device);
         send(server, &done, HANDLE_NONE);
+        if (answering_set(server, false))
+            hello(server);
     }
 }
 
@@ -138,6 +159,10 @@ int64_t volume_connect(struct volume_server *server, bool serving)
 
 void volume_unused(struct volume_server *server)
 {
-    server->unused = true;
-    hello(server);
+    pthread_mutex_lock(&server->lock);
+    bool answering = server->answering;
+    server->unused = answering;
+    pthread_mutex_unlock(&server->lock);
+    if (!answering)
+        hello(server);
 }

@@ -5,7 +5,11 @@
  *     volume_unused(&server)                    nothing is open any more, after an end that was E_BUSY
  *
  * Its functions are called by that thread; what they answer goes to vfsd. When vfsd ends the thread waits for the next one, and
- * nobody else does.
+ * nobody else does. That nothing is open any more comes behind the answer to what is being asked:
+ *
+ *     end: E_BUSY                               the last file is closed
+ *     the answer                                volume_unused: what is asked is not answered yet
+ *     a HELLO, for volume_unused was called
  */
 #pragma once
 
@@ -19,11 +23,12 @@ struct volume_server {
     /* A volume on the device, which is the callee's; flags: VOLUME_READ_ONLY. Once, unless it fails. */
     int64_t (*serve)(handle_t device, uint32_t flags, const char *options);
     int64_t (*remount)(uint32_t flags);
-    int64_t (*end)(void);
+    /* flags: VOLUME_FORCE. If it succeeds the device is let go of, and nobody can reach anything. */
+    int64_t (*end)(uint32_t flags);
     /* The connection's own. */
     pthread_mutex_t lock;
     handle_t stream;
-    bool serving, unused;
+    bool serving, answering, unused;
 };
 
 /* E_NO_MEMORY: there is no thread. */

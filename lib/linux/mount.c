@@ -25,6 +25,7 @@ enum { /* mount(2), umount(2) */
        MS_MAGIC_VALUE = 0xc0ed0000,
        MS_KNOWN = MS_NOSUID | MS_NODEV | MS_NOATIME | MS_NODIRATIME | MS_BIND | MS_SILENT |
                   MS_RELATIME, /* what is asked for by them is so, or is advice */
+       MNT_FORCE = 0x1,
        MNT_DETACH = 0x2,
        UMOUNT_NOFOLLOW = 0x8,
 };
@@ -61,6 +62,15 @@ static int64_t text_read(struct texts *texts, uint64_t address)
     return 0;
 }
 
+static int64_t point_text(struct texts *texts, const struct path *path)
+{
+    if (memcmp(path->uri, TREE, sizeof(TREE) - 1) != 0)
+        return -LINUX_EINVAL;
+    if (path->length > TEXT_MAX)
+        return -LINUX_ENAMETOOLONG;
+    return text_add(texts, path->uri + sizeof(TREE) - 1, path->length - (sizeof(TREE) - 1));
+}
+
 /* A directory's path of fs://, without links. */
 static int64_t point_add(struct thread *thread, struct texts *texts, uint64_t address)
 {
@@ -72,13 +82,7 @@ static int64_t point_add(struct thread *thread, struct texts *texts, uint64_t ad
         result = path_stat(&path, true, &out);
     if (result < 0)
         return result;
-    if (out.stat.type != FILE_DIRECTORY)
-        return -LINUX_ENOTDIR;
-    if (memcmp(path.uri, TREE, sizeof(TREE) - 1) != 0)
-        return -LINUX_EINVAL;
-    if (path.length > TEXT_MAX)
-        return -LINUX_ENAMETOOLONG;
-    return text_add(texts, path.uri + sizeof(TREE) - 1, path.length - (sizeof(TREE) - 1));
+    return out.stat.type == FILE_DIRECTORY ? point_text(texts, &path) : -LINUX_ENOTDIR;
 }
 
 static int64_t mounts_command(uint32_t op, uint64_t flags, const char *text, size_t length)
@@ -128,16 +132,26 @@ int64_t linux_mount(struct thread *thread, uint64_t source, uint64_t point, uint
     return result;
 }
 
+/* What is mounted at the point need not answer for itself: then it is to go above all. */
 int64_t linux_umount2(struct thread *thread, uint64_t point, uint64_t flags)
 {
     char text[TEXT_MAX + 1];
     struct texts texts = {.text = text};
+    struct path path;
+    union path_answer out;
 
-    if (flags & ~(uint64_t)(MNT_DETACH | UMOUNT_NOFOLLOW))
+    if (flags & ~(uint64_t)(MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW))
         return -LINUX_EINVAL;
-    int64_t result = point_add(thread, &texts, point);
+    int64_t result = path_read(thread, (uint64_t)LINUX_AT_FDCWD, point, &path);
     if (result < 0)
         return result;
-    return mounts_command(MOUNTS_UMOUNT, flags & MNT_DETACH ? UMOUNT_LAZY : 0, text,
-                          texts.length - 1);
+    int64_t looked = path_stat(&path, true, &out);
+    result = point_text(&texts, &path);
+    if (result < 0)
+        return looked < 0 ? looked : result;
+    result = mounts_command(MOUNTS_UMOUNT,
+                            (flags & MNT_DETACH ? UMOUNT_LAZY : 0) |
+                                (flags & MNT_FORCE ? UMOUNT_FORCE : 0),
+                            text, texts.length - 1);
+    return looked < 0 && result == -LINUX_EINVAL ? looked : result;
 }

@@ -142,6 +142,8 @@ static int64_t open_locked(struct command *command, const char *path)
     if (name.node == NODE_NONE)
         return expected_any() ? wait_for_name(command, path) : -E_NOT_FOUND;
     if (name.node == NODE_PART || name.node == NODE_TAG) {
+        if (flags & OPEN_CREATE && flags & OPEN_EXCLUSIVE)
+            return -E_EXISTS;
         if (flags & OPEN_DIRECTORY)
             return -E_NOT_DIRECTORY;
         int64_t result = part_open(&name, flags, command->message.token);

@@ -48,6 +48,15 @@ int64_t device_open(handle_t file, struct device *device)
     return 0;
 }
 
+void device_close(struct device *device)
+{
+    if (device->memory != HANDLE_NONE)
+        sys_ignore(sys_space_unmap(HANDLE_SELF, (uintptr_t)device->bytes, DEVICE_MEMORY));
+    handle_drop(device->memory);
+    handle_drop(device->file);
+    device->memory = device->file = HANDLE_NONE;
+}
+
 static int64_t read_memory(const struct device *device, uint64_t offset, uint64_t place,
                            size_t length)
 {

@@ -16,6 +16,7 @@ struct device {
 
 /* file: the device's from now on, if this succeeds. What its service says. */
 MUST_CHECK int64_t device_open(handle_t file, struct device *device);
+void device_close(struct device *device);
 /* All of it, or E_IO. No byte is copied if they are to lie in device->bytes. */
 MUST_CHECK int64_t device_read(const struct device *device, uint64_t offset, void *bytes,
                                size_t length);

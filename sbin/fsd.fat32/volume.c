@@ -25,7 +25,7 @@
 
 handle_t volume_port;
 struct fat_volume *volume;
-struct device volume_device;
+struct device volume_device = {.file = HANDLE_NONE, .memory = HANDLE_NONE};
 uint32_t volume_number;
 
 static uint32_t flags;       /* VOLUME_READ_ONLY, _FIXED */
@@ -105,6 +105,15 @@ static int64_t parameters_keep(handle_t device)
     return device == HANDLE_NONE ? 0 : keep_handle(volume_port, STORE_KEY_DEVICE, device);
 }
 
+/* Nothing is open, so nobody misses it. The device is another's to mount before this process is ended. */
+static void leave(void)
+{
+    volume = NULL;
+    found_forget_all();
+    sys_ignore(sys_port_keep(volume_port, STORE_KEY_DEVICE, HANDLE_NONE));
+    device_close(&volume_device);
+}
+
 static int64_t serve(handle_t device, uint32_t wanted, const char *options)
 {
     (void)options; /* none but those that vfsd knows */
@@ -115,7 +124,7 @@ static int64_t serve(handle_t device, uint32_t wanted, const char *options)
     if (result >= 0)
         result = parameters_keep(device);
     if (result < 0)
-        handle_drop(device);
+        leave();
     return result;
 }
 
@@ -171,7 +180,7 @@ static int64_t remount(uint32_t wanted)
     return result;
 }
 
-static int64_t end(void)
+static int64_t end(uint32_t wanted)
 {
     int64_t result = 0;
     opens_sweep();
@@ -180,10 +189,16 @@ static int64_t end(void)
         result = volume_sync();
     ending = opens_any();
     if (ending)
-        result = -E_BUSY;
-    else if (result >= 0 && volume && !volume_read_only())
+        return -E_BUSY;
+    if (result >= 0 && volume && !volume_read_only())
         result = fat_clean(volume);
-    return result;
+    if (result < 0 && !(wanted & VOLUME_FORCE))
+        return result;
+    if (result < 0)
+        fprintf(stderr, "unmounted by force, what could not be written is lost: %s\n",
+                error_text(result));
+    leave();
+    return 0;
 }
 
 /* --- ... by another thread --- */
@@ -223,7 +238,7 @@ static int64_t wish_do(void)
     case WISH_REMOUNT:
         return remount(wish.flags);
     case WISH_END:
-        return end();
+        return end(wish.flags);
     case WISH_NONE:
         break;
     }
@@ -249,9 +264,9 @@ static int64_t wish_remount(uint32_t wanted)
     return wish_wait(WISH_REMOUNT, HANDLE_NONE, wanted, NULL);
 }
 
-static int64_t wish_end(void)
+static int64_t wish_end(uint32_t wanted)
 {
-    return wish_wait(WISH_END, HANDLE_NONE, 0, NULL);
+    return wish_wait(WISH_END, HANDLE_NONE, wanted, NULL);
 }
 
 static struct volume_server server = {

@@ -118,22 +118,24 @@ static int64_t bind_make(const struct fstab_line *line, char *target)
 
 /* --- volumes --- */
 
-/* The device is opened for writing if it can be: the volume may be mounted read-only today and not tomorrow. */
+/* The device is opened for writing if it can be: the volume may be mounted read-only today and not tomorrow. A disk is nobody else's
+ * meanwhile; other files do not know the flag. */
 static int64_t volume_make(const struct fstab_line *line, bool read_only, char *target)
 {
+    const uint32_t wanted = OPEN_READ | OPEN_WRITE | OPEN_EXCLUSIVE;
     handle_t device;
     uint32_t flags = read_only ? VOLUME_READ_ONLY : 0;
-    int64_t result = tree_count ? source_open(line->source, OPEN_READ | OPEN_WRITE, &device)
-                                : source_await(line->source, OPEN_READ | OPEN_WRITE, &device);
+    int64_t result = tree_count ? source_open(line->source, wanted, &device)
+                                : source_await(line->source, wanted, &device);
     if (read_only && (result == -E_READ_ONLY || result == -E_ACCESS)) {
         flags |= VOLUME_FIXED;
-        result = source_open(line->source, OPEN_READ, &device);
+        result = source_open(line->source, wanted & ~OPEN_WRITE, &device);
     }
     return result < 0 ? result : volume_begin(line->type, device, flags, line->options, target);
 }
 
 /* What a target lies on ends with the last mount that leads there. */
-static int64_t target_end(const char *target, bool lazy)
+static int64_t target_end(const char *target, uint32_t flags)
 {
     char volume[FS_TARGET_MAX + 1];
     uint64_t id = tmp_volume(target);
@@ -144,7 +146,7 @@ static int64_t target_end(const char *target, bool lazy)
         snprintf(volume, sizeof(volume), "%.*s", (int)length, target);
     if ((!id && !length) || tree_uses(volume) > 1)
         return 0;
-    return id ? tmp_end(id, lazy) : volume_end(target, lazy);
+    return id ? tmp_end(id, flags & UMOUNT_LAZY) : volume_end(target, flags);
 }
 
 /* --- the tree --- */
@@ -256,7 +258,7 @@ int64_t mounting_mount(const struct fstab_line *line, uint32_t flags)
             ? enter(&mount)
             : -E_TOO_LONG;
     if (result < 0)
-        sys_ignore(target_end(target, true));
+        sys_ignore(target_end(target, UMOUNT_LAZY));
     return result;
 }
 
@@ -266,9 +268,9 @@ static bool is_below(const char *other, const char *point, size_t length)
     return strncmp(other, point, length) == 0 && (!other[length] || other[length] == '/');
 }
 
-static int64_t umount_at(size_t at, bool lazy)
+static int64_t umount_at(size_t at, uint32_t flags)
 {
-    int64_t result = target_end(tree_mounts[at].target, lazy);
+    int64_t result = target_end(tree_mounts[at].target, flags);
     if (result < 0)
         return result;
     pthread_rwlock_wrlock(&tree_lock);
@@ -281,8 +283,7 @@ static int64_t umount_at(size_t at, bool lazy)
 int64_t mounting_umount(const char *text, size_t text_length, uint32_t flags)
 {
     static struct walk walk;
-    bool lazy = flags & UMOUNT_LAZY;
-    if (flags & ~UMOUNT_LAZY)
+    if (flags & ~(UMOUNT_LAZY | UMOUNT_FORCE))
         return -E_INVALID;
     int64_t result = walk_begin(&walk, text, text_length);
     if (result < 0)
@@ -296,14 +297,14 @@ int64_t mounting_umount(const char *text, size_t text_length, uint32_t flags)
     for (size_t i = tree_count; i-- > 0;) {
         if (i == at || !is_below(tree_mounts[i].point, point, length))
             continue;
-        if (!lazy)
+        if (!(flags & UMOUNT_LAZY))
             return -E_BUSY;
-        result = umount_at(i, lazy);
+        result = umount_at(i, flags);
         if (result < 0)
             return result;
         at -= i < at;
     }
-    return umount_at(at, lazy);
+    return umount_at(at, flags);
 }
 
 /* --- the beginning --- */

@@ -6,6 +6,9 @@
  *     ABSENT ----> GREETING -------------------------> SERVING <---------> SERVING, asked
  *        ^             \--HELLO--> SERVE sent --DONE--/    |        DONE
  *        \----------------- the stream hangs up -----------/
+ *
+ * A HELLO of who serves nothing, with no device that we could send, is of a volume that was ended and let go of, but the one of us who
+ * asked for that is dead: it is OVER, and ends when it is asked to.
  */
 #include "sbin/vfsd/volumes.h"
 
@@ -34,7 +37,7 @@ struct volume {
     const char *options;     /* the caller's of volume_begin */
     handle_t stream;         /* HANDLE_NONE: ABSENT */
     uint64_t port;           /* the id of its file system's; 0: not known to us yet */
-    bool serving;
+    bool serving, over;
     uint32_t sent;               /* the request that waits for a VOLUME_DONE, or 0 */
     uint32_t asked, asked_flags; /* what is wanted of it, or 0 */
     int64_t status;              /* of what was asked last */
@@ -207,13 +210,33 @@ static void answered(struct volume *volume, int64_t status)
 
 static void serve(struct volume *volume)
 {
-    int64_t copy = volume->device == HANDLE_NONE ? -E_NOT_FOUND
-                                                 : sys_handle_duplicate(volume->device, RIGHT_ALL);
+    int64_t copy = sys_handle_duplicate(volume->device, RIGHT_ALL);
     if (copy >= 0)
         send(volume, VOLUME_SERVE, volume->flags, volume->options, (handle_t)copy);
     else
-        fprintf(stderr, "%s%u: its file system lost it: %s\n", volume->entry.type, volume->entry.id,
+        fprintf(stderr, "%s%u: cannot be served: %s\n", volume->entry.type, volume->entry.id,
                 error_text(copy));
+}
+
+static void over(struct volume *volume)
+{
+    volume->over = true;
+    if (volume->entry.ended)
+        volume_destroy(volume);
+    else if (volume->asked)
+        answered(volume, volume->asked == VOLUME_END ? 0 : -E_IO);
+    else
+        fprintf(stderr, "%s%u: was ended, but is mounted still\n", volume->entry.type,
+                volume->entry.id);
+}
+
+/* It is not in the tree any more, and nobody can be told what became of it. */
+static void end_ended(struct volume *volume)
+{
+    if (!volume->entry.ended || volume->asked)
+        return;
+    volume->asked = VOLUME_END;
+    volume->asked_flags = VOLUME_FORCE;
 }
 
 static void serving(struct volume *volume)
@@ -221,8 +244,7 @@ static void serving(struct volume *volume)
     volume->serving = true;
     if (volume->asked == VOLUME_SERVE)
         answered(volume, 0);
-    if (volume->entry.ended && !volume->asked)
-        volume->asked = VOLUME_END;
+    end_ended(volume);
     ask_again(volume);
     pthread_cond_broadcast(&changed);
 }
@@ -249,10 +271,10 @@ static void hello(struct volume *volume, const struct volume_message *message, h
         fprintf(stderr, "%s%u: cannot be named: %s\n", volume->entry.type, volume->entry.id,
                 error_text(result));
         volume_absent(volume);
-    } else if (message->flags & VOLUME_UNUSED && volume->entry.ended) {
-        volume_destroy(volume);
     } else if (message->flags & VOLUME_SERVES) {
         serving(volume);
+    } else if (volume->device == HANDLE_NONE) {
+        over(volume);
     } else {
         serve(volume);
     }
@@ -399,6 +421,8 @@ static int64_t ask(struct volume *volume, uint32_t kind, uint32_t flags)
 {
     struct timespec limit = time_in(ASK_SECONDS);
     int error = 0;
+    if (volume->over)
+        return kind == VOLUME_END ? 0 : -E_IO;
     volume->asked = kind;
     volume->asked_flags = flags;
     volume->status = -E_TIMED_OUT;
@@ -471,15 +495,17 @@ int64_t volume_remount(const char *target, uint32_t flags)
     return result;
 }
 
-int64_t volume_end(const char *target, bool lazy)
+int64_t volume_end(const char *target, uint32_t flags)
 {
     pthread_mutex_lock(&lock);
     struct volume *volume = volume_find(target);
-    int64_t result = volume ? ask(volume, VOLUME_END, 0) : 0;
+    int64_t result = volume ? ask(volume, VOLUME_END, flags ? VOLUME_FORCE : 0) : 0;
     if (volume && result >= 0)
         volume_destroy(volume);
-    if (volume && result < 0 && lazy) {
+    if (volume && result < 0 && flags & UMOUNT_LAZY) {
         roll_end(&volume->entry);
+        end_ended(volume); /* what was open may have been closed meanwhile */
+        ask_again(volume);
         result = 0;
     }
     pthread_mutex_unlock(&lock);

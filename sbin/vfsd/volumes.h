@@ -27,5 +27,6 @@ MUST_CHECK int64_t volume_begin(const char *type, handle_t device, uint32_t flag
 /* Whether a target lies on a volume of ours: how long the part of it is that names the volume; else 0. */
 size_t volume_of(const char *target);
 MUST_CHECK int64_t volume_remount(const char *target, uint32_t flags);
-/* E_BUSY: something on it is open. lazy: then it stays until nothing is. */
-MUST_CHECK int64_t volume_end(const char *target, bool lazy);
+/* The device is free afterwards. flags: UMOUNT_*. E_BUSY: something on it is open; what the device says of what was written last.
+ * UMOUNT_LAZY: it stays until nothing is open. */
+MUST_CHECK int64_t volume_end(const char *target, uint32_t flags);

@@ -1,4 +1,4 @@
-/* mount(2) and umount2(2) as they are, without busybox's loop devices: mounting SOURCE POINT TYPE [OPTIONS], mounting -u [-l] POINT. */
+/* mount(2) and umount2(2) as they are, without busybox's loop devices: mounting SOURCE POINT TYPE [OPTIONS], mounting -u [-l | -f] POINT. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +17,10 @@ int main(int argc, char **argv)
         return ended(umount(argv[2]));
     if (argc == 4 && strcmp(argv[1], "-u") == 0 && strcmp(argv[2], "-l") == 0)
         return ended(umount2(argv[3], MNT_DETACH));
+    if (argc == 4 && strcmp(argv[1], "-u") == 0 && strcmp(argv[2], "-f") == 0)
+        return ended(umount2(argv[3], MNT_FORCE));
     if (argc == 4 || argc == 5)
         return ended(mount(argv[1], argv[2], argv[3], 0, argc == 5 ? argv[4] : ""));
-    fprintf(stderr, "usage: mounting SOURCE POINT TYPE [OPTIONS] | mounting -u [-l] POINT\n");
+    fprintf(stderr, "usage: mounting SOURCE POINT TYPE [OPTIONS] | mounting -u [-l | -f] POINT\n");
     return 2;
 }

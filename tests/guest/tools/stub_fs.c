@@ -56,12 +56,18 @@ static int64_t remount(uint32_t flags)
     return result;
 }
 
-static int64_t end(void)
+static int64_t end(uint32_t flags)
 {
+    (void)flags;
     pthread_mutex_lock(&lock);
-    ending = opens > 0;
+    bool busy = ending = opens > 0;
+    if (!busy) {
+        sys_ignore(sys_port_keep(port, KEY_DEVICE, HANDLE_NONE));
+        handle_drop(device);
+        device = HANDLE_NONE;
+    }
     pthread_mutex_unlock(&lock);
-    return ending ? -E_BUSY : 0;
+    return busy ? -E_BUSY : 0;
 }
 
 static struct volume_server server = {.serve = serve, .remount = remount, .end = end};

@@ -110,6 +110,10 @@ def names(context):
             expect(vm, "serial=B4RE" in found["vd1"], True)
             vm.check("ls -1 disk:///", "by-label\nby-partlabel\nby-partuuid\nby-uuid\ndisks\nvd0\nvd0p1\nvd0p2\nvd0p3\nvd1\n")
             vm.check("readlink disk:///by-uuid/5E2A-11F0; readlink disk:///by-partlabel/boot", "../vd1\n../vd0/p1\n")
+            # As Linux's programs have them.
+            vm.check("ls /dev/disk/by-uuid; readlink /dev/disk/by-label/STICK; blockdev --getsize64 /dev/disk/by-partlabel/data; "
+                     "mkdir /mnt; mount -r -t vfat /dev/disk/by-label/STICK /mnt && mount | grep -c '^/dev/disk/by-label/STICK on /mnt type vfat (ro)'; "
+                     "umount /mnt", f"5E2A-11F0\n../vd1\n{found['vd0/p3'][0]}\n1\n", 60)
             for name in ("vd0/p1", "vd0p1", "by-partlabel/boot"):
                 check_md5(vm, f"disk:///{name}", boot_part)
             check_md5(vm, "disk:///by-uuid/5e2a-11f0", bare.bytes())

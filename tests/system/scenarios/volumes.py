@@ -1,10 +1,13 @@
 """Mounting what a process of its own serves: who starts it, who ends it, and what outlives whom.
 
 The file system is tests/guest/tools/stub_fs.c: its root has one file, "device", whose bytes are the device's; so no disk is
-needed, and nothing of a real file system."""
+needed, and nothing of a real file system; but volumes/exclusive, which is about disks."""
 import os
 import re
+import tempfile
 
+import disk_image
+from disk_image import Part
 from harness import scenario
 
 CONF = b"port volume\nuse volumes\nrestart always\n"
@@ -71,6 +74,58 @@ def survival(context):
         vm.check("while grep fsd.stub@ log:///status; do usleep 20000; done | tail -0; echo none", "none\n", 60)
         vm.check(f"{MOUNT} /tmp/disk /mnt stub; cat /mnt/device; {kill('initd')}; umount /mnt", "kept\n", 60)
         vm.check("while grep fsd.stub@ log:///status; do usleep 20000; done | tail -0; echo none", "none\n", 60)
+
+
+MIB = 1 << 20
+EXCLUSIVE = "/tests/tools/exclusive"
+BUSY = "Resource busy\n"
+
+
+def running(pattern):
+    """The processes called so, for the shell."""
+    return f"$(ps | sed -n 's/^ *\\([0-9]*\\) .* {pattern}.*/\\1/p')"
+
+
+# $pids are killed, and dead: a mount that one of them had begun would end with it.
+KILL = "kill -9 $pids 2> /dev/null; for pid in $pids; do while kill -0 $pid 2> /dev/null; do usleep 10000; done; done"
+
+
+@scenario("volumes/exclusive")
+def exclusive(context):
+    """A disk that is mounted is nobody else's to mount, to hold or to write, whoever is killed; and it is free when umount is back."""
+    with tempfile.TemporaryDirectory(prefix="protos-") as folder:
+        whole = os.path.join(folder, "whole")
+        disk_image.Image(whole, 24 * MIB).gpt([Part(8 * MIB, "one"), Part(0, "two")])
+        with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"), disks=(whole,)) as vm:
+            vm.prompt()
+            one, two, disk = "disk:///vd0/p1", "disk:///vd0/p2", "disk:///vd0"
+            again = f"{MOUNT} {one} /mnt2 vfat; {MOUNT} {disk} /mnt2 vfat; {EXCLUSIVE} r {one} echo free; {EXCLUSIVE} rw {disk} echo free; true"
+            write = f"dd if=/dev/zero of={one} count=1 2>&1 | grep -c busy; dd if=/dev/zero of={disk} seek=2048 count=1 2>&1 | grep -c busy"
+            vm.check("mkdir /mnt /mnt2; until grep -q ^vd0/p2 disk:///disks; do usleep 50000; done; "
+                     f"mkdosfs {one} && {MOUNT} {one} /mnt vfat && echo first > /mnt/file; cat /mnt/file", "first\n", 120)
+            vm.check(again, 4 * BUSY, 60)
+            vm.check(write, "1\n1\n", 60)
+            # The table in front, and the other partition, are whose they were; reading is anybody's.
+            vm.check(f"dd if={disk} of=/tmp/table count=34 2> /dev/null; dd if=/tmp/table of={disk} conv=notrunc 2> /dev/null && echo written; "
+                     f"{EXCLUSIVE} rw {two} {EXCLUSIVE} r {two} echo free; {EXCLUSIVE} rw {two} echo free; md5sum < {one} > /dev/null && echo read",
+                     "written\n" + BUSY + "free\nread\n", 60)
+            # Killed, and so opened again: by who had it, and by nobody else.
+            for victims in (("virtiod@",), ("fsd.fat32@1",), ("diskd",), ("vfsd",), ("virtiod@", "fsd.fat32@1")):
+                vm.check(f"pids=\"{' '.join(map(running, victims))}\"; {KILL}; {again}", 4 * BUSY, 120)
+                vm.check(f"{write}; cat /mnt/file", "1\n1\nfirst\n", 120)
+            # Free at once, six times.
+            vm.check(f"for i in 1 2 3; do umount /mnt && {MOUNT} {one} /mnt2 vfat && umount /mnt2 && {MOUNT} {one} /mnt vfat; done; cat /mnt/file",
+                     "first\n", 120)
+            # Killed while it ends: it is mounted still, or it is not, and the disk is free.
+            for victim in ("vfsd", "fsd.fat32@"):
+                vm.check(f"for i in 1 2 3; do pids={running(victim)}; umount /mnt 2> /dev/null & usleep ${{i}}000; {KILL}; wait; "
+                         f"grep -q ' /mnt ' /proc/mounts && umount /mnt; {MOUNT} {one} /mnt vfat && cat /mnt/file; done", 3 * "first\n", 300)
+            # Out of sight, but in use: it is free when the last file is closed.
+            vm.check(f"exec 5</mnt/file; umount -l /mnt; {MOUNT} {one} /mnt vfat; cat <&5; exec 5<&-; "
+                     f"until {MOUNT} {one} /mnt vfat > /dev/null; do usleep 50000; done; cat /mnt/file", BUSY + "first\nfirst\n", 120)
+            # Who holds it keeps a mount away, even if he only reads; others write then.
+            vm.check(f"umount /mnt; {EXCLUSIVE} r {one} {MOUNT} {one} /mnt vfat; {EXCLUSIVE} rw {disk} {MOUNT} {one} /mnt vfat; "
+                     f"{EXCLUSIVE} r {one} mkdosfs {one} && {MOUNT} {one} /mnt vfat; ls /mnt", 2 * BUSY, 60)
 
 
 @scenario("volumes/wrong-root", cpus=(1,))
