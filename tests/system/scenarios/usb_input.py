@@ -6,7 +6,7 @@ import re
 from harness import scenario
 from machine import LOG_LINE
 from scenarios.devices import wait_log
-from scenarios.screen import keys, move, tell, wait_pixel
+from scenarios.screen import keys, move, tell, wait_pixel, without_ps2
 from scenarios.survival import cpu_seconds
 from scenarios.usb import KEYBOARD, TABLET, boot, figures, listen, press, unplug, wait_driver, wait_no_driver
 
@@ -167,7 +167,7 @@ def kills(context):
     with boot(context, "xhci", "usb-kbd") as vm:
         vm.prompt()
         process = wait_driver(vm, KEYBOARD)
-        vm.shell("kill -STOP $(pidof kbd)")
+        without_ps2(vm)
         keys(vm, "while read -r -n 1 c; do echo \"<$c>\"; done > /dev/ttyS0\n")
         begin, typed, hid = vm.position, "", f"usb.hid@{KEYBOARD}:0"
         for _ in range(ROUNDS):
