@@ -26,8 +26,7 @@ struct queued_signal; /* signal.c */
 enum thread_life {
     THREAD_FREE, /* its area may be used again */
     THREAD_RUNS,
-    THREAD_ENDING, /* left, maybe still on its stack: wait for the handle's SIGNAL_EXITED */
-    THREAD_LEFT,   /* without a handle to ask (the first thread): its area is not used again */
+    THREAD_ENDING, /* left, maybe still on its stack: the kernel makes it THREAD_FREE */
 };
 
 struct thread {

@@ -1,9 +1,10 @@
 /* clone's threads, and what each of them may set for itself.
  *
- *     FREE --clone--> RUNS --exit--> ENDING --clone finds its handle EXITED--> FREE
+ *     FREE --clone--> RUNS --exit--> ENDING --the kernel's last word--> FREE
  *
  * A thread cannot give back the stack it runs on, so its area is taken over by a later clone, once the
- * kernel says that the thread is gone. Areas are numbered; the first is the first thread's.
+ * kernel, off that stack, has written so: thread_exit's word is `life`. The program's own word, by which it knows that its
+ * stack is free, is cleared before: the personality does not run on that one. Areas are numbered; the first is the first thread's.
  */
 #include "lib/linux/threads.h"
 
@@ -20,12 +21,8 @@
 
 __attribute__((visibility("hidden"))) void personality_thread_entry(void);
 
-static bool thread_gone(struct thread *thread)
-{
-    struct abi_wait wait = {.handle = thread->handle, .signals = SIGNAL_EXITED};
-
-    return sys_wait_many(&wait, 1, DEADLINE_NOW) == 1;
-}
+_Static_assert(THREAD_FREE == 0 && sizeof(enum thread_life) == sizeof(uint32_t),
+               "what thread_exit writes");
 
 /* An area nobody runs on: an old one, or a new one behind the last. process->lock held. */
 static struct thread *area_find_locked(struct process *process)
@@ -33,15 +30,9 @@ static struct thread *area_find_locked(struct process *process)
     struct thread *thread;
     uint64_t areas = 0;
 
-    for (thread = process->threads; thread; thread = thread->next, areas++) {
-        if (thread->life == THREAD_ENDING && thread_gone(thread)) {
-            handle_drop(thread->handle);
-            thread->handle = HANDLE_NONE;
-            thread->life = THREAD_FREE;
-        }
-        if (thread->life == THREAD_FREE)
+    for (thread = process->threads; thread; thread = thread->next, areas++)
+        if (__atomic_load_n(&thread->life, __ATOMIC_ACQUIRE) == THREAD_FREE)
             return thread;
-    }
     uint64_t area = PERSONALITY_AREAS + areas * PERSONALITY_AREA_SIZE;
     struct abi_map map = {
         .address = area + PAGE_SIZE,
@@ -193,23 +184,32 @@ int64_t linux_clone(struct thread *thread, uint64_t flags, uint64_t stack, uint6
     return process_fork(thread, stack, flags, parent_tid, child_tid, tls);
 }
 
+/* Who waits for the word may free the program's stack now. The word may be gone: then nobody waits. */
+static void tid_clear(const struct thread *thread)
+{
+    if (thread->clear_tid && user_put_u32(thread->clear_tid, 0) == 0)
+        sys_ignore(sys_futex_wake((uint32_t *)thread->clear_tid, UINT32_MAX, 0, FUTEX_ANY));
+}
+
 /* status: of the process, if this was the last thread. */
 NORETURN void thread_end(struct thread *thread, uint32_t status)
 {
     struct process *process = thread->process;
-    uint64_t clear = thread->clear_tid;
 
     lock(&process->lock);
     if (process->thread_count == 1) {
         unlock(&process->lock);
         process_exit(process, status);
     }
-    thread->life = thread->handle == HANDLE_NONE ? THREAD_LEFT : THREAD_ENDING;
+    thread->life = THREAD_ENDING;
+    handle_drop(thread->handle);
+    thread->handle = HANDLE_NONE;
     __atomic_fetch_sub(&process->thread_count, 1, __ATOMIC_RELEASE);
     unlock(&process->lock);
     sys_ignore(sys_futex_wake(&process->thread_count, 1, 0, FUTEX_ANY));
+    tid_clear(thread);
     for (;;)
-        sys_ignore(sys_thread_exit(clear));
+        sys_ignore(sys_thread_exit((uint64_t)&thread->life));
 }
 
 int64_t linux_exit(struct thread *thread, uint64_t code)

@@ -8,11 +8,13 @@
 
 #include "lib/usb/driver.h"
 #include "lib/usb/hid_input.h"
+#include "lib/usb/hid_quirk.h"
 
 struct device {
     struct usb_interface_claim claim;
     struct hid_input input;
-    handle_t reports; /* its interrupt endpoint */
+    const struct hid_quirk *quirk; /* NULL: it says itself what its reports mean */
+    handle_t reports;              /* its interrupt endpoint */
 };
 
 /* -E_NOT_SUPPORTED: not a device for input://. */

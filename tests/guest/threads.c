@@ -1,4 +1,6 @@
 /* thread_create, thread_exit, thread_control. */
+#include <pthread.h>
+
 #include "tests/guest/guest.h"
 
 static int64_t control(handle_t thread, uint32_t op, uint64_t value)
@@ -653,4 +655,33 @@ TEST(cpu_time)
     }
     word_set(words + 1, 1);
     helper_join(helper_resume(helper));
+}
+
+static void *meet(void *barrier)
+{
+    pthread_barrier_wait(barrier);
+    return NULL;
+}
+
+static uint32_t own_handles(void)
+{
+    struct abi_process_info info;
+    CHECK_EQUAL(sys_process_info(HANDLE_SELF, &info), 0);
+    return info.handles;
+}
+
+/* As many as there were at once: none waits for the next clone to be forgotten. */
+TEST(ended_threads_leave_no_handles)
+{
+    enum { AT_ONCE = 8 };
+    pthread_t threads[AT_ONCE];
+    pthread_barrier_t barrier;
+    uint32_t before = own_handles();
+
+    CHECK_EQUAL(pthread_barrier_init(&barrier, NULL, AT_ONCE), 0);
+    for (int i = 0; i < AT_ONCE; i++)
+        CHECK_EQUAL(pthread_create(&threads[i], NULL, meet, &barrier), 0);
+    for (int i = 0; i < AT_ONCE; i++)
+        CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    CHECK_EQUAL(own_handles(), before);
 }

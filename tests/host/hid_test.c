@@ -1,7 +1,8 @@
-// sources: lib/usb/hid.c lib/usb/hid_input.c lib/usb/hid_keys.c
+// sources: lib/usb/hid.c lib/usb/hid_input.c lib/usb/hid_keys.c lib/usb/hid_quirk.c
 /* Report descriptors and reports: what QEMU's devices, keyboards with all keys at once, and liars say. */
 #include "abi/errors.h"
 #include "lib/usb/hid_input.h"
+#include "lib/usb/hid_quirk.h"
 #include "tests/host/test.h"
 
 static const uint8_t keyboard[] = {/* the boot protocol's (HID 1.11, E.6) */
@@ -102,6 +103,35 @@ TEST(a_tablet)
     CHECK_STRING(REPORT(1, 0xff, 0x3f, 0, 0, 0xff), "3:0:32766 3:1:0 2:8:-1 1:272:1 0:0:0 ");
     CHECK_STRING(REPORT(6, 0, 0x80, 0, 0, 1),
                  "2:8:1 1:272:0 1:273:1 1:274:1 0:0:0 "); /* out of bounds: unchanged */
+}
+
+/* As the PenPartner's quirk has it read. */
+static const char *pen_report(const struct hid_quirk *quirk, uint8_t bytes[7])
+{
+    quirk->amend(bytes, 7);
+    return report(bytes, 7);
+}
+
+#define PEN(...) pen_report(quirk, (uint8_t[7]){__VA_ARGS__})
+
+TEST(a_pen)
+{
+    const struct hid_quirk *quirk = hid_quirk_find(0x056a, 0x0000);
+    CHECK(quirk && !hid_quirk_find(0x056a, 0x0001) && !hid_quirk_find(0x0627, 0x0000));
+    start(quirk->descriptor, quirk->length);
+    CHECK(input.numbered);
+    CHECK_STRING(PEN(2, 0, 0, 0xc4, 0x0e, 0, 0x81),
+                 "3:0:0 3:1:65535 0:0:0 "); /* -127: in the air */
+    CHECK_STRING(PEN(2, 0xb0, 0x13, 0, 0, 0, 0), "3:0:65535 3:1:0 1:272:1 0:0:0 ");
+    CHECK_STRING(PEN(2, 0xb0, 0x13, 0, 0, 0, 0xb0), "1:272:0 0:0:0 "); /* -80: hardly */
+    CHECK_STRING(PEN(2, 0xb0, 0x13, 0, 0, 0x40, 0x81), "1:273:1 0:0:0 ");
+    CHECK_STRING(PEN(2, 0xb0, 0x13, 0, 0, 0x20, 0x7f), "1:273:0 1:274:1 0:0:0 ");
+    CHECK_STRING(PEN(2, 0xb0, 0x13, 0, 0, 0x01, 0x81),
+                 "1:274:0 0:0:0 ");             /* the tip's bit is ours */
+    CHECK_STRING(PEN(1, 1, 0, 0, 0, 0, 0), ""); /* of another mode */
+    uint8_t brief[] = {2, 0xb0, 0x13};
+    quirk->amend(brief, sizeof(brief));
+    CHECK_STRING(report(brief, sizeof(brief)), "");
 }
 
 TEST(all_keys_at_once)

@@ -12,6 +12,7 @@ from scenarios.disks import expect
 from scenarios.fat import check_clean, image, iso_with_root, tool
 from scenarios.screen import keys, tell, vi_started
 from scenarios.survival import settled_frames
+from scenarios.usb import figures, settled_handles
 
 MIB = 1 << 20
 
@@ -197,8 +198,8 @@ def plugging(context):
             node_add(vm, "two", second.file.name)
             plug(vm, "one")
             name = name_of(vm, "one")
-            frames = []
-            for round_ in range(4):
+            frames, handles, rounds = [], [], int(os.environ.get("PLUG_ROUNDS", "4"))
+            for round_ in range(rounds):
                 vm.send(f"exec 5<disk:///{name}; while dd bs=64k count=16 <&5 of=/dev/null 2>/tmp/why && dd if=disk:///{name} of=/dev/null bs=64k 2>/tmp/why; do true; done &\n")
                 vm.shell("sleep 1", 60)
                 vm.qmp("device_del", id="stick")
@@ -208,9 +209,14 @@ def plugging(context):
                 expect(vm, name_of(vm, "two" if round_ % 2 == 0 else "one"), name)
                 vm.check("dd bs=1k count=1 <&5 2>&1 >/dev/null | tail -1; exec 5<&-", re.compile("No such device|I/O error"), 60)
                 check_read(vm, name, (second if round_ % 2 == 0 else first).data)
-                frames.append(settled_frames(vm))
-            if frames[-1] < frames[0] - 64:
-                vm.fail(f"{frames[0] - frames[-1]} frames did not come back")
+                if round_ in (1, rounds - 1):
+                    handles.append(settled_handles(vm))
+                    frames.append(settled_frames(vm))
+            figures(f"frames free {frames}, handles {handles}, after 2 and {rounds} times")
+            if handles[1] != handles[0]:
+                vm.fail(f"{handles[0]} handles, and then {handles[1]}")
+            if frames[1] < frames[0] - 64:
+                vm.fail(f"{frames[0] - frames[1]} frames did not come back")
 
 
 def bot(*units):
