@@ -223,8 +223,30 @@ void index_free(struct directory *directory)
     free(directory);
 }
 
+/* Names that were removed by who was here before us, and that the platter still has. */
+static int64_t find_gone_names(struct fat_node *node, struct directory *directory)
+{
+    struct scan device = {.node = node, .device = true}, now = {.node = node};
+    struct found found;
+    const struct slot *slot;
+    int64_t result;
+    while ((result = scan_next(&device, &found)) > 0) {
+        result = scan_slot(&now, found.slot, &slot);
+        if (result < 0)
+            return result;
+        if (!now.phase || (uint8_t)slot->name[0] != SLOT_FREE)
+            continue;
+        result = index_prepare(directory);
+        if (result < 0)
+            return result;
+        index_enter(directory, &found);
+        index_leave(directory, &found);
+    }
+    return result;
+}
+
 /* Slots that are free by now, but not on the platter yet. */
-static int64_t find_gone(struct fat_node *node, struct directory *directory)
+static int64_t find_gone_slots(struct fat_node *node, struct directory *directory)
 {
     struct scan scan = {.node = node};
     for (uint32_t i = 0; i < directory->end; i++) {
@@ -277,7 +299,8 @@ static int64_t fill(struct fat_node *node, struct directory *directory)
                                     node->record->start);
         directory->capacity = clusters * per_cluster;
     }
-    return find_gone(node, directory);
+    result = find_gone_names(node, directory);
+    return result < 0 ? result : find_gone_slots(node, directory);
 }
 
 int64_t index_load(struct fat_node *node)

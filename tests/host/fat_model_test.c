@@ -508,3 +508,33 @@ TEST(fat12_that_is_full)
     run("-F 12", 720, 15000, 3);
     tight = false;
 }
+
+static uint32_t entries_on_disk(const char *short_name)
+{
+    uint32_t count = 0;
+    for (const uint8_t *at = disk.bytes; at < disk.bytes + disk.size; at += 32)
+        count += memcmp(at, short_name, 11) == 0;
+    return count;
+}
+
+/* The platter has a name that has left until the new one is there: who comes back knows of it, and gives it to nobody before it is gone. */
+TEST(names_that_are_gone_are_known_to_the_next)
+{
+    struct fat_node *node;
+    disk_make("-F 16 -s 1", 10 << 10);
+    disk_mount();
+    CHECK_EQUAL(fat_create(disk.root, "A", 1, FAT_ARCHIVE, 0, &node), 0);
+    fat_put(node);
+    CHECK_EQUAL(disk_sync(), 0);
+    CHECK_EQUAL(fat_rename(disk.root, "A", 1, disk.root, "B", 1, 0), 0);
+    CHECK_EQUAL(entries_on_disk("A          "), 1);
+    disk_restart();
+    CHECK_EQUAL(fat_create(disk.root, "A", 1, FAT_ARCHIVE, 0, &node), 0);
+    fat_put(node);
+    CHECK_EQUAL(entries_on_disk("A          "), 0);
+    CHECK_EQUAL(entries_on_disk("B          "), 1);
+    CHECK_EQUAL(disk_sync(), 0);
+    CHECK_EQUAL(entries_on_disk("A          "), 1);
+    disk_unmount();
+    CHECK_EQUAL(disk_fsck(), 0);
+}
