@@ -169,6 +169,9 @@ int64_t chain_cut(struct fat_node *node, uint32_t count, uint32_t *rest)
 {
     struct cluster_run tail;
     int64_t result = chain_find(node, count - 1, 1, &tail);
+    if (result >= 0 && !tail.count)
+        result = volume_malformed(node->volume, "the chain from cluster %u is too short",
+                                  node->record->start);
     if (result >= 0)
         result = table_next(node->volume, tail.first, rest);
     if (result < 0 || !*rest)

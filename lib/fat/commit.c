@@ -254,7 +254,12 @@ static int64_t trim(struct fat_node *node)
     }
     if (result >= 0)
         node_unflag(node, RECORD_TRIM);
-    return call_end(volume, result);
+    result = call_end(volume, result);
+    if (result == -E_IO) { /* the rest is lost until a check finds it */
+        node_unflag(node, RECORD_TRIM);
+        keep_commit(volume);
+    }
+    return result;
 }
 
 int64_t reap(struct fat_volume *volume)
@@ -275,7 +280,8 @@ int64_t reap(struct fat_volume *volume)
             return 0;
         if (node->growing || !(node->record->flags & RECORD_TRIM))
             continue;
-        if (trim(node) >= 0)
+        (void)trim(node);
+        if (!(node->record->flags & RECORD_TRIM))
             node_settle(node);
     }
     return 0;
