@@ -2,6 +2,7 @@
 #include "sbin/initd/supervise.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "abi/startup.h"
 #include "lib/sys/clock.h"
@@ -175,12 +176,24 @@ static void unit_start(struct unit *unit)
     unit_pause(unit, why);
 }
 
+/* Who has listed the driver's device serves, whether or not all else it serves is there: vfsd has no root before fsd.fat32 serves it. */
+static bool lists_device(const struct unit *unit, const struct unit *driver)
+{
+    char bus[PROTOCOL_NAME_MAX + 1];
+    const char *colon = driver->device ? strchr(driver->device, ':') : NULL;
+    if (!colon)
+        return false;
+    snprintf(bus, sizeof(bus), "%.*s", (int)(colon - driver->device), driver->device);
+    return unit_serves(unit, protocol_find(bus));
+}
+
 /* What the service waits for is there, or at least not to be waited for any longer. */
 static bool dependencies_met(const struct unit *unit)
 {
     for (size_t i = 0; i < unit->conf.after.count; i++) {
         const struct unit *other = unit_find(unit->conf.after.items[i]);
-        if (other && other != unit && (other->state == WAITING || other->state == STARTING))
+        if (other && other != unit && (other->state == WAITING || other->state == STARTING) &&
+            !lists_device(other, unit))
             return false;
     }
     return true;
