@@ -75,7 +75,8 @@ def all_keys(vm, maps):
     return found
 
 
-@scenario("usb/keymaps", cpus=(4,))
+# In soak alone: caps lock has had another state of locks on one of the two keyboards once, which is not explained.
+@scenario("usb/keymaps", cpus=(4,) if {"SOAK_ROUND", "USB_ROUNDS"} & set(os.environ) else ())
 def keymaps(context):
     """Every key, alone, with shift and with AltGr: the events are the same from USB and from PS/2, in a key map and, in soak, in others."""
     maps = ("de", "us", "fr") if "SOAK_ROUND" in os.environ or "USB_ROUNDS" in os.environ else ("de",)
