@@ -4,7 +4,7 @@
 #include "sbin/outputd/serial_line.h"
 
 #include "abi/tty.h"
-#include "sbin/outputd/session.h"
+#include "tests/host/fake_session.h"
 #include "tests/host/test.h"
 
 #include "tests/host/fake_16550.h"
@@ -54,32 +54,11 @@ int64_t command_read_exactly(const struct command *command, void *buffer, size_t
     return 0;
 }
 
-enum proc_terminal session_check(uint64_t badge, int32_t session, int32_t foreground, int signal,
-                                 struct caller *caller)
-{
-    (void)badge, (void)session, (void)foreground, (void)signal;
-    *caller = (struct caller){0};
-    return TERMINAL_ALLOWED;
-}
-
 void session_signal(int32_t pgid, int signal)
 {
     CHECK(signal_count < ARRAY_SIZE(signals));
     signals[signal_count].group = pgid;
     signals[signal_count++].signal = signal;
-}
-
-int64_t session_leader(int32_t session, handle_t *leader)
-{
-    (void)session;
-    *leader = HANDLE_NONE;
-    return 0;
-}
-
-bool session_exists(int32_t pid)
-{
-    (void)pid;
-    return true;
 }
 
 /* --- Both ends --------------------------------------------------------------------------------------------------- */

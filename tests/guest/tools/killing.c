@@ -23,19 +23,12 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "tests/guest/tools/need.h"
 
 #define PIECE       65536u
 #define MICROSECOND INT64_C(1000)
 #define MILLISECOND (1000 * MICROSECOND)
 #define SECOND      (1000 * MILLISECOND)
-
-#define NEED(condition)                                      \
-    do {                                                     \
-        if (!(condition)) {                                  \
-            printf("%s: %s\n", #condition, strerror(errno)); \
-            exit(1);                                         \
-        }                                                    \
-    } while (0)
 
 static const char *source, *target;
 static atomic_bool stop;

@@ -11,15 +11,8 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "tests/guest/tools/need.h"
 #include "tests/guest/tools/power_work.h"
-
-#define NEED(condition)                                      \
-    do {                                                     \
-        if (!(condition)) {                                  \
-            printf("%s: %s\n", #condition, strerror(errno)); \
-            exit(1);                                         \
-        }                                                    \
-    } while (0)
 
 static struct live {
     uint32_t file; /* 0: none */
