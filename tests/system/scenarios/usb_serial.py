@@ -3,6 +3,7 @@ import contextlib
 import os
 import re
 import socket
+import tempfile
 import threading
 import time
 
@@ -67,18 +68,15 @@ class Line:
 @contextlib.contextmanager
 def adapter(context, *devices, **options):
     """A machine with an adapter, plugged in, and its line."""
-    path = os.path.join("/tmp", f"protos-line-{os.getpid()}")
-    extra = ["-chardev", f"socket,id=line,path={path},server=on,wait=off",
-             "-device", "usb-serial,id=usb-serial,bus=xhci.0,port=1,chardev=line"]
-    try:
+    with tempfile.TemporaryDirectory(prefix="protos-") as folder:  # others run beside this one
+        path = os.path.join(folder, "line")
+        extra = ["-chardev", f"socket,id=line,path={path},server=on,wait=off",
+                 "-device", "usb-serial,id=usb-serial,bus=xhci.0,port=1,chardev=line"]
         with boot(context, "xhci", *devices, extra=extra, **options) as vm:
             vm.prompt()
             line = Line(vm, path)
             wait_terminal(vm)
             yield vm, line, path
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
 
 
 def wait_terminal(vm, there=True):

@@ -198,7 +198,7 @@ def plugging(context):
             node_add(vm, "two", second.file.name)
             plug(vm, "one")
             name = name_of(vm, "one")
-            frames, handles, rounds = [], [], int(os.environ.get("PLUG_ROUNDS", "4"))
+            frames, handles, rounds = [], [], int(os.environ.get("PLUG_ROUNDS", "3"))
             for round_ in range(rounds):
                 vm.send(f"exec 5<disk:///{name}; while dd bs=64k count=16 <&5 of=/dev/null 2>/tmp/why && dd if=disk:///{name} of=/dev/null bs=64k 2>/tmp/why; do true; done &\n")
                 vm.shell("sleep 1", 60)
