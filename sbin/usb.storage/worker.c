@@ -137,8 +137,9 @@ static void device_put(struct worker *worker)
     worker->gone |= gone;
 }
 
-/* All units, when the device is gone; else the one whose medium is. Whoever is told takes the lock at once: it is let go of meanwhile. */
-static void losses_tell(struct worker *worker)
+/* The main thread has something to take, or hears of a loss: all units, when the device is gone, else the one whose medium is. Whoever is told
+ * takes the lock at once: it is let go of meanwhile. */
+static void outcome_tell(struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->unit_count; i++) {
         struct worker_unit *unit = &worker->units[i];
@@ -162,7 +163,7 @@ static void request_serve(struct worker *worker, struct disk_request *request)
     device_put(worker);
     request->own[1] = (uint64_t)(worker->gone ? -E_NO_DEVICE : status);
     queue_put(&worker->done, request);
-    losses_tell(worker);
+    outcome_tell(worker);
 }
 
 static void unit_look(struct worker *worker, struct worker_unit *unit)
@@ -178,7 +179,7 @@ static void unit_look(struct worker *worker, struct worker_unit *unit)
     if (!before && unit->storage.loaded)
         unit->news = NEWS_LOADED;
     if (unit->news || before != unit->storage.loaded || worker->gone)
-        losses_tell(worker);
+        outcome_tell(worker);
 }
 
 /* The next request; NULL: it is time to look at the media. */
@@ -265,7 +266,7 @@ void worker_serve(struct worker *worker, struct worker_unit *unit, struct disk *
     unit->news = NEWS_NONE;
     unit->serves = disk;
     if (worker->gone) /* it went meanwhile: nobody will say so any more */
-        losses_tell(worker);
+        outcome_tell(worker);
     pthread_mutex_unlock(&worker->lock);
 }
 

@@ -3,7 +3,7 @@
  *     worker_init(&worker, &bulk)             its units are opened, and loaded where there is a medium
  *     worker_run(&worker, port)               from then on the device is the thread's
  *     worker_put(&worker, request)            main thread: to be carried out
- *     worker_take(&worker, &request, &status) ... was; false: no more for now
+ *     worker_take(&worker, &request, &status) ... was; false: there is none
  *     worker_news(&worker, unit)              ... what is new of the unit, to be answered by:
  *     worker_serve(&worker, unit, before, disk)    ... requests for this disk are carried out; NULL: for none
  *
