@@ -34,3 +34,22 @@ int64_t call_end(struct fat_volume *volume, int64_t result)
     volume->taken_count = 0;
     return result;
 }
+
+int64_t call_end_numbered(struct fat_volume *volume, int64_t result)
+{
+    if (result >= 0 && volume->number) {
+        keep_set(volume, &volume->kept->number, volume->number);
+        volume->number = 0;
+    }
+    return call_end(volume, result);
+}
+
+void fat_number(struct fat_volume *volume, uint64_t number)
+{
+    volume->number = number;
+}
+
+uint64_t fat_numbered(const struct fat_volume *volume)
+{
+    return volume->kept->number;
+}

@@ -89,6 +89,11 @@ struct fat_statfs {
 /* Waits for a scan of the FAT at most once in a mount, and for a sync when files were deleted since the last. */
 MUST_CHECK int64_t fat_statfs(struct fat_volume *volume, struct fat_statfs *statfs);
 
+/* For who must know, after his predecessor's death, whether its last call was carried out: the next one that makes, removes or moves a name
+ * bears this number (0: none), and when it succeeds, in the same instant, fat_numbered says that it was the last that did. */
+void fat_number(struct fat_volume *volume, uint64_t number);
+uint64_t fat_numbered(const struct fat_volume *volume);
+
 /* --- Nodes ---
  * The same file is the same node as long as anybody has it; a reference is what fat_root, fat_lookup, fat_create, fat_mkdir,
  * fat_parent, fat_get and fat_inherit give. A file without a name keeps its clusters until its last reference is put.

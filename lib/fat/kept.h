@@ -13,7 +13,7 @@
 
 #include "lib/fat/fat.h"
 
-#define KEPT_MAGIC UINT64_C(0x3174706b74616670)
+#define KEPT_MAGIC UINT64_C(0x3274706b74616670)
 #define KEPT_UNDO  4096u
 
 struct undo {
@@ -51,7 +51,8 @@ struct kept {
     uint32_t marked;   /* the platter says that the volume is in use */
     uint32_t ready;    /* the volume was mounted: what is changed is here, not lost */
     uint32_t reserved;
-    uint64_t turn; /* how often all has been written, from 1 */
+    uint64_t number; /* of the last call that had one and was carried out (fat_number) */
+    uint64_t turn;   /* how often all has been written, from 1 */
     uint64_t next_id;
     struct undo undo[KEPT_UNDO];
 };

@@ -91,7 +91,7 @@ static int64_t create_once(struct fat_node *directory, const struct name *name, 
         result = name_ready(directory, name);
     if (result >= 0)
         result = make(directory, name, &entry, when, node);
-    return call_end(directory->volume, result);
+    return call_end_numbered(directory->volume, result);
 }
 
 int64_t fat_create(struct fat_node *directory, const char *text, size_t length, uint32_t attributes,
@@ -149,7 +149,7 @@ static int64_t mkdir_once(struct fat_node *directory, const struct name *name, i
     slot_set_cluster(&entry, cluster);
     if (result >= 0)
         result = make(directory, name, &entry, when, node);
-    return call_end(volume, result);
+    return call_end_numbered(volume, result);
 }
 
 int64_t fat_mkdir(struct fat_node *directory, const char *text, size_t length, int64_t when,
@@ -217,7 +217,7 @@ int64_t fat_unlink(struct fat_node *directory, const char *text, size_t length)
     result = directory_remove(directory, &at.found, 0);
     if (result >= 0)
         result = lose(volume, node, &at.found);
-    result = call_end(volume, result);
+    result = call_end_numbered(volume, result);
     fat_put(node);
     return result;
 }
@@ -242,7 +242,7 @@ int64_t fat_rmdir(struct fat_node *directory, const char *text, size_t length)
         result = directory_remove(directory, &at.found, 0);
     if (result >= 0)
         result = lose(volume, node, &at.found);
-    result = call_end(volume, result);
+    result = call_end_numbered(volume, result);
     fat_put(node);
     return result;
 }

@@ -123,7 +123,7 @@ int64_t fat_rename(struct fat_node *from, const char *text, size_t length, struc
     keep_commit(volume); /* nodes are there whatever comes of it */
     if (result >= 0)
         result = move_it(&move, flags);
-    result = call_end(volume, result);
+    result = call_end_numbered(volume, result);
     fat_put(move.old);
     fat_put(move.node);
     return result;

@@ -7,6 +7,7 @@
 #include "lib/linux/io.h"
 #include "lib/linux/mounts.h"
 #include "lib/linux/path.h"
+#include "lib/linux/process.h"
 #include "lib/linux/socket.h"
 #include "lib/linux/time.h"
 #include "lib/linux/user.h"
@@ -50,19 +51,18 @@ static int64_t plain_file(struct thread *thread, uint64_t fd, uint32_t op, uint6
     return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
 }
 
-/* A command on `path` whose in bytes are `text`. */
-static int64_t with_text(struct path *path, uint32_t op, const char *text, size_t length,
-                         uint64_t argument)
+/* UNLINK, MKDIR; SYMLINK, whose in bytes are `text`. */
+static int64_t change(struct path *path, uint32_t op, uint64_t argument, const char *text,
+                      size_t length)
 {
-    struct abi_command command;
+    struct abi_command command = {.op = op,
+                                  .args = {argument, 0, 0, command_number()},
+                                  .in = (uint64_t)text,
+                                  .in_length = length};
     union path_answer out;
+    int64_t result = path_command(path, &command, &out);
 
-    memset(&command, 0, sizeof(command));
-    command.op = op;
-    command.args[0] = argument;
-    command.in = (uint64_t)text;
-    command.in_length = length;
-    return path_command(path, &command, &out);
+    return result == -LINUX_ENOSYS ? -LINUX_EOPNOTSUPP : result;
 }
 
 /* The command goes to what both are mounted by; the other name goes along as its part behind "scheme://". */
@@ -72,7 +72,10 @@ static int64_t two_mounted(struct process *process, uint32_t op, struct path *fr
     struct mounted a, b;
     struct uri uri;
     struct abi_path_call call = {
-        .command = {.op = op, .args = {flags}, .out = (uint64_t)out, .out_length = sizeof(*out)}};
+        .command = {.op = op,
+                    .args = {flags, 0, 0, command_number()},
+                    .out = (uint64_t)out,
+                    .out_length = sizeof(*out)}};
 
     mounts_enter(process, from, &a);
     mounts_enter(process, to, &b);
@@ -82,7 +85,7 @@ static int64_t two_mounted(struct process *process, uint32_t op, struct path *fr
     if (result >= 0) {
         call.command.in = (uint64_t)uri.rest;
         call.command.in_length = uri.rest_length;
-        result = answer(sys_path_call(a.names, &call));
+        result = answer(path_call(a.names, &call));
     }
     mounts_leave(&a);
     mounts_leave(&b);
@@ -155,7 +158,11 @@ int64_t linux_link(struct thread *thread, uint64_t old, uint64_t new)
 
 int64_t linux_mkdirat(struct thread *thread, uint64_t dirfd, uint64_t address, uint64_t mode)
 {
-    return plain_at(thread, dirfd, address, OP_MKDIR, mode & 01777 & ~thread->process->umask, 0);
+    struct path path;
+    int64_t result = path_read(thread, dirfd, address, &path);
+
+    return result < 0 ? result
+                      : change(&path, OP_MKDIR, mode & 01777 & ~thread->process->umask, NULL, 0);
 }
 
 int64_t linux_mkdir(struct thread *thread, uint64_t address, uint64_t mode)
@@ -174,7 +181,7 @@ int64_t linux_unlinkat(struct thread *thread, uint64_t dirfd, uint64_t address, 
         return result;
     if (!flags && (path.flags & URI_DIRECTORY))
         return -LINUX_ENOTDIR;
-    result = plain(&path, OP_UNLINK, flags ? UNLINK_DIRECTORY : 0, 0);
+    result = change(&path, OP_UNLINK, flags ? UNLINK_DIRECTORY : 0, NULL, 0);
     return result == -LINUX_ENOENT && !flags ? socket_unlink(&path) : result;
 }
 
@@ -201,7 +208,7 @@ int64_t linux_symlinkat(struct thread *thread, uint64_t target, uint64_t dirfd, 
     if (!length || (size_t)length == sizeof(text))
         return length ? -LINUX_ENAMETOOLONG : -LINUX_ENOENT;
     int64_t result = path_read(thread, dirfd, address, &path);
-    return result < 0 ? result : with_text(&path, OP_SYMLINK, text, (size_t)length, 0);
+    return result < 0 ? result : change(&path, OP_SYMLINK, 0, text, (size_t)length);
 }
 
 int64_t linux_symlink(struct thread *thread, uint64_t target, uint64_t address)

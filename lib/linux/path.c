@@ -244,6 +244,16 @@ int64_t path_open(struct path *path, uint32_t flags, uint32_t mode)
     return -LINUX_ELOOP;
 }
 
+int64_t path_call(handle_t names, struct abi_path_call *call)
+{
+    int64_t result;
+
+    do
+        result = sys_path_call(names, call);
+    while (unlikely(result == -E_RESTARTED && call->command.args[3]));
+    return result;
+}
+
 /* The call, of which all but the name and the out window is there: the first value. */
 static int64_t call_followed(struct path *path, struct abi_path_call *call, union path_answer *out)
 {
@@ -256,7 +266,7 @@ static int64_t call_followed(struct path *path, struct abi_path_call *call, unio
         mounts_enter(thread->process, path, &to);
         call->uri = (uint64_t)to.uri;
         call->uri_length = to.length;
-        int64_t result = sys_path_call(to.names, call);
+        int64_t result = path_call(to.names, call);
         mounts_leave(&to);
         if (likely(!result))
             return (int64_t)call->command.values[0];

@@ -40,6 +40,8 @@ int64_t path_ask(struct path *path, uint32_t op, uint64_t argument,
                  union path_answer *answer) MUST_CHECK;
 int64_t path_command(struct path *path, const struct abi_command *command,
                      union path_answer *answer) MUST_CHECK;
+/* One try, E_LINK and all: 0 or -E_*. A command with a number (abi/ops.def) whose service ended with it is sent again. */
+int64_t path_call(handle_t names, struct abi_path_call *call) MUST_CHECK;
 /* answer->stat. follow: of what the link at the end leads to; else of the link itself. */
 int64_t path_stat(struct path *path, bool follow, union path_answer *answer) MUST_CHECK;
 /* The directory's own name, without links; the last part is left as it is. */

@@ -45,12 +45,12 @@ int64_t proc_command(struct process *process, struct abi_command *command)
     return proc_send(process, command);
 }
 
-uint64_t proc_number(void)
+uint64_t command_number(void)
 {
     uint32_t low, high;
 
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return ((uint64_t)high << 32 | low) | 1;
+    return (((uint64_t)high << 32 | low) ^ (uint64_t)thread_current()->process->pid << 40) | 1;
 }
 
 NORETURN void process_exit(struct process *process, uint32_t status)
@@ -214,7 +214,7 @@ int64_t process_fork(struct thread *thread, uint64_t stack, uint64_t flags, uint
     thread->set_tid = flags & LINUX_CLONE_CHILD_SETTID ? child_tid : 0;
     memset(&command, 0, sizeof(command));
     command.op = PROC_FORK;
-    command.args[0] = proc_number();
+    command.args[0] = command_number();
     command.in = (uint64_t)&fork;
     command.in_length = sizeof(fork);
     int64_t result = proc_command(process, &command);
@@ -275,7 +275,7 @@ static int64_t wait_command(struct thread *thread, int64_t pid, uint64_t options
     struct abi_command command;
 
     if (!thread->wait_number)
-        thread->wait_number = proc_number();
+        thread->wait_number = command_number();
     memset(&command, 0, sizeof(command));
     command.op = PROC_WAIT;
     command.args[0] = (uint64_t)pid;

@@ -4,9 +4,10 @@
 #include "lib/linux/thread.h"
 
 /* One command to procd; -ENOSYS without one. 0 or -errno: Linux has no such call that a signal interrupts. Sent again when
- * procd ended with it: commands that must not be carried out twice have a proc_number (abi/proc.h). */
+ * procd ended with it: commands that must not be carried out twice have a number (abi/proc.h). */
 int64_t proc_command(struct process *process, struct abi_command *command) MUST_CHECK;
-uint64_t proc_number(void);
+/* A number for one command that must not be carried out twice: odd, and nobody else's. */
+uint64_t command_number(void);
 /* Ends the process with a wait status as wait4 reports it. */
 NORETURN void process_exit(struct process *process, uint32_t status);
 int32_t process_pid(struct process *process);

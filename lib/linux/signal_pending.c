@@ -91,7 +91,7 @@ void signal_fetch(struct process *process)
         memset(&command, 0, sizeof(command));
         command.op = PROC_SIGNALS;
         command.args[0] = UINT64_MAX;
-        command.args[1] = proc_number();
+        command.args[1] = command_number();
         command.out = (uint64_t)infos;
         command.out_length = sizeof(infos);
         if (proc_command(process, &command) < 0)

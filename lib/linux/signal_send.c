@@ -44,7 +44,7 @@ static int64_t send(struct thread *thread, int64_t pid, uint64_t signal, int32_t
     command.op = PROC_KILL;
     command.args[0] = (uint64_t)pid;
     command.args[1] = signal | (uint64_t)(uint32_t)code << 32;
-    command.args[2] = proc_number();
+    command.args[2] = command_number();
     command.args[3] = value;
     return proc_command(process, &command);
 }

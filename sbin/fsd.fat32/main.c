@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/fsd/numbers.h"
 #include "lib/sys/error.h"
 #include "lib/sys/startup.h"
 #include "sbin/fsd.fat32/cache.h"
@@ -46,6 +47,17 @@ static int64_t mounted(void *context, struct command *command)
     return likely(volume) ? handlers[SERVICE_INDEX(command->message.op)](context, command) : -E_IO;
 }
 
+/* What changes names, once. */
+static int64_t numbered(void *context, struct command *command)
+{
+    uint64_t number = command->message.args[3];
+    if (numbers_known(number))
+        return 0;
+    if (volume)
+        fat_number(volume, number);
+    return mounted(context, command);
+}
+
 static void closed(void *context, uint64_t cookie)
 {
     (void)context;
@@ -69,7 +81,7 @@ int main(int argc, char **argv)
     }
     int64_t result = volume_start(port, argv[1]);
     for (size_t i = 0; i < SERVICE_OPERATIONS; i++)
-        operations[i] = handlers[i] ? mounted : NULL;
+        operations[i] = !handlers[i] ? NULL : numbers_meant((uint32_t)i) ? numbered : mounted;
     operations[OP_READ] = bytes_read; /* ask nothing of the library where they need not */
     operations[OP_STAT] = attributes_stat;
     struct service service = {

@@ -1,4 +1,5 @@
 /* Names come, go and move. See commands.h. */
+#include "lib/fsd/numbers.h"
 #include "sbin/fsd.fat32/commands.h"
 #include "sbin/fsd.fat32/found.h"
 
@@ -67,8 +68,11 @@ static int64_t open_path(struct command *command, uint64_t flags, struct fat_nod
 int64_t names_open(void *context, struct command *command)
 {
     (void)context;
-    uint64_t flags = command->message.args[0];
+    uint64_t flags = command->message.args[0], number = numbers_of_file(command->message.file);
     struct open *open = opens_find(command->message.file);
+    if (numbers_known(number))
+        flags &= ~(uint64_t)OPEN_EXCLUSIVE; /* a predecessor made the file for this open */
+    fat_number(volume, number);
     if (!open) {
         struct fat_node *node;
         int64_t result = open_path(command, flags, &node);

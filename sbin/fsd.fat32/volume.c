@@ -8,6 +8,7 @@
 
 #include "abi/volume.h"
 #include "lib/fsd/connection.h"
+#include "lib/fsd/numbers.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/error.h"
 #include "lib/sys/keep.h"
@@ -90,7 +91,9 @@ static int64_t mount(void)
         keep_release(kept, KEPT_SIZE);
         return result;
     }
-    result = files_recover();
+    result = numbers_recover(volume_port, STORE_KEY_NUMBERS, fat_numbered(volume));
+    if (result >= 0)
+        result = files_recover();
     return result < 0 ? result : opens_recover();
 }
 

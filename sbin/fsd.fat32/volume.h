@@ -19,6 +19,7 @@
 #define STORE_KEY_FLAGS  2u
 #define STORE_KEY_FAT    3u
 #define STORE_KEY_OPENS  4u
+#define STORE_KEY_NUMBERS 5u
 #define STORE_KEY_DATA   (UINT64_C(1) << 63) /* | fat_id: a file's pages */
 
 extern handle_t volume_port;

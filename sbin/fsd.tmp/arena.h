@@ -25,8 +25,15 @@ typedef uint32_t ref_t;
 #define ARENA_CLASSES 64u
 #define ARENA_UNDO    1024u
 #define ARENA_LIMIT   (UINT64_C(1) << 36) /* bytes a reference reaches */
-#define ARENA_ROOTS   8u
 #define ARENA_SLACK   8u /* bytes behind each block that can be read */
+
+/* What the user keeps there. */
+enum arena_root {
+    ROOT_VOLUMES, /* the latest volume */
+    ROOT_LAST_ID, /* of a volume; never used again */
+    ROOT_NUMBER,  /* of the last command that had one and was carried out (lib/fsd/numbers.h) */
+    ARENA_ROOTS = 8
+};
 
 struct undo {
     uint64_t offset; /* of a word of four bytes */
@@ -41,7 +48,7 @@ struct arena {
     uint64_t end;  /* bytes in use, from the arena's start */
     uint64_t size; /* bytes there are */
     ref_t free[ARENA_CLASSES];
-    uint64_t roots[ARENA_ROOTS]; /* the user's own */
+    uint64_t roots[ARENA_ROOTS];
     struct undo undo[ARENA_UNDO];
 };
 

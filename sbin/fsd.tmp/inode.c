@@ -6,8 +6,6 @@
 #include "sbin/fsd.tmp/directory.h"
 #include "sbin/fsd.tmp/opens.h"
 
-#define ROOT_VOLUMES 0u /* arena->roots: the latest volume */
-#define ROOT_LAST_ID 1u /* of a volume; never used again */
 
 int64_t inode_create(struct volume *volume, uint32_t type, uint32_t mode, int64_t now,
                      struct inode **inode)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "abi/tmp.h"
+#include "lib/fsd/numbers.h"
 #include "lib/sys/error.h"
 #include "lib/sys/startup.h"
 #include "sbin/fsd.tmp/commands.h"
@@ -110,6 +111,8 @@ static command_handler *const handlers[SERVICE_OPERATIONS] = {
 static int64_t run(struct command *command)
 {
     int64_t result = handlers[SERVICE_INDEX(command->message.op)](NULL, command);
+    if (result >= 0 && numbers_meant(command->message.op) && command->message.args[3])
+        arena_set(&arena->roots[ROOT_NUMBER], command->message.args[3]);
     if (unlikely(arena_changed())) {
         if (result < 0)
             arena_abort();
@@ -124,6 +127,8 @@ int64_t transaction(void *context, struct command *command)
 {
     (void)context;
     uint32_t op = command->message.op;
+    if (numbers_meant(op) && numbers_known(command->message.args[3]))
+        return 0;
     if (op == OP_OPEN)
         opens_sweep(false);
     else if (op == OP_STATFS)
@@ -154,6 +159,8 @@ int main(void)
     int64_t result = store_open(port);
     if (result >= 0)
         result = opens_recover();
+    if (result >= 0)
+        result = numbers_recover(port, STORE_KEY_NUMBERS, arena->roots[ROOT_NUMBER]);
     if (result < 0) {
         fprintf(stderr, "cannot use what was kept: %s\n", error_text(result));
         return 1;

@@ -301,10 +301,10 @@ static struct cache *cache_of(struct fat_node *node)
     MUST(cache);
     cache->node = fat_get(node);
     cache->id = fat_id(node);
+    cache_fill(cache); /* in which the process may die */
     cache->next = caches;
     caches = cache;
     *fat_user(node) = cache;
-    cache_fill(cache);
     return cache;
 }
 

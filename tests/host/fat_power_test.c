@@ -13,6 +13,13 @@
 #include "tests/host/fat_disk.h"
 #include "tests/host/test.h"
 
+/* The processes that die leave their memory behind. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    return 1;
+}
+
 #define FILES   2000u
 #define FOLDERS 6
 #define NAMES   12
@@ -34,6 +41,7 @@ static struct live {
     uint32_t size;
 } live[FOLDERS][NAMES];
 static int folder_place[FOLDERS]; /* in which folder it lies; -1: the root */
+static bool passing[FOLDERS];     /* it has a folder that comes and goes */
 static uint64_t seed;
 
 static uint32_t below(uint32_t limit)
@@ -80,53 +88,147 @@ static struct fat_node *open_folder(int folder)
     return node;
 }
 
-/* --- The workload --- */
+/* --- Calls, in which the process may die --- */
 
-static void append(struct fat_node *node, struct live *file, uint32_t length)
+static struct call {
+    int from, name, to, to_name; /* folders, and names in them */
+    const char *text, *to_text;
+    uint32_t file, offset, length;
+} call;
+static uint32_t deaths; /* one in so many calls; 0: none */
+
+/* Carried out once, by whoever is alive then. */
+static int64_t carry_out(int64_t (*make)(void))
+{
+    static volatile uint64_t number = 1;
+    number += 2;
+    if (sigsetjmp(disk.death, 1)) {
+        disk_live();
+        disk_restart();
+        if (fat_numbered(disk.volume) == number)
+            return 0;
+    }
+    if (deaths && below(deaths) == 0) {
+        if (below(2))
+            disk_die_at_store(1 + below(300));
+        else
+            disk.die_at = 1 + below(20);
+    }
+    fat_number(disk.volume, number);
+    int64_t result = make();
+    disk_live();
+    return result;
+}
+
+static int64_t create_call(void)
+{
+    struct fat_node *parent = open_folder(call.from), *node;
+    int64_t result =
+        fat_create(parent, call.text, strlen(call.text), FAT_ARCHIVE, 0, &node);
+    if (result >= 0)
+        fat_put(node);
+    fat_put(parent);
+    return result;
+}
+
+static struct fat_node *open_file(void)
+{
+    struct fat_node *parent = open_folder(call.from), *node;
+    CHECK_EQUAL(fat_lookup(parent, call.text, strlen(call.text), &node), 0);
+    fat_put(parent);
+    return node;
+}
+
+static int64_t truncate_call(void)
+{
+    struct fat_node *node = open_file();
+    int64_t result = file_truncate(node, 0);
+    fat_put(node);
+    return result;
+}
+
+static int64_t append_call(void)
 {
     static uint8_t bytes[70000];
-    for (uint32_t i = 0; i < length; i++)
-        bytes[i] = byte_of(file->file, file->size + i);
-    file_write(node, file->size, bytes, length);
-    file->size += length;
-    tell(GREW, file->file, file->size, -1);
+    struct fat_node *node = open_file();
+    for (uint32_t i = 0; i < call.length; i++)
+        bytes[i] = byte_of(call.file, call.offset + i);
+    file_write(node, call.offset, bytes, call.length);
+    fat_put(node);
+    return 0;
 }
+
+static int64_t unlink_call(void)
+{
+    struct fat_node *parent = open_folder(call.from);
+    int64_t result = fat_unlink(parent, call.text, strlen(call.text));
+    fat_put(parent);
+    return result;
+}
+
+static int64_t rename_call(void)
+{
+    struct fat_node *from = open_folder(call.from), *to = open_folder(call.to);
+    int64_t result = fat_rename(from, call.text, strlen(call.text), to, call.to_text,
+                                strlen(call.to_text), 0);
+    fat_put(from);
+    fat_put(to);
+    return result;
+}
+
+static int64_t mkdir_call(void)
+{
+    struct fat_node *parent = open_folder(call.from), *node;
+    int64_t result = fat_mkdir(parent, call.text, strlen(call.text), 0, &node);
+    if (result >= 0)
+        fat_put(node);
+    fat_put(parent);
+    return result;
+}
+
+static int64_t rmdir_call(void)
+{
+    struct fat_node *parent = open_folder(call.from);
+    int64_t result = fat_rmdir(parent, call.text, strlen(call.text));
+    fat_put(parent);
+    return result;
+}
+
+/* --- The workload --- */
 
 static void write_one(int folder, int name)
 {
     struct live *file = &live[folder][name];
-    struct fat_node *parent = open_folder(folder), *node;
-    const char *text = name_of(name);
-    uint32_t length = HEADER + (below(4) ? below(3000) : below(60000));
+    call = (struct call){.from = folder,
+                         .text = name_of(name),
+                         .length = HEADER + (below(4) ? below(3000) : below(60000))};
     if (!file->file) {
-        CHECK_EQUAL(fat_create(parent, text, strlen(text), FAT_ARCHIVE, 0, &node), 0);
-    } else {
-        CHECK_EQUAL(fat_lookup(parent, text, strlen(text), &node), 0);
-        if (below(3) == 0 || file->size > 150000) { /* anew */
-            CHECK_EQUAL(file_truncate(node, 0), 0);
-            tell(GONE, file->file, 0, name);
-            file->file = 0;
-        }
+        CHECK_EQUAL(carry_out(create_call), 0);
+    } else if (below(3) == 0 || file->size > 150000) { /* anew */
+        CHECK_EQUAL(carry_out(truncate_call), 0);
+        tell(GONE, file->file, 0, name);
+        file->file = 0;
     }
     if (!file->file) {
         *file = (struct live){.file = ++file_count};
         tell(NAMED, file->file, 0, name);
     }
-    append(node, file, length);
-    fat_put(node);
-    fat_put(parent);
+    call.file = file->file;
+    call.offset = file->size;
+    CHECK_EQUAL(carry_out(append_call), 0);
+    file->size += call.length;
+    tell(GREW, file->file, file->size, -1);
 }
 
 static void unlink_one(int folder, int name)
 {
-    struct fat_node *parent = open_folder(folder);
-    const char *text = name_of(name);
-    if (live[folder][name].file) {
-        tell(GONE, live[folder][name].file, 0, name);
-        CHECK_EQUAL(fat_unlink(parent, text, strlen(text)), 0);
-        live[folder][name].file = 0;
-    }
-    fat_put(parent);
+    struct live *file = &live[folder][name];
+    if (!file->file)
+        return;
+    call = (struct call){.from = folder, .text = name_of(name)};
+    tell(GONE, file->file, 0, name);
+    CHECK_EQUAL(carry_out(unlink_call), 0);
+    file->file = 0;
 }
 
 static void rename_one(int from, int name, int to, int to_name)
@@ -134,16 +236,14 @@ static void rename_one(int from, int name, int to, int to_name)
     struct live *source = &live[from][name], *target = &live[to][to_name];
     if (!source->file || source == target)
         return;
-    struct fat_node *parent = open_folder(from), *to_parent = open_folder(to);
-    const char *text = name_of(name), *to_text = name_of(to_name);
+    call = (struct call){
+        .from = from, .to = to, .text = name_of(name), .to_text = name_of(to_name)};
     if (target->file)
         tell(GONE, target->file, 0, to_name);
-    CHECK_EQUAL(fat_rename(parent, text, strlen(text), to_parent, to_text, strlen(to_text), 0), 0);
+    CHECK_EQUAL(carry_out(rename_call), 0);
     tell(NAMED, source->file, 0, to_name);
     *target = *source;
     source->file = 0;
-    fat_put(parent);
-    fat_put(to_parent);
 }
 
 static bool lies_in(int folder, int in)
@@ -158,28 +258,23 @@ static void move_folder(int folder, int to)
     char text[24];
     if (lies_in(to, folder) || folder_place[folder] == to)
         return;
-    struct fat_node *from = open_folder(folder_place[folder]), *parent = open_folder(to);
     snprintf(text, sizeof(text), "dir %d", folder);
-    CHECK_EQUAL(fat_rename(from, text, strlen(text), parent, text, strlen(text), 0), 0);
+    call = (struct call){.from = folder_place[folder], .to = to, .text = text, .to_text = text};
+    CHECK_EQUAL(carry_out(rename_call), 0);
     folder_place[folder] = to;
-    fat_put(from);
-    fat_put(parent);
 }
 
 /* A folder that comes and goes. */
 static void come_and_go(int folder)
 {
-    struct fat_node *parent = open_folder(folder), *node;
-    if (fat_mkdir(parent, "passing by", 10, 0, &node) == -E_EXISTS)
-        CHECK_EQUAL(fat_rmdir(parent, "passing by", 10), 0);
-    else
-        fat_put(node);
-    fat_put(parent);
+    call = (struct call){.from = folder, .text = "passing by"};
+    CHECK_EQUAL(carry_out(passing[folder] ? rmdir_call : mkdir_call), 0);
+    passing[folder] = !passing[folder];
 }
 
 static void sync_all(void)
 {
-    CHECK_EQUAL(disk_sync(), 0);
+    CHECK_EQUAL(carry_out(disk_sync), 0);
     files_tidy();
     tell(SYNCED, 0, 0, -1);
 }
@@ -188,6 +283,7 @@ static void work(uint32_t calls)
 {
     event_count = file_count = 0;
     memset(live, 0, sizeof(live));
+    memset(passing, 0, sizeof(passing));
     for (int i = 0; i < FOLDERS; i++) {
         char text[24];
         struct fat_node *node;
@@ -239,7 +335,8 @@ static void see_file(struct fat_node *node, const char *text)
         return;
     CHECK(length >= HEADER);
     memcpy(&file, bytes + 1, sizeof(file));
-    CHECK(file >= 1 && file <= file_count);
+    if (file < 1 || file > file_count)
+        FAIL("%s has %zu bytes of file %u", text, length, file);
     for (uint32_t i = 0; i < length; i++)
         if (bytes[i] != byte_of(file, i))
             FAIL("%s, which is file %u of %zu bytes, has another's byte at %u", text, file, length,
@@ -379,4 +476,12 @@ TEST(fat16)
 TEST(fat12)
 {
     cut_points("-F 12 -s 4", 6 << 10, 5, 20);
+}
+
+TEST(process_dies)
+{
+    deaths = 12;
+    cut_points("-F 32 -s 1", 3 << 10, 10, 24);
+    cut_points("-F 12 -s 4", 6 << 10, 5, 20);
+    deaths = 0;
 }

@@ -40,6 +40,10 @@ def told(context, name, what):
 
 # --- Kills ---
 
+# One after the other, each once it is there.
+KILL_ALL = ("for i in {}; do usleep 40000; until p=$(ps | sed -n \"s/^ *\\([0-9]*\\) .* $i\\(@.*\\)*$/\\1/p\") && [ $p ]; do usleep 10000; done; "
+            "kill -9 $p; done")
+
 
 class Volume:
     """A FAT32 volume with random bytes in `source`, for a copy of them."""
@@ -106,14 +110,28 @@ def killed(context):
         volume.check()
 
 
+@scenario("crashes/names")
+def names(context):
+    """Names are made, moved and removed while their file system is killed: each call succeeds, as it is carried out once."""
+    kills = amount("SOAK_KILLS", 10, 30)
+    with image(40, "-F", "32", "-n", "CRASH") as disk:
+        with boot(context, disk.name + ",unsafe") as vm:
+            vm.prompt()
+            vm.check(f"mkdir /mnt /tmp/work; {MOUNT}", "", 120)
+            for victim, folder, links in (("fsd.fat32", "/mnt", ""), ("fsd.tmp", "/tmp/work", "links")):
+                killers = KILL_ALL.format(" ".join([victim] * kills))
+                vm.check(f"({killers}; touch /tmp/stop) & /tests/tools/name_work {folder} /tmp/stop {links}; wait; rm /tmp/stop; ls {folder}",
+                         re.compile(r"^\d+ rounds\n$"), 120 + 10 * kills)
+            vm.check("umount /mnt", "", 60)
+            off(vm)
+        tool("fsck.fat", "-n", disk.name)
+
+
 # --- Power cuts ---
 
 
 RECORDS = 400
 JOURNAL = 9 * MIB  # behind the volume
-# One after the other, each once it is there.
-KILL_ALL = ("for i in {}; do usleep 40000; until p=$(ps | sed -n \"s/^ *\\([0-9]*\\) .* $i\\(@.*\\)*$/\\1/p\") && [ $p ]; do usleep 10000; done; "
-            "kill -9 $p; done")
 
 
 class Worked:
@@ -167,8 +185,7 @@ def power(context):
     worked(context, 0)
 
 
-# In soak alone: what changes names and is under way when the file system is killed is EIO, or EEXIST (docs/files.md), and ends the work.
-@scenario("crashes/power-killed", cpus=(1, 4) if soak("SOAK_CUTS") else ())
+@scenario("crashes/power-killed")
 def power_killed(context):
     """The same where the file system and those around it were killed before."""
     worked(context, 500, "virtiod fsd.fat32 vfsd fsd.fat32 diskd fsd.fat32 virtiod fsd.fat32")

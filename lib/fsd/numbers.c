@@ -1,0 +1,32 @@
+/* See numbers.h. */
+#include "lib/fsd/numbers.h"
+
+#include "lib/sys/keep.h"
+
+struct numbers {
+    uint64_t unanswered[NUMBERS_ROOM]; /* the oldest goes first */
+    uint32_t next;
+};
+
+static struct numbers *numbers;
+
+bool numbers_known(uint64_t number)
+{
+    for (size_t i = 0; number && i < NUMBERS_ROOM; i++)
+        if (numbers->unanswered[i] == number)
+            return true;
+    return false;
+}
+
+int64_t numbers_recover(handle_t port, uint64_t key, uint64_t last)
+{
+    numbers = keep_memory(port, key, sizeof(*numbers));
+    if (!numbers)
+        return -E_NO_MEMORY;
+    if (!last || numbers_known(last))
+        return 0;
+    uint32_t place = numbers->next % NUMBERS_ROOM;
+    numbers->unanswered[place] = last;
+    keep_commit(&numbers->next, place + 1);
+    return 0;
+}
