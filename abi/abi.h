@@ -140,11 +140,17 @@ struct abi_supply {
 
 #define MEMORY_OP_COUNT 16u /* returns how many pages it has: those nobody wrote are not there */
 
+#define MEMORY_OP_PRESENT \
+    17u /* buffer: uint64_t for each 64 pages of the range, begun ones, too: a bit for each page that is there, the lowest
+         * is the first's. Of memory with a pager, with RIGHT_CONTROL */
+
 struct abi_page_run {
     uint64_t offset, length; /* bytes */
 };
 
 #define SUPPLY_MOVE 0x1u /* source loses the pages; without it they are shared, copied on write */
+#define SUPPLY_DIRTY \
+    0x2u /* what the medium does not have: they are dirty from the first moment. Not of a SOURCE */
 
 #define MAP_SHARED_    0x01u /* writes go to the memory object; without it they stay private */
 #define MAP_FIXED_     0x02u /* at address exactly, replacing what is there */

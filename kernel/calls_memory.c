@@ -79,6 +79,7 @@ static uint32_t memory_op_rights(uint32_t op)
     case MEMORY_OP_WRITTEN:
     case MEMORY_OP_REDIRTY:
     case MEMORY_OP_EVICT:
+    case MEMORY_OP_PRESENT:
         return RIGHT_CONTROL;
     case MEMORY_OP_SYNC:
         return RIGHT_WRITE;
@@ -171,6 +172,24 @@ static int64_t evict(struct memory *memory, uint64_t offset, uint64_t length)
     return error ? error : (int64_t)pages;
 }
 
+static int present(struct memory *memory, uint64_t offset, uint64_t length, uaddr_t buffer)
+{
+    uint64_t words[PAGER_PRESENT / 64];
+    int error = pager_present(memory, offset, 0, words); /* of an empty range, too */
+
+    for (uint64_t done = 0; error == 0 && done < length;) {
+        uint64_t piece = MIN(length - done, (uint64_t)PAGER_PRESENT * PAGE_SIZE);
+        uint64_t pages = ALIGN_UP(piece / PAGE_SIZE, (uint64_t)64);
+
+        error = pager_present(memory, offset + done, piece, words);
+        if (error == 0)
+            error = user_copy_out(UADDR(buffer.value + done / PAGE_SIZE / 8), words, pages / 8);
+        done += piece;
+        arch_preempt_window();
+    }
+    return error;
+}
+
 int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint64_t length,
                       uaddr_t buffer)
 {
@@ -210,6 +229,8 @@ int64_t sys_memory_op(struct object *object, uint32_t op, uint64_t offset, uint6
         return pager_redirty(memory, offset, length);
     case MEMORY_OP_EVICT:
         return evict(memory, offset, length);
+    case MEMORY_OP_PRESENT:
+        return present(memory, offset, length, buffer);
     case MEMORY_OP_SYNC:
         return pager_sync(memory, offset, length);
     case MEMORY_OP_PHYSICAL:

@@ -315,13 +315,15 @@ static int take_frame(struct memory *source, uint64_t index, unsigned take, stru
 }
 
 /* 0: the frame is the object's. 1: it has the page. */
-static int give_frame(struct memory *memory, uint64_t index, struct frame *frame)
+static int give_frame(struct memory *memory, uint64_t index, struct frame *frame, bool dirty)
 {
     int result = 1;
 
     lock_acquire(&memory->lock);
     if (index < memory->pages && !page_at(memory, index)) {
         result = memory_insert(memory, index, frame);
+        if (result == 0 && dirty)
+            page_tree_mark(&memory->tree, index, PAGE_DIRTY);
         if (result == 0)
             page_arrived(memory->pager, index);
     }
@@ -348,7 +350,8 @@ int pager_supply(struct memory *memory, uint64_t offset, uint64_t length, struct
     *pages = 0;
     if (!memory->pager || error != 0)
         return -E_NOT_SUPPORTED;
-    if (flags & ~SUPPLY_MOVE || source == memory || (offset | length | source_offset) % PAGE_SIZE)
+    if (flags & ~(SUPPLY_MOVE | SUPPLY_DIRTY) || source == memory ||
+        (offset | length | source_offset) % PAGE_SIZE)
         return -E_INVALID;
     if (offset + length < offset || offset + length > memory_size(memory) ||
         source_offset + length < source_offset || source_offset + length > memory_size(source))
@@ -361,7 +364,7 @@ int pager_supply(struct memory *memory, uint64_t offset, uint64_t length, struct
             continue;
         error = take_frame(source, (source_offset + done) / PAGE_SIZE, take, &frame);
         if (error == 0) {
-            error = give_frame(memory, index, frame);
+            error = give_frame(memory, index, frame, flags & SUPPLY_DIRTY);
             if (error != 0)
                 frame_put(frame);
         }

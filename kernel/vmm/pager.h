@@ -4,6 +4,7 @@
  *     pager_fetch(memory, index, how)                 a page is wanted and absent: ask, or wait for who asked
  *     pager_supply(memory, ..., source, ...)          the service's answer: pages of another object
  *     pager_dirty, pager_collect, pager_written, pager_redirty, pager_evict, pager_sync      what is dirty, and writing it
+ *     pager_present(memory, ..., words)               which pages are there
  *
  * A slot of such an object is, under memory->lock, in one of these states:
  *
@@ -13,6 +14,7 @@
  *        |  +------------------+                 pager_evict|  | pager_written         pager_collect| | | redirty,
  *        +--------------------------------------------------+  |                                    v | | service died
  *        ^ pager_supply without a question: ABSENT -> CLEAN    +------------------------------- WRITING -+
+ *        |  or, with SUPPLY_DIRTY, -> DIRTY
  *        +-- memory_decommit, memory_resize: from any
  *
  * IN TRANSIT is no entry of the tree: a `transit` on the asking thread's stack, in pager->transits by its pages, says that
@@ -62,8 +64,8 @@ void pager_destroy(struct pager *pager); /* NULL allowed */
 int pager_fetch(struct memory *memory, uint64_t index, unsigned how) MUST_CHECK;
 
 /* Pages of source become those of [offset, offset + length) where these are absent: shared, copied on write; or, with
- * PAGER_MOVE, taken out of source. What source lacks is supplied as zeros. Page-aligned. Pinned and physical sources are
- * copied. *pages: how many were supplied, also on error. E_INVALID, E_RANGE, E_NOT_SUPPORTED (no pager; such a source),
+ * SUPPLY_MOVE, taken out of source; with SUPPLY_DIRTY they are dirty. What source lacks is supplied as zeros. Page-aligned.
+ * Pinned and physical sources are copied. *pages: how many were supplied, also on error. E_INVALID, E_RANGE, E_NOT_SUPPORTED (no pager; such a source),
  * E_NO_MEMORY, and what fetching from a source that has a pager brings. */
 int pager_supply(struct memory *memory, uint64_t offset, uint64_t length, struct memory *source,
                  uint64_t source_offset, unsigned flags, uint64_t *pages) MUST_CHECK;
@@ -73,6 +75,8 @@ int pager_supply(struct memory *memory, uint64_t offset, uint64_t length, struct
 int pager_set_source(struct memory *memory, struct memory *source, unsigned flags) MUST_CHECK;
 
 /* --- Writing back (writeback.c). Ranges are page-aligned: E_INVALID, E_RANGE; E_NOT_SUPPORTED: no pager ------ */
+
+#define PAGER_PRESENT 2048u /* so that a lock is not held for long */
 
 struct page_run {
     uint64_t first, count; /* count 0: there is none */
@@ -92,6 +96,9 @@ int pager_evict(struct memory *memory, uint64_t offset, uint64_t length,
                 uint64_t *pages) MUST_CHECK;
 /* Ask the service (OP_PAGE_OUT) to write back what is dirty there. May block. */
 int pager_sync(struct memory *memory, uint64_t offset, uint64_t length) MUST_CHECK;
+/* words: a bit for each page of the range that is there; up to PAGER_PRESENT pages. */
+int pager_present(struct memory *memory, uint64_t offset, uint64_t length,
+                  uint64_t *words) MUST_CHECK;
 /* A new instance has it: what the last one was writing may not be on the medium. */
 void pager_restart(struct memory *memory);
 

@@ -59,6 +59,28 @@ struct frame *page_tree_next(const struct page_tree *tree, uint64_t *index, uint
     return NULL;
 }
 
+/* Of the slots that lie together. */
+static uint64_t leaf_present(const struct page_tree *tree, uint64_t first)
+{
+    struct frame **slots = page_tree_find(tree, first);
+    uint64_t bits = 0;
+
+    for (unsigned i = 0; slots && i < PAGE_TREE_WAYS; i++)
+        bits |= (uint64_t)(slots[i] != NULL) << i;
+    return bits;
+}
+
+uint64_t page_tree_present(const struct page_tree *tree, uint64_t index)
+{
+    uint64_t first = ALIGN_DOWN(index, (uint64_t)PAGE_TREE_WAYS);
+    unsigned skip = way(index, 1);
+    uint64_t bits = leaf_present(tree, first) >> skip;
+
+    if (skip)
+        bits |= leaf_present(tree, first + PAGE_TREE_WAYS) << (PAGE_TREE_WAYS - skip);
+    return bits;
+}
+
 /* Take out the empty nodes on the way to index, and levels of the root that only lead to slot 0. */
 static void prune(struct page_tree *tree, uint64_t index)
 {

@@ -3,6 +3,7 @@
  *     page_tree_insert(&tree, index, frame)     the slot must be empty
  *     slot = page_tree_find(&tree, index)       NULL, or where the frame's pointer is (it may be NULL)
  *     frame = page_tree_next(&tree, &index, end)
+ *     bits = page_tree_present(&tree, index)    which of 64 slots are in use
  *     frame = page_tree_remove(&tree, index)    its marks go with it
  *     page_tree_mark(&tree, index, PAGE_DIRTY)  the slot must be in use; page_tree_unmark, page_tree_marked
  *     page_tree_next_marked(&tree, PAGE_DIRTY, &index, end)
@@ -51,6 +52,8 @@ static inline struct frame **page_tree_find(const struct page_tree *tree, uint64
 
 /* The first frame at or above *index and below end: moves *index there; NULL if none. */
 struct frame *page_tree_next(const struct page_tree *tree, uint64_t *index, uint64_t end);
+/* A bit for each of the PAGE_TREE_WAYS slots from index on that is in use. */
+uint64_t page_tree_present(const struct page_tree *tree, uint64_t index);
 int page_tree_insert(struct page_tree *tree, uint64_t index, struct frame *frame) MUST_CHECK;
 struct frame *page_tree_remove(struct page_tree *tree, uint64_t index); /* NULL: it was empty */
 

@@ -122,6 +122,25 @@ int pager_redirty(struct memory *memory, uint64_t offset, uint64_t length)
     return error;
 }
 
+int pager_present(struct memory *memory, uint64_t offset, uint64_t length, uint64_t *words)
+{
+    uint64_t first, end;
+    int error = check_range(memory, offset, length, &first, &end);
+
+    if (error != 0)
+        return error;
+    lock_acquire(&memory->lock);
+    for (uint64_t at = first; at < end; at += PAGE_TREE_WAYS) {
+        uint64_t *word = &words[(at - first) / PAGE_TREE_WAYS];
+
+        *word = page_tree_present(&memory->tree, at);
+        if (end - at < PAGE_TREE_WAYS)
+            *word &= BIT(end - at) - 1;
+    }
+    lock_release(&memory->lock);
+    return 0;
+}
+
 void pager_restart(struct memory *memory)
 {
     end_writing(memory, 0, PAGE_TREE_LIMIT, true);

@@ -161,16 +161,20 @@ static int64_t mark_table(struct fat_volume *volume, bool in_use)
     int64_t result = bit ? buffer_get(volume, BUFFER_TABLE, 0, &buffer) : 0;
     if (!bit || result < 0)
         return result;
-    uint8_t *now = buffer_now(volume, buffer);
+    uint8_t *now = buffer_now(volume, buffer), *sector = volume->run;
     uint8_t *device = buffer->phases ? buffer_device(volume, buffer) : now;
-    now[at] = in_use ? now[at] & (uint8_t)~bit : now[at] | bit;
-    device[at] = in_use ? device[at] & (uint8_t)~bit : device[at] | bit;
+    memcpy(sector, device, volume->sector_size);
+    sector[at] = in_use ? sector[at] & (uint8_t)~bit : sector[at] | bit;
     for (uint32_t i = 0; i < volume->tables && result >= 0; i++)
         result = volume_write(volume,
                               (volume->table_start + (uint64_t)i * volume->table_sectors) *
                                   volume->sector_size,
-                              device, volume->sector_size);
-    return result;
+                              sector, volume->sector_size);
+    if (result < 0)
+        return result;
+    now[at] = in_use ? now[at] & (uint8_t)~bit : now[at] | bit; /* the device has it */
+    device[at] = sector[at];
+    return 0;
 }
 
 int64_t boot_mark(struct fat_volume *volume, bool in_use)

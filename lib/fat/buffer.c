@@ -50,11 +50,8 @@ int64_t buffers_open(struct fat_volume *volume)
     if (!volume->links || !volume->buffer_hash || !volume->run)
         return -E_NO_MEMORY;
     for (uint32_t i = 0; i < count; i++) {
-        struct buffer *buffer = &volume->heads[i];
-        if (!buffer->phases)
-            buffer->kind = BUFFER_NONE; /* whatever it caches, the device has it */
-        else
-            hash_enter(volume, buffer);
+        if (volume->heads[i].kind != BUFFER_NONE)
+            hash_enter(volume, &volume->heads[i]);
         list_init(&volume->links[i].link);
     }
     buffers_sort(volume);
@@ -85,15 +82,23 @@ static uint64_t device_sector(const struct fat_volume *volume, uint32_t kind, ui
     return kind == BUFFER_TABLE ? volume->table_start + sector : sector;
 }
 
-/* Of the table any copy will do if the first cannot be read. */
-static int64_t fill(struct fat_volume *volume, const struct buffer *buffer)
+/* BUFFER_NONE before its image is changed, and what it is thereafter: the next process takes it as it is. */
+static void set_kind(struct buffer *buffer, uint32_t kind)
 {
-    size_t length = (size_t)buffer_sectors(volume, buffer) * volume->sector_size;
-    uint32_t copies = buffer->kind == BUFFER_TABLE ? volume->tables : 1;
+    in_order();
+    buffer->kind = kind;
+    in_order();
+}
+
+/* Of the table any copy will do if the first cannot be read. */
+static int64_t fill(struct fat_volume *volume, const struct buffer *buffer, uint32_t kind)
+{
+    size_t length = (size_t)sectors_of(volume, kind, buffer->sector) * volume->sector_size;
+    uint32_t copies = kind == BUFFER_TABLE ? volume->tables : 1;
     int64_t result = -E_IO;
     for (uint32_t copy = 0; copy < copies && result < 0; copy++) {
-        uint64_t sector = device_sector(volume, buffer->kind, buffer->sector) +
-                          (uint64_t)copy * volume->table_sectors;
+        uint64_t sector =
+            device_sector(volume, kind, buffer->sector) + (uint64_t)copy * volume->table_sectors;
         result =
             volume_read(volume, sector * volume->sector_size, buffer_now(volume, buffer), length);
     }
@@ -126,13 +131,12 @@ int64_t buffer_get(struct fat_volume *volume, enum buffer_kind kind, uint64_t se
     buffer = buffer_of(volume, volume->buffers_clean.next);
     if (buffer->kind != BUFFER_NONE)
         hash_leave(volume, buffer);
-    buffer->kind = kind;
+    set_kind(buffer, BUFFER_NONE);
     buffer->sector = sector;
-    int64_t error = fill(volume, buffer);
-    if (error < 0) {
-        buffer->kind = BUFFER_NONE;
+    int64_t error = fill(volume, buffer, kind);
+    if (error < 0)
         return error;
-    }
+    set_kind(buffer, kind);
     hash_enter(volume, buffer);
     list_unlink(&link_of(volume, buffer)->link);
     list_append(&volume->buffers_clean, &link_of(volume, buffer)->link);
@@ -167,7 +171,7 @@ void buffers_forget(struct fat_volume *volume, uint64_t sector, uint64_t count)
         if (!buffer || buffer->phases)
             continue;
         hash_leave(volume, buffer);
-        buffer->kind = BUFFER_NONE;
+        set_kind(buffer, BUFFER_NONE);
         list_remove(&link_of(volume, buffer)->link);
         list_prepend(&volume->buffers_clean, &link_of(volume, buffer)->link);
     }

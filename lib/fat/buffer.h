@@ -46,7 +46,7 @@ struct buffer_link {
 #define BUFFERS_OF_CALL 32u                                   /* a call makes dirty at most */
 #define BUFFERS_LEAST   (2 * BUFFERS_OF_CALL + BUFFERS_SPARE) /* or none is never crowded */
 
-MUST_CHECK int64_t buffers_open(struct fat_volume *volume); /* finds those that are dirty */
+MUST_CHECK int64_t buffers_open(struct fat_volume *volume); /* finds those of the predecessor */
 void buffers_close(struct fat_volume *volume);
 
 MUST_CHECK int64_t buffer_get(struct fat_volume *volume, enum buffer_kind kind, uint64_t sector,
@@ -91,12 +91,17 @@ static inline uint8_t *buffer_phases(const struct fat_volume *volume, const stru
     return buffer_image(volume, buffer, 2);
 }
 
-/* How many sectors it has. */
+/* How many sectors a buffer has. */
+static inline uint32_t sectors_of(const struct fat_volume *volume, uint32_t kind, uint64_t sector)
+{
+    if (kind == BUFFER_SLOTS)
+        return 1;
+    return MIN(volume->table_span, volume->table_sectors - (uint32_t)sector);
+}
+
 static inline uint32_t buffer_sectors(const struct fat_volume *volume, const struct buffer *buffer)
 {
-    if (buffer->kind == BUFFER_SLOTS)
-        return 1;
-    return MIN(volume->table_span, volume->table_sectors - (uint32_t)buffer->sector);
+    return sectors_of(volume, buffer->kind, buffer->sector);
 }
 
 /* Whether so many calls have room for their changes, or all must be written first. */

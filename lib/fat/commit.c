@@ -109,9 +109,9 @@ static void clear_cells(struct fat_volume *volume, uint32_t phase)
 static void make_clean(struct fat_volume *volume, uint32_t phase)
 {
     volume->kept->clearing = phase;
-    __asm__ volatile("" ::: "memory");
+    in_order();
     clear_cells(volume, phase);
-    __asm__ volatile("" ::: "memory");
+    in_order();
     volume->kept->clearing = 0;
 }
 

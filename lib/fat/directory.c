@@ -154,12 +154,17 @@ static int64_t clear_slots(struct fat_node *node, uint32_t from)
     result = buffer_get(volume, BUFFER_SLOTS, place / slots_of_sector(volume), &buffer);
     if (result < 0)
         return result;
-    uint8_t *now = buffer_now(volume, buffer);
+    uint8_t *now = buffer_now(volume, buffer), *sector = volume->run;
     uint8_t *device = buffer->phases ? buffer_device(volume, buffer) : now;
-    uint32_t skip = from % slots_of_sector(volume) * SLOT_SIZE;
-    memset(now + skip, 0, volume->sector_size - skip);
-    memset(device + skip, 0, volume->sector_size - skip);
-    return volume_write(volume, buffer->sector * volume->sector_size, device, volume->sector_size);
+    uint32_t skip = from % slots_of_sector(volume) * SLOT_SIZE, rest = volume->sector_size - skip;
+    memcpy(sector, device, skip);
+    memset(sector + skip, 0, rest);
+    result = volume_write(volume, buffer->sector * volume->sector_size, sector, skip + rest);
+    if (result < 0)
+        return result;
+    memset(now + skip, 0, rest); /* the device has it: the buffer outlives this process */
+    memset(device + skip, 0, rest);
+    return 0;
 }
 
 /* The directory will end at `end`. What lies behind its end until now must not be seen then: it is zero before the end moves. */

@@ -8,13 +8,6 @@
 
 #define RECORDS_SHARE 8u /* of kept memory is for records */
 
-/* The compiler writes what was logged before the count, and the count before the change. Others than this thread see memory only
- * when it has ended. */
-static void in_order(void)
-{
-    __asm__ volatile("" ::: "memory");
-}
-
 /* What must be the same for two mounts to be of the same volume. */
 static uint64_t identity(const struct fat_volume *volume)
 {

@@ -4,8 +4,8 @@
  *     keep_commit(volume) or keep_abort(volume)   the call's changes are all there, or none
  *
  * Before bytes are changed, where they lie and what they were goes into the undo log, whose count is what makes an entry
- * valid. Whoever dies leaves a log, and the next process goes back by it (kept_open). What only caches the volume (clean buffers) is
- * changed freely.
+ * valid. Whoever dies leaves a log, and the next process goes back by it (kept_open). What only caches the volume (clean buffers) needs
+ * no log, and is found as well: a buffer has a kind last of all, and loses it first.
  *
  *     header | records | buffers' heads | buffers' images
  */
@@ -56,6 +56,13 @@ struct kept {
     uint64_t next_id;
     struct undo undo[KEPT_UNDO];
 };
+
+/* The compiler writes what was logged before the count, and the count before the change. Others than this thread see memory only
+ * when it has ended. */
+static inline void in_order(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
 
 /* Lays kept memory out for the volume, or finds what the predecessor left in it: sets volume->kept, records, heads and images. */
 MUST_CHECK int64_t kept_open(struct fat_volume *volume, void *memory, size_t length);

@@ -136,8 +136,9 @@ TEST(there_is_a_limit)
 
 /* --- What a dead service leaves ------------------------------------------------------------------------------------ */
 
-#define KEY   5u
-#define PAGES 40u
+#define KEY    5u
+#define PAGES  140u
+#define ABSENT 100u /* this one nobody supplied */
 
 struct life {
     struct protocol protocol;
@@ -146,7 +147,8 @@ struct life {
     char medium[PAGES]; /* a byte of each page */
 };
 
-/* The first instance: makes the object with its cache, and takes a page for writing back; there it dies. */
+/* The first instance: makes the object with its cache, some of it dirty from the beginning, and takes a page for writing back; there it
+ * dies. */
 static void first_life(void *argument)
 {
     struct life *life = argument;
@@ -155,7 +157,11 @@ static void first_life(void *argument)
     struct abi_supply supply = {.source = source, .flags = SUPPLY_MOVE};
     struct abi_page_run run;
 
-    MUST(sys_memory_op(memory, MEMORY_OP_SUPPLY, 0, PAGES * PAGE_SIZE, &supply));
+    MUST(sys_memory_op(memory, MEMORY_OP_SUPPLY, 0, ABSENT * PAGE_SIZE, &supply));
+    supply.flags |= SUPPLY_DIRTY;
+    supply.offset = (ABSENT + 1) * PAGE_SIZE;
+    MUST(sys_memory_op(memory, MEMORY_OP_SUPPLY, supply.offset, PAGES * PAGE_SIZE - supply.offset,
+                       &supply));
     char *pages = memory_map(memory, PAGES * PAGE_SIZE, PROT_READ_ | PROT_WRITE_, MAP_SHARED_);
 
     for (uint64_t i = 7; i < 12; i++)
@@ -166,18 +172,25 @@ static void first_life(void *argument)
     sleep_for(PATIENCE);
 }
 
-/* The next one writes to the medium what is dirty. */
+/* The next one sees what there is, and writes to the medium what is dirty. */
 static void second_life(void *argument)
 {
     struct life *life = argument;
     handle_t port = life->protocol.port;
     struct abi_kept kept;
     struct abi_page_run run;
+    uint64_t present[3];
 
     MUST(kept_from(port, 0, 0, &kept));
     CHECK_EQUAL(kept.key, KEY);
     CHECK_EQUAL(kept.flags, KEPT_PAGED);
     CHECK_EQUAL(info_of(kept.handle).rights & RIGHT_CONTROL, RIGHT_CONTROL);
+    MUST(sys_memory_op(kept.handle, MEMORY_OP_PRESENT, 0, kept.size, present));
+    CHECK_EQUAL(present[0], UINT64_MAX);
+    CHECK_EQUAL(present[1], ~(UINT64_C(1) << (ABSENT - 64)));
+    CHECK_EQUAL(present[2], (UINT64_C(1) << (PAGES - 128)) - 1);
+    MUST(sys_memory_op(kept.handle, MEMORY_OP_PRESENT, 90 * PAGE_SIZE, 13 * PAGE_SIZE, present));
+    CHECK_EQUAL(present[0], 0x1bff);
     for (uint64_t at = 0; at < kept.size; at = run.offset + run.length) {
         life->found +=
             (uint32_t)MUST(sys_memory_op(kept.handle, MEMORY_OP_COLLECT, at, kept.size - at, &run));
@@ -185,7 +198,7 @@ static void second_life(void *argument)
             MUST(sys_memory_op(kept.handle, MEMORY_OP_READ, i, 1, &life->medium[i / PAGE_SIZE]));
         MUST(sys_memory_op(kept.handle, MEMORY_OP_WRITTEN, run.offset, run.length, NULL));
     }
-    CHECK_EQUAL(MUST(sys_memory_op(kept.handle, MEMORY_OP_EVICT, 0, kept.size, NULL)), PAGES);
+    CHECK_EQUAL(MUST(sys_memory_op(kept.handle, MEMORY_OP_EVICT, 0, kept.size, NULL)), PAGES - 1);
     MUST(sys_port_keep(port, KEY, HANDLE_NONE));
 }
 
@@ -199,7 +212,7 @@ TEST(the_next_writes_back)
     word_wait(&life->step, 1);
     helper_kill(first);
     helper_join(helper_process(second_life, life));
-    CHECK_EQUAL(life->found, 6);
+    CHECK_EQUAL(life->found, 6 + PAGES - ABSENT - 1);
     for (uint64_t i = 7; i < 12; i++)
         CHECK_EQUAL(life->medium[i], (char)('a' + i));
     CHECK_EQUAL(life->medium[30], 'z');

@@ -273,7 +273,7 @@ TEST(bad_arguments)
     CHECK_ERROR(supply(memory, 1, PAGE_SIZE, source, 0, 0), INVALID);
     CHECK_ERROR(supply(memory, 0, 1, source, 0, 0), INVALID);
     CHECK_ERROR(supply(memory, 0, PAGE_SIZE, source, 1, 0), INVALID);
-    CHECK_ERROR(supply(memory, 0, PAGE_SIZE, source, 0, 2), INVALID);
+    CHECK_ERROR(supply(memory, 0, PAGE_SIZE, source, 0, 4), INVALID);
     CHECK_ERROR(supply(memory, 0, PAGE_SIZE, memory, 0, 0), INVALID);
     CHECK_ERROR(supply(memory, PAGES * PAGE_SIZE, PAGE_SIZE, source, 0, 0), RANGE);
     CHECK_ERROR(supply(memory, 0, PAGE_SIZE, source, PAGES * PAGE_SIZE, 0), RANGE);
@@ -289,8 +289,8 @@ TEST(bad_arguments)
     CHECK_EQUAL(MUST(sys_memory_op(memory, MEMORY_OP_SUPPLY, 0, PAGE_SIZE, &good)), 1);
     CHECK_EQUAL(MUST(sys_memory_op(memory, MEMORY_OP_SUPPLY, 0, 2 * PAGE_SIZE, &good)), 1);
 
-    static const uint32_t ops[] = {MEMORY_OP_DIRTY, MEMORY_OP_COLLECT, MEMORY_OP_WRITTEN,
-                                   MEMORY_OP_REDIRTY, MEMORY_OP_EVICT};
+    static const uint32_t ops[] = {MEMORY_OP_DIRTY,   MEMORY_OP_COLLECT, MEMORY_OP_WRITTEN,
+                                   MEMORY_OP_REDIRTY, MEMORY_OP_EVICT,   MEMORY_OP_PRESENT};
 
     for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
         CHECK_ERROR(sys_memory_op(weak, ops[i], 0, PAGE_SIZE, &run), ACCESS);
@@ -300,6 +300,8 @@ TEST(bad_arguments)
     }
     CHECK_ERROR(sys_memory_op(source, MEMORY_OP_SYNC, 0, PAGE_SIZE, NULL), NOT_SUPPORTED);
     CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_DIRTY, 0, PAGE_SIZE, NULL), FAULT);
+    CHECK_ERROR(sys_memory_op(memory, MEMORY_OP_PRESENT, 0, PAGE_SIZE, NULL), FAULT);
+    CHECK_ERROR(sys_memory_op(source, MEMORY_OP_PRESENT, 0, 0, NULL), ACCESS);
     CHECK_ERROR(sys_memory_op(weak, MEMORY_OP_DECOMMIT, 0, PAGE_SIZE, NULL), ACCESS);
     CHECK_ERROR(sys_memory_resize(weak, PAGE_SIZE), ACCESS);
     handle_drop(weak);

@@ -261,6 +261,13 @@ TEST(marks)
     CHECK_EQUAL(at, 63);
     at = 0;
     CHECK(!page_tree_next_marked(&tree, PAGE_WRITING, &at, PAGE_TREE_LIMIT));
+    for (unsigned i = 0; i < ARRAY_SIZE(indexes); i++) {
+        uint64_t from = indexes[i] - MIN(indexes[i], (uint64_t)i), bits = 0;
+        for (unsigned j = 0; j < ARRAY_SIZE(indexes); j++)
+            if (indexes[j] >= from && indexes[j] - from < PAGE_TREE_WAYS)
+                bits |= BIT(indexes[j] - from);
+        CHECK_EQUAL(page_tree_present(&tree, from), bits);
+    }
     CHECK(page_tree_unmark(&tree, 63, PAGE_DIRTY) && !page_tree_unmark(&tree, 63, PAGE_DIRTY));
     CHECK(!page_tree_unmark(&tree, 64, PAGE_DIRTY) && !page_tree_unmark(&tree, 99999, PAGE_DIRTY));
     for (unsigned i = 0; i < ARRAY_SIZE(indexes); i++) /* marks go with their pages */
@@ -371,6 +378,36 @@ TEST(absent_clean_dirty_writing)
     CHECK_EQUAL(
         pager_dirty(paged, 0, ALIGN_DOWN(UINT64_MAX, (uint64_t)PAGE_SIZE), &(struct page_run){0}),
         -E_RANGE);
+    paged_end();
+}
+
+/* What is dirty from the first moment; and which pages there are. */
+TEST(supplied_dirty)
+{
+    uint64_t first, pages, words[2] = {0};
+    struct memory *source;
+
+    paged_begin();
+    CHECK_EQUAL(memory_new(3 * PAGE_SIZE, 0, &source), 0);
+    set_word(source, PAGE_SIZE, 77);
+    CHECK_EQUAL(word(paged, 12 * PAGE_SIZE), 1012); /* 12 to 15 */
+    CHECK_EQUAL(pager_supply(paged, 10 * PAGE_SIZE, 3 * PAGE_SIZE, source, 0,
+                             SUPPLY_MOVE | SUPPLY_DIRTY, &pages),
+                0);
+    CHECK_EQUAL(pages, 2);
+    CHECK_EQUAL(word(paged, 11 * PAGE_SIZE), 77);
+    CHECK_EQUAL(run_of(pager_dirty, 0, &first), 2);
+    CHECK_EQUAL(first, 10);
+    CHECK_EQUAL(pager_evict(paged, 13 * PAGE_SIZE, PAGE_SIZE, &pages), 0);
+    CHECK_EQUAL(pager_present(paged, 0, PAGED_PAGES * PAGE_SIZE, words), 0);
+    CHECK_EQUAL(words[0], 0xdc00);
+    CHECK_EQUAL(pager_present(paged, 11 * PAGE_SIZE, 4 * PAGE_SIZE, words), 0);
+    CHECK_EQUAL(words[0], 0xb);
+    CHECK_EQUAL(words[1], 0);
+    CHECK_EQUAL(pager_present(paged, 1, PAGE_SIZE, words), -E_INVALID);
+    CHECK_EQUAL(pager_present(paged, 0, (PAGED_PAGES + 1) * PAGE_SIZE, words), -E_RANGE);
+    CHECK_EQUAL(pager_present(backing, 0, 0, words), -E_NOT_SUPPORTED);
+    object_put(&source->object);
     paged_end();
 }
 
