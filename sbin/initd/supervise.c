@@ -42,16 +42,6 @@ static void unit_pause(struct unit *unit, const char *why)
     roster_set_life(unit->entry, &unit->life);
 }
 
-/* Its process has ended, or is never to run. */
-static void unit_process_over(struct unit *unit)
-{
-    if (unit->device)
-        driver_grant_end(unit->device, unit->process);
-    handle_drop(unit->process);
-    unit->process = HANDLE_NONE;
-    roster_keep(unit->entry, HANDLE_NONE);
-}
-
 static void unit_exited(struct unit *unit)
 {
     struct abi_process_info info;
@@ -64,7 +54,7 @@ static void unit_exited(struct unit *unit)
     snprintf(why, sizeof(why), "ended: %s", words);
     unit_process_over(unit);
     if (unit->gone && !unwinding())
-        unit_forget(unit);
+        device_driver_ended(unit);
     else
         unit_pause(unit, why);
     units_advance();
