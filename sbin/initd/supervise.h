@@ -4,7 +4,7 @@
  *      ^                                           |  \--ready deadline: logged, LATE--------^
  *      |                                           v
  *   (boot)          PAUSED <--ended, restart always-- STARTING, LATE, READY --ended, restart never--> ENDED
- *                      \--after the pause--> STARTING
+ *                      \--after the pause, and once its bus's list is known, if it is a driver--> STARTING
  *
  * Drivers (drivers.h) are the same, a unit for each device, which comes to be when its bus lists it. When that lists it no longer,
  * its driver is STOPPING, and forgotten when it has ended (devices.h).

@@ -38,6 +38,7 @@ struct unit {
     uint32_t port_entry;
     char *device;    /* of a driver: URI; else NULL */
     uint64_t resets; /* what its bus said last */
+    bool patient;    /* PAUSED until its bus's next list is read, but not for ever */
     bool listed;     /* the list that is being read has its device */
     bool gone;       /* it has not: the process ends, and the unit with it */
     bool
