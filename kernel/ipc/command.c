@@ -261,8 +261,10 @@ static int64_t send(struct command *command, struct request *request, struct por
         return -E_INTERRUPTED;
     lock_acquire(&port->lock);
     if (unlikely(port->closed)) {
+        int64_t ended = -(int64_t)port->closed;
+
         lock_release(&port->lock);
-        return -E_SERVICE_DOWN;
+        return ended;
     }
     if (file && request->op != OP_OPEN) {
         server = file->server;

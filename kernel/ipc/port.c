@@ -8,6 +8,7 @@
 #include "kernel/proto/file.h"
 #include "kernel/sched/sched.h"
 #include "kernel/sched/wait.h"
+#include "kernel/syscall.h"
 #include "kernel/types.h"
 #include "kernel/vmm/heap.h"
 
@@ -188,7 +189,7 @@ int server_get(struct port *port, struct process *process, struct server **resul
 
     lock_acquire(&process->lock);
     lock_acquire(&port->lock);
-    bool closed = port->closed;
+    bool closed = port->closed != 0;
     *result = server_of(port, process); /* another thread of the process may have come first */
     if (!*result && !closed) {
         *result = server;
@@ -324,24 +325,32 @@ static bool take_server(struct port *port, struct server **server)
     return true;
 }
 
-/* No handle and no namespace names it any more: nobody can serve it again. Those that sleep in accept leave it. */
-void port_closed(struct object *object)
+/* Port locked: whatever was sent ends with what the port ended with. */
+static void commands_end(struct port *port)
 {
-    struct port *port = container_of(object, struct port, object);
-    struct server *last;
+    int64_t status = -(int64_t)port->closed;
     struct command *command;
 
-    lock_acquire(&port->lock);
-    port->closed = true;
-    port_set_unseen(port);
     while ((command = command_queue_first(&port->queue)))
-        command_complete(command, -E_SERVICE_DOWN, 0);
+        command_complete(command, status, 0);
     list_for_each (struct server, server, &port->servers, port_link) {
         while ((command = list_first(&server->accepted, struct command, link)))
-            command_complete(command, -E_SERVICE_DOWN, 0);
+            command_complete(command, status, 0);
         while ((command = command_queue_first(&server->queue)))
-            command_complete(command, -E_SERVICE_DOWN, 0);
+            command_complete(command, status, 0);
     }
+}
+
+/* Nobody can serve it again: those that sleep in accept leave it. The first error counts. */
+static void port_end(struct port *port, uint32_t error)
+{
+    struct server *last;
+
+    lock_acquire(&port->lock);
+    if (!port->closed)
+        port->closed = error;
+    port_set_unseen(port);
+    commands_end(port);
     lock_release(&port->lock);
     notify_port_closed(port);
     port_drop_kept(port);
@@ -356,6 +365,20 @@ void port_closed(struct object *object)
         else
             arch_spin_wait(); /* its dying process has it in hand */
     }
+}
+
+/* No handle and no namespace names it any more. */
+void port_closed(struct object *object)
+{
+    port_end(container_of(object, struct port, object), E_SERVICE_DOWN);
+}
+
+int64_t sys_port_close(struct object *object, uint32_t error)
+{
+    if (error == 0 || error >= -STATUS_RESEND)
+        return -E_INVALID;
+    port_end(container_of(object, struct port, object), error);
+    return 0;
 }
 
 void port_destroy(struct object *object)

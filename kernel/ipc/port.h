@@ -42,7 +42,7 @@ struct port {
     struct rb_tree kept;  /* struct kept, by key (kept.c) */
     uint32_t kept_count;
     enum port_role role; /* role_lock (kept.c) */
-    bool closed;         /* no handle can serve it any more */
+    uint32_t closed;     /* nobody can serve it any more: the error its commands end with; else 0 */
     bool unseen;  /* set with everything that a worker of any server may have to see to: commands in
                               `queue`, notifications, `closed`; cleared by a worker that finds nothing (both locks) */
     bool repress; /* the queues' highest priority may have changed: inherit_settle, which

@@ -5,11 +5,13 @@
 #include "lib/linux/calls.h"
 #include "lib/linux/heap.h"
 #include "lib/linux/path.h"
+#include "lib/linux/process.h"
 #include "lib/linux/user.h"
 
 #define MOUNTS   "mounts:///"
 #define TREE     "fs://"
 #define TEXT_MAX 4096u
+#define TRIES    4u /* a change that vfsd ends with is sent again; one that ends each of them is not */
 
 enum { /* mount(2), umount(2) */
        MS_RDONLY = 0x1,
@@ -90,10 +92,15 @@ static int64_t mounts_command(uint32_t op, uint64_t flags, const char *text, siz
     struct abi_path_call call = {
         .uri = (uint64_t)MOUNTS,
         .uri_length = sizeof(MOUNTS) - 1,
-        .command = {.op = op, .args = {flags}, .in = (uint64_t)text, .in_length = length},
+        .command = {.op = op,
+                    .args = {flags, command_number()},
+                    .in = (uint64_t)text,
+                    .in_length = length},
     };
-    int64_t result = sys_path_call(HANDLE_SELF, &call);
+    int64_t result = -E_RESTARTED;
 
+    for (unsigned tries = 0; result == -E_RESTARTED && tries < TRIES; tries++)
+        result = sys_path_call(HANDLE_SELF, &call);
     if (result == -E_NO_PROTOCOL)
         return -LINUX_EPERM;
     return result == -E_NOT_SUPPORTED ? -LINUX_ENODEV : MIN(answer(result), INT64_C(0));

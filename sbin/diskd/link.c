@@ -16,6 +16,7 @@ enum want_kind {
     WANT_BEGIN, /* with the port that was shown last */
     WANT_SCAN,
     WANT_OPEN,
+    WANT_END, /* it is gone */
 };
 
 /* What is wanted of a driver. */
@@ -56,6 +57,15 @@ static void disks_replace(struct link *link, bool up, struct scanned *disks, uin
     disks_changed();
     pthread_mutex_unlock(&links_lock);
     disks_free(before, before_count);
+}
+
+/* A port that is gone for good is not to be kept for this. */
+static int64_t end(struct link *link)
+{
+    handle_drop(link->root);
+    handle_drop(link->namespace);
+    link->root = link->namespace = HANDLE_NONE;
+    return 0;
 }
 
 /* With the namespace of the port that was shown last, if there is another. */
@@ -115,6 +125,8 @@ static int64_t carry_out(struct link *link, const struct want *want)
     case WANT_OPEN:
         open_for(link, want);
         return 0;
+    case WANT_END:
+        return end(link);
     }
     return 0;
 }
@@ -190,6 +202,7 @@ static void *waiting_thread(void *argument)
         wait_for_port(link);
         int64_t result = follow(link);
         fprintf(stderr, "the disks of %s are gone: %s\n", link->function, error_text(result));
+        sys_ignore(ask(link, WANT_END));
         disks_replace(link, false, NULL, 0);
     }
     return NULL;

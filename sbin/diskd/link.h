@@ -9,7 +9,8 @@
  *
  *     DOWN --attached--> BEGINNING --its list--> UP --list changed--> UP
  *       ^                                         |
- *       +---- it does not come back in time ------+ (a driver that is started again does, and nothing is noticed here)
+ *       +-- its port is closed, or it does not ---+ (a driver that is started again does, and nothing is noticed here)
+ *           come back in time
  *
  * links_lock is of everything below; it is never held while a driver is asked.
  */

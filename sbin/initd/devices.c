@@ -2,6 +2,7 @@
 #include "sbin/initd/devices.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sbin/initd/drivers.h"
@@ -50,6 +51,7 @@ static void devices_listed(const char *bus)
         if (!unit_drives_on(unit, bus))
             continue;
         unit->listed = false;
+        unit->back = unit->gone && listed;
         if (listed || unit->gone || unwinding())
             continue;
         unit->gone = true;
@@ -60,6 +62,21 @@ static void devices_listed(const char *bus)
             i--;
         }
     }
+}
+
+/* What is at its place now is another device, with which files of the first have nothing to do. */
+void device_driver_ended(struct unit *unit)
+{
+    char *service = unit->conf.name, *uri = unit->device;
+    uint64_t resets = unit->resets;
+    bool back = unit->back;
+    unit->conf.name = unit->device = NULL;
+    unit_forget(unit);
+    service[strcspn(service, "@")] = '\0';
+    if (back)
+        driver_create(service, uri, resets);
+    free(service);
+    free(uri);
 }
 
 /* There is a device, and this is its driver. One whose device was reset is ended, to begin anew. */
@@ -75,7 +92,7 @@ static void device_found(const char *service, const char *uri, uint64_t resets)
         return;
     unit->listed = true;
     unit->resets = resets;
-    if (unit->process == HANDLE_NONE || unit->life.resets == resets)
+    if (unit->process == HANDLE_NONE || unit->life.resets == resets || unit->gone)
         return;
     fprintf(stderr, "%s: its device was reset\n", unit->conf.name);
     sys_ignore(sys_process_kill(unit->process, POSIX_SIGKILL));

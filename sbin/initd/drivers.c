@@ -27,13 +27,15 @@
 struct bus {
     struct list link;
     const char *name;
-    char *list; /* of its devices, new; NULL: nothing is new */
+    char *list;    /* of its devices, new; NULL: nothing is new */
+    bool reading;  /* ... and it is on its way */
+    handle_t file; /* readable: there is another; HANDLE_NONE: it cannot be asked */
 };
 
 static struct driver_rule *rules; /* in the order of the file, whose text stays */
 static size_t rule_count;
 static struct list buses = LIST_INIT(buses);
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of buses' lists */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what comes of buses */
 static handle_t port;
 
 /* --- rules --- */
@@ -57,6 +59,7 @@ static bool bus_add(const char *name)
     if (!bus)
         return false;
     bus->name = name;
+    bus->file = HANDLE_NONE;
     list_append(&buses, &bus->link);
     return true;
 }
@@ -119,8 +122,17 @@ static void list_pass_on(struct bus *bus, char *text)
     pthread_mutex_lock(&lock);
     free(bus->list);
     bus->list = text;
+    bus->reading = false;
     pthread_mutex_unlock(&lock);
     sys_ignore(sys_port_notify(port, NOTIFY_LISTS));
+}
+
+static void bus_ask_by(struct bus *bus, handle_t file, bool reading)
+{
+    pthread_mutex_lock(&lock);
+    bus->file = file;
+    bus->reading = reading;
+    pthread_mutex_unlock(&lock);
 }
 
 /* As long as the bus lets itself be asked; it may come back within that time. Why it ended. */
@@ -132,13 +144,18 @@ static int64_t bus_follow(struct bus *bus)
     int64_t result = file_open(HANDLE_SELF, uri, OPEN_READ, &file);
     if (result < 0)
         return result;
+    bus_ask_by(bus, file, false);
     while ((result = handle_wait(file, SIGNAL_READABLE, DEADLINE_NEVER)) >= 0) {
+        bus_ask_by(bus, file, true);
         char *text = list_read(file, &result);
         if (!text)
             break;
         list_pass_on(bus, text);
     }
+    bus_ask_by(bus, HANDLE_NONE, false);
     handle_drop(file);
+    sys_ignore(
+        sys_port_notify(port, NOTIFY_LISTS)); /* who waits for its list need not any longer */
     return result;
 }
 
@@ -167,6 +184,23 @@ void drivers_watch(handle_t notify_port)
         else
             pthread_detach(thread);
     }
+}
+
+bool drivers_know(const char *uri)
+{
+    struct abi_handle_info info = {0};
+    size_t length = strcspn(uri, ":");
+    bool known = true;
+    list_for_each (struct bus, bus, &buses, link) {
+        if (strncmp(bus->name, uri, length) != 0 || bus->name[length])
+            continue;
+        pthread_mutex_lock(&lock);
+        if (bus->file != HANDLE_NONE)
+            sys_ignore(sys_handle_info(bus->file, &info));
+        known = !bus->list && !bus->reading && !(info.signals & SIGNAL_READABLE);
+        pthread_mutex_unlock(&lock);
+    }
+    return known;
 }
 
 static const struct driver_rule *rule_find(const struct bus *bus, const struct bus_device *device)

@@ -4,6 +4,7 @@
  *     drivers_watch(port)              a thread for each bus waits for its list of devices, and notifies the port
  *     drivers_found(...)               ... which asks here: every device with a driver, of the lists that are new, and
  *                                      whose are no longer there
+ *     drivers_know(uri)                nothing is on its way that may say something else of this device
  *     driver_grant(uri, process)       the process may have that device, and no other (abi/bus.h)
  *
  * A bus says what there is; which driver that gets, and with what rights, is decided by files of initd's alone, so a bus can
@@ -23,6 +24,10 @@ void drivers_watch(handle_t port);
 void drivers_found(void (*drives)(const char *service, const char *bus),
                    void (*found)(const char *service, const char *uri, uint64_t resets),
                    void (*listed)(const char *bus));
+
+/* False: the bus has another list, or has come back and is about to have one: a driver that is started now would be ended if that says that
+ * its device was reset. A notification follows. */
+bool drivers_know(const char *uri);
 
 /* Before the process runs. Neither waits for the bus. */
 MUST_CHECK int64_t driver_grant(const char *uri, handle_t process);

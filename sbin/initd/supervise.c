@@ -17,6 +17,8 @@
 #include "sbin/initd/stop.h"
 #include "sbin/initd/unwind.h"
 
+#define LIST_NS (5000 * MILLISECOND) /* a driver waits for a list that is on its way */
+
 static handle_t port; /* log://'s */
 
 static void units_advance(void);
@@ -42,16 +44,6 @@ static void unit_pause(struct unit *unit, const char *why)
     roster_set_life(unit->entry, &unit->life);
 }
 
-/* Its process has ended, or is never to run. */
-static void unit_process_over(struct unit *unit)
-{
-    if (unit->device)
-        driver_grant_end(unit->device, unit->process);
-    handle_drop(unit->process);
-    unit->process = HANDLE_NONE;
-    roster_keep(unit->entry, HANDLE_NONE);
-}
-
 static void unit_exited(struct unit *unit)
 {
     struct abi_process_info info;
@@ -64,7 +56,7 @@ static void unit_exited(struct unit *unit)
     snprintf(why, sizeof(why), "ended: %s", words);
     unit_process_over(unit);
     if (unit->gone && !unwinding())
-        unit_forget(unit);
+        device_driver_ended(unit);
     else
         unit_pause(unit, why);
     units_advance();
@@ -150,7 +142,7 @@ static void unit_start(struct unit *unit)
     unit->life.starts++;
     unit->life.let_run = 0;
     unit->life.resets = unit->resets;
-    unit->taken_over = false;
+    unit->taken_over = unit->patient = false;
     roster_set_life(unit->entry, &unit->life);
     int64_t result = unit_program(unit);
     if (result >= 0)
@@ -174,6 +166,26 @@ static void unit_start(struct unit *unit)
     char why[128];
     snprintf(why, sizeof(why), "cannot be started: %s", error_text(result));
     unit_pause(unit, why);
+}
+
+/* After its pause. A driver whose bus has another list would be ended by that if it says that the device was reset, with what it had in its
+ * hands: it waits for the list. A bus that cannot make up its mind does not keep other devices' drivers from theirs. */
+static void unit_start_again(struct unit *unit)
+{
+    if (unit->device && !unit->patient && !drivers_know(unit->device)) {
+        unit->patient = true;
+        unit->due = clock_monotonic() + LIST_NS;
+    } else {
+        unit_start(unit);
+    }
+}
+
+static void units_list_known(void)
+{
+    struct unit *unit;
+    for (size_t i = 0; (unit = unit_at(i)); i++)
+        if (unit->state == PAUSED && unit->patient && drivers_know(unit->device))
+            unit_start(unit);
 }
 
 /* Who has listed the driver's device serves, whether or not all else it serves is there: vfsd has no root before fsd.fat32 serves it. */
@@ -304,6 +316,7 @@ void supervise_notified(uint64_t key, uint64_t signals)
     } else if (key == KEY_THREADS) {
         if (signals & NOTIFY_LISTS) {
             devices_read();
+            units_list_known();
             units_advance();
         }
         if (signals & NOTIFY_RESET)
@@ -334,7 +347,7 @@ void supervise_expired(void)
         if (unit->due > time)
             continue;
         if (unit->state == PAUSED) {
-            unit_start(unit);
+            unit_start_again(unit);
         } else if (unit->state == STOPPING) {
             unwind_overdue(unit);
         } else if (unit->state == STARTING) {

@@ -4,10 +4,10 @@
  *      ^                                           |  \--ready deadline: logged, LATE--------^
  *      |                                           v
  *   (boot)          PAUSED <--ended, restart always-- STARTING, LATE, READY --ended, restart never--> ENDED
- *                      \--after the pause--> STARTING
+ *                      \--after the pause, and once its bus's list is known, if it is a driver--> STARTING
  *
  * Drivers (drivers.h) are the same, a unit for each device, which comes to be when its bus lists it. When that lists it no longer,
- * its driver is killed and ENDED; listed again, it is WAITING.
+ * its driver is STOPPING, and forgotten when it has ended (devices.h).
  *
  * When the system stops (unwind.h), whoever no living service has in its `after` is told (PORT_STOP) and ends, or is killed:
  *

@@ -8,6 +8,7 @@
 #include "lib/sys/conf.h"
 #include "lib/sys/error.h"
 #include "lib/sys/file.h"
+#include "sbin/initd/drivers.h"
 #include "sbin/initd/roster.h"
 
 #define SERVICES_FOLDER "initfs:///etc/services.d/"
@@ -71,6 +72,16 @@ static void unit_destroy(struct unit *unit)
     free(unit);
 }
 
+void unit_process_over(struct unit *unit)
+{
+    if (unit->device)
+        driver_grant_end(unit->device, unit->process);
+    handle_drop(unit->process);
+    unit->process = HANDLE_NONE;
+    roster_keep(unit->entry, HANDLE_NONE);
+}
+
+/* The roster first: an initd that comes back in between must not start a driver with a port that is closed. */
 void unit_forget(struct unit *unit)
 {
     size_t at = 0;
@@ -80,6 +91,8 @@ void unit_forget(struct unit *unit)
     memmove(&units[at], &units[at + 1], (count - at) * sizeof(struct unit *));
     roster_forget(unit->entry);
     roster_forget(unit->port_entry);
+    if (unit->port != HANDLE_NONE)
+        sys_ignore(sys_port_close(unit->port, E_NO_DEVICE));
     unit_destroy(unit);
 }
 

@@ -38,8 +38,11 @@ struct unit {
     uint32_t port_entry;
     char *device;    /* of a driver: URI; else NULL */
     uint64_t resets; /* what its bus said last */
+    bool patient;    /* PAUSED until its bus's next list is read, but not for ever */
     bool listed;     /* the list that is being read has its device */
     bool gone;       /* it has not: the process ends, and the unit with it */
+    bool
+        back; /* ... but has it again, or another at its place: a new unit's, when this one has ended */
 };
 
 /* Before the first unit: where their own ports tell that they are served. */
@@ -59,5 +62,8 @@ bool unit_is(const struct unit *unit, const char *service);
 MUST_CHECK bool unit_load(const char *service, struct service_conf *conf);
 /* Of a service, or of a driver for one device (its URI). NULL: the log says why. */
 struct unit *unit_create(const char *service, const char *device);
-/* Its device is gone, and its process: nothing of it stays, nor what was kept with its port. */
+/* Its process has ended, or is never to run, or is left to itself. */
+void unit_process_over(struct unit *unit);
+/* Its device is gone, and its process: nothing of it stays, nor what was kept with its port. Who waits there, or comes to it by
+ * what he has open, gets E_NO_DEVICE. */
 void unit_forget(struct unit *unit);

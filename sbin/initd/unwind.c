@@ -5,10 +5,13 @@
 #include <string.h>
 
 #include "lib/sys/clock.h"
+#include "sbin/initd/devices.h"
 #include "sbin/initd/posix.h"
 #include "sbin/initd/stop.h"
 
 #define KILL_NS (1000 * MILLISECOND) /* for a process to be gone that was killed */
+#define GONE_MS \
+    2000u /* ... to end by itself when its device is gone: there is nothing to be written any more */
 
 static bool stopping;
 
@@ -37,12 +40,17 @@ static bool unit_needed(const struct unit *unit)
     return false;
 }
 
+static uint32_t stop_ms(const struct unit *unit)
+{
+    return unit->gone ? MIN(unit->conf.stop_ms, GONE_MS) : unit->conf.stop_ms;
+}
+
 void unwind_tell(struct unit *unit)
 {
-    unit->told = unit->port != HANDLE_NONE;
+    unit->told = unit->port != HANDLE_NONE || unit->gone; /* by its port, or by its bus */
     unit->state = STOPPING;
-    unit->due = clock_monotonic() + unit->conf.stop_ms * MILLISECOND;
-    if (unit->told)
+    unit->due = clock_monotonic() + stop_ms(unit) * MILLISECOND;
+    if (unit->port != HANDLE_NONE)
         sys_ignore(sys_port_notify(unit->port, PORT_STOP));
     for (size_t i = 0; i < unit->conf.protocols.count && !unit->gone; i++) {
         const struct protocol *protocol = protocol_find(unit->conf.protocols.items[i]);
@@ -58,16 +66,15 @@ void unwind_overdue(struct unit *unit)
 {
     if (unit->life.over) {
         fprintf(stderr, "%s: cannot be ended\n", unit->conf.name);
-        handle_drop(unit->process);
-        unit->process = HANDLE_NONE;
+        unit_process_over(unit);
         unit->state = ENDED;
         if (unit->gone && !stopping)
-            unit_forget(unit);
+            device_driver_ended(unit);
         unwind_step();
         return;
     }
     if (unit->told)
-        fprintf(stderr, "%s: not ended after %u ms: killed\n", unit->conf.name, unit->conf.stop_ms);
+        fprintf(stderr, "%s: not ended after %u ms: killed\n", unit->conf.name, stop_ms(unit));
     unit->life.over = 1;
     unit->due = clock_monotonic() + KILL_NS;
     sys_ignore(sys_process_kill(unit->process, POSIX_SIGKILL));

@@ -58,7 +58,7 @@ static int64_t name_bind(const char *source, const char *point, const struct abi
         int64_t result = make_directory(path, mode);
         if (result < 0 || empty)
             return result;
-        return mounting_mount(&(struct fstab_line){uri, path, "bind", ""}, 0);
+        return mounting_mount(&(struct fstab_line){uri, path, "bind", ""}, 0, NULL);
     }
     struct abi_command command = {.op = OP_SYMLINK, .in = (uintptr_t)uri, .in_length = strlen(uri)};
     int64_t result = walk_begin(&walk, path, strlen(path));
@@ -125,9 +125,9 @@ static int64_t line_mount(const struct fstab_line *line)
     if (option_find(line->options, "each", &length))
         return bind_each(line);
     if (is_root(line))
-        return mounting_mount(line, MOUNT_REMOUNT);
+        return mounting_mount(line, MOUNT_REMOUNT, NULL);
     directories_make(line->point, ROOT_MODE);
-    return mounting_mount(line, 0);
+    return mounting_mount(line, 0, NULL);
 }
 
 /* --- an fstab --- */
@@ -154,7 +154,7 @@ static bool is_each(const struct fstab_line *line)
 
 static void root_try(const struct fstab_line *line, const char *from)
 {
-    int64_t result = mounting_mount(line, 0);
+    int64_t result = mounting_mount(line, 0, NULL);
     if (result < 0)
         fprintf(stderr, "%s: %s cannot be mounted as the root (%s): %s\n", from, line->source,
                 line->type, error_text(result));

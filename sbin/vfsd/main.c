@@ -240,28 +240,35 @@ static int64_t texts_read(struct command *command, char *buffer, const char **te
     return result < 0 ? result : at == end ? 0 : -E_INVALID;
 }
 
+static struct tree_change change_of(const struct command *command)
+{
+    return (struct tree_change){command->message.caller, command->message.args[1]};
+}
+
 static int64_t mounts_mount(void *context, struct command *command)
 {
     static char buffer[TEXT_MAX];
     const char *texts[4];
+    struct tree_change change = change_of(command);
     (void)context;
     int64_t result = texts_read(command, buffer, texts, 4);
-    if (result < 0)
+    if (result < 0 || tree_has(&change))
         return result;
     struct fstab_line line = {texts[0], texts[1], texts[2], texts[3]};
-    return mounting_mount(&line, (uint32_t)command->message.args[0]);
+    return mounting_mount(&line, (uint32_t)command->message.args[0], &change);
 }
 
 static int64_t mounts_umount(void *context, struct command *command)
 {
     static char buffer[TEXT_MAX];
+    struct tree_change change = change_of(command);
     (void)context;
     if (command->in_length > sizeof(buffer))
         return -E_TOO_LONG;
     int64_t result = command_read_exactly(command, buffer, command->in_length);
-    return result < 0
-               ? result
-               : mounting_umount(buffer, command->in_length, (uint32_t)command->message.args[0]);
+    if (result < 0 || tree_has(&change))
+        return result;
+    return mounting_umount(buffer, command->in_length, (uint32_t)command->message.args[0], &change);
 }
 
 static command_handler *const mounts_operations[SERVICE_OPERATIONS] = {
@@ -302,7 +309,7 @@ int main(void)
     volumes_recover(port);
     thread_start(volumes_serve, &volumes);
     volumes_await();
-    int64_t result = again ? tree_publish() : begin_mount();
+    int64_t result = again ? tree_publish(NULL) : begin_mount();
     if (result < 0) {
         fprintf(stderr, "there is no root: %s\n", error_text(result));
         return 1;

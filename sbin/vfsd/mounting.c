@@ -174,24 +174,18 @@ static int64_t point_check(struct walk *walk, const char *text)
     return stat.type == FILE_DIRECTORY ? 0 : -E_NOT_DIRECTORY;
 }
 
-static int64_t published(int64_t result)
-{
-    if (result >= 0)
-        result = tree_publish();
-    return result;
-}
-
-static int64_t enter(const struct mount *mount)
+static int64_t enter(const struct mount *mount, const struct tree_change *by)
 {
     pthread_rwlock_wrlock(&tree_lock);
     int64_t result = tree_add(mount);
-    if (result >= 0 && (result = published(result)) < 0)
+    if (result >= 0 && (result = tree_publish(by)) < 0)
         tree_remove(tree_count - 1);
     pthread_rwlock_unlock(&tree_lock);
     return result;
 }
 
-static int64_t remount(const char *point, const struct fstab_line *line, bool read_only)
+static int64_t remount(const char *point, const struct fstab_line *line, bool read_only,
+                       const struct tree_change *by)
 {
     char options[PATH_LENGTH_MAX];
     pthread_rwlock_wrlock(&tree_lock);
@@ -209,7 +203,7 @@ static int64_t remount(const char *point, const struct fstab_line *line, bool re
     pthread_rwlock_wrlock(&tree_lock);
     result = tree_set_options(at, options);
     if (result >= 0)
-        result = tree_publish();
+        result = tree_publish(by);
     pthread_rwlock_unlock(&tree_lock);
     return result;
 }
@@ -229,7 +223,7 @@ static bool is_read_only(const char *target)
     return strncmp(target, "initfs:", strlen("initfs:")) == 0;
 }
 
-int64_t mounting_mount(const struct fstab_line *line, uint32_t flags)
+int64_t mounting_mount(const struct fstab_line *line, uint32_t flags, const struct tree_change *by)
 {
     static struct walk walk;
     static char options[PATH_LENGTH_MAX];
@@ -245,7 +239,7 @@ int64_t mounting_mount(const struct fstab_line *line, uint32_t flags)
         return result;
     char *point = walk.uri + sizeof("fs:///") - 1;
     if (again)
-        return remount(point, line, read_only);
+        return remount(point, line, read_only, by);
     if (!tree_count && *point)
         return -E_NOT_FOUND; /* first of all the root */
     result = target_make(line, !*point, read_only, target);
@@ -255,7 +249,7 @@ int64_t mounting_mount(const struct fstab_line *line, uint32_t flags)
                           point, target};
     result =
         options_shown(line->options, read_only || is_read_only(target), options, sizeof(options))
-            ? enter(&mount)
+            ? enter(&mount, by)
             : -E_TOO_LONG;
     if (result < 0)
         sys_ignore(target_end(target, UMOUNT_LAZY));
@@ -268,19 +262,20 @@ static bool is_below(const char *other, const char *point, size_t length)
     return strncmp(other, point, length) == 0 && (!other[length] || other[length] == '/');
 }
 
-static int64_t umount_at(size_t at, uint32_t flags)
+static int64_t umount_at(size_t at, uint32_t flags, const struct tree_change *by)
 {
     int64_t result = target_end(tree_mounts[at].target, flags);
     if (result < 0)
         return result;
     pthread_rwlock_wrlock(&tree_lock);
     tree_remove(at);
-    result = tree_publish();
+    result = tree_publish(by);
     pthread_rwlock_unlock(&tree_lock);
     return result;
 }
 
-int64_t mounting_umount(const char *text, size_t text_length, uint32_t flags)
+int64_t mounting_umount(const char *text, size_t text_length, uint32_t flags,
+                        const struct tree_change *by)
 {
     static struct walk walk;
     if (flags & ~(UMOUNT_LAZY | UMOUNT_FORCE))
@@ -299,12 +294,12 @@ int64_t mounting_umount(const char *text, size_t text_length, uint32_t flags)
             continue;
         if (!(flags & UMOUNT_LAZY))
             return -E_BUSY;
-        result = umount_at(i, flags);
+        result = umount_at(i, flags, NULL);
         if (result < 0)
             return result;
         at -= i < at;
     }
-    return umount_at(at, flags);
+    return umount_at(at, flags, by);
 }
 
 /* --- the beginning --- */

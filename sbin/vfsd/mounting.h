@@ -10,10 +10,14 @@
 
 #include "lib/sys/syscall.h"
 #include "sbin/vfsd/fstab.h"
+#include "sbin/vfsd/tree.h"
 
 void mounting_prepare(handle_t fs_port);
-/* flags: MOUNT_*, which "ro" and "remount" among the options mean, too. */
-MUST_CHECK int64_t mounting_mount(const struct fstab_line *line, uint32_t flags);
-MUST_CHECK int64_t mounting_umount(const char *point, size_t length, uint32_t flags);
+/* flags: MOUNT_*, which "ro" and "remount" among the options mean, too. by: who asks, and may once more when we have ended with it; NULL: we
+ * ourselves. */
+MUST_CHECK int64_t mounting_mount(const struct fstab_line *line, uint32_t flags,
+                                  const struct tree_change *by);
+MUST_CHECK int64_t mounting_umount(const char *point, size_t length, uint32_t flags,
+                                   const struct tree_change *by);
 /* Whether what the root's target names is there. */
 MUST_CHECK bool mounting_root_known(void);

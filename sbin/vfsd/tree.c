@@ -23,6 +23,7 @@ struct state {
     uint32_t half; /* 0: none yet, else 1 or 2 */
     uint32_t lengths[2];
     uint32_t begun;
+    struct tree_change last[2]; /* that is in the half, with all before */
 };
 
 pthread_rwlock_t tree_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -133,8 +134,9 @@ static size_t list_length(void)
     return length;
 }
 
-static int64_t list_save(void)
+static int64_t list_save(const struct tree_change *by)
 {
+    static const struct tree_change none;
     size_t length = list_length();
     uint32_t half = state->half == 1 ? 2 : 1;
     char *text = keep_memory(port, KEY_LIST + half - 1, MAX(length, (size_t)PAGE_SIZE)), *at = text;
@@ -147,6 +149,7 @@ static int64_t list_save(void)
             at = stpcpy(at, *fields[field]) + 1;
     }
     state->lengths[half - 1] = (uint32_t)length;
+    state->last[half - 1] = by ? *by : state->half ? state->last[state->half - 1] : none;
     keep_commit(&state->half, half);
     keep_release(text, MAX(length, (size_t)PAGE_SIZE));
     return 0;
@@ -206,6 +209,13 @@ bool tree_recover(handle_t fs_port)
     if (!whole)
         tree_clear();
     return whole;
+}
+
+bool tree_has(const struct tree_change *change)
+{
+    const struct tree_change *last = state->half ? &state->last[state->half - 1] : NULL;
+    return change->number && last && last->number == change->number &&
+           last->caller == change->caller;
 }
 
 bool tree_begun(void)
@@ -325,7 +335,7 @@ static int64_t table_make(struct fs_table **table, uint64_t *length, uint64_t *u
     return MIN(result, INT64_C(0));
 }
 
-int64_t tree_publish(void)
+int64_t tree_publish(const struct tree_change *by)
 {
     struct fs_table *table;
     uint64_t length, used;
@@ -335,7 +345,7 @@ int64_t tree_publish(void)
         return result;
     result = table_make(&table, &length, &used, &memory);
     if (result >= 0)
-        result = list_save();
+        result = list_save(by);
     if (result < 0) {
         handle_drop(names);
         return result;

@@ -1,7 +1,7 @@
 /* The list of mounts: vfsd's own state. It is kept with fs://'s port, and handed out as a table (abi/fs.h).
  *
  *     tree_add(&mount), tree_remove(at)        then
- *     tree_publish()                           the next instance, and everybody who names files, knows
+ *     tree_publish(by)                         the next instance, and everybody who names files, knows
  *
  * Lock: tree_lock; whoever reads or changes the list holds it.
  */
@@ -18,6 +18,11 @@ struct mount {
     char *options;       /* as they are shown: "ro" or "rw" in front */
     char *point;         /* without the slash in front: empty for the root */
     char *target;        /* URI */
+};
+
+/* A command to mounts://. */
+struct tree_change {
+    uint64_t caller, number; /* number 0: it is not sent again */
 };
 
 extern pthread_rwlock_t tree_lock;
@@ -38,7 +43,10 @@ void tree_clear(void);
 size_t tree_find(const char *point, size_t length);
 /* How many mounts lead to target or below it. */
 size_t tree_uses(const char *target);
-MUST_CHECK int64_t tree_publish(void);
+/* by: whose change is done with this; NULL: nobody's, or not yet. */
+MUST_CHECK int64_t tree_publish(const struct tree_change *by);
+/* Whether that change is the last that was done: it is asked for once more by who does not know. */
+bool tree_has(const struct tree_change *change);
 bool tree_published(void);
 
 /* The table as it is handed out now, and its length. tree_lock held. */

@@ -38,6 +38,7 @@ struct volume {
     handle_t stream;         /* HANDLE_NONE: ABSENT */
     uint64_t port;           /* the id of its file system's; 0: not known to us yet */
     bool serving, over;
+    bool abandoned;              /* it was being mounted when the vfsd before us ended */
     uint32_t sent;               /* the request that waits for a VOLUME_DONE, or 0 */
     uint32_t asked, asked_flags; /* what is wanted of it, or 0 */
     int64_t status;              /* of what was asked last */
@@ -163,6 +164,7 @@ static void volume_destroy(struct volume *volume)
     handle_drop(volume->device);
     free(volume);
     list_changed();
+    pthread_cond_broadcast(&changed);
 }
 
 static void volume_absent(struct volume *volume)
@@ -322,7 +324,7 @@ static bool receive(struct volume *volume)
 static void publish_again(void)
 {
     pthread_rwlock_wrlock(&tree_lock);
-    int64_t result = tree_published() ? tree_publish() : 0;
+    int64_t result = tree_published() ? tree_publish(NULL) : 0;
     pthread_rwlock_unlock(&tree_lock);
     if (result < 0)
         fprintf(stderr, "a volume that came back cannot be named: %s\n", error_text(result));
@@ -526,10 +528,12 @@ void volumes_recover(handle_t fs_port)
         char target[FS_TARGET_MAX + 1];
         struct volume named = {.entry = entry}, *volume;
         target_put(&named, target, sizeof(target));
-        if (!entry.ended && !tree_uses(target))
-            roll_remove(&entry); /* it was being mounted */
-        else if ((volume = volume_enter(&entry)))
-            volume->options = "";
+        bool abandoned = !entry.ended && !tree_uses(target);
+        if (!(volume = volume_enter(&entry)))
+            continue;
+        volume->options = "";
+        volume->abandoned = abandoned;
+        volume->entry.ended |= abandoned;
     }
 }
 
@@ -541,10 +545,13 @@ void volumes_await(void)
     for (;;) {
         bool whole = true;
         list_for_each (struct volume, volume, &volumes, link)
-            whole = whole && volume->port;
+            whole = whole && volume->port && !volume->abandoned;
         if (whole || error)
             break;
         error = pthread_cond_timedwait(&changed, &lock, &limit);
     }
+    list_for_each (struct volume, volume, &volumes, link)
+        if (volume->abandoned)
+            volume_destroy(volume);
     pthread_mutex_unlock(&lock);
 }

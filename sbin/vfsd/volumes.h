@@ -16,7 +16,8 @@
 
 /* Those that the tree does not name go, unless they are still used. */
 void volumes_recover(handle_t fs_port);
-/* Waits until those that the tree names can be named again, but not for ever. */
+/* Waits until those that the tree names can be named again, and until what was being mounted has let go of its device, for whoever asks for
+ * that again; but not for ever. */
 void volumes_await(void);
 void *volumes_serve(void *port);
 

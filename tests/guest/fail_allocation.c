@@ -736,6 +736,7 @@ static const struct {
     {NUMBER_file_seek, "a number"},
     {NUMBER_namespace_lookup, "handle_tables"},
     {NUMBER_port_kept, "handle_tables"},
+    {NUMBER_port_close, "gives back"},
     {NUMBER_stream_receive, "handle_tables"},
     {NUMBER_stream_accept, "handle_tables; the stream came with its connection"},
     {NUMBER_stream_control, "flags of the stream's"},

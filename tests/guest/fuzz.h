@@ -591,7 +591,8 @@ static inline uint64_t fuzz_argument(struct fuzzer *fuzzer, const struct fuzz_ca
 /* What ends or stops the caller by its meaning, or fills the log, is rare: the rest would be lost. */
 static inline uint32_t fuzz_rarity(const struct fuzz_call *call, uint64_t object)
 {
-    static const char *const endings[] = {"process_kill", "thread_exit", "thread_resume", NULL};
+    static const char *const endings[] = {"process_kill", "port_close", "thread_exit",
+                                          "thread_resume", NULL};
 
     if (fuzz_named(call->name, endings))
         return object == HANDLE_SELF || call->object == OBJECT_NONE ? 256 : 4;

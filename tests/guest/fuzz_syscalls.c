@@ -162,7 +162,8 @@ static uint32_t gifts(const struct fuzzing *fuzzing, handle_t *handles)
     handle_t resource = startup_handle("resource"), ends[2];
     uint32_t count = 0;
 
-    give(handles, &count, sys_handle_duplicate(fuzzing->protocol.port, RIGHT_ALL));
+    give(handles, &count, /* as services have theirs: nobody closes it */
+         sys_handle_duplicate(fuzzing->protocol.port, RIGHT_ALL & ~RIGHT_CONTROL));
     give(handles, &count, sys_handle_duplicate(fuzzing->names, RIGHT_ALL));
     give(handles, &count, sys_memory_create(8 * PAGE_SIZE, 0));
     give(handles, &count, sys_proto_create(HANDLE_SELF, NULL, 0));

@@ -457,3 +457,84 @@ TEST(grace)
     helper_kill(second);
     doomed_end(doomed);
 }
+
+/* The supervisor knows that no service will come: who waits for one hears of it at once, and who comes later, by what he has open
+ * or by name. What the port kept goes. */
+TEST(a_port_that_is_closed)
+{
+    struct doomed *doomed = doomed_new(1);
+    struct helper *first = helper_process(accept_and_hang, doomed);
+    handle_t file = open_uri(&doomed->protocol, "test://x", OPEN_READ),
+             timer = (handle_t)MUST(sys_timer_create());
+    struct call calls[2] = {
+        {.file = file, .command = command_of(OP_STAT)},
+        {.file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO)}};
+    struct helper *clients[2];
+    struct abi_message message;
+
+    MUST(sys_port_keep(doomed->protocol.port, 1, timer));
+    helper_kill(first);
+    for (int i = 0; i < 2; i++)
+        clients[i] = helper_thread(call_it, &calls[i]);
+    sleep_for(50 * MILLISECOND);
+    CHECK(!helper_ended(clients[0]) && !helper_ended(clients[1]));
+    MUST(sys_port_close(doomed->protocol.port, E_NO_DEVICE));
+    for (int i = 0; i < 2; i++) {
+        helper_join(clients[i]);
+        CHECK_EQUAL(calls[i].result, -E_NO_DEVICE);
+        CHECK(calls[i].took < SECOND);
+        call_it(&calls[i]);
+        CHECK_EQUAL(calls[i].result, -E_NO_DEVICE);
+        CHECK(calls[i].took < SECOND / 2);
+    }
+    CHECK_ERROR(open_raw(doomed->protocol.names, "test://x", 0, 0), NO_DEVICE);
+    CHECK_ERROR(sys_proto_accept(doomed->protocol.port, &message, NULL, 0, DEADLINE_NOW), CLOSED);
+    CHECK_ERROR(sys_port_keep(doomed->protocol.port, 1, timer), CLOSED);
+    MUST(sys_port_close(doomed->protocol.port, E_IO)); /* the first counts */
+    CHECK_ERROR(open_raw(doomed->protocol.names, "test://x", 0, 0), NO_DEVICE);
+    handle_drop(timer);
+    handle_drop(file);
+    doomed_end(doomed);
+}
+
+/* Under a service that lives: what it has in its hands ends too, and it is told as it accepts. */
+static void serve_until_closed(void *argument)
+{
+    struct doomed *doomed = argument;
+    struct abi_message message = accept_with(doomed->protocol.port, NULL, 0);
+
+    word_add(&doomed->accepted, 1);
+    CHECK_ERROR(sys_proto_accept(doomed->protocol.port, &message, NULL, 0, DEADLINE_NEVER), CLOSED);
+    CHECK_ERROR(return_status(doomed->protocol.port, message.token, 0, 0), CANCELLED);
+}
+
+TEST(a_port_that_is_closed_while_it_is_served)
+{
+    struct doomed *doomed = doomed_new(0);
+    struct helper *server = helper_process(serve_until_closed, doomed);
+    struct call call = {
+        .file = HANDLE_NONE, .protocol = &doomed->protocol, .command = command_of(TEST_ECHO)};
+    struct helper *client = helper_thread(call_it, &call);
+
+    word_wait(&doomed->accepted, 1);
+    sleep_for(10 * MILLISECOND);
+    MUST(sys_port_close(doomed->protocol.port, E_NO_DEVICE));
+    helper_join(client);
+    CHECK_EQUAL(call.result, -E_NO_DEVICE);
+    helper_join(server);
+    CHECK(!(info_of(doomed->protocol.port).signals & SIGNAL_WRITABLE));
+    doomed_end(doomed);
+}
+
+TEST(who_may_close_a_port)
+{
+    struct protocol protocol = protocol_new();
+    handle_t service = (handle_t)MUST(sys_handle_duplicate(
+        protocol.port, RIGHT_ACCEPT | RIGHT_SEND | RIGHT_WAIT | RIGHT_DUPLICATE));
+
+    CHECK_ERROR(sys_port_close(service, E_NO_DEVICE), ACCESS);
+    CHECK_ERROR(sys_port_close(protocol.port, 0), INVALID);
+    CHECK_ERROR(sys_port_close(protocol.port, UINT32_MAX), INVALID);
+    handle_drop(service);
+    protocol_end(&protocol);
+}

@@ -4,7 +4,8 @@
     tests/system/run.py --out out [--only PART] [--rounds N] [--fuzz-seconds S] [--jobs N] [--list]
 
 Prints `ok NAME` or `not ok NAME: why` for each test, and `N passed, N failed` as the last line. A group's tests are
-known only when it has run (a host program's, the guest runner's), so --only selects by any part of a full name.
+known only when it has run (a host program's, the guest runner's), so --only selects by any part of a full name, and
+that a name is no test's may be known only then. It is a failure.
 """
 import argparse
 import concurrent.futures
@@ -230,16 +231,20 @@ def main():
             print(f"round {number + 1} of {options.rounds}", flush=True)
             os.environ["SOAK_ROUND"] = str(number + 1)  # for tests that begin with another seed each round
         chosen = [job for job in jobs(options, results) if wanted(job[0], options.only)]
+        if not chosen:
+            break
         if options.list:
             print("\n".join(name for name, _, _ in chosen))
             return
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             for future in [pool.submit(run, *arguments) for _, run, arguments in chosen]:
                 future.result()
+    if not results.passed and not results.failed:
+        sys.exit(f"no test has {options.only!r} in its name")
     if results.failed:
         print("failed: " + " ".join(results.failed))
     print(f"{results.passed} passed, {len(results.failed)} failed")
-    sys.exit(1 if results.failed or not results.passed else 0)
+    sys.exit(1 if results.failed else 0)
 
 
 main()

@@ -1,5 +1,6 @@
 """Disks on USB: the bulk-only transport, by QEMU's usb-storage and usb-bot. What every disk does is in disks.py."""
 import os
+import random
 import re
 import tempfile
 import time
@@ -7,6 +8,7 @@ import time
 from harness import scenario
 from machine import SCALE
 from scenarios.ahci_nvme import Image, check_read, digest, power_off, wait_disk
+from scenarios.crashes import DISK, MOUNT, REPORT, Volume
 from scenarios.devices import wait_log
 from scenarios.disks import expect
 from scenarios.fat import check_clean, image, iso_with_root, tool
@@ -101,6 +103,28 @@ def fat(context, devices=()):
             expect(vm, tool("mtype", "-i", volume.name, "::" + name) == want, True)
 
 
+@scenario("usb/storage-kills")
+def kills(context):
+    """The driver and usbd are killed again and again (USB_ROUNDS) during copies that are compared: each is right, on the stick as well, and nothing is
+    left behind."""
+    rounds = int(os.environ.get("USB_ROUNDS", "6"))
+    with Volume(8 * MIB) as volume:
+        with boot(context, f"{volume.path},if=usb,keep,unsafe", initfs=os.path.join(context.out, "test-initfs.tar.gz")) as vm:
+            vm.shell("mkdir /mnt")
+            counts = []
+            for number in (3, rounds):  # the first fill caches
+                for victim in ("usb.storage", "usbd"):
+                    vm.check(MOUNT, "", 240)
+                    figures(victim + ": " + vm.check(f"/tests/tools/killing {victim} {DISK} {number} 1000 /mnt/source /mnt/target", REPORT, 300 + number * 30).strip())
+                    vm.check("cmp /mnt/source /mnt/target && umount /mnt", "", 300)
+                counts.append((settled_frames(vm), settled_handles(vm)))
+            figures(f"(frames free, handles) {counts}, after 3 and {rounds} kills of each")
+            if counts[1][0] < counts[0][0] - 64 or counts[1][1] > counts[0][1] + 4:
+                vm.fail(f"(frames free, handles) were {counts[0]}, and are {counts[1]}")
+            power_off(vm)
+        volume.check()
+
+
 @scenario("usb/storage-fat-iommu", cpus=(4,))
 def fat_iommu(context):
     """The same where the controller reaches only what it is given: lent memory is given to it again."""
@@ -190,9 +214,11 @@ def plug(vm, node):
 
 @scenario("usb/storage-plugging")
 def plugging(context):
-    """Pulled out in the middle of a copy: that ends with an error, and the disk is gone. In again: the same name; what was open stays
-    gone, another stick's bytes are never found in its place."""
+    """Pulled out anywhere in a copy: that ends with an error, and the disk is gone. In again, it or another: the same name; what was open stays
+    gone, another stick's bytes are never found in its place. PLUG_ROUNDS for longer."""
+    chance = random.Random(29)
     with Image() as first, Image(seed=2) as second:
+        sticks = {"one": first, "two": second}
         with boot(context, devices=["xhci"], initfs=os.path.join(context.out, "test-initfs.tar.gz")) as vm:
             node_add(vm, "one", first.file.name)
             node_add(vm, "two", second.file.name)
@@ -201,14 +227,15 @@ def plugging(context):
             frames, handles, rounds = [], [], int(os.environ.get("PLUG_ROUNDS", "3"))
             for round_ in range(rounds):
                 vm.send(f"exec 5<disk:///{name}; while dd bs=64k count=16 <&5 of=/dev/null 2>/tmp/why && dd if=disk:///{name} of=/dev/null bs=64k 2>/tmp/why; do true; done &\n")
-                vm.shell("sleep 1", 60)
+                vm.shell(f"usleep {chance.randrange(1500000)}", 60)
                 vm.qmp("device_del", id="stick")
                 wait_gone(vm, name)
                 vm.check("wait; tail -1 /tmp/why", re.compile("No such device|I/O error|Input/output error|No such file"), 120)
-                plug(vm, "two" if round_ % 2 == 0 else "one")
-                expect(vm, name_of(vm, "two" if round_ % 2 == 0 else "one"), name)
+                node = chance.choice(sorted(sticks))
+                plug(vm, node)
+                expect(vm, name_of(vm, node), name)
                 vm.check("dd bs=1k count=1 <&5 2>&1 >/dev/null | tail -1; exec 5<&-", re.compile("No such device|I/O error"), 60)
-                check_read(vm, name, (second if round_ % 2 == 0 else first).data)
+                check_read(vm, name, sticks[node].data)
                 if round_ in (1, rounds - 1):
                     handles.append(settled_handles(vm))
                     frames.append(settled_frames(vm))
