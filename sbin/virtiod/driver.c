@@ -186,6 +186,7 @@ static int64_t disk_describe(const char *function)
     disk.segments = MIN(disk.segments, queue.ring.size > 2 ? queue.ring.size - 2u : 1u);
     disk.geometry.depth = REQUESTS;
     snprintf(disk.geometry.model, sizeof(disk.geometry.model), "virtio");
+    snprintf(disk.geometry.bus, sizeof(disk.geometry.bus), "virtio");
     requests.shift = (uint32_t)__builtin_ctz(disk.geometry.sector / VIRTIO_SECTOR);
     serial_read(disk.geometry.serial, sizeof(disk.geometry.serial));
     return 0;

@@ -55,6 +55,7 @@ def legacy_disk(context, interrupts, **options):
         disk.image.write(24 * MIB // 512 - 100, tail := pattern(512))
         with boot_disks(context, disk.path + ",keep,legacy" + interrupts, **options) as vm:
             vm.prompt()
+            vm.check("ls -1 disk:///by-id", "virtio-disk0\nvirtio-disk0-part1\n", 60)
             vm.check("dd if=disk:///vd0 bs=512 skip=$((24 * 2048 - 100)) count=1 2> /dev/null | md5sum", md5(tail), 60)
             before = flushes(vm)
             vm.check("dd if=/dev/zero of=disk:///vd0p1 bs=64k count=16 conv=fsync 2> /dev/null; echo done", "done\n", 60)
