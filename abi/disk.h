@@ -2,6 +2,7 @@
  *
  *     disk:///vd0                 a device               disk:///by-uuid/<UUID>, by-label/<label>       of a volume
  *     disk:///vd0/p1 (or vd0p1)   a partition of it      disk:///by-partuuid/<UUID>, by-partlabel/<name>   of a partition (GPT)
+ *     disk:///by-id/<bus>-<what the device says>, and -part<N> behind it: the same wherever it is plugged in (sbin/diskd/id.h)
  *     disk:///disks               a line for each, for people and programs; READABLE when it has changed
  *
  * diskd finds the names; what an open answers is a file of the device's driver, so that data goes through nobody else, and goes
@@ -77,7 +78,10 @@ struct disk_geometry {
     uint32_t depth;      /* so many commands the device works on at once */
     uint64_t transfer;   /* bytes: longer commands become several */
     uint64_t discard;    /* unit of DISK_DISCARD in bytes; 0: it cannot */
-    char model[48], serial[32], firmware[16]; /* as the device says, terminated; may be empty */
+    char model[48], serial[64], firmware[16]; /* as the device says, terminated; may be empty */
+    char bus[8];   /* "virtio", "ata", "nvme", "usb": how it is reached; may be empty */
+    uint32_t unit; /* among those with this serial: the namespace (NVMe), the logical unit (USB) */
+    uint32_t reserved;
 };
 
 #define DISK_IS_READ_ONLY  0x01u

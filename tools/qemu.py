@@ -18,6 +18,7 @@ DEVICES = {
     "pci-testdev": "pci-testdev,addr=0x11",
     "nvme": "nvme,serial=none,addr=0x12",  # a controller without a disk
     "virtio-rng": "virtio-rng-pci,addr=0x15",
+    "virtio-rng-legacy": "virtio-rng-pci,addr=0x15,disable-modern=on,disable-legacy=off",
     "virtio-keyboard": "virtio-keyboard-pci,addr=0x16",
     "virtio-mouse": "virtio-mouse-pci,addr=0x17",
     "virtio-tablet": "virtio-tablet-pci,addr=0x18",
@@ -57,9 +58,9 @@ class Options:
     display: str = "none"  # none, window, vnc=..., any of QEMU's
     serial: str = "mon:stdio"  # QEMU's -serial
     qmp: str = ""  # path of a unix socket
-    # FILE[,if=virtio|ahci|nvme|usb][,ro][,serial=TEXT][,sector=BYTES][,keep][,unsafe][,blkdebug=FILE][,log=FILE]
+    # FILE[,if=virtio|ahci|nvme|usb][,ro][,serial=TEXT][,sector=BYTES][,keep][,unsafe][,blkdebug=FILE][,log=FILE][,legacy][,line]
     # keep: what is written stays, whatever `snapshot` says; unsafe: flushes do not wait for the host's disk;
-    # blkdebug: rules of QEMU's, errors above all; log: of all writes
+    # blkdebug: rules of QEMU's, errors above all; log: of all writes; of virtio: legacy: as before virtio 1.0; line: without MSI-X
     disks: list = dataclasses.field(default_factory=list)
     devices: list = dataclasses.field(default_factory=list)  # names in DEVICES
     icount: bool = False  # the TSC counts instructions; one thread
@@ -122,7 +123,7 @@ def disk_parse(text):
     """FILE and its options: "FILE,if=nvme,ro,sector=4096" -> (FILE, {"if": "nvme", "ro": "", "sector": "4096"})."""
     path, *words = text.split(",")
     options = dict(word.partition("=")[::2] for word in words)
-    unknown = set(options) - {"if", "ro", "serial", "sector", "keep", "unsafe", "blkdebug", "log"}
+    unknown = set(options) - {"if", "ro", "serial", "sector", "keep", "unsafe", "blkdebug", "log", "legacy", "line"}
     if unknown:
         raise ValueError(f"disk {path}: unknown {', '.join(sorted(unknown))}")
     return path, options
@@ -153,6 +154,10 @@ def disk_device(index, name, options, confined):
     device += f",drive={name},id={name}-device,serial=" + options.get("serial", name)
     if device.startswith("virtio") and confined:
         device += ",iommu_platform=on,disable-legacy=on"
+    if "legacy" in options:
+        device += ",disable-modern=on,disable-legacy=off"
+    if "line" in options:
+        device += ",vectors=0"
     if "sector" in options:
         device += ",logical_block_size={0},physical_block_size={0}".format(options["sector"])
     return device

@@ -99,6 +99,18 @@ int64_t pci_map(const struct pci_device *device, uint32_t bar, uint64_t offset, 
     return 0;
 }
 
+int64_t pci_ports(const struct pci_device *device, uint32_t bar)
+{
+    struct abi_command command = {.op = PCI_BAR, .args = {bar, CACHE_NONE}};
+    int64_t result = ask(device, &command);
+    if (result < 0)
+        return result;
+    result =
+        command.values[2] & PCI_BAR_PORTS ? sys_ioport_grant(command.receive[0]) : -E_NOT_SUPPORTED;
+    handle_drop(command.receive[0]);
+    return result;
+}
+
 int64_t pci_interrupt(const struct pci_device *device, uint32_t kind, uint32_t index, handle_t *irq)
 {
     struct abi_command command = {.op = PCI_INTERRUPT, .args = {kind, index, IRQ_ANY_CPU}};

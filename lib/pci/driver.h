@@ -45,6 +45,8 @@ MUST_CHECK int64_t pci_bar(const struct pci_device *device, uint32_t bar, uint32
 /* [offset, offset + length) of a BAR of memory, mapped for good. E_RANGE: it is not that long. */
 MUST_CHECK int64_t pci_map(const struct pci_device *device, uint32_t bar, uint64_t offset,
                            uint64_t length, uint32_t cache, volatile void **at);
+/* The process may use the ports of the BAR, for its life: description.bars[bar] says which. E_NOT_SUPPORTED: a BAR of memory. */
+MUST_CHECK int64_t pci_ports(const struct pci_device *device, uint32_t bar);
 
 /* index: of a MSI-X vector. */
 MUST_CHECK int64_t pci_interrupt(const struct pci_device *device, uint32_t kind, uint32_t index,

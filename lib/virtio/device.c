@@ -1,86 +1,43 @@
 #include "lib/virtio/device.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-#include "lib/virtio/capabilities.h"
+#include "lib/sys/ports.h"
+#include "lib/virtio/legacy.h"
+#include "lib/virtio/transport.h"
 
-/* 4.1.4.3 */
-struct virtio_common_config {
-    uint32_t device_feature_select, device_feature, driver_feature_select, driver_feature;
-    uint16_t msix_config, queue_count;
-    uint8_t status, generation;
-    uint16_t queue_select;
-    uint16_t queue_size, queue_msix_vector, queue_enable, queue_notify_offset;
-    uint32_t queue_descriptors[2], queue_available[2], queue_used[2];
-};
-
-_Static_assert(sizeof(struct virtio_common_config) == 56, "");
-
-enum virtio_status {
-    STATUS_RESET = 0,
-    STATUS_ACKNOWLEDGE = 1,
-    STATUS_DRIVER = 2,
-    STATUS_DRIVER_OK = 4,
-    STATUS_FEATURES_OK = 8,
-};
-
-#define NO_VECTOR       0xffffu
-#define FIRST_ID        0x1000u /* of transitional devices, whose subsystem is their type */
 #define FIRST_MODERN_ID 0x1040u /* + the type */
 #define LAST_ID         0x107fu
 #define RESET_TRIES     1000 /* a millisecond apart */
-#define CONFIG_TRIES    8
 #define ORDER_PLATFORM \
     (UINT64_C(1) << 36) /* memory is ordered as this machine orders it: x86 does */
-#define FEATURES_OF_ALL (VIRTIO_F_EVENT_IDX | VIRTIO_F_ACCESS_PLATFORM | ORDER_PLATFORM)
+#define FEATURES_OF_ALL \
+    (VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM | ORDER_PLATFORM)
 
 /* --- Found ------------------------------------------------------------------------------------------------------ */
 
 static bool type_is(const struct pci_description *description, uint32_t type)
 {
     uint32_t id = description->device;
-    if (description->vendor != VIRTIO_VENDOR || id < FIRST_ID || id > LAST_ID)
+    if (description->vendor != VIRTIO_VENDOR || id < VIRTIO_LEGACY_FIRST_ID || id > LAST_ID)
         return false;
     return (id >= FIRST_MODERN_ID ? id - FIRST_MODERN_ID : description->subsystem) == type;
 }
 
-static int64_t structure_map(const struct virtio_device *device, const struct virtio_place *place,
-                             volatile void **at)
+/* A device that has the structures of today is never spoken to as one of before. */
+static int64_t transport_find(struct virtio_device *device, const char *function)
 {
-    return pci_map(&device->pci, place->bar, place->offset, place->length, CACHE_NONE, at);
-}
-
-static int64_t structures_map(struct virtio_device *device, const char *function)
-{
-    uint8_t config[PCI_CONFIG_LEGACY];
-    struct virtio_capabilities found;
-    volatile void *at[VIRTIO_STRUCTURES] = {NULL};
-    int64_t result = pci_config_copy(function, config);
-    if (result >= 0 && !virtio_capabilities_find(config, &device->pci.description, &found))
-        result = -E_NOT_FOUND;
-    for (int i = VIRTIO_COMMON; result >= 0 && i < VIRTIO_STRUCTURES; i++)
-        if (found.places[i].length)
-            result = structure_map(device, &found.places[i], &at[i]);
-    if (result < 0)
-        return result;
-    device->common = at[VIRTIO_COMMON];
-    device->notify = at[VIRTIO_NOTIFY];
-    device->isr = at[VIRTIO_ISR];
-    device->config = at[VIRTIO_CONFIG];
-    device->notify_length = found.places[VIRTIO_NOTIFY].length;
-    device->notify_multiplier = found.notify_multiplier;
-    device->config_length = found.places[VIRTIO_CONFIG].length;
-    return 0;
+    int64_t result = virtio_modern_find(device, function);
+    return result == -E_NOT_FOUND ? virtio_legacy_find(device) : result;
 }
 
 /* It says so itself when it is reset, and has no interrupt for that. */
 static int64_t reset(struct virtio_device *device)
 {
-    device->common->status = STATUS_RESET;
+    device->transport->status_write(device, VIRTIO_STATUS_RESET);
     for (int i = 0; i < RESET_TRIES; i++) {
-        if (device->common->status == STATUS_RESET)
+        if (device->transport->status(device) == VIRTIO_STATUS_RESET)
             return 0;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
@@ -89,24 +46,25 @@ static int64_t reset(struct virtio_device *device)
 
 static void status_add(struct virtio_device *device, enum virtio_status status)
 {
-    device->common->status = (uint8_t)(device->common->status | status);
+    uint8_t now = device->transport->status(device);
+    device->transport->status_write(device, (uint8_t)(now | status));
 }
 
 /* Of a device that is claimed. */
 static int64_t begin(struct virtio_device *device, const char *function, uint32_t type)
 {
     int64_t result =
-        type_is(&device->pci.description, type) ? structures_map(device, function) : -E_NOT_FOUND;
+        type_is(&device->pci.description, type) ? transport_find(device, function) : -E_NOT_FOUND;
     if (result >= 0)
         result = reset(device);
     if (result >= 0)
-        result = pci_enable(&device->pci, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+        result = pci_enable(&device->pci, device->transport->decoded | PCI_COMMAND_MASTER);
     if (result < 0) {
         pci_release(&device->pci);
         return result;
     }
-    status_add(device, STATUS_ACKNOWLEDGE);
-    status_add(device, STATUS_DRIVER);
+    status_add(device, VIRTIO_STATUS_ACKNOWLEDGE);
+    status_add(device, VIRTIO_STATUS_DRIVER);
     return 0;
 }
 
@@ -127,31 +85,10 @@ int64_t virtio_attach(struct virtio_device *device, handle_t claim, const char *
 
 /* --- Made ready ------------------------------------------------------------------------------------------------- */
 
-static uint64_t features_read(struct virtio_device *device)
-{
-    device->common->device_feature_select = 0;
-    uint64_t low = device->common->device_feature;
-    device->common->device_feature_select = 1;
-    return low | (uint64_t)device->common->device_feature << 32;
-}
-
-static void features_write(struct virtio_device *device, uint64_t features)
-{
-    device->common->driver_feature_select = 0;
-    device->common->driver_feature = (uint32_t)features;
-    device->common->driver_feature_select = 1;
-    device->common->driver_feature = (uint32_t)(features >> 32);
-}
-
 int64_t virtio_negotiate(struct virtio_device *device, uint64_t wanted)
 {
-    uint64_t offered = features_read(device);
-    if (!(offered & VIRTIO_F_VERSION_1))
-        return -E_NOT_SUPPORTED;
-    device->features = offered & (wanted | FEATURES_OF_ALL | VIRTIO_F_VERSION_1);
-    features_write(device, device->features);
-    status_add(device, STATUS_FEATURES_OK);
-    return device->common->status & STATUS_FEATURES_OK ? 0 : -E_NOT_SUPPORTED;
+    device->features = device->transport->features(device) & (wanted | FEATURES_OF_ALL);
+    return device->transport->features_accept(device);
 }
 
 int64_t virtio_interrupts(struct virtio_device *device, uint16_t wanted)
@@ -172,73 +109,20 @@ int64_t virtio_interrupts(struct virtio_device *device, uint16_t wanted)
         device->irq_count = result >= 0;
         return result;
     }
-    device->common->msix_config = 0;
-    return device->common->msix_config == 0 ? 0 : -E_NO_MEMORY;
+    return device->transport->config_vector(device) ? 0 : -E_NO_MEMORY;
 }
 
-/* The power of two that both can have. */
-static uint16_t size_choose(uint16_t wanted, uint16_t offered)
+/* Its memory is the device's from now on. */
+static int64_t queue_give(struct virtio_device *device, struct virtio_queue *queue, uint16_t size)
 {
-    uint16_t size = 1;
-    while (size < VIRTQUEUE_SIZE_MAX && size * 2 <= MIN(wanted, offered))
-        size = (uint16_t)(size * 2);
-    return offered ? size : 0;
-}
-
-static void address_write(volatile uint32_t *words, uint64_t address)
-{
-    words[0] = (uint32_t)address;
-    words[1] = (uint32_t)(address >> 32);
-}
-
-/* Of the queue that is selected. */
-static int64_t bell_find(struct virtio_device *device, struct virtio_queue *queue)
-{
-    uint64_t at = (uint64_t)device->common->queue_notify_offset * device->notify_multiplier;
-    if (at % sizeof(uint16_t) || at > device->notify_length - sizeof(uint16_t))
-        return -E_IO;
-    queue->bell = (volatile uint16_t *)(volatile void *)(device->notify + at);
-    return 0;
-}
-
-static int64_t queue_place(struct virtio_device *device, struct virtio_queue *queue, uint16_t irq)
-{
-    volatile struct virtio_common_config *common = device->common;
-    uint64_t address = pci_dma_address(&queue->memory, 0);
-    uint16_t size = queue->ring.size;
-    common->queue_size = size;
-    address_write(common->queue_descriptors, address);
-    address_write(common->queue_available, address + virtqueue_available_at(size));
-    address_write(common->queue_used, address + virtqueue_used_at(size));
-    if (device->messages) {
-        uint16_t vector = MIN(irq, (uint16_t)(device->irq_count - 1));
-        common->queue_msix_vector = vector;
-        if (common->queue_msix_vector != vector)
-            return -E_NO_MEMORY; /* the device has none left (4.1.5.1.2.1) */
-    }
-    common->queue_enable = 1;
-    return 0;
-}
-
-int64_t virtio_queue_open(struct virtio_device *device, uint16_t index, uint16_t size, uint16_t irq,
-                          struct virtio_queue *queue)
-{
-    if (index >= device->common->queue_count)
-        return -E_NOT_FOUND;
-    device->common->queue_select = index;
-    size = size_choose(size, device->common->queue_size);
-    if (!size)
-        return -E_NOT_FOUND;
-    *queue = (struct virtio_queue){.index = index};
-    int64_t result = bell_find(device, queue);
+    uint32_t alignment = device->transport->alignment;
+    int64_t result = pci_dma_alloc(&device->pci, virtqueue_bytes(size, alignment),
+                                   MEMORY_CONTIGUOUS, &queue->memory);
     if (result < 0)
         return result;
-    result = pci_dma_alloc(&device->pci, virtqueue_bytes(size), MEMORY_CONTIGUOUS, &queue->memory);
-    if (result < 0)
-        return result;
-    result = virtqueue_init(&queue->ring, queue->memory.bytes, size,
+    result = virtqueue_init(&queue->ring, queue->memory.bytes, size, alignment,
                             device->features & VIRTIO_F_EVENT_IDX)
-                 ? queue_place(device, queue, irq)
+                 ? device->transport->queue_place(device, queue)
                  : -E_NO_MEMORY;
     if (result < 0) {
         virtqueue_destroy(&queue->ring);
@@ -247,59 +131,85 @@ int64_t virtio_queue_open(struct virtio_device *device, uint16_t index, uint16_t
     return result;
 }
 
+int64_t virtio_queue_open(struct virtio_device *device, uint16_t index, uint16_t size, uint16_t irq,
+                          struct virtio_queue *queue)
+{
+    int64_t chosen = device->transport->queue_select(device, index, size);
+    if (chosen < 0)
+        return chosen;
+    *queue = (struct virtio_queue){.index = index, .vector = VIRTIO_NO_VECTOR};
+    if (device->messages)
+        queue->vector = MIN(irq, (uint16_t)(device->irq_count - 1));
+    return queue_give(device, queue, (uint16_t)chosen);
+}
+
 int64_t virtio_start(struct virtio_device *device)
 {
-    status_add(device, STATUS_DRIVER_OK);
-    return device->common->status & STATUS_DRIVER_OK ? 0 : -E_IO;
+    status_add(device, VIRTIO_STATUS_DRIVER_OK);
+    return device->transport->status(device) & VIRTIO_STATUS_DRIVER_OK ? 0 : -E_IO;
+}
+
+static int64_t queue_again(struct virtio_device *device, struct virtio_queue *queue)
+{
+    int64_t size = device->transport->queue_select(device, queue->index, queue->ring.size);
+    if (size != queue->ring.size)
+        return -E_IO;
+    virtqueue_reset(&queue->ring);
+    return device->transport->queue_place(device, queue);
+}
+
+int64_t virtio_restart(struct virtio_device *device, struct virtio_queue *const *queues,
+                       uint32_t count)
+{
+    int64_t result = reset(device);
+    if (result < 0)
+        return result;
+    status_add(device, VIRTIO_STATUS_ACKNOWLEDGE);
+    status_add(device, VIRTIO_STATUS_DRIVER);
+    if (device->features & ~device->transport->features(device))
+        return -E_IO;
+    result = device->transport->features_accept(device);
+    if (result >= 0 && device->messages && !device->transport->config_vector(device))
+        result = -E_IO;
+    for (uint32_t i = 0; result >= 0 && i < count; i++)
+        result = queue_again(device, queues[i]);
+    return result < 0 ? result : virtio_start(device);
 }
 
 /* --- At work ---------------------------------------------------------------------------------------------------- */
 
 void virtio_queue_send(struct virtio_queue *queue)
 {
-    if (virtqueue_publish(&queue->ring))
+    if (!virtqueue_publish(&queue->ring))
+        return;
+    if (queue->bell)
         *queue->bell = queue->index;
+    else
+        port_write(queue->bell_port, 2, queue->index);
 }
 
 /* The line stays up until the device's status is read, which takes it back; a message is nobody else's. */
 void virtio_interrupt_ack(struct virtio_device *device, uint16_t irq)
 {
-    bool mine = device->messages || *device->isr;
+    bool mine = device->messages || device->transport->interrupt_status(device);
     sys_ignore(sys_irq_ack(device->irqs[irq], mine ? 0 : IRQ_NOT_MINE));
-}
-
-/* Each field in one access (4.1.3.1). */
-static void fields_copy(volatile const uint8_t *from, void *to, uint32_t length, uint32_t width)
-{
-    uint8_t *bytes = to;
-    for (uint32_t at = 0; at < length; at += width) {
-        uint32_t field = width == 4   ? *(volatile const uint32_t *)(from + at)
-                         : width == 2 ? *(volatile const uint16_t *)(from + at)
-                                      : from[at];
-        memcpy(bytes + at, &field, width);
-    }
 }
 
 int64_t virtio_config_read(struct virtio_device *device, uint32_t offset, void *fields,
                            uint32_t length, uint32_t width)
 {
+    uint32_t has = device->transport->config_length(device);
     if (offset % width || length % width)
         return -E_INVALID;
-    if (offset > device->config_length || length > device->config_length - offset)
+    if (offset > has || length > has - offset)
         return -E_RANGE;
-    for (int i = 0; i < CONFIG_TRIES; i++) {
-        uint8_t generation = device->common->generation;
-        fields_copy(device->config + offset, fields, length, width);
-        if (device->common->generation == generation)
-            return 0;
-    }
-    return -E_IO;
+    return device->transport->config_read(device, offset, fields, length, width);
 }
 
 int64_t virtio_config_write(struct virtio_device *device, uint32_t offset, uint8_t value)
 {
-    if (offset >= device->config_length)
+    if (offset >= device->transport->config_length(device))
         return -E_RANGE;
-    device->config[offset] = value;
+    device->transport->config_write(device, offset, value);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* A virtio 1.x device on PCI (Virtual I/O Device 1.2, 3.1 and 4.1): from its claim to its queues at work.
+/* A virtio device on PCI (Virtual I/O Device 1.2, 3.1 and 4.1), of today or of before virtio 1.0: from its claim to its queues at work.
  *
  *     virtio_open(&device, "pci:///00:04.0", VIRTIO_RNG)        claimed by way of pcid, found, reset
  *     virtio_negotiate(&device, wanted)                         device.features: what both sides want
@@ -9,8 +9,8 @@
  *     virtqueue_add(&queue.ring, ...), virtio_queue_send(&queue)
  *     on an interrupt: virtio_interrupt_ack(&device, 0), then virtqueue_take(&queue.ring, ...) until it finds nothing
  *
- * Whatever happens to the driver, its claim's end makes the device quiet, so there is no way back from here but the end
- * of the process: a driver that finds its device at fault (a queue that is broken, an answer that makes no sense) says so and exits.
+ * Whatever happens to the driver, its claim's end makes the device quiet: a driver that finds its device at fault (a queue that is broken, an
+ * answer that makes no sense) says so and exits. One that only does not answer may be restarted (virtio_restart).
  * Results are 0 or -E_*. One thread at a time for each queue, and one for the rest.
  */
 #pragma once
@@ -26,21 +26,28 @@
 #define VIRTIO_GPU   16u
 #define VIRTIO_INPUT 18u
 
-/* Features of every device (6). The first three are negotiated by themselves. */
+/* Features of every device (6). They are negotiated by themselves. */
 #define VIRTIO_F_EVENT_IDX (UINT64_C(1) << 29)
 #define VIRTIO_F_VERSION_1 (UINT64_C(1) << 32)
 #define VIRTIO_F_ACCESS_PLATFORM \
     (UINT64_C(1) << 33) /* it reaches what pcid's addresses say, by an IOMMU if there is one */
 
 struct virtio_common_config;
+struct virtio_transport;
 
 struct virtio_device {
     struct pci_device pci;
+    const struct virtio_transport *transport;
+    /* of today */
     volatile struct virtio_common_config *common;
     volatile uint8_t *notify;
     volatile uint8_t *isr;
     volatile uint8_t *config; /* the device type's own; NULL: it has none */
     uint32_t notify_length, notify_multiplier, config_length;
+    /* of before */
+    uint16_t ports;
+    uint32_t ports_length;
+
     uint64_t features;
     handle_t *irqs;
     uint16_t irq_count;
@@ -49,12 +56,13 @@ struct virtio_device {
 
 struct virtio_queue {
     struct virtqueue ring;
-    volatile uint16_t *bell;
-    uint16_t index;
+    volatile uint16_t *bell; /* NULL: bell_port */
+    uint16_t bell_port;
+    uint16_t index, vector;
     struct pci_dma memory;
 };
 
-/* E_NOT_FOUND: it is no virtio 1.x device of this type. E_TIMED_OUT: it cannot be reset. */
+/* E_NOT_FOUND: it is no virtio device of this type. E_TIMED_OUT: it cannot be reset. */
 MUST_CHECK int64_t virtio_open(struct virtio_device *device, const char *function, uint32_t type);
 /* The same with a claim that is there, as in pci_attach. */
 MUST_CHECK int64_t virtio_attach(struct virtio_device *device, handle_t claim, const char *function,
@@ -66,12 +74,17 @@ MUST_CHECK int64_t virtio_negotiate(struct virtio_device *device, uint64_t wante
 /* Up to this many interrupts, at least one. The first tells of changes of the configuration, too. */
 MUST_CHECK int64_t virtio_interrupts(struct virtio_device *device, uint16_t wanted);
 
-/* size: at most so many descriptors, a power of two; the device may have fewer. irq: which interrupt tells of completions, the
+/* size: at most so many descriptors, a power of two; the device may have fewer, and one of before virtio 1.0 as many as it likes. irq: which interrupt tells of completions, the
  * last one where there are not so many. E_NOT_FOUND: it has no such queue. */
 MUST_CHECK int64_t virtio_queue_open(struct virtio_device *device, uint16_t index, uint16_t size,
                                      uint16_t irq, struct virtio_queue *queue);
 
 MUST_CHECK int64_t virtio_start(struct virtio_device *device);
+
+/* A device that is at work is reset, and has its features, interrupts and these queues, which are all it had, as before; what was under way is
+ * forgotten by both sides. -E_*: it is not what it was. May wait. */
+MUST_CHECK int64_t virtio_restart(struct virtio_device *device, struct virtio_queue *const *queues,
+                                  uint32_t count);
 
 /* What was added is the device's, which is told if it sleeps. */
 void virtio_queue_send(struct virtio_queue *queue);

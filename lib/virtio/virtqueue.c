@@ -1,6 +1,7 @@
 #include "lib/virtio/virtqueue.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "abi/errors.h"
 
@@ -26,22 +27,35 @@ static const uint16_t *available_event(const struct virtqueue *queue)
     return (const uint16_t *)(const void *)&queue->used->ring[queue->size];
 }
 
-bool virtqueue_init(struct virtqueue *queue, void *memory, uint16_t size, bool event_index)
+bool virtqueue_init(struct virtqueue *queue, void *memory, uint16_t size, uint32_t alignment,
+                    bool event_index)
 {
     uint8_t *bytes = memory;
     *queue = (struct virtqueue){
         .descriptors = memory,
         .available = (void *)(bytes + virtqueue_available_at(size)),
-        .used = (void *)(bytes + virtqueue_used_at(size)),
+        .used = (void *)(bytes + virtqueue_used_at(size, alignment)),
         .slots = calloc(size, sizeof(*queue->slots)),
         .size = size,
-        .free_count = size,
         .event_index = event_index,
-        .interrupts = true,
     };
-    for (uint16_t i = 0; queue->slots && i < size; i++)
-        queue->slots[i].next = i + 1;
-    return queue->slots != NULL;
+    if (!queue->slots)
+        return false;
+    virtqueue_reset(queue);
+    return true;
+}
+
+void virtqueue_reset(struct virtqueue *queue)
+{
+    uint8_t *begin = (void *)queue->descriptors, *end = (void *)&queue->used->ring[queue->size];
+    memset(begin, 0, (size_t)(end + sizeof(uint16_t) - begin));
+    for (uint16_t i = 0; i < queue->size; i++)
+        queue->slots[i] = (struct virtqueue_slot){.next = i + 1};
+    queue->free = 0;
+    queue->free_count = queue->size;
+    queue->added = queue->published = queue->taken = queue->under_way = 0;
+    queue->interrupts = true;
+    queue->broken = false;
 }
 
 void virtqueue_destroy(struct virtqueue *queue)

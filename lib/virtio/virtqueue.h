@@ -1,6 +1,6 @@
 /* A split virtqueue (Virtual I/O Device 1.2, 2.7), the driver's side: requests out, completions in, in any order.
  *
- *     virtqueue_init(&queue, memory, size, event_index)      memory: virtqueue_bytes(size), zero, that the device reaches
+ *     virtqueue_init(&queue, memory, size, alignment, event_index)      memory: virtqueue_bytes(size, alignment), that the device reaches
  *     virtqueue_add(&queue, buffers, readable, writable, request)      any number, then
  *     virtqueue_publish(&queue)         true: the device is to be notified
  *     ... the device's interrupt ...
@@ -79,27 +79,33 @@ struct virtqueue {
     bool event_index, interrupts, broken;
 };
 
-/* Where the three parts lie; 64: no two sides write to one cache line. */
+/* Of the used ring: no two sides write to one cache line. */
+#define VIRTQUEUE_ALIGNMENT 64u
+
+/* Where the three parts lie. alignment: a power of two. */
 static inline size_t virtqueue_available_at(uint16_t size)
 {
     return size * sizeof(struct virtqueue_descriptor);
 }
 
-static inline size_t virtqueue_used_at(uint16_t size)
+static inline size_t virtqueue_used_at(uint16_t size, uint32_t alignment)
 {
-    return ALIGN_UP(virtqueue_available_at(size) + (3u + size) * sizeof(uint16_t), (size_t)64);
+    return ALIGN_UP(virtqueue_available_at(size) + (3u + size) * sizeof(uint16_t),
+                    (size_t)alignment);
 }
 
-static inline size_t virtqueue_bytes(uint16_t size)
+static inline size_t virtqueue_bytes(uint16_t size, uint32_t alignment)
 {
-    return virtqueue_used_at(size) + 3 * sizeof(uint16_t) +
+    return virtqueue_used_at(size, alignment) + 3 * sizeof(uint16_t) +
            size * sizeof(struct virtqueue_completion);
 }
 
 /* size: a power of two up to VIRTQUEUE_SIZE_MAX; event_index: VIRTIO_F_EVENT_IDX was negotiated. False: no memory. */
 MUST_CHECK bool virtqueue_init(struct virtqueue *queue, void *memory, uint16_t size,
-                               bool event_index);
+                               uint32_t alignment, bool event_index);
 void virtqueue_destroy(struct virtqueue *queue);
+/* As after virtqueue_init, of a device that was reset: nothing is under way. */
+void virtqueue_reset(struct virtqueue *queue);
 
 /* Adds a request: buffers[0 .. readable) the device reads, `writable` more it writes. request is not NULL. -E_AGAIN: no room until
  * something is taken; -E_RANGE: more pieces than there ever is room for, or 4 GiB; -E_IO: the queue is broken. */

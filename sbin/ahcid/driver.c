@@ -32,6 +32,7 @@ static void geometry_fill(struct disk *disk, const struct ahci_port *port)
         .flags = (facts->cache ? DISK_HAS_CACHE : 0) | (facts->rotates ? DISK_IS_ROTATING : 0),
         .depth = facts->depth > 1 ? port->slots.count : 1,
         .discard = facts->trim_blocks ? sector : 0,
+        .bus = "ata",
     };
     snprintf(disk->geometry.model, sizeof(disk->geometry.model), "%s", facts->model);
     snprintf(disk->geometry.serial, sizeof(disk->geometry.serial), "%s", facts->serial);

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 static const char *const tag_folders[TAGS] = {
+    [TAG_ID] = "by-id",
     [TAG_UUID] = "by-uuid",
     [TAG_LABEL] = "by-label",
     [TAG_PARTUUID] = "by-partuuid",
@@ -14,6 +15,8 @@ static const char *const tag_folders[TAGS] = {
 static const char *tag_of(const struct part *part, enum tag tag)
 {
     switch (tag) {
+    case TAG_ID:
+        return part->id;
     case TAG_UUID:
         return part->volume.uuid;
     case TAG_LABEL:
@@ -195,7 +198,7 @@ bool name_entry(const struct name *folder, uint64_t position, char text[ENTRY_MA
 
 static void put_word(FILE *out, const char *key, const char *text)
 {
-    char encoded[4 * 48 + 1];
+    char encoded[4 * sizeof(((struct disk_geometry *)0)->serial) + 1];
     name_encode(text, strlen(text), encoded, sizeof(encoded));
     if (text[0])
         fprintf(out, " %s=%s", key, encoded);
@@ -224,6 +227,7 @@ static bool put_line(void *context, const struct name *name)
     put_encoded(out, "type", type ? type : "");
     put_encoded(out, "uuid", part->volume.uuid);
     put_encoded(out, "label", part->volume.label);
+    put_encoded(out, "id", part->id);
     put_encoded(out, "partuuid", part->partuuid);
     put_encoded(out, "partlabel", part->partlabel);
     if (!part->number) {

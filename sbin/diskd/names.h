@@ -1,8 +1,8 @@
 /* Names of disk:// (abi/disk.h), found among the drivers' disks. All with links_lock held.
  *
  * A disk has the name its driver wishes; of two that wish for the same, the one whose function comes first, and the other
- * <name>@<function>: so names do not depend on who was faster. Of two volumes with the same UUID or label the one on the disk that is
- * listed first has it.
+ * <name>@<function>: so names do not depend on who was faster. Of two volumes with the same UUID or label, and of two disks that say
+ * the same of themselves, the one on the disk that is listed first has it.
  */
 #pragma once
 
@@ -14,12 +14,12 @@ enum node {
     NODE_NONE,
     NODE_ROOT,
     NODE_DISKS, /* the list, as text */
-    NODE_TAGS,  /* by-uuid, ... */
+    NODE_TAGS,  /* by-id, by-uuid, ... */
     NODE_TAG,   /* a link in there */
     NODE_PART,  /* a disk, or a partition */
 };
 
-enum tag { TAG_UUID, TAG_LABEL, TAG_PARTUUID, TAG_PARTLABEL, TAGS };
+enum tag { TAG_ID, TAG_UUID, TAG_LABEL, TAG_PARTUUID, TAG_PARTLABEL, TAGS };
 
 struct name {
     enum node node;

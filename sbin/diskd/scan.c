@@ -25,10 +25,11 @@ static bool source_read(void *context, uint64_t first, uint32_t count, void *byt
 }
 
 static void part_describe(const struct medium *medium, const struct partition_table *table,
-                          const struct partition *partition, struct part *part)
+                          const struct partition *partition, const char *id, struct part *part)
 {
     *part = (struct part){
         .number = partition->number, .first = partition->first, .count = partition->count};
+    disk_id_of_part(id, partition->number, part->id);
     if (table->kind == PARTITIONS_GPT)
         guid_format(partition->guid, part->partuuid);
     else
@@ -47,16 +48,22 @@ static int64_t parts_describe(struct scanned *disk, const struct medium *medium,
         return -E_NO_MEMORY;
     disk->part_count = table->count + 1;
     disk->parts[0].count = medium->sectors;
+    disk_id(&disk->geometry, disk->parts[0].id);
     if (table->kind == PARTITIONS_NONE)
         volume_read(medium, 0, medium->sectors, &disk->parts[0].volume);
     for (uint32_t i = 0; i < table->count; i++)
-        part_describe(medium, table, &table->items[i], &disk->parts[i + 1]);
+        part_describe(medium, table, &table->items[i], disk->parts[0].id, &disk->parts[i + 1]);
     return 0;
 }
 
-/* A driver that does not keep to the rules is not to be divided by. */
-static bool sector_sound(uint32_t sector)
+/* A driver that does not keep to the rules is not to be divided by, nor are its texts to be read on and on. */
+static bool geometry_sound(struct disk_geometry *geometry)
 {
+    uint32_t sector = geometry->sector;
+    geometry->model[sizeof(geometry->model) - 1] = '\0';
+    geometry->serial[sizeof(geometry->serial) - 1] = '\0';
+    geometry->firmware[sizeof(geometry->firmware) - 1] = '\0';
+    geometry->bus[sizeof(geometry->bus) - 1] = '\0';
     return sector >= 512 && sector <= PAGE_SIZE && !(sector & (sector - 1));
 }
 
@@ -69,7 +76,7 @@ static int64_t disk_read(struct scanned *disk, handle_t file)
     int64_t result = file_command(file, &command);
     if (result < 0)
         return result;
-    if (!sector_sound(disk->geometry.sector))
+    if (!geometry_sound(&disk->geometry))
         return -E_NO_DEVICE;
     struct source source = {file, disk->geometry.sector};
     struct medium medium = {.sectors = disk->geometry.size / disk->geometry.sector,

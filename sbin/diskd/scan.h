@@ -7,6 +7,7 @@
 
 #include "abi/abi.h"
 #include "abi/disk.h"
+#include "sbin/diskd/id.h"
 #include "sbin/diskd/partition.h"
 #include "sbin/diskd/volume.h"
 
@@ -17,7 +18,8 @@
 struct part {
     uint32_t number;       /* 0: all of it */
     uint64_t first, count; /* sectors */
-    char partuuid[37];     /* "": it has none */
+    char id[DISK_ID_MAX];  /* "": it has none; likewise the others */
+    char partuuid[37];
     char partlabel[4 * PARTITION_NAME_MAX + 1];
     struct volume volume;
 };

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "lib/sys/ports.h"
+
 #define DATA    0x60
 #define COMMAND 0x64 /* written */
 #define STATUS  0x64 /* read */
@@ -40,14 +42,12 @@
 
 static uint8_t in8(uint16_t port)
 {
-    uint8_t value;
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
+    return (uint8_t)port_read(port, 1);
 }
 
 static void out8(uint16_t port, uint8_t value)
 {
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+    port_write(port, 1, value);
 }
 
 /* Until the status has all of `set` and none of `clear`. */

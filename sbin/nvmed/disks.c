@@ -15,9 +15,10 @@ static struct nvme_disk *disk_find(struct disks *disks, uint32_t namespace)
     return NULL;
 }
 
-static void geometry_fill(struct disk *disk, const struct nvme_controller *controller,
+static void geometry_fill(struct nvme_disk *of_namespace, const struct nvme_controller *controller,
                           const struct nvme_namespace_facts *facts)
 {
+    struct disk *disk = &of_namespace->disk;
     const struct nvme_controller_facts *of = &controller->facts;
     disk->geometry = (struct disk_geometry){
         .size = facts->blocks << facts->block_shift,
@@ -27,6 +28,8 @@ static void geometry_fill(struct disk *disk, const struct nvme_controller *contr
                  (of->write_zeroes ? DISK_HAS_ZERO : 0),
         .depth = controller->pair_count * (NVME_ENTRIES - 1),
         .discard = of->dataset ? 1u << facts->block_shift : 0,
+        .bus = "nvme",
+        .unit = of_namespace->namespace,
     };
     snprintf(disk->geometry.model, sizeof(disk->geometry.model), "%s", of->model);
     snprintf(disk->geometry.serial, sizeof(disk->geometry.serial), "%s", of->serial);
@@ -57,7 +60,7 @@ static int64_t disk_create(struct disks *disks, uint32_t namespace,
     disk->namespace = namespace;
     disk->listed = true;
     name_fill(disks, disk);
-    geometry_fill(&disk->disk, disks->controller, facts);
+    geometry_fill(disk, disks->controller, facts);
     int64_t result = disk_add(disks->host, &disk->disk);
     if (result < 0) {
         free(disk);
@@ -75,7 +78,7 @@ static void disk_update(struct disks *disks, struct nvme_disk *disk,
     disk->listed = before.sector == 1u << facts->block_shift;
     if (!disk->listed)
         return;
-    geometry_fill(&disk->disk, disks->controller, facts);
+    geometry_fill(disk, disks->controller, facts);
     if (memcmp(&before, &disk->disk.geometry, sizeof(before)) != 0)
         disk_changed(&disk->disk);
 }

@@ -1,14 +1,13 @@
 /* The serial port's registers, as they are reached. */
+#include "lib/sys/ports.h"
 #include "sbin/outputd/serial.h"
 
 void serial_out(uint16_t port, uint8_t value)
 {
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
+    port_write(port, 1, value);
 }
 
 uint8_t serial_in(uint16_t port)
 {
-    uint8_t value;
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
+    return (uint8_t)port_read(port, 1);
 }

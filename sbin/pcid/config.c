@@ -6,6 +6,7 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/map.h"
+#include "lib/sys/ports.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
 
@@ -42,32 +43,7 @@ static uint32_t machine_size(void *context, uint32_t where)
 
 static void select_register(uint32_t where, uint32_t offset)
 {
-    __asm__ volatile("outl %0, %1"
-                     :
-                     : "a"(ENABLE | where << 8 | (offset & 0xfc)), "Nd"((uint16_t)PORT_ADDRESS));
-}
-
-static uint32_t port_read(uint16_t port, uint32_t size)
-{
-    uint32_t value = 0;
-
-    if (size == 1)
-        __asm__ volatile("inb %1, %b0" : "+a"(value) : "Nd"(port));
-    else if (size == 2)
-        __asm__ volatile("inw %1, %w0" : "+a"(value) : "Nd"(port));
-    else
-        __asm__ volatile("inl %1, %0" : "+a"(value) : "Nd"(port));
-    return value;
-}
-
-static void port_write(uint16_t port, uint32_t size, uint32_t value)
-{
-    if (size == 1)
-        __asm__ volatile("outb %b0, %1" : : "a"(value), "Nd"(port));
-    else if (size == 2)
-        __asm__ volatile("outw %w0, %1" : : "a"(value), "Nd"(port));
-    else
-        __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
+    port_write(PORT_ADDRESS, 4, ENABLE | where << 8 | (offset & 0xfc));
 }
 
 static uint32_t machine_read(void *context, uint32_t where, uint32_t offset, uint32_t size)

@@ -3,9 +3,11 @@
 
 #include "lib/pci/registers.h"
 #include "lib/sys/map.h"
+#include "lib/sys/ports.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/wait.h"
 #include "lib/virtio/capabilities.h"
+#include "lib/virtio/legacy.h"
 
 #define MILLISECOND INT64_C(1000000)
 #define RESET_MOST  (1000 * MILLISECOND)
@@ -29,10 +31,21 @@ static bool ahci_find(const struct config *config, const struct pci_function *fu
 {
     (void)config;
     *reset = (struct reset){.bar = 5, .offset = 4, .width = 4, .value = AHCI_RESET, .busy = 1};
-    return function->class_code == AHCI_CLASS;
+    return function->class_code == AHCI_CLASS &&
+           !(function->bars[reset->bar].flags & PCI_BAR_PORTS);
 }
 
-/* Those without the structures of virtio 1.0 have no driver here. */
+/* Of those that have no structures, as they were before virtio 1.0. */
+static bool virtio_legacy_find(const struct pci_function *function, struct reset *reset)
+{
+    const struct pci_bar *bar = &function->bars[VIRTIO_LEGACY_BAR];
+
+    *reset = (struct reset){
+        .bar = VIRTIO_LEGACY_BAR, .offset = VIRTIO_LEGACY_STATUS, .width = 1, .busy = 0xff};
+    return virtio_legacy_fits(function->device, function->revision, bar->flags, bar->base,
+                              bar->length);
+}
+
 static bool virtio_find(const struct config *config, const struct pci_function *function,
                         struct reset *reset)
 {
@@ -49,7 +62,7 @@ static bool virtio_find(const struct config *config, const struct pci_function *
         description.bars[i].flags = function->bars[i].flags;
     }
     if (!virtio_capabilities_find((const uint8_t *)words, &description, &found))
-        return false;
+        return virtio_legacy_find(function, reset);
     *reset = (struct reset){.bar = found.places[VIRTIO_COMMON].bar,
                             .offset = found.places[VIRTIO_COMMON].offset + VIRTIO_STATUS,
                             .width = 1,
@@ -62,22 +75,35 @@ static bool (*const kinds[])(const struct config *config, const struct pci_funct
 
 /* --- How it is done ------------------------------------------------------------------------------------------------- */
 
-static bool is_busy(volatile void *registers, uint32_t at, const struct reset *reset)
+/* The register: in memory that is mapped, or a port. */
+struct place {
+    volatile void *memory; /* NULL: the port */
+    uint16_t port;
+};
+
+static uint32_t place_read(const struct place *place, uint32_t width)
 {
-    uint32_t value =
-        reset->width == 1 ? *((volatile uint8_t *)registers + at) : register_read(registers, at);
-    return value & reset->busy;
+    if (!place->memory)
+        return port_read(place->port, width);
+    return width == 1 ? *(volatile uint8_t *)place->memory : register_read(place->memory, 0);
 }
 
-static bool write_and_wait(volatile void *registers, uint32_t at, const struct reset *reset)
+static void place_write(const struct place *place, uint32_t width, uint32_t value)
+{
+    if (!place->memory)
+        port_write(place->port, width, value);
+    else if (width == 1)
+        *(volatile uint8_t *)place->memory = (uint8_t)value;
+    else
+        register_write(place->memory, 0, value);
+}
+
+static bool write_and_wait(const struct place *place, const struct reset *reset)
 {
     int64_t deadline = sys_clock_get(CLOCK_MONOTONIC_) + RESET_MOST;
 
-    if (reset->width == 1)
-        *((volatile uint8_t *)registers + at) = (uint8_t)reset->value;
-    else
-        register_write(registers, at, reset->value);
-    while (is_busy(registers, at, reset)) {
+    place_write(place, reset->width, reset->value);
+    while (place_read(place, reset->width) & reset->busy) {
         if (sys_clock_get(CLOCK_MONOTONIC_) > deadline)
             return false;
         sleep_until(sys_clock_get(CLOCK_MONOTONIC_) + MILLISECOND);
@@ -85,9 +111,9 @@ static bool write_and_wait(volatile void *registers, uint32_t at, const struct r
     return true;
 }
 
-static bool carry_out(const struct pci_bar *bar, const struct reset *reset)
+static bool carry_out_in_memory(uint64_t address, const struct reset *reset)
 {
-    uint64_t address = bar->base + reset->offset, page = ALIGN_DOWN(address, (uint64_t)PAGE_SIZE);
+    uint64_t page = ALIGN_DOWN(address, (uint64_t)PAGE_SIZE);
     handle_t resource = startup_handle("memory:0x0");
     int64_t memory = sys_memory_physical(resource, page, PAGE_SIZE, CACHE_NONE);
 
@@ -97,10 +123,22 @@ static bool carry_out(const struct pci_bar *bar, const struct reset *reset)
     handle_drop((handle_t)memory);
     if (mapped < 0)
         return false;
-    bool done =
-        write_and_wait((volatile void *)(uintptr_t)mapped, (uint32_t)(address - page), reset);
+    struct place place = {.memory = (volatile uint8_t *)(uintptr_t)mapped + (address - page)};
+    bool done = write_and_wait(&place, reset);
     sys_ignore(sys_space_unmap(HANDLE_SELF, (uint64_t)mapped, PAGE_SIZE));
     return done;
+}
+
+static bool carry_out_at_port(uint64_t port, const struct reset *reset)
+{
+    int64_t ports =
+        sys_resource_create(startup_handle("ioport:0x1000"), RESOURCE_IOPORT, port, reset->width);
+
+    if (ports < 0)
+        return false;
+    int64_t result = sys_ioport_grant((handle_t)ports);
+    handle_drop((handle_t)ports);
+    return result >= 0 && write_and_wait(&(struct place){.port = (uint16_t)port}, reset);
 }
 
 bool device_reset(const struct config *config, const struct pci_function *function)
@@ -111,11 +149,12 @@ bool device_reset(const struct config *config, const struct pci_function *functi
         if (!kinds[i](config, function, &reset))
             continue;
         const struct pci_bar *bar = &function->bars[reset.bar];
-        if (bar->flags & PCI_BAR_PORTS || reset.offset % reset.width ||
-            reset.offset + reset.width > bar->length)
+        bool ports = bar->flags & PCI_BAR_PORTS;
+        if (reset.offset % reset.width || reset.offset + reset.width > bar->length)
             return false;
-        pci_enable(config, function, PCI_COMMAND_MEMORY);
-        return carry_out(bar, &reset);
+        pci_enable(config, function, ports ? PCI_COMMAND_PORTS : PCI_COMMAND_MEMORY);
+        return ports ? carry_out_at_port(bar->base + reset.offset, &reset)
+                     : carry_out_in_memory(bar->base + reset.offset, &reset);
     }
     return false;
 }

@@ -8,6 +8,6 @@
 
 #include "sbin/pcid/function.h"
 
-/* Memory of the function's BARs is decoded from now on. False: it is of no kind that is known here, or it does not answer. May wait a
+/* The BAR that has the register is decoded from now on. False: it is of no kind that is known here, or it does not answer. May wait a
  * second. */
 bool device_reset(const struct config *config, const struct pci_function *function);

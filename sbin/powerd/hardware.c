@@ -6,6 +6,7 @@
 
 #include "lib/sys/error.h"
 #include "lib/sys/map.h"
+#include "lib/sys/ports.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
 
@@ -59,42 +60,18 @@ static bool ports_open(uint64_t first, unsigned width)
 
 bool hardware_port_read(uint64_t port, unsigned width, uint32_t *value)
 {
-    uint16_t at = (uint16_t)port;
     *value = UINT32_MAX >> (32 - MIN(width, 32u)); /* as where nothing is */
     if (!ports_open(port, width))
         return false;
-    uint8_t byte;
-    uint16_t word;
-    switch (width) {
-    case 8:
-        __asm__ volatile("inb %1, %0" : "=a"(byte) : "Nd"(at));
-        *value = byte;
-        break;
-    case 16:
-        __asm__ volatile("inw %1, %0" : "=a"(word) : "Nd"(at));
-        *value = word;
-        break;
-    default:
-        __asm__ volatile("inl %1, %0" : "=a"(*value) : "Nd"(at));
-    }
+    *value = port_read((uint16_t)port, width / 8);
     return true;
 }
 
 bool hardware_port_write(uint64_t port, unsigned width, uint32_t value)
 {
-    uint16_t at = (uint16_t)port;
     if (!ports_open(port, width))
         return false;
-    switch (width) {
-    case 8:
-        __asm__ volatile("outb %0, %1" : : "a"((uint8_t)value), "Nd"(at));
-        break;
-    case 16:
-        __asm__ volatile("outw %0, %1" : : "a"((uint16_t)value), "Nd"(at));
-        break;
-    default:
-        __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(at));
-    }
+    port_write((uint16_t)port, width / 8, value);
     return true;
 }
 

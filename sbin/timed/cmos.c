@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/sys/ports.h"
 #include "lib/sys/startup.h"
 #include "lib/sys/syscall.h"
 #include "sbin/timed/rtc.h"
@@ -21,16 +22,14 @@ static uint8_t century; /* its register; 0: none */
 
 static uint8_t get(uint8_t number)
 {
-    uint8_t value;
-    __asm__ volatile("outb %0, %1" : : "a"(number), "Nd"((uint16_t)PORT_INDEX));
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"((uint16_t)PORT_DATA));
-    return value;
+    port_write(PORT_INDEX, 1, number);
+    return (uint8_t)port_read(PORT_DATA, 1);
 }
 
 static void put(uint8_t number, uint8_t value)
 {
-    __asm__ volatile("outb %0, %1" : : "a"(number), "Nd"((uint16_t)PORT_INDEX));
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"((uint16_t)PORT_DATA));
+    port_write(PORT_INDEX, 1, number);
+    port_write(PORT_DATA, 1, value);
 }
 
 static struct rtc_time time_get(void)

@@ -100,7 +100,9 @@ static void disk_describe(struct disk *disk, const struct storage_unit *unit)
     geometry->depth = DEPTH;
     snprintf(geometry->model, sizeof(geometry->model), "%s%s%s", unit->inquiry.vendor,
              unit->inquiry.vendor[0] ? " " : "", unit->inquiry.product);
-    snprintf(geometry->serial, sizeof(geometry->serial), "%.31s", device->serial);
+    snprintf(geometry->serial, sizeof(geometry->serial), "%s", device->serial);
+    snprintf(geometry->bus, sizeof(geometry->bus), "usb");
+    geometry->unit = unit->number;
     snprintf(geometry->firmware, sizeof(geometry->firmware), "%s", unit->inquiry.revision);
     disk->segments = 1;
     disk->bytes = device->speed >= USB_SUPER ? BYTES_FAST : BYTES_SLOW;

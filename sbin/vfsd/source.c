@@ -18,6 +18,7 @@
 static const struct {
     const char *tag, *folder;
 } names[] = {
+    {"ID=", "disk:///by-id/"},
     {"UUID=", "disk:///by-uuid/"},
     {"LABEL=", "disk:///by-label/"},
     {"PARTUUID=", "disk:///by-partuuid/"},

@@ -1,6 +1,6 @@
 /* What a volume lies on, as people name it.
  *
- *     UUID=5e2a-11f0  LABEL=root  PARTUUID=...  PARTLABEL=...      names of disk://
+ *     UUID=5e2a-11f0  LABEL=root  PARTUUID=...  PARTLABEL=...  ID=...      names of disk://
  *     disk:///vd0/p1                                               a URI
  *     /home/me/disk.img, /dev/disk/vd0                             a path: a file that serves as a disk, or a link to one
  */

@@ -19,11 +19,18 @@ static struct request_header *header_at(const struct requests *requests, uint32_
     return (struct request_header *)(void *)requests->memory.bytes + slot;
 }
 
+void requests_forget(struct requests *requests)
+{
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        requests->free[i] = i;
+        requests->under_way[i] = NULL;
+    }
+    requests->free_count = REQUESTS;
+}
+
 int64_t requests_init(struct requests *requests, const struct pci_device *pci)
 {
-    for (uint32_t i = 0; i < REQUESTS; i++)
-        requests->free[i] = i;
-    requests->free_count = REQUESTS;
+    requests_forget(requests);
     return pci_dma_alloc(pci, REQUESTS * sizeof(struct request_header), MEMORY_CONTIGUOUS,
                          &requests->memory);
 }

@@ -2,6 +2,7 @@
  *
  *     requests_init(&requests, &device.pci)          memory for as many as can be under way
  *     requests_start(&requests, &queue.ring, request)      E_AGAIN: no room
+ *     requests_forget(&requests)                           the device has forgotten them all
  *     requests_end(&requests, taken)                       of what virtqueue_take took: done, with the device's word for it
  */
 #pragma once
@@ -44,6 +45,7 @@ MUST_CHECK int64_t requests_init(struct requests *requests, const struct pci_dev
 MUST_CHECK int64_t requests_start(struct requests *requests, struct virtqueue *ring,
                                   struct disk_request *request);
 void requests_end(struct requests *requests, void *taken);
+void requests_forget(struct requests *requests);
 
 /* Asks for the device's serial number, as the only request there is: what is taken next is its answer. */
 MUST_CHECK int64_t requests_ask_id(struct requests *requests, struct virtqueue *ring);

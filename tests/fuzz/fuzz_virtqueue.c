@@ -61,7 +61,8 @@ static void take(struct virtqueue *queue)
 }
 
 /* The words that matter most can be hit by few bytes of input. */
-static void device_write(struct virtqueue *queue, struct input *input, uint8_t *memory)
+static void device_write(struct virtqueue *queue, struct input *input, uint8_t *memory,
+                         size_t bytes)
 {
     uint32_t what = next(input, 1);
 
@@ -71,7 +72,7 @@ static void device_write(struct virtqueue *queue, struct input *input, uint8_t *
         queue->used->ring[(what >> 2) % queue->size] =
             (struct virtqueue_completion){next(input, 1), next(input, 2)};
     else
-        memory[next(input, 2) % virtqueue_bytes(queue->size)] = (uint8_t)next(input, 1);
+        memory[next(input, 2) % bytes] = (uint8_t)next(input, 1);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
@@ -79,12 +80,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     struct input input = {data, data + length};
     uint32_t kind = next(&input, 1);
     uint16_t size = (uint16_t)(1u << kind % 6);
-    size_t bytes = virtqueue_bytes(size);
+    uint32_t alignment = kind & 0x40 ? PAGE_SIZE : VIRTQUEUE_ALIGNMENT;
+    size_t bytes = virtqueue_bytes(size, alignment);
     uint8_t *memory = calloc(1, bytes);
     struct virtqueue queue;
 
     memset(requests, 0, sizeof(requests));
-    check(virtqueue_init(&queue, memory, size, kind & 0x80));
+    check(virtqueue_init(&queue, memory, size, alignment, kind & 0x80));
     while (input.at < input.end) {
         uint16_t under_way = 0;
 
@@ -99,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
             take(&queue);
             break;
         default:
-            device_write(&queue, &input, memory);
+            device_write(&queue, &input, memory, bytes);
         }
         for (size_t i = 0; i < ARRAY_SIZE(requests); i++)
             under_way += requests[i].under_way;

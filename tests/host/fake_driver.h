@@ -101,6 +101,7 @@ const char *error_text(int64_t code)
 static struct pci_description fake_description; /* the test's */
 static uint8_t *fake_bar;                       /* ... which its registers are told by */
 static bool fake_master;
+static uintptr_t fake_dma_origin; /* to the device DMA memory lies from here on */
 static void *fake_dma[FAKE_DMA];
 static unsigned fake_dma_count;
 
@@ -144,7 +145,7 @@ int64_t pci_dma_alloc(const struct pci_device *device, uint64_t length, uint32_t
     dma->pages = calloc(dma->length / PAGE_SIZE, sizeof(*dma->pages));
     memset(dma->bytes, 0, dma->length);
     for (uint64_t i = 0; i < dma->length / PAGE_SIZE; i++)
-        dma->pages[i] = (uintptr_t)dma->bytes + i * PAGE_SIZE;
+        dma->pages[i] = (uintptr_t)dma->bytes + i * PAGE_SIZE - fake_dma_origin;
     fake_require(fake_dma_count + 2 <= FAKE_DMA, "more DMA memory than there is");
     fake_dma[fake_dma_count++] = dma->bytes;
     fake_dma[fake_dma_count++] = dma->pages;
@@ -208,7 +209,9 @@ uint32_t disk_ordinal(const char *function,
                       bool (*fits)(uint32_t class_code, uint16_t vendor, uint16_t device))
 {
     (void)function;
-    fake_require(fits(fake_description.class_code, 0, 0), "the driver is not for this class");
+    fake_require(
+        fits(fake_description.class_code, fake_description.vendor, fake_description.device),
+        "the driver is not for this device");
     return 0;
 }
 
@@ -266,7 +269,8 @@ void disk_remove(struct disk *disk)
     list_for_each (struct fake_request, request, &fake_requests, link)
         if (request->request.disk == disk)
             request->request.disk = NULL;
-    fake_driver->released(disk);
+    if (fake_driver->released)
+        fake_driver->released(disk);
 }
 
 /* Its memory is one piece, cut by pages. */

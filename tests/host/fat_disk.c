@@ -231,14 +231,18 @@ static void replay_loose(const struct disk_write *write, uint64_t *seed)
             memcpy(disk.bytes + write->offset + at, write->bytes + at, ATOM);
 }
 
-void disk_replay(const uint8_t *base, size_t count, uint64_t seed)
+size_t disk_flushed(size_t count)
 {
-    size_t flushed = 0;
+    while (count && disk.writes[count - 1].length)
+        count--;
+    return count ? count - 1 : 0;
+}
+
+void disk_replay(const uint8_t *base, size_t first, size_t count, uint64_t seed)
+{
+    size_t flushed = disk_flushed(count);
     memcpy(disk.bytes, base, disk.size);
-    for (size_t i = 0; i < count; i++)
-        if (!disk.writes[i].length)
-            flushed = i;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = first; i < count; i++) {
         const struct disk_write *write = &disk.writes[i];
         if (!write->length)
             continue;

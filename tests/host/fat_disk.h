@@ -66,8 +66,10 @@ void disk_record(void);
 void disk_record_write(uint64_t offset, const void *bytes,
                        size_t length); /* somebody else's; 0 bytes: a flush */
 /* What the disk has after the first `count` records: of those behind the last flush some are lost, some came before others. seed 0: all
- * are there in their order. base: the disk when recording began. */
-void disk_replay(const uint8_t *base, size_t count, uint64_t seed);
+ * are there in their order. base: the disk in front of record `first`, a flush, or 0: when recording began. */
+void disk_replay(const uint8_t *base, size_t first, size_t count, uint64_t seed);
+/* The last of the first `count` records that is a flush; 0: none is. */
+size_t disk_flushed(size_t count);
 void disk_forget(void);
 
 /* Data of files, cached until the library wants it written. */

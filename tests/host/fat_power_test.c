@@ -447,13 +447,13 @@ static void cut_points(const char *options, uint32_t kib, uint32_t workloads, ui
         for (uint32_t point = 0; point < points; point++) {
             size_t cut = below((uint32_t)count + 1);
             uint64_t order = below(4) ? test_random(&seed) : 0;
-            disk_replay(base, cut, order);
+            disk_replay(base, 0, cut, order);
             if (below(4) == 0) {
                 for (int again = 0; again < 3;
                      again++) /* a directory that is there twice takes it three rounds */
                     CHECK(disk_fsck_repair() <= 1);
                 CHECK_EQUAL(disk_fsck(), 0);
-                disk_replay(base, cut, order);
+                disk_replay(base, 0, cut, order);
             }
             check_cut(cut);
         }

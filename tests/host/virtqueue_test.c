@@ -17,8 +17,8 @@ static void start(bool event_index)
 {
     free(memory);
     virtqueue_destroy(&queue);
-    memory = calloc(1, virtqueue_bytes(SIZE));
-    CHECK(memory && virtqueue_init(&queue, memory, SIZE, event_index));
+    memory = calloc(1, virtqueue_bytes(SIZE, VIRTQUEUE_ALIGNMENT));
+    CHECK(memory && virtqueue_init(&queue, memory, SIZE, VIRTQUEUE_ALIGNMENT, event_index));
     device = (struct fake_device){.queue = &queue, .event_index = event_index};
 }
 
@@ -228,7 +228,8 @@ TEST(a_device_that_lies)
 
     one_under_way(&got); /* it writes to what only the driver writes */
     memset(queue.descriptors, 0xff, virtqueue_available_at(SIZE));
-    memset(queue.available, 0xff, virtqueue_used_at(SIZE) - virtqueue_available_at(SIZE));
+    memset(queue.available, 0xff,
+           virtqueue_used_at(SIZE, VIRTQUEUE_ALIGNMENT) - virtqueue_available_at(SIZE));
     fake_put(&device, got.head, 1);
     CHECK(take(&written) == bytes);
     CHECK_EQUAL(queue.free_count, SIZE);

@@ -8,7 +8,8 @@
  *     power_cuts DISK                     a disk as a machine left it that was ended
  *
  * The disk has two partitions: a volume, and the journal of who worked on it (tests/guest/tools/power_work.h). The log is replayed up to
- * POINTS places; of what is behind the last flush 512 bytes are there or not, each by themselves, or all of it is. At each place
+ * POINTS places, from its beginning to its end, so that what is settled at one of them need not be told again at the next; of what is behind the last
+ * flush 512 bytes are there or not, each by themselves, or all of it is. At each place
  *
  *     fsck.fat -n        finds nothing but what a cut may leave: clusters nobody has, parts of long names, marks
  *     lib/fat mounts     what was synced is there, and nothing that nobody wrote; fsck.fat -n finds nothing any more
@@ -25,7 +26,8 @@
 
 #define FILES 4000u
 
-static size_t cut; /* where we are: records of the log */
+static size_t cut;     /* where we are: records of the log */
+static size_t settled; /* of these, those in front of the last flush: the volume has them */
 
 #define FAIL(...)                                           \
     do {                                                    \
@@ -186,29 +188,20 @@ static struct state *state_add(uint32_t number)
     return last(file);
 }
 
-static void states_forget(struct file *file, uint32_t keep)
+/* All but the last. */
+static void states_forget(struct file *file)
 {
-    for (uint32_t i = 0; i + keep < file->count; i++)
+    for (uint32_t i = 0; i + 1 < file->count; i++)
         free(file->states[i].bytes);
-    if (keep && file->count)
+    if (file->count)
         file->states[0] = *last(file);
-    file->count = MIN(file->count, keep);
-}
-
-static void model_reset(void)
-{
-    for (uint32_t i = 0; i < FILES; i++)
-        states_forget(&files[i], 0);
-    memset(file_at, 0, sizeof(file_at));
-    memset(always, 0, sizeof(always));
-    memset(ever, 0, sizeof(ever));
-    synced = false;
+    file->count = MIN(file->count, 1u);
 }
 
 static void model_sync(void)
 {
     for (uint32_t i = 0; i < FILES; i++)
-        states_forget(&files[i], 1);
+        states_forget(&files[i]);
     for (uint32_t place = 0; place < POWER_PLACES; place++)
         always[place] = ever[place] = file_at[place] != 0;
     synced = true;
@@ -523,17 +516,55 @@ static uint64_t random_next(void)
     return random_state >> 16;
 }
 
-static void check_point(uint64_t order, bool repair)
+struct point {
+    size_t cut;
+    uint64_t order; /* 0: the log's own */
+    bool repair;
+};
+
+static int points_compare(const void *one, const void *other)
 {
-    model_reset();
-    for (uint32_t i = 0; i < event_count && events[i].at <= cut; i++)
-        model_apply(&events[i].record);
-    disk_replay(volume.at, cut, order);
+    size_t a = ((const struct point *)one)->cut, b = ((const struct point *)other)->cut;
+    return a < b ? -1 : a > b;
+}
+
+/* Sorted by their cuts. */
+static struct point *points_choose(uint32_t count)
+{
+    struct point *points = calloc(count, sizeof(*points));
+    NEED(points);
+    for (uint32_t i = 0; i < count; i++) {
+        points[i].cut = random_next() % (disk.count + 1);
+        points[i].order = random_next() % 4 ? random_next() : 0;
+        points[i].repair = i % 4 == 0;
+    }
+    qsort(points, count, sizeof(*points), points_compare);
+    return points;
+}
+
+/* What any cut from here on leaves: told to the model, and written to the volume as it was before. */
+static void settle(void)
+{
+    static uint32_t told;
+    size_t flushed = disk_flushed(cut);
+    while (told < event_count && events[told].at <= cut)
+        model_apply(&events[told++].record);
+    for (; settled < flushed; settled++)
+        if (disk.writes[settled].length)
+            memcpy(volume.at + disk.writes[settled].offset, disk.writes[settled].bytes,
+                   disk.writes[settled].length);
+}
+
+static void check_point(const struct point *point)
+{
+    cut = point->cut;
+    settle();
+    disk_replay(volume.at, settled, cut, point->order);
     check_fsck_says();
     check_mounted(true);
-    if (!repair)
+    if (!point->repair)
         return;
-    disk_replay(volume.at, cut, order);
+    disk_replay(volume.at, settled, cut, point->order);
     check_fsck_repairs();
 }
 
@@ -552,12 +583,12 @@ int main(int argc, char **argv)
         journal_load();
     disk.recording = false;
     disk_take(volume.at, volume.size);
-    uint32_t points = argc == 5 ? (uint32_t)atoi(argv[3]) : 1;
+    uint32_t count = argc == 5 ? (uint32_t)atoi(argv[3]) : 1;
     random_state = argc == 5 ? strtoull(argv[4], NULL, 10) : 0;
-    for (uint32_t i = 0; i < points; i++) {
-        cut = random_next() % (disk.count + 1);
-        check_point(random_next() % 4 ? random_next() : 0, i % 4 == 0);
-    }
-    printf("%u points, %zu writes and flushes, %u records: ok\n", points, disk.count, event_count);
+    struct point *points = points_choose(count);
+    for (uint32_t i = 0; i < count; i++)
+        check_point(&points[i]);
+    free(points);
+    printf("%u points, %zu writes and flushes, %u records: ok\n", count, disk.count, event_count);
     return 0;
 }

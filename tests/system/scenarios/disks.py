@@ -108,7 +108,7 @@ def names(context):
             expect(vm, found["vd0/p2"][-1], "partlabel=a\\x20root")
             expect(vm, found["vd1"][:5], ["1048576", "ro", "type=fat12", "uuid=5E2A-11F0", "label=STICK"])
             expect(vm, "serial=B4RE" in found["vd1"], True)
-            vm.check("ls -1 disk:///", "by-label\nby-partlabel\nby-partuuid\nby-uuid\ndisks\nvd0\nvd0p1\nvd0p2\nvd0p3\nvd1\n")
+            vm.check("ls -1 disk:///", "by-id\nby-label\nby-partlabel\nby-partuuid\nby-uuid\ndisks\nvd0\nvd0p1\nvd0p2\nvd0p3\nvd1\n")
             vm.check("readlink disk:///by-uuid/5E2A-11F0; readlink disk:///by-partlabel/boot", "../vd1\n../vd0/p1\n")
             # As Linux's programs have them.
             vm.check("ls /dev/disk/by-uuid; readlink /dev/disk/by-label/STICK; blockdev --getsize64 /dev/disk/by-partlabel/data; "
@@ -119,6 +119,24 @@ def names(context):
             check_md5(vm, "disk:///by-uuid/5e2a-11f0", bare.bytes())
             vm.check("cat disk:///by-label/NONE disk:///vd0/p4 disk:///vd2 2>&1 || true", re.compile("(.*No such file.*\n){3}"))
             vm.check("dd if=/dev/zero of=disk:///vd1 count=1 2>&1 || true", re.compile("Read-only file system"))
+
+
+@scenario("disks/ids", cpus=(1, 4))
+def ids(context):
+    """Names by what disks say of themselves, on every kind of bus; rubbish in them; two that say the same."""
+    with Disk(4 * MIB) as disk, Disk(MIB) as other:
+        disk.image.gpt([Part(MIB, "one"), Part(0, "two", pattern(4096))])
+        with boot(context, disk.path + ",serial=S 1/../x", other.path + ",serial=twice", other.path + ",serial=twice",
+                  disk.path + ",if=ahci,serial=A1", disk.path + ",if=nvme,serial=N1", disk.path + ",if=usb,serial=U1") as vm:
+            vm.prompt()
+            found = listed(vm, "vd0/p2", "vd1", "vd2", "ahci0.3/p2", "nvme0/p2", "usb1-1/p2")
+            content = disk.bytes(2 * MIB, int(found["vd0/p2"][0]))
+            names = ("ata-QEMU_HARDDISK_A1", "nvme-QEMU_NVMe_Ctrl_N1", "usb-QEMU_QEMU_HARDDISK_U1-0:0", "virtio-S_1_.._x")
+            expect(vm, vm.shell("ls -1 /dev/disk/by-id | sort -u", 60)[0].split(),
+                   sorted([name + part for name in names for part in ("", "-part1", "-part2")] + ["virtio-twice"]))
+            vm.check("cd /dev/disk/by-id; for i in *-part2; do readlink $i; md5sum < $i; done; readlink virtio-twice",
+                     "".join(f"../{unit}/p2\n{md5(content)}" for unit in ("ahci0.3", "nvme0", "usb1-1", "vd0")) +
+                     "../vd1\n", 120)
 
 
 @scenario("disks/tables")

@@ -2,8 +2,11 @@
 import os
 import re
 
+from disk_image import Part
 from harness import scenario
 from scenarios.devices import wait_log
+from scenarios.disks import MIB, Disk, kill_meanwhile, md5, pattern
+from scenarios.disks import boot as boot_disks
 
 DRIVER = "virtiorngd@00:15.0"
 
@@ -43,6 +46,73 @@ def rng(context):
         brought(vm, 64)
         vm.check("/sbin/virtiorngd pci-claim:///00:1f.3 || /sbin/virtiorngd pci-claim:///00:15.0 || true",
                  re.compile(r"no such name\n(.*\n)*.*in use\n"))
+
+
+def legacy_disk(context, interrupts, **options):
+    """A disk of before virtio 1.0 is read, written and flushed while its driver, diskd and pcid are killed."""
+    with Disk(24 * MIB) as disk:
+        disk.image.gpt([Part(0, "all")])
+        disk.image.write(24 * MIB // 512 - 100, tail := pattern(512))
+        with boot_disks(context, disk.path + ",keep,legacy" + interrupts, **options) as vm:
+            vm.prompt()
+            vm.check("ls -1 disk:///by-id", "virtio-disk0\nvirtio-disk0-part1\n", 60)
+            vm.check("dd if=disk:///vd0 bs=512 skip=$((24 * 2048 - 100)) count=1 2> /dev/null | md5sum", md5(tail), 60)
+            before = flushes(vm)
+            vm.check("dd if=/dev/zero of=disk:///vd0p1 bs=64k count=16 conv=fsync 2> /dev/null; echo done", "done\n", 60)
+            if flushes(vm) == before:
+                vm.fail("fsync has not reached the device")
+            kill_meanwhile(vm, disk, 4, ["virtiod"], ["diskd"], ["virtiod", "diskd"], ["pcid", "virtiod"], ["virtiod"])
+            vm.check("/tests/tools/port_bar pci-claim:///00:11.0", "ok\n", 60)
+
+
+def flushes(vm):
+    return sum(disk["stats"]["flush_operations"] for disk in vm.qmp("query-blockstats"))
+
+
+@scenario("virtio/legacy", cpus=(1, 4))
+def legacy(context):
+    """A legacy disk with MSI-X, whose driver may use its ports and no others."""
+    legacy_disk(context, "", devices=["pci-testdev"])
+
+
+@scenario("virtio/legacy-line", cpus=(1, 4))
+def legacy_line(context):
+    """The same with the function's line, on a machine that is as old."""
+    legacy_disk(context, ",line", devices=["pci-testdev"], machine="pc")
+
+
+@scenario("virtio/legacy-rng", cpus=(1, 4))
+def legacy_rng(context):
+    """A device with nothing but a queue, behind ports; its driver is killed."""
+    with boot(context, "virtio-rng-legacy") as vm:
+        vm.prompt()
+        brought(vm, 64)
+        vm.check(f"kill -9 {pid_of(vm, DRIVER)}; head -c 3000000 rng:/// | wc -c", "3000000\n", 60)
+        brought(vm, 64)
+
+
+@scenario("virtio/lost", cpus=(1, 4))
+def lost(context):
+    """A write that the device keeps for itself: the device is reset in place, by its driver that lives on, and has it then."""
+    with Disk(4 * MIB) as disk:
+        with boot_disks(context, disk.path + ",keep") as vm:
+            vm.prompt()
+            driver = pid_of(vm, "virtiod@00:02.0")
+            throttle(vm, 1)  # the first request is let through, and is paid for by the next
+            vm.check("head -c 65536 /dev/zero | tr '\\0' x > /tmp/x; "
+                     "dd if=/tmp/x of=disk:///vd0 bs=32768 > /tmp/result 2>&1 && echo written > /tmp/result &", "", 60)
+            wait_log(vm, "vd0: does not answer: reset")
+            throttle(vm, 0)
+            vm.check("wait; cat /tmp/result", "written\n", 120)
+            if disk.bytes(0, 65536) != b"x" * 65536:
+                vm.fail("other bytes than were written")
+            if pid_of(vm, "virtiod@00:02.0") != driver:
+                vm.fail("the driver has ended")
+
+
+def throttle(vm, bytes_per_second):
+    limits = dict.fromkeys(("bps_rd", "iops", "iops_rd", "iops_wr", "bps"), 0)
+    vm.qmp("block_set_io_throttle", device="disk0", bps_wr=bytes_per_second, **limits)
 
 
 def move(vm, **events):
