@@ -53,7 +53,7 @@ static int64_t pipes_move(void *context, struct bulk_move *moves, uint32_t count
             .length = moves[i].length,
             .endpoint = moves[i].in ? pipes->in_address : pipes->out_address,
         };
-    int64_t begun = check(usb_transfers(&pipes->claim, transfers, count, results,
+    int64_t begun = check(usb_transfers(&pipes->claim, 0, transfers, count, results,
                                         clock_monotonic() + patience * count));
     for (int64_t i = 0; i < begun; i++)
         moves[i].moved = result = check(results[i]);
