@@ -31,24 +31,30 @@ enum usb_op {
     USB_CONTROL, /* args: USB_SETUP(...); in or out: the data stage; value: how many bytes. To the interface or one of its
                       * endpoints, to ask the device for a descriptor, and to one with no other interface, if it is of its
                       * maker's own kind (USB_TYPE_VENDOR); E_PERMISSION else */
-    USB_ALTERNATE, /* args: which alternate setting the interface has from now on */
+    USB_ALTERNATE, /* args: which alternate setting the interface has from now on, how many streams are wanted; value: how many each of its
+                    * endpoints that knows streams has, which then carries out transfers of streams 1 to that only */
     USB_MEMORY, /* args: length, USB_MEMORY_LENT or 0; value: its number; handle: memory that the controller reaches. send:
                     * memory that was lent to a driver before: it, whatever the length, is reached again */
     USB_MEMORY_FREE, /* args: number. E_BUSY: a transfer uses it */
     USB_TRANSFER, /* of an endpoint; args: number of the memory, offset, length; value: how many bytes. A device that sends more
                    * than length is at fault (E_IO); the memory behind stays as it is */
-    USB_CLEAR_HALT, /* of an endpoint; what was under way is cancelled. One that does not stand still stays as it is */
+    USB_CLEAR_HALT, /* of an endpoint. One that does not stand still stays as it is, and goes on with what it has */
     USB_RESET, /* of the interface: the device's port is reset. The device answers E_CLOSED soon; it comes back as another one under
                      * the same name, and nobody sees it gone in between */
-    USB_TRANSFERS, /* of the interface; in: struct usb_transfer, up to USB_TRANSFERS_MAX; out: int64_t for each. They are carried out one after the
-                    * other, each as USB_TRANSFER would be, until one fails. value: how many were; out: of each the bytes, or (of the last) -E_*.
-                    * E_NOT_FOUND: no such endpoint or memory */
+    USB_TRANSFERS, /* of the interface; args: USB_TOGETHER or 0; in: struct usb_transfer, up to USB_TRANSFERS_MAX; out: int64_t for each. They are
+                    * carried out one after the other, each as USB_TRANSFER would be, until one fails. value: how many were; out: of each the bytes, or
+                    * (of the last) -E_*. E_NOT_FOUND: no such endpoint, stream or memory */
 };
 
 struct usb_transfer {
     uint64_t memory, offset, length;
-    uint64_t endpoint; /* its address */
+    uint32_t endpoint; /* its address */
+    uint32_t stream;   /* of an endpoint that has some; else 0 */
 };
+
+/* All are begun at once, in this order. What is under way when the first has ended, or any has failed, is stopped: its count is what it had
+ * done by then. value: all of them. */
+#define USB_TOGETHER 1u
 
 #define USB_TRANSFERS_MAX 4u
 
@@ -86,6 +92,8 @@ enum usb_request {
 enum usb_speed { USB_FULL = 1, USB_LOW = 2, USB_HIGH = 3, USB_SUPER = 4, USB_SUPER_PLUS = 5 };
 
 #define USB_ENDPOINT_IN 0x80u
+
+#define USB_FEATURE_HALT 0u /* of an endpoint: for USB_CLEAR_FEATURE */
 
 enum usb_endpoint_type { USB_CONTROL_PIPE, USB_ISOCHRONOUS, USB_BULK, USB_INTERRUPT };
 

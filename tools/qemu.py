@@ -40,6 +40,8 @@ DEVICES = {
     "usb-hub": "usb-hub,id=usb-hub,bus=xhci.0,port=4",
 }
 
+USB_3_PORTS = 4  # of qemu-xhci
+
 
 @dataclasses.dataclass
 class Options:
@@ -58,8 +60,8 @@ class Options:
     display: str = "none"  # none, window, vnc=..., any of QEMU's
     serial: str = "mon:stdio"  # QEMU's -serial
     qmp: str = ""  # path of a unix socket
-    # FILE[,if=virtio|ahci|nvme|usb][,ro][,serial=TEXT][,sector=BYTES][,keep][,unsafe][,blkdebug=FILE][,log=FILE][,legacy][,line]
-    # keep: what is written stays, whatever `snapshot` says; unsafe: flushes do not wait for the host's disk;
+    # FILE[,if=virtio|ahci|nvme|usb|uas|uas2][,ro][,serial=TEXT][,sector=BYTES][,keep][,unsafe][,blkdebug=FILE][,log=FILE][,legacy][,line]
+    # uas2: of USB 2, without streams; keep: what is written stays, whatever `snapshot` says; unsafe: flushes do not wait for the host's disk;
     # blkdebug: rules of QEMU's, errors above all; log: of all writes; of virtio: legacy: as before virtio 1.0; line: without MSI-X
     disks: list = dataclasses.field(default_factory=list)
     devices: list = dataclasses.field(default_factory=list)  # names in DEVICES
@@ -149,9 +151,11 @@ def disk_drive(name, path, options, snapshot):
 
 
 def disk_device(index, name, options, confined):
-    device = {"virtio": "virtio-blk-pci", "nvme": "nvme", "ahci": f"ide-hd,bus=ahci.{index}",
-              "usb": "usb-storage,bus=xhci.0"}[options.get("if", "virtio")]
-    device += f",drive={name},id={name}-device,serial=" + options.get("serial", name)
+    kind = options.get("if", "virtio")
+    device = {"virtio": "virtio-blk-pci", "nvme": "nvme", "ahci": f"ide-hd,bus=ahci.{index}", "usb": "usb-storage,bus=xhci.0",
+              "uas": f"scsi-hd,bus={name}-uas.0", "uas2": f"scsi-hd,bus={name}-uas.0"}[kind]
+    serial = options.get("serial", name)
+    device += f",drive={name},id={name}-device,serial={serial}"
     if device.startswith("virtio") and confined:
         device += ",iommu_platform=on,disable-legacy=on"
     if "legacy" in options:
@@ -160,7 +164,10 @@ def disk_device(index, name, options, confined):
         device += ",vectors=0"
     if "sector" in options:
         device += ",logical_block_size={0},physical_block_size={0}".format(options["sector"])
-    return device
+    if not kind.startswith("uas"):
+        return ["-device", device]
+    port = f",port={USB_3_PORTS + 1 + index}" if kind == "uas2" else ""  # one that knows no SuperSpeed
+    return ["-device", f"usb-uas,id={name}-uas,bus=xhci.0,serial={serial}{port}", "-device", device]
 
 
 def has_xhci(options):
@@ -171,14 +178,14 @@ def disk_flags(options):
     flags = []
     disks = [disk_parse(disk) for disk in options.disks]
     used = {disk.get("if", "virtio") for _, disk in disks}
-    if "usb" in used and not has_xhci(options) and not options.stick:
-        flags += ["-device", "qemu-xhci,id=xhci"]
+    if used & {"usb", "uas", "uas2"} and not has_xhci(options) and not options.stick:
+        flags += ["-device", "qemu-xhci,id=xhci" + (f",p2=15,p3={USB_3_PORTS}" if "uas2" in used else "")]
     if "ahci" in used:
         flags += ["-device", "ich9-ahci,id=ahci"]
     for index, (path, disk) in enumerate(disks):
         name = f"disk{index}"
-        flags += ["-drive", disk_drive(name, path, disk, options.snapshot),
-                  "-device", disk_device(index, name, disk, "iommu" in options.devices)]
+        flags += ["-drive", disk_drive(name, path, disk, options.snapshot)]
+        flags += disk_device(index, name, disk, "iommu" in options.devices)
     return flags
 
 

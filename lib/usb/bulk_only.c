@@ -29,26 +29,13 @@ struct status_wrapper {
 _Static_assert(sizeof(struct command_wrapper) == COMMAND_BYTES, "5.1");
 _Static_assert(sizeof(struct status_wrapper) == STATUS_BYTES, "5.2");
 
-void bulk_only_open(struct bulk_only *bulk, const struct bulk_pipes *pipes, uint8_t *page,
-                    uint64_t address)
-{
-    *bulk = (struct bulk_only){.pipes = pipes, .page = page, .address = address};
-}
-
 /* --- recovery --- */
-
-/* Whether nothing more is to be tried. */
-static bool is_over(struct bulk_only *bulk, int64_t result)
-{
-    if (result < 0 && result != -E_IO && result != -E_NOT_SUPPORTED && result != -E_TIMED_OUT)
-        bulk->over = result;
-    return bulk->over;
-}
 
 static int64_t begin_anew(struct bulk_only *bulk)
 {
     bulk->recoveries = 0;
-    return is_over(bulk, bulk->pipes->begin_anew(bulk->pipes->context)) ? bulk->over : -E_IO;
+    int64_t result = bulk->pipes->begin_anew(bulk->pipes->context);
+    return transport_is_over(&bulk->transport, result) ? transport_over(&bulk->transport) : -E_IO;
 }
 
 /* Whatever it was that went wrong (5.3.4); -E_IO: the device is ready for the next command. */
@@ -62,14 +49,14 @@ static int64_t recover(struct bulk_only *bulk)
         result = pipes->clear(pipes->context, true);
     if (result >= 0)
         result = pipes->clear(pipes->context, false);
-    if (is_over(bulk, result))
-        return bulk->over;
+    if (transport_is_over(&bulk->transport, result))
+        return transport_over(&bulk->transport);
     return result < 0 ? begin_anew(bulk) : -E_IO;
 }
 
 /* --- a command --- */
 
-static struct bulk_move command_move(struct bulk_only *bulk, const struct bulk_command *command)
+static struct bulk_move command_move(struct bulk_only *bulk, const struct scsi_command *command)
 {
     struct command_wrapper wrapper = {
         .signature = COMMAND_SIGNATURE,
@@ -111,14 +98,14 @@ static int64_t status_receive(const struct bulk_only *bulk, int64_t length)
 }
 
 /* A stall is how a device ends its data early (6.7.2, 6.7.3). */
-static int64_t data_stalled(const struct bulk_only *bulk, const struct bulk_command *command)
+static int64_t data_stalled(const struct bulk_only *bulk, const struct scsi_command *command)
 {
     int64_t result = bulk->pipes->clear(bulk->pipes->context, command->in);
     return result < 0 ? result : status_receive(bulk, status_ask(bulk, command->patience));
 }
 
 /* The length of the status. */
-static int64_t phases(struct bulk_only *bulk, struct bulk_command *command)
+static int64_t phases(struct bulk_only *bulk, struct scsi_command *command)
 {
     const struct bulk_pipes *pipes = bulk->pipes;
     struct bulk_move moves[BULK_MOVES_MAX];
@@ -144,7 +131,7 @@ static int64_t phases(struct bulk_only *bulk, struct bulk_command *command)
 }
 
 /* Valid and meaningful (6.3); a phase error is neither of any use. */
-static int64_t status_judge(const struct bulk_only *bulk, struct bulk_command *command,
+static int64_t status_judge(const struct bulk_only *bulk, struct scsi_command *command,
                             int64_t length)
 {
     struct status_wrapper status;
@@ -153,28 +140,54 @@ static int64_t status_judge(const struct bulk_only *bulk, struct bulk_command *c
         status.status >= STATUS_PHASE || status.residue > command->count)
         return -E_IO;
     command->used = command->count - status.residue;
-    return status.status == STATUS_PASSED ? 0 : BULK_FAILED;
+    return status.status == STATUS_PASSED ? TRANSPORT_DONE : TRANSPORT_FAILED;
 }
 
-int64_t bulk_only_command(struct bulk_only *bulk, struct bulk_command *command)
+static struct bulk_only *bulk_of(const struct lane *lane)
 {
-    command->moved = command->used = 0;
-    if (bulk->over)
-        return bulk->over;
+    return container_of(lane->transport, struct bulk_only, transport);
+}
+
+static int64_t bulk_command(struct lane *lane, struct scsi_command *command)
+{
+    struct bulk_only *bulk = bulk_of(lane);
+    command->moved = command->used = command->sense_length = 0;
+    if (transport_over(&bulk->transport))
+        return transport_over(&bulk->transport);
     int64_t result = phases(bulk, command);
     if (result >= 0)
         result = status_judge(bulk, command, result);
     if (result < 0)
-        return is_over(bulk, result) ? bulk->over : recover(bulk);
+        return transport_is_over(&bulk->transport, result) ? transport_over(&bulk->transport)
+                                                           : recover(bulk);
     bulk->recoveries = 0;
     return result;
 }
 
-int64_t bulk_only_units(struct bulk_only *bulk)
+static void bulk_pause(const struct lane *lane, int64_t nanoseconds)
 {
+    const struct bulk_pipes *pipes = bulk_of(lane)->pipes;
+    pipes->pause(pipes->context, nanoseconds);
+}
+
+static int64_t bulk_units(struct lane *lane)
+{
+    struct bulk_only *bulk = bulk_of(lane);
     uint8_t last = 0;
     int64_t result = bulk->pipes->units(bulk->pipes->context, &last);
-    if (is_over(bulk, result))
-        return bulk->over;
+    if (transport_is_over(&bulk->transport, result))
+        return transport_over(&bulk->transport);
     return result < 0 || last >= BULK_UNITS_MAX ? 1 : last + 1; /* who stalls has one (3.2) */
+}
+
+void bulk_only_open(struct bulk_only *bulk, const struct bulk_pipes *pipes, uint8_t *page,
+                    uint64_t address)
+{
+    *bulk = (struct bulk_only){
+        .transport = {bulk_command, bulk_pause, bulk_units, 0},
+        .lane = {&bulk->transport, page + BULK_DATA, address + BULK_DATA},
+        .pipes = pipes,
+        .page = page,
+        .address = address,
+    };
 }

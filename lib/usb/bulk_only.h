@@ -2,10 +2,9 @@
  * either way, its status comes in. Pure: what carries bytes is the caller's, so tests put a device of their own beneath.
  *
  *     bulk_only_open(&bulk, &pipes, page, address)      page: BULK_PAGE bytes that the device reaches at `address`
- *     bulk_only_units(&bulk)                            Get Max LUN
- *     bulk_only_command(&bulk, &command)                0, BULK_FAILED (the device has sense data), or -E_*
+ *     bulk.lane                                         its only one (transport.h)
  *
- *     command --> data --> status --> 0, BULK_FAILED        all of it in one go, as long as nothing fails
+ *     command --> data --> status --> DONE, FAILED          all of it in one go, as long as nothing fails
  *        |          | stall: halt cleared, on to the status
  *        |          |         '- stall or nothing: cleared, asked once more
  *        '----------+--------------> no answer, no sense in it, phase error: reset recovery (5.3.4) --> -E_IO
@@ -16,15 +15,12 @@
  */
 #pragma once
 
-#include "abi/errors.h"
-#include "lib/base/base.h"
-
-#define BULK_FAILED INT64_C(1)
+#include "lib/usb/transport.h"
 
 /* What lies in the page, apart from one another by the longest packet. */
 #define BULK_PAGE   4096u
-#define BULK_STATUS 1024u /* what is in front is the command */
-#define BULK_DATA   2048u /* up to the end: short answers, the caller's */
+#define BULK_STATUS 1024u                   /* what is in front is the command */
+#define BULK_DATA   (BULK_PAGE - LANE_DATA) /* up to the end */
 
 #define BULK_UNITS_MAX 16u
 
@@ -53,33 +49,14 @@ struct bulk_pipes {
 };
 
 struct bulk_only {
+    struct transport transport;
+    struct lane lane;
     const struct bulk_pipes *pipes;
     uint8_t *page;
     uint64_t address;
     uint32_t tag;
     uint32_t recoveries; /* in a row */
-    int64_t over;        /* -E_*: what the pipes ended with, as every command does from then on */
-};
-
-struct bulk_command {
-    uint8_t unit, length; /* of the bytes */
-    uint8_t bytes[16];
-    bool in;
-    uint64_t address; /* of the data */
-    uint32_t count;   /* bytes of it; 0: none */
-    int64_t patience; /* for each of its transfers, ns */
-    /* Afterwards, of 0 and BULK_FAILED: bytes that were seen to be moved (none, if the device ended them by a stall), and how many the
-     * device says were of use. */
-    uint32_t moved, used;
 };
 
 void bulk_only_open(struct bulk_only *bulk, const struct bulk_pipes *pipes, uint8_t *page,
                     uint64_t address);
-/* How many there are, at least 1; -E_*: the end. */
-MUST_CHECK int64_t bulk_only_units(struct bulk_only *bulk);
-MUST_CHECK int64_t bulk_only_command(struct bulk_only *bulk, struct bulk_command *command);
-
-static inline void *bulk_data(const struct bulk_only *bulk)
-{
-    return bulk->page + BULK_DATA;
-}

@@ -46,11 +46,13 @@ int64_t usb_request(const struct usb_interface_claim *claim, uint64_t setup, voi
     return result < 0 ? result : (int64_t)command.values[0];
 }
 
-int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate)
+int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate, uint16_t streams)
 {
-    struct abi_command command = {.op = USB_ALTERNATE, .args = {alternate}};
+    struct abi_command command = {.op = USB_ALTERNATE, .args = {alternate, streams}};
     int64_t result = file_command(claim->file, &command);
-    return result < 0 ? result : describe(claim);
+    if (result >= 0)
+        result = describe(claim);
+    return result < 0 ? result : (int64_t)MIN(command.values[0], (uint64_t)streams);
 }
 
 int64_t usb_reset(const struct usb_interface_claim *claim)
@@ -175,10 +177,12 @@ int64_t usb_transfer(handle_t endpoint, uint64_t memory, uint64_t offset, uint64
     return result < 0 ? result : (int64_t)command.values[0];
 }
 
-int64_t usb_transfers(const struct usb_interface_claim *claim, const struct usb_transfer *transfers,
-                      uint32_t count, int64_t *results, int64_t deadline)
+int64_t usb_transfers(const struct usb_interface_claim *claim, uint64_t flags,
+                      const struct usb_transfer *transfers, uint32_t count, int64_t *results,
+                      int64_t deadline)
 {
     struct abi_command command = {.op = USB_TRANSFERS,
+                                  .args = {flags},
                                   .in = (uintptr_t)transfers,
                                   .in_length = count * sizeof(*transfers),
                                   .out = (uintptr_t)results,

@@ -7,7 +7,7 @@
  *     usb_endpoint_find(&device, USB_INTERRUPT, USB_ENDPOINT_IN)
  *     usb_memory(&device, length, &memory)                  for transfers without a copy:
  *     usb_transfer(file, memory.number, offset, length, deadline)
- *     usb_transfers(&device, transfers, count, results, deadline)    ... several, one after the other, of any endpoints
+ *     usb_transfers(&device, 0, transfers, count, results, deadline)    ... several, of any endpoints
  *     usb_memory_lend(&device, length, &memory, &handle)    ... that clients are given, too; the next driver shows the handle:
  *     usb_memory_again(&device, handle, &memory)
  *     usb_release(&device)                                  or the driver's end: usbd makes the interface quiet
@@ -38,7 +38,9 @@ MUST_CHECK int64_t usb_request(const struct usb_interface_claim *claim, uint64_t
                                void *bytes);
 /* The device begins anew, and with another driver: this one is to end. */
 MUST_CHECK int64_t usb_reset(const struct usb_interface_claim *claim);
-MUST_CHECK int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate);
+/* How many streams its endpoints have that know some: at most as many as are wanted. */
+MUST_CHECK int64_t usb_alternate(struct usb_interface_claim *claim, uint8_t alternate,
+                                 uint16_t streams);
 
 /* The address of the first endpoint of the kind; 0: there is none. */
 uint8_t usb_endpoint_find(const struct usb_interface_claim *claim, enum usb_endpoint_type type,
@@ -61,7 +63,8 @@ void usb_memory_free(const struct usb_interface_claim *claim, struct usb_memory 
 /* What came by the deadline is counted, as a short packet is; E_TIMED_OUT: nothing. */
 MUST_CHECK int64_t usb_transfer(handle_t endpoint, uint64_t memory, uint64_t offset,
                                 uint64_t length, int64_t deadline);
-/* How many were begun, each with its count or error in results; past the deadline as if none had been: E_TIMED_OUT. */
-MUST_CHECK int64_t usb_transfers(const struct usb_interface_claim *claim,
+/* flags: USB_TOGETHER, or one after the other. How many were begun, each with its count or error in results; past the deadline as if none had
+ * been: E_TIMED_OUT. */
+MUST_CHECK int64_t usb_transfers(const struct usb_interface_claim *claim, uint64_t flags,
                                  const struct usb_transfer *transfers, uint32_t count,
                                  int64_t *results, int64_t deadline);

@@ -13,13 +13,16 @@ enum {
     READ_10 = 0x28,
     WRITE_10 = 0x2a,
     SYNCHRONIZE_CACHE_10 = 0x35,
+    UNMAP = 0x42,
     READ_16 = 0x88,
     WRITE_16 = 0x8a,
     SERVICE_ACTION_IN_16 = 0x9e,
     READ_CAPACITY_16 = 0x10, /* its service action */
+    REPORT_LUNS = 0xa0,
 };
 
 #define START     0x01u
+#define VITAL     0x01u
 #define BLOCK_MIN 512u
 #define BLOCK_MAX 4096u
 
@@ -100,6 +103,38 @@ uint8_t scsi_synchronize(uint8_t *bytes)
     return begin(bytes, SYNCHRONIZE_CACHE_10, 10); /* from block 0, 0 blocks: all */
 }
 
+uint8_t scsi_inquiry_page(uint8_t *bytes, uint8_t page, uint8_t length)
+{
+    uint8_t size = scsi_inquiry(bytes, length);
+    bytes[1] = VITAL;
+    bytes[2] = page;
+    return size;
+}
+
+uint8_t scsi_report_units(uint8_t *bytes, uint32_t length)
+{
+    uint8_t size = begin(bytes, REPORT_LUNS, 12);
+    put(bytes + 6, 4, length);
+    return size;
+}
+
+uint8_t scsi_unmap(uint8_t *bytes)
+{
+    uint8_t size = begin(bytes, UNMAP, 10);
+    bytes[8] = SCSI_UNMAP_BYTES;
+    return size;
+}
+
+/* Lengths of what follows, and one descriptor (SBC-3 5.28.2). */
+void scsi_unmap_list(uint8_t *list, uint64_t block, uint32_t count)
+{
+    memset(list, 0, SCSI_UNMAP_BYTES);
+    put(list, 2, SCSI_UNMAP_BYTES - 2);
+    put(list + 2, 2, SCSI_UNMAP_BYTES - 8);
+    put(list + 8, 8, block);
+    put(list + 16, 4, count);
+}
+
 uint8_t scsi_transfer(uint8_t *bytes, bool write, uint64_t block, uint32_t count)
 {
     uint8_t size;
@@ -139,6 +174,7 @@ bool scsi_inquiry_parse(const uint8_t *bytes, size_t length, struct scsi_inquiry
         .type = bytes[0] & 0x1f,
         .present = bytes[0] >> 5 == 0,
         .removable = bytes[1] & 0x80,
+        .version = bytes[2],
     };
     text_copy(inquiry->vendor, bytes + 8, 8);
     text_copy(inquiry->product, bytes + 16, 16);
@@ -151,7 +187,7 @@ static int capacity_set(struct scsi_capacity *capacity, uint64_t last, uint64_t 
     if (block < BLOCK_MIN || block > BLOCK_MAX || block & (block - 1) ||
         last >= UINT64_MAX / BLOCK_MAX)
         return -E_NOT_SUPPORTED;
-    *capacity = (struct scsi_capacity){last + 1, (uint32_t)block, (uint32_t)block};
+    *capacity = (struct scsi_capacity){last + 1, (uint32_t)block, (uint32_t)block, false};
     return 0;
 }
 
@@ -169,9 +205,11 @@ int scsi_capacity_16_parse(const uint8_t *bytes, size_t length, struct scsi_capa
     if (length < 14)
         return -E_BAD_FORMAT;
     int result = capacity_set(capacity, get(bytes, 8), get(bytes + 8, 4));
-    if (result >= 0)
-        capacity->physical = MIN(capacity->block << (bytes[13] & 0xf), 0x10000u);
-    return result;
+    if (result < 0)
+        return result;
+    capacity->physical = MIN(capacity->block << (bytes[13] & 0xf), 0x10000u);
+    capacity->provisioned = length > 14 && bytes[14] & 0x80;
+    return 0;
 }
 
 /* The pages begin behind a head of 4 bytes and the block descriptors (SPC-4 7.5). */
@@ -190,6 +228,49 @@ bool scsi_mode_parse(const uint8_t *bytes, size_t length, struct scsi_mode *mode
 }
 
 /* --- sense --- */
+
+static bool is_page(const uint8_t *bytes, size_t length, uint8_t page, size_t least)
+{
+    return length >= least && bytes[1] == page && get(bytes + 2, 2) + 4 >= least;
+}
+
+bool scsi_limits_parse(const uint8_t *bytes, size_t length, struct scsi_limits *limits)
+{
+    if (!is_page(bytes, length, SCSI_PAGE_LIMITS, 32))
+        return false;
+    bool any = get(bytes + 24, 4); /* descriptors */
+    limits->most = any ? (uint32_t)get(bytes + 20, 4) : 0;
+    limits->unit = MAX((uint32_t)get(bytes + 28, 4), 1u);
+    return true;
+}
+
+bool scsi_provisioning_parse(const uint8_t *bytes, size_t length, bool *unmaps)
+{
+    if (!is_page(bytes, length, SCSI_PAGE_PROVISIONING, 6))
+        return false;
+    *unmaps = bytes[5] & 0x80;
+    return true;
+}
+
+/* Addresses of one level: by a number of 8 bits, or of 14 (SAM-5 4.7.7). */
+bool scsi_units_parse(const uint8_t *bytes, size_t length, uint32_t *units, uint32_t *more)
+{
+    enum { HEAD = 8, EACH = 8 };
+    if (length < HEAD)
+        return false;
+    size_t end = MIN(length, HEAD + (size_t)get(bytes, 4));
+    *units = *more = 0;
+    for (size_t at = HEAD; at + EACH <= end; at += EACH) {
+        uint64_t unit = get(bytes + at, 2), rest = get(bytes + at + 2, 6);
+        if ((unit & 0xff00) == 0x4000)
+            unit &= 0xff;
+        if (unit < 32 && !rest)
+            *units |= UINT32_C(1) << unit;
+        else
+            ++*more;
+    }
+    return true;
+}
 
 bool scsi_sense_parse(const uint8_t *bytes, size_t length, struct scsi_sense *sense)
 {

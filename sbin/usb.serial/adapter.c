@@ -42,7 +42,7 @@ static int64_t acm_start(struct adapter *adapter)
     /* Some have their endpoints only in another setting: setting 0 is the line at rest (CDC 3.3). */
     if (result >= 0 && !adapter->data.description.endpoint_count &&
         adapter->data.description.alternates > 1)
-        result = usb_alternate(&adapter->data, 1);
+        result = usb_alternate(&adapter->data, 1, 0);
     uint8_t told = usb_endpoint_find(&adapter->claim, USB_INTERRUPT, USB_ENDPOINT_IN);
     if (result >= 0 && told)
         result = usb_endpoint_open(&adapter->claim, told, &adapter->notifications);

@@ -1,6 +1,6 @@
 /* usb.storage: a disk on USB as disks of disk:// (lib/disk/driver.h), one for each of its units that has a medium.
  *
- *     lib/disk --start--> worker.c --lib/usb/storage.h: SCSI, bulk-only transport--> pipes.c --usb://--> device
+ *     lib/disk --start--> worker.c --lib/usb/storage.h: SCSI--> uas.h or bulk_only.h --> attached.c, bulk.c --usb://--> device
  *              <--disk_done-- worker_take <--
  *
  * Started with the interface's URI, after whose place its disks are called: "usb1-5", other units "usb1-5.lun2", of another interface
@@ -22,14 +22,17 @@
 #define BYTES_SLOW 0x10000u
 #define BYTES_FAST 0x80000u
 
-#define DEPTH       4u                     /* the device works on one; the next are at hand */
+#define DEPTH_LEAST 4u                     /* if the device works on one the next are at hand */
 #define PATIENCE_NS INT64_C(3600000000000) /* the worker knows better when to give up, and does */
 
 static struct pipes pipes;
 static struct bulk_only bulk;
+static struct uas uas;
+static struct lane **lanes; /* the worker's, in the end */
+static uint32_t lane_count;
 static struct worker worker;
 static struct disk_host host;
-static struct disk *disks[BULK_UNITS_MAX]; /* by unit; NULL: no medium */
+static struct disk *disks[STORAGE_UNITS]; /* by unit; NULL: no medium */
 
 /* --- what lib/disk wants --- */
 
@@ -97,13 +100,17 @@ static void disk_describe(struct disk *disk, const struct storage_unit *unit)
     geometry->physical_sector = unit->capacity.physical;
     geometry->size = unit->capacity.blocks * unit->capacity.block;
     geometry->flags = flags_of(unit);
-    geometry->depth = DEPTH;
+    geometry->depth = MAX(worker.lane_count, DEPTH_LEAST);
     snprintf(geometry->model, sizeof(geometry->model), "%s%s%s", unit->inquiry.vendor,
              unit->inquiry.vendor[0] ? " " : "", unit->inquiry.product);
     snprintf(geometry->serial, sizeof(geometry->serial), "%s", device->serial);
     snprintf(geometry->bus, sizeof(geometry->bus), "usb");
     geometry->unit = unit->number;
     snprintf(geometry->firmware, sizeof(geometry->firmware), "%s", unit->inquiry.revision);
+    if (unit->limits.most && !unit->mode.read_only) {
+        geometry->discard = (uint64_t)unit->limits.unit * unit->capacity.block;
+        disk->discard_bytes = (uint64_t)unit->limits.most * unit->capacity.block;
+    }
     disk->segments = 1;
     disk->bytes = device->speed >= USB_SUPER ? BYTES_FAST : BYTES_SLOW;
     disk->patience = PATIENCE_NS;
@@ -167,7 +174,7 @@ static void notified(void *context, uint64_t key, uint64_t signals)
     (void)context, (void)key, (void)signals;
     while (worker_take(&worker, &request, &status)) {
         if (status >= 0)
-            *media_restarts = 0;
+            media_works();
         disk_done(request, status);
     }
     news_hear();
@@ -185,19 +192,78 @@ static const struct disk_driver driver = {
 
 /* --- the beginning --- */
 
-static int64_t device_open(const char *interface)
+static int64_t lanes_make(uint32_t count)
+{
+    lanes = calloc(count, sizeof(struct lane *));
+    lane_count = count;
+    return lanes ? 0 : -E_NO_MEMORY;
+}
+
+static int64_t bulk_start(void)
 {
     struct usb_memory page;
-    if (!media_start(startup_require("port:disk")))
-        return -E_NO_MEMORY;
-    pipes.restarts = media_restarts;
-    int64_t result = pipes_open(&pipes, interface);
+    int64_t result = bulk_open(&pipes);
     if (result >= 0)
         result = usb_memory(&pipes.claim, BULK_PAGE, &page);
+    if (result >= 0)
+        result = lanes_make(1);
+    if (result < 0)
+        return pipes_alive(result);
+    bulk_only_open(&bulk, &pipes.bulk, page.bytes, PIPES_ADDRESS(page.number, 0));
+    lanes[0] = &bulk.lane;
+    return 0;
+}
+
+/* Commands of the driver before us end first. */
+static int64_t attached_start(void)
+{
+    struct usb_memory pages;
+    uint16_t streams;
+    int64_t result = attached_open(&pipes, &streams);
     if (result < 0)
         return result;
-    bulk_only_open(&bulk, &pipes.bulk, page.bytes, PIPES_ADDRESS(page.number, 0));
-    return worker_init(&worker, &bulk);
+    uint32_t count = uas_lanes(streams);
+    struct uas_lane *own = calloc(count, sizeof(*own));
+    result = own ? usb_memory(&pipes.claim, (uint64_t)count * UAS_PAGE, &pages) : -E_NO_MEMORY;
+    if (result >= 0)
+        result = lanes_make(count);
+    if (result < 0)
+        return pipes_alive(result);
+    uas_open(&uas, &pipes.attached, streams, own, count, pages.bytes,
+             PIPES_ADDRESS(pages.number, 0));
+    for (uint32_t i = 0; i < count; i++)
+        lanes[i] = &own[i].lane;
+    result = media_noted(MEDIA_COMMANDS) ? uas_quiet(&uas) : 0;
+    media_note(MEDIA_COMMANDS, true);
+    return result;
+}
+
+/* UAS where the device has it. */
+static int64_t transport_open(void)
+{
+    const struct uas_settings *settings = &pipes.settings;
+    int64_t result = -E_NOT_SUPPORTED;
+    if (settings->attached && !media_noted(MEDIA_BULK_ONLY)) {
+        result = attached_start();
+        if (result >= 0 || result == -E_CLOSED)
+            return result;
+        fprintf(stderr, "%s: UAS does not work: %s%s\n", pipes.claim.uri, error_text(result),
+                settings->bulk_only ? "; bulk-only from now on" : "");
+    }
+    return settings->bulk_only ? bulk_start() : result;
+}
+
+static int64_t device_open(const char *interface)
+{
+    if (!media_start(startup_require("port:disk")))
+        return -E_NO_MEMORY;
+    int64_t result = pipes_open(&pipes, interface);
+    if (result >= 0)
+        result = transport_open();
+    if (result >= 0)
+        result = worker_init(&worker, lanes, lane_count);
+    pipes.worked = result >= 0;
+    return result;
 }
 
 /* What is open with us is opened again as soon as we accept, so the disks come first. */

@@ -6,21 +6,44 @@
 
 /* Kept with the port. It may be half of a change: then files are taken for stale that are not. */
 struct media {
-    uint64_t latest; /* the highest number of a file */
-    uint32_t restarts, reserved;
+    uint64_t latest;          /* the highest number of a file */
+    uint32_t restarts, notes; /* times in a row that the device was made to begin anew; MEDIA_* */
     struct {
         uint64_t identity, stale; /* 0: no medium */
-    } units[BULK_UNITS_MAX];
+    } units[STORAGE_UNITS];
 };
 
 static struct media *media;
-uint32_t *media_restarts;
+
+#define RESTARTS_MOST 2u
 
 bool media_start(handle_t port)
 {
     media = keep_memory(port, DISK_KEPT, sizeof(*media));
-    media_restarts = media ? &media->restarts : NULL;
     return media;
+}
+
+bool media_restarts_more(void)
+{
+    return __atomic_add_fetch(&media->restarts, 1, __ATOMIC_RELAXED) <= RESTARTS_MOST;
+}
+
+void media_works(void)
+{
+    __atomic_store_n(&media->restarts, 0, __ATOMIC_RELAXED);
+}
+
+void media_note(enum media_note note, bool holds)
+{
+    if (holds)
+        __atomic_or_fetch(&media->notes, note, __ATOMIC_RELAXED);
+    else
+        __atomic_and_fetch(&media->notes, ~(uint32_t)note, __ATOMIC_RELAXED);
+}
+
+bool media_noted(enum media_note note)
+{
+    return __atomic_load_n(&media->notes, __ATOMIC_RELAXED) & note;
 }
 
 void media_emptied(uint32_t unit)

@@ -11,7 +11,7 @@
 #pragma once
 
 #include "lib/sys/syscall.h"
-#include "lib/usb/bulk_only.h"
+#include "lib/usb/storage.h"
 
 /* False: no memory. */
 MUST_CHECK bool media_start(handle_t port);
@@ -19,8 +19,18 @@ void media_loaded(uint32_t unit, uint64_t identity);
 void media_emptied(uint32_t unit);
 MUST_CHECK int64_t media_opens(uint32_t unit, uint64_t file);
 
-/* Times in a row that the device was made to begin anew without having done anything since. */
-extern uint32_t *media_restarts;
+/* The device is made to begin anew: false, if that was of no use too often in a row. */
+bool media_restarts_more(void);
+/* It has done something. */
+void media_works(void);
+
+/* What else the next driver is to know of it. */
+enum media_note {
+    MEDIA_BULK_ONLY = 1, /* UAS is not to be tried */
+    MEDIA_COMMANDS = 2,  /* it may be at work for a driver who is no more */
+};
+void media_note(enum media_note note, bool holds);
+bool media_noted(enum media_note note);
 
 /* Of some bytes more; the first is of identity 0. */
 uint64_t media_identity(uint64_t identity, const void *bytes, size_t length);

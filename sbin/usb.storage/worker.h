@@ -1,18 +1,19 @@
-/* The thread that speaks to the device: one command at a time, whichever unit it is for, while the main thread serves disk://.
+/* The threads that speak to the device, each with a lane of its transport, while the main thread serves disk://. As many as there are lanes, but no
+ * more than there was ever work for at once.
  *
- *     worker_init(&worker, &bulk)             its units are opened, and loaded where there is a medium
- *     worker_run(&worker, port)               from then on the device is the thread's
+ *     worker_init(&worker, lanes, count)      its units are opened, and loaded where there is a medium
+ *     worker_run(&worker, port)               from then on the device is the threads'
  *     worker_put(&worker, request)            main thread: to be carried out
  *     worker_take(&worker, &request, &status) ... was; false: there is none
  *     worker_news(&worker, unit)              ... what is new of the unit, to be answered by:
  *     worker_serve(&worker, unit, before, disk)    ... requests for this disk are carried out; NULL: for none
  *
- * The port is notified when there is something to take, or news. `lock` is of the queues, `serves`, `news` and `gone`; `device`, with
- * which it is never held, of whatever is said to the device. What a unit knows of itself is the thread's, but while there is news of it.
+ * The port is notified when there is something to take, or news. `lock` is of everything but what units know of themselves (storage.h), and
+ * is not held while anything is said to the device. The first thread looks after media.
  *
- *     LOADED, news told, not served --serve(disk)--> served --medium gone--> EMPTY, news told --serve(NULL)--> EMPTY
- *       ^                                                                                                        |
- *       '------------------------------------ looked at every LOOK_NS: a medium is there -------------------------'
+ *     LOADED, news told, not served --serve(disk)--> served --medium gone--> EMPTY, when nothing is under way: news told --serve(NULL)--> EMPTY
+ *       ^                                                                                                                              |
+ *       '------------------------------------ looked at every LOOK_NS: a medium is there -----------------------------------------------'
  */
 #pragma once
 
@@ -29,6 +30,7 @@ struct worker_unit {
     struct storage_unit storage;
     enum worker_news news; /* until the main thread has answered it, the unit is left alone */
     struct disk *serves;   /* whose requests are carried out */
+    uint32_t under_way;    /* requests that lanes are at work on */
 };
 
 /* Requests linked by their own[0]; own[1] is the status. */
@@ -37,19 +39,23 @@ struct worker_queue {
 };
 
 struct worker {
-    struct bulk_only *bulk;
-    struct worker_unit units[BULK_UNITS_MAX];
+    struct transport *transport;
+    struct lane **lanes; /* those that are free */
+    uint32_t lane_count, free_count;
+    struct worker_unit units[STORAGE_UNITS];
     uint32_t unit_count;
     bool removable; /* some unit's medium is */
-    bool gone;      /* the device is: the thread has ended */
+    bool gone;      /* the device is: the threads end */
     handle_t port;
-    pthread_mutex_t device, lock;
-    pthread_cond_t wanted;
+    uint32_t threads, idle,
+        waiting; /* how many there are, have nothing to do; requests in `todo` */
+    pthread_mutex_t lock;
+    pthread_cond_t wanted, returned; /* a request; a lane */
     struct worker_queue todo, done;
 };
 
-/* -E_NOT_SUPPORTED: none of its units is for us; others: the end. */
-MUST_CHECK int64_t worker_init(struct worker *worker, struct bulk_only *bulk);
+/* lanes: the worker's from now on. -E_NOT_SUPPORTED: none of its units is for us; others: the end. */
+MUST_CHECK int64_t worker_init(struct worker *worker, struct lane **lanes, uint32_t count);
 MUST_CHECK int64_t worker_run(struct worker *worker, handle_t port);
 
 void worker_put(struct worker *worker, struct disk_request *request);
@@ -58,5 +64,5 @@ enum worker_news worker_news(struct worker *worker, struct worker_unit *unit);
 /* Requests of the disk `before` are forgotten; either may be NULL. */
 void worker_serve(struct worker *worker, struct worker_unit *unit, struct disk *before,
                   struct disk *disk);
-/* At the end of the system: what the unit has in its cache goes to the medium. Waits. */
+/* At the end of the system: what the unit has in its cache goes to the medium. Waits, for a lane too. */
 void worker_flush(struct worker *worker, struct worker_unit *unit);

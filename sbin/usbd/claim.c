@@ -24,6 +24,7 @@ struct claim_job {
     uint64_t token, cookie;
     uint64_t caller, setup;
     uint8_t interface, alternate, address;
+    uint16_t streams;
     uint8_t data[];
 };
 
@@ -95,7 +96,7 @@ static bool endpoints_quiet(struct device *device, struct interface *interface)
     bool quiet = true;
     for (uint32_t address = 1; address <= UINT8_MAX; address++) {
         struct endpoint *endpoint = claim_endpoint(device, interface, (uint8_t)address);
-        if (endpoint && (endpoint->halted || !list_empty(&endpoint->transfers)))
+        if (endpoint && (endpoint->halted || !endpoint_is_idle(endpoint)))
             (void)!io_clear(endpoint, &quiet);
         if (!quiet)
             return false;
@@ -110,8 +111,8 @@ static void close_run(struct device *device, struct job *run)
     struct interface *interface = device_interface(device, job->interface);
     interface->closing = true;
     bool quiet = device->gone || endpoints_quiet(device, interface);
-    if (quiet && !device->gone && interface->alternate)
-        (void)!device_alternate(device, interface, 0);
+    if (quiet && !device->gone && (interface->alternate || interface->streams))
+        (void)!device_alternate(device, interface, 0, 0);
     if (quiet) {
         memories_free(device, interface);
         interface->owner = 0;
@@ -200,22 +201,24 @@ static void alternate_run(struct device *device, struct job *run)
 {
     struct claim_job *job = job_of(run);
     struct abi_return reply = {0};
-    int64_t result =
-        device->gone
-            ? -E_CLOSED
-            : device_alternate(device, device_interface(device, job->interface), job->alternate);
+    struct interface *interface = device_interface(device, job->interface);
+    int64_t result = device->gone
+                         ? -E_CLOSED
+                         : device_alternate(device, interface, job->alternate, job->streams);
+    reply.values[0] = interface->streams;
     job_end(job, result, &reply);
 }
 
 int64_t claim_alternate(struct device *device, struct interface *interface, struct command *command)
 {
-    uint64_t alternate = command->message.args[0];
+    uint64_t alternate = command->message.args[0], streams = command->message.args[1];
     if (alternate > UINT8_MAX)
         return -E_NOT_FOUND;
     struct claim_job *job = calloc(1, sizeof(*job));
     if (!job)
         return -E_NO_MEMORY;
     job->alternate = (uint8_t)alternate;
+    job->streams = (uint16_t)MIN(streams, (uint64_t)UINT16_MAX);
     return job_begin(device, job, alternate_run, interface, command);
 }
 
@@ -226,7 +229,10 @@ static void clear_run(struct device *device, struct job *run)
     struct endpoint *endpoint =
         claim_endpoint(device, device_interface(device, job->interface), job->address);
     bool quiet;
-    job_end(job, device->gone || !endpoint ? -E_CLOSED : io_clear(endpoint, &quiet), &reply);
+    int64_t result = device->gone || !endpoint ? -E_CLOSED : 0;
+    if (result == 0 && endpoint->halted)
+        result = io_clear(endpoint, &quiet);
+    job_end(job, result, &reply);
 }
 
 int64_t claim_clear(struct endpoint *endpoint, struct command *command)
@@ -295,9 +301,8 @@ int64_t claim_describe(struct device *device, struct interface *interface, struc
         .protocol = now->protocol,
         .interface = now->number,
         .alternate = now->alternate,
+        .alternates = device_settings(device, now->number),
     };
-    for (uint32_t i = 0; i < device->configuration.interface_count; i++)
-        description.alternates += device->configuration.interfaces[i].number == now->number;
     snprintf(description.name, sizeof(description.name), "%s", device->name);
     memcpy(description.manufacturer, device->manufacturer, USB_NAME_SIZE);
     memcpy(description.product_name, device->product, USB_NAME_SIZE);

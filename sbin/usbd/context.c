@@ -51,3 +51,15 @@ void context_endpoint(uint32_t *context, const struct usb_endpoint *endpoint, en
     context[3] = (uint32_t)(dequeue >> 32);
     context[4] = (average & 0xffff) | (bytes & 0xffff) << 16;
 }
+
+#define STREAMS_LINEAR 0x8000u /* no arrays behind the array */
+
+void context_streams(uint32_t *context, uint16_t streams, uint64_t array)
+{
+    uint32_t exponent = 1;
+    while (2u << exponent <= streams)
+        exponent++;
+    context[0] |= exponent << 10 | STREAMS_LINEAR;
+    context[2] = (uint32_t)array;
+    context[3] = (uint32_t)(array >> 32);
+}

@@ -5,7 +5,7 @@
  *
  *     context_control(input, drop, add)             which contexts behind it count
  *     context_slot(slot, &place)
- *     context_endpoint(endpoint, &described, speed, dequeue)
+ *     context_endpoint(endpoint, &described, speed, dequeue), context_streams(endpoint, streams, array)
  */
 #pragma once
 
@@ -37,6 +37,17 @@ struct context_place {
 
 void context_control(uint32_t *control, uint32_t drop, uint32_t add);
 void context_slot(uint32_t *slot, const struct context_place *place);
-/* dequeue: ring_pointer's. Endpoint 0 is described as a USB_CONTROL_PIPE. */
+/* dequeue: ring_skip's. Endpoint 0 is described as a USB_CONTROL_PIPE. */
 void context_endpoint(uint32_t *context, const struct usb_endpoint *endpoint, enum usb_speed speed,
                       uint64_t dequeue);
+
+/* Streams 1 to `streams` in place of one ring (4.12.2): an array, in a page of its own, of CONTEXT_STREAM bytes each; entry 0 is nobody's.
+ * How it reads: context_stream(ring_skip's pointer). */
+void context_streams(uint32_t *context, uint16_t streams, uint64_t array);
+
+#define CONTEXT_STREAM 16u
+
+static inline uint64_t context_stream(uint64_t pointer)
+{
+    return pointer | 1u << 1; /* a primary transfer ring */
+}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/sys/clock.h"
+#include "sbin/usbd/context.h"
 #include "sbin/usbd/device.h"
 #include "sbin/usbd/registers.h"
 #include "sbin/usbd/start.h"
@@ -44,9 +45,9 @@ int64_t controller_memory_again(struct controller *controller, handle_t handle,
     return 0;
 }
 
-void controller_doorbell(struct controller *controller, uint8_t slot, uint8_t dci)
+void controller_doorbell(struct controller *controller, uint8_t slot, uint8_t dci, uint16_t stream)
 {
-    *(volatile uint32_t *)(controller->doorbells + slot * 4u) = dci;
+    *(volatile uint32_t *)(controller->doorbells + slot * 4u) = dci | (uint32_t)stream << 16;
 }
 
 void controller_slot_set(struct controller *controller, uint8_t slot, uint64_t context)
@@ -100,19 +101,17 @@ static bool answer_wait(const struct controller *controller)
     return controller->answer;
 }
 
-int64_t controller_command(struct controller *controller, enum trb_type type, uint8_t slot,
-                           uint8_t dci, uint64_t parameter, uint8_t *got_slot)
+static int64_t command_run(struct controller *controller, const struct trb *trb, uint8_t *got_slot)
 {
-    const struct trb trb = {.parameter = parameter,
-                            .control = TRB_OF(type) | (uint32_t)slot << 24 | (uint32_t)dci << 16};
     while (controller->commanding)
         usbd_wait(DEADLINE_NEVER);
     controller->commanding = true;
     controller->answer = 0;
-    ring_put(&controller->commands, &trb, 1);
-    controller_doorbell(controller, 0, 0);
+    ring_put(&controller->commands, trb, 1);
+    controller_doorbell(controller, 0, 0, 0);
     if (!answer_wait(controller)) {
-        fprintf(stderr, "%s: command %d takes too long\n", controller->function, type);
+        fprintf(stderr, "%s: command %u takes too long\n", controller->function,
+                TRB_TYPE(trb->control));
         *(volatile uint64_t *)(void *)(controller->operational + XHCI_RING) = XHCI_RING_ABORT;
         if (!answer_wait(controller))
             controller_fail(controller, "does not carry out its commands");
@@ -123,6 +122,27 @@ int64_t controller_command(struct controller *controller, enum trb_type type, ui
     controller->commanding = false;
     usbd_changed();
     return result;
+}
+
+static uint32_t command_control(enum trb_type type, uint8_t slot, uint8_t dci)
+{
+    return TRB_OF(type) | (uint32_t)slot << 24 | (uint32_t)dci << 16;
+}
+
+int64_t controller_command(struct controller *controller, enum trb_type type, uint8_t slot,
+                           uint8_t dci, uint64_t parameter, uint8_t *got_slot)
+{
+    const struct trb trb = {.parameter = parameter, .control = command_control(type, slot, dci)};
+    return command_run(controller, &trb, got_slot);
+}
+
+int64_t controller_dequeue(struct controller *controller, uint8_t slot, uint8_t dci,
+                           uint16_t stream, uint64_t pointer)
+{
+    const struct trb trb = {.parameter = stream ? context_stream(pointer) : pointer,
+                            .status = (uint32_t)stream << 16,
+                            .control = command_control(TRB_SET_DEQUEUE, slot, dci)};
+    return command_run(controller, &trb, NULL);
 }
 
 /* --- events --- */

@@ -2,8 +2,8 @@
  *
  *     controller_start(function, number, resets)          a thread hears its events from then on
  *     controller_memory(controller, length, &memory)      that it reaches
- *     controller_doorbell(controller, slot, dci)
- *     controller_command(...)                             waits (lock.h); one at a time
+ *     controller_doorbell(controller, slot, dci, stream)
+ *     controller_command(...), controller_dequeue(...)    wait (lock.h); one at a time
  *     controller_port(controller, port), controller_port_set(...)
  *
  * Of an event only numbers are believed that were checked: a slot that is ours, an endpoint it has, a block that is under way.
@@ -29,7 +29,8 @@ struct controller {
     volatile uint8_t *registers, *operational, *runtime, *doorbells;
     uint32_t length; /* of the registers */
     uint32_t context_size, dma_flags;
-    uint8_t slots; /* the most */
+    uint8_t slots;    /* the most */
+    uint16_t streams; /* of an endpoint, the most; 0: it knows none */
     uint8_t major[EXTENDED_PORTS];
     bool powers_ports;
 
@@ -60,13 +61,17 @@ MUST_CHECK int64_t controller_memory_lend(struct controller *controller, uint64_
 MUST_CHECK int64_t controller_memory_again(struct controller *controller, handle_t handle,
                                            struct pci_dma *memory);
 
-void controller_doorbell(struct controller *controller, uint8_t slot, uint8_t dci);
+/* stream: 0 for what has none, as below. */
+void controller_doorbell(struct controller *controller, uint8_t slot, uint8_t dci, uint16_t stream);
 
 /* -E_BUSY: not in the state for that; -E_NO_SPACE: no bandwidth, slot or memory of its own; -E_NOT_SUPPORTED: the device refused;
  * -E_IO: anything else. got_slot: of ENABLE_SLOT; may be NULL. */
 MUST_CHECK int64_t controller_command(struct controller *controller, enum trb_type type,
                                       uint8_t slot, uint8_t dci, uint64_t parameter,
                                       uint8_t *got_slot);
+/* Where the endpoint, which does not run, goes on: ring_skip's pointer. */
+MUST_CHECK int64_t controller_dequeue(struct controller *controller, uint8_t slot, uint8_t dci,
+                                      uint16_t stream, uint64_t pointer);
 
 /* The device's context is the controller's to write from now on. */
 void controller_slot_set(struct controller *controller, uint8_t slot, uint64_t context);

@@ -3,7 +3,7 @@
  *     device_create(hub, port, speed, &device)    waits; in the list, and what it is can be read, from its end on
  *     device_remove(device)                       waits for whoever is at work for it; hubs remove theirs first
  *     device_control(device, setup, data)         a request to endpoint 0; waits, at most REQUEST_NS
- *     device_alternate(device, interface, alternate)
+ *     device_alternate(device, interface, alternate, streams)
  *     device_job(device, job)                     to be done by the device's own thread, one after the other
  *
  *     create: slot, address, descriptors, strings, configuration --> in the list, its thread does jobs
@@ -24,6 +24,7 @@ struct hub;
 
 struct interface {
     uint8_t number, alternate;
+    uint16_t streams;     /* of each of its endpoints that knows some; 0: they are used without */
     uint64_t owner;       /* process; 0: nobody has claimed it */
     bool closing;         /* the claim is at its end: nothing new is begun for it */
     struct list memories; /* struct claim_memory, claim.c */
@@ -78,13 +79,16 @@ void device_remove(struct device *device);
 
 /* data: as long as the setup says, in or out. How many bytes, or -E_*. */
 MUST_CHECK int64_t device_control(struct device *device, uint64_t setup, void *data);
+/* streams: how many are wanted; how many there are stands in interface->streams. */
 MUST_CHECK int64_t device_alternate(struct device *device, struct interface *interface,
-                                    uint8_t alternate);
+                                    uint8_t alternate, uint16_t streams);
 void device_job(struct device *device, struct job *job);
 
 /* NULL: there is none. */
 struct device *device_find(uint64_t number);
 struct interface *device_interface(struct device *device, uint8_t number);
+/* How many alternate settings the interface has. */
+uint8_t device_settings(const struct device *device, uint8_t number);
 
 static inline struct endpoint *device_endpoint(struct device *device, uint8_t dci)
 {

@@ -171,7 +171,7 @@ static void listen(struct hub *hub)
     hub->heard = false;
     if (hub->changes->halted && (++hub->errors >= TRIES || io_clear(hub->changes, &quiet) < 0))
         fprintf(stderr, "%s: does not tell of changes any more\n", hub->device->name);
-    else if (endpoint_submit(hub->changes, &hub->listening) < 0)
+    else if (endpoint_submit(hub->changes, 0, &hub->listening) < 0)
         fprintf(stderr, "%s: cannot be listened to\n", hub->device->name);
 }
 
@@ -325,7 +325,7 @@ static void translators_choose(struct device *device)
         const struct usb_interface *setting = &configuration->interfaces[i];
         if (setting->number == interface->number && setting->protocol == PROTOCOL_MULTIPLE)
             device->place.tt_multiple =
-                device_alternate(device, interface, setting->alternate) >= 0;
+                device_alternate(device, interface, setting->alternate, 0) >= 0;
     }
 }
 

@@ -14,12 +14,14 @@ enum capability_register {
     XHCI_RUNTIME = 0x18,
 };
 
-#define XHCI_SLOTS(parameters1)     ((parameters1)&0xff)
-#define XHCI_PORTS(parameters1)     ((parameters1) >> 24)
-#define XHCI_SCRATCH(parameters2)   (((parameters2) >> 16 & 0x3e0) | ((parameters2) >> 27))
-#define XHCI_64                     0x01u /* addresses */
-#define XHCI_CONTEXT_64             0x04u
-#define XHCI_PORT_POWER             0x08u
+#define XHCI_SLOTS(parameters1)   ((parameters1)&0xff)
+#define XHCI_PORTS(parameters1)   ((parameters1) >> 24)
+#define XHCI_SCRATCH(parameters2) (((parameters2) >> 16 & 0x3e0) | ((parameters2) >> 27))
+#define XHCI_64                   0x01u /* addresses */
+#define XHCI_CONTEXT_64           0x04u
+#define XHCI_PORT_POWER           0x08u
+#define XHCI_STREAMS(capabilities) \
+    ((capabilities) >> 12 & 0xf) /* the longest array has 2 << this; 0: none */
 #define XHCI_EXTENDED(capabilities) ((capabilities) >> 16 << 2) /* an offset; 0: none */
 
 /* Operational registers (5.4). */

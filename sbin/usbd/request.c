@@ -28,7 +28,7 @@ static void request_done(struct transfer *transfer, int64_t result, uint32_t mov
 static int64_t request_run(struct device *device, struct request *request)
 {
     int64_t deadline = clock_monotonic() + REQUEST_NS;
-    int64_t result = endpoint_submit(&device->control, &request->transfer);
+    int64_t result = endpoint_submit(&device->control, 0, &request->transfer);
     if (result < 0)
         return result;
     while (!request->done && clock_monotonic() < deadline)

@@ -35,7 +35,10 @@ static void input_begin(struct device *device, uint32_t drop, uint32_t add)
 static void input_endpoint(struct device *device, struct endpoint *endpoint)
 {
     context_endpoint(input_at(device, 1u + endpoint->dci), &endpoint->described, device->speed,
-                     ring_skip(&endpoint->ring));
+                     ring_skip(&endpoint->streams[0].ring));
+    if (endpoint->has_streams)
+        context_streams(input_at(device, 1u + endpoint->dci), endpoint->stream_count,
+                        endpoint_array(endpoint));
 }
 
 /* Before the device says itself: low speed has 8 bytes, and full speed at least as many (4.3). */
@@ -54,7 +57,7 @@ int64_t slot_open(struct device *device)
     uint8_t slot;
     int64_t result = controller_memory(controller, SLOT_PAGES * PAGE_SIZE, &device->memory);
     if (result >= 0)
-        result = endpoint_open(&device->control, device, &control);
+        result = endpoint_open(&device->control, device, &control, 0);
     if (result >= 0)
         result = controller_command(controller, TRB_ENABLE_SLOT, 0, 0, 0, &slot);
     if (result < 0)

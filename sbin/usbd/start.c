@@ -100,6 +100,8 @@ static int64_t registers_find(struct controller *controller)
     controller->context_size = capabilities & XHCI_CONTEXT_64 ? 64 : 32;
     controller->dma_flags = capabilities & XHCI_64 ? 0 : MEMORY_DMA32;
     controller->powers_ports = capabilities & XHCI_PORT_POWER;
+    uint32_t streams = XHCI_STREAMS(capabilities);
+    controller->streams = streams ? (uint16_t)MIN((2u << streams) - 1, ENDPOINT_STREAMS) : 0;
     struct extended extended = {extended_read, controller, end, XHCI_EXTENDED(capabilities)};
     extended_ports(&extended, (uint8_t)ports, controller->major);
     return hub_init(&controller->root, controller, NULL, (uint8_t)ports);

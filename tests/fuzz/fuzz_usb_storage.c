@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/usb/bulk_only.h"
 #include "lib/usb/storage.h"
 #include "tests/fuzz/input.h"
 
@@ -117,18 +118,19 @@ static void unit_check(const struct storage_unit *unit)
     check(unit->capacity.physical >= block);
 }
 
-static void unit_use(struct storage_unit *unit)
+static void unit_use(struct storage_unit *unit, struct lane *lane)
 {
     for (int i = 0; i < 8 && input.at < input.end; i++) {
         uint8_t what = next_byte(&input);
-        int64_t result =
-            what & 1 ? storage_transfer(unit, what & 2, next64(&input, 5), 1 + what % BLOCKS, DATA)
-            : what & 2 ? storage_flush(unit)
-            : what & 4 ? storage_load(unit)
-                       : storage_look(unit);
+        int64_t result = what & 1   ? storage_transfer(unit, lane, what & 2, next64(&input, 5),
+                                                       1 + what % BLOCKS, DATA)
+                         : what & 2 ? storage_flush(unit, lane)
+                         : what & 4 ? storage_load(unit, lane)
+                         : what & 8 ? storage_discard(unit, lane, next64(&input, 5), what)
+                                    : storage_look(unit, lane);
         check(result <= 0);
         unit_check(unit);
-        if (!unit->loaded && storage_load(unit) < 0)
+        if (!unit->loaded && storage_load(unit, lane) < 0)
             return;
     }
 }
@@ -141,12 +143,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     steps = 0;
     memory = calloc(1, SIZE);
     bulk_only_open(&bulk, &pipes, memory, 0);
-    int64_t count = bulk_only_units(&bulk);
-    check(count < 0 || (count >= 1 && count <= BULK_UNITS_MAX));
-    if (count > 0 && storage_open(&unit, &bulk, (uint8_t)(count - 1)) >= 0 &&
-        storage_load(&unit) >= 0) {
-        unit_check(&unit);
-        unit_use(&unit);
+    uint32_t units, more;
+    if (storage_units(&bulk.lane, &units, &more) >= 0) {
+        check(units && units >> STORAGE_UNITS == 0);
+        uint8_t last = (uint8_t)(31 - __builtin_clz(units));
+        if (storage_open(&unit, &bulk.lane, last) >= 0 && storage_load(&unit, &bulk.lane) >= 0) {
+            unit_check(&unit);
+            unit_use(&unit, &bulk.lane);
+        }
     }
     free(memory);
     return 0;

@@ -7,14 +7,10 @@
  */
 #pragma once
 
-#include <stdbool.h>
+#include "lib/usb/bulk_only.h"
+#include "tests/host/fake_scsi.h"
 
-#include "lib/usb/storage.h"
-#include "tests/host/test.h"
-
-#define FAKE_BLOCK  512u
-#define FAKE_BLOCKS 64u
-#define FAKE_DATA   BULK_PAGE /* where the memory behind the page begins */
+#define FAKE_DATA BULK_PAGE /* where the memory behind the page begins */
 
 enum fake_fault {
     FAULT_NONE,
@@ -48,93 +44,18 @@ struct fake_disk {
     uint32_t fault_times;
     struct scsi_sense sense; /* of FAULT_SENSE */
     uint8_t units;           /* the last; 0xff: Get Max LUN stalls */
-    uint8_t inquiry[36];
-    uint64_t blocks;               /* as the capacity says; there are FAKE_BLOCKS */
-    uint8_t mode[16], mode_length; /* 0: MODE SENSE is unknown */
-    bool no_flush;
+    struct fake_scsi scsi;
     /* What it was asked for. */
-    uint32_t resets, anew, flushes, pauses, clears[2], starts, last_length;
+    uint32_t resets, anew, pauses, clears[2], last_length;
 
-    uint8_t memory[FAKE_DATA + FAKE_BLOCKS * FAKE_BLOCK], content[FAKE_BLOCKS * FAKE_BLOCK];
+    uint8_t memory[FAKE_DATA + FAKE_BLOCKS * FAKE_BLOCK];
     enum fake_state state;
     bool halted[2], ignores_reset;
     enum fake_fault now; /* with this command */
-    uint8_t command[31], answer[FAKE_BLOCKS * FAKE_BLOCK];
-    uint32_t length, moved, stalls;
+    uint8_t command[31];
+    uint32_t moved, stalls;
     uint8_t status;
-    struct scsi_sense told;
 };
-
-static uint64_t fake_number(const uint8_t *bytes, size_t count)
-{
-    uint64_t value = 0;
-    while (count--)
-        value = value << 8 | *bytes++;
-    return value;
-}
-
-/* What the command answers or takes; its status. */
-static uint8_t fake_command(struct fake_disk *disk, const uint8_t *scsi)
-{
-    uint64_t block = scsi[0] & 0x80 ? fake_number(scsi + 2, 8) : fake_number(scsi + 2, 4);
-    uint32_t count =
-        (uint32_t)(scsi[0] & 0x80 ? fake_number(scsi + 10, 4) : fake_number(scsi + 7, 2));
-    disk->last_length = disk->command[14];
-    memset(disk->answer, 0, sizeof(disk->answer));
-    disk->length = 0;
-    switch (scsi[0]) {
-    case 0x00:
-        return 0;
-    case 0x03:
-        disk->answer[0] = 0x70;
-        disk->answer[2] = disk->told.key;
-        disk->answer[7] = 10;
-        disk->answer[12] = disk->told.code;
-        disk->answer[13] = disk->told.qualifier;
-        disk->length = 18;
-        disk->told = (struct scsi_sense){0};
-        return 0;
-    case 0x12:
-        memcpy(disk->answer, disk->inquiry, disk->length = sizeof(disk->inquiry));
-        return 0;
-    case 0x1a:
-        memcpy(disk->answer, disk->mode, disk->length = disk->mode_length);
-        disk->told = (struct scsi_sense){5, 0x20, 0};
-        return !disk->mode_length;
-    case 0x1b:
-        disk->starts++;
-        return 0;
-    case 0x25:
-        for (int i = 0; i < 4; i++)
-            disk->answer[i] =
-                (uint8_t)(MIN(disk->blocks - 1, UINT64_C(0xffffffff)) >> (24 - 8 * i));
-        disk->answer[6] = FAKE_BLOCK >> 8;
-        disk->length = 8;
-        return 0;
-    case 0x9e:
-        for (int i = 0; i < 8; i++)
-            disk->answer[i] = (uint8_t)((disk->blocks - 1) >> (56 - 8 * i));
-        disk->answer[10] = FAKE_BLOCK >> 8;
-        disk->answer[13] = 3;
-        disk->length = 32;
-        return 0;
-    case 0x28:
-    case 0x88:
-    case 0x2a:
-    case 0x8a:
-        disk->length = count * FAKE_BLOCK;
-        if (!(scsi[0] & 2))
-            memcpy(disk->answer, disk->content + block % FAKE_BLOCKS * FAKE_BLOCK, disk->length);
-        return 0;
-    case 0x35:
-        disk->flushes++;
-        disk->told = (struct scsi_sense){5, 0x20, 0};
-        return disk->no_flush;
-    default:
-        disk->told = (struct scsi_sense){5, 0x20, 0};
-        return 1;
-    }
-}
 
 static int64_t fake_stall(struct fake_disk *disk, bool in)
 {
@@ -164,15 +85,16 @@ static int64_t fake_command_in(struct fake_disk *disk, const uint8_t *bytes, uin
     if (disk->now == FAULT_COMMAND_LOST)
         return fake_wedge(disk, false, -E_TIMED_OUT);
     disk->moved = disk->stalls = 0;
-    disk->status = fake_command(disk, bytes + 15);
+    disk->last_length = bytes[14];
+    disk->status = fake_scsi_run(&disk->scsi, bytes + 15);
     uint32_t wanted = bytes[8] | (uint32_t)bytes[9] << 8 | (uint32_t)bytes[10] << 16;
     if (disk->now == FAULT_SENSE) {
         disk->status = 1;
-        disk->told = disk->sense;
+        disk->scsi.told = disk->sense;
     }
     if (disk->status)
-        disk->length = 0;
-    disk->length = MIN(disk->length, wanted);
+        disk->scsi.length = 0;
+    disk->scsi.length = MIN(disk->scsi.length, wanted);
     disk->state = !wanted ? FAKE_STATUS : bytes[12] & 0x80 ? FAKE_IN : FAKE_OUT;
     return 31;
 }
@@ -180,7 +102,7 @@ static int64_t fake_command_in(struct fake_disk *disk, const uint8_t *bytes, uin
 static int64_t fake_data(struct fake_disk *disk, bool in, uint8_t *bytes, uint32_t length)
 {
     const uint8_t *scsi = disk->command + 15;
-    uint32_t count = MIN(length, disk->length);
+    uint32_t count = MIN(length, disk->scsi.length);
     disk->state = FAKE_STATUS;
     switch (disk->now) {
     case FAULT_DATA_LOST:
@@ -195,11 +117,9 @@ static int64_t fake_data(struct fake_disk *disk, bool in, uint8_t *bytes, uint32
         break;
     }
     if (in)
-        memcpy(bytes, disk->answer, count);
-    else if (disk->length)
-        memcpy(disk->content +
-                   fake_number(scsi + 2, scsi[0] & 0x80 ? 8 : 4) % FAKE_BLOCKS * FAKE_BLOCK,
-               bytes, count);
+        memcpy(bytes, disk->scsi.answer, count);
+    else if (disk->scsi.length)
+        fake_scsi_take(&disk->scsi, scsi, bytes, count);
     disk->moved = count;
     bool stalls = disk->now == FAULT_DATA_STALL || (!in && disk->status);
     return stalls ? fake_stall(disk, in) : count;
@@ -334,10 +254,6 @@ static void fake_disk_open(struct fake_disk *disk, struct bulk_only *bulk)
 {
     fake_pipes = (struct bulk_pipes){fake_move,       fake_clear, fake_reset, fake_units,
                                      fake_begin_anew, fake_pause, disk};
-    memcpy(disk->inquiry, "\0\0\5\2\37\0\0\0FAKE    A disk\x01         1.0 ", 36);
-    for (uint32_t i = 0; i < sizeof(disk->content); i++)
-        disk->content[i] = (uint8_t)(i * 7 + i / FAKE_BLOCK);
-    if (!disk->blocks)
-        disk->blocks = FAKE_BLOCKS;
+    fake_scsi_init(&disk->scsi);
     bulk_only_open(bulk, &fake_pipes, disk->memory, 0);
 }

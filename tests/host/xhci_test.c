@@ -246,6 +246,28 @@ TEST(contexts)
     CHECK_EQUAL(words[4], 3072 | 3072u << 16);
 }
 
+TEST(contexts_of_streams)
+{
+    static const struct {
+        uint16_t streams;
+        uint32_t exponent; /* the array has 2 << this, entry 0 is nobody's */
+    } sizes[] = {{1, 1}, {3, 1}, {4, 2}, {15, 3}, {16, 4}, {255, 7}};
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        uint32_t words[8] = {0};
+        context_endpoint(
+            words,
+            &(struct usb_endpoint){
+                .address = 0x82, .type = USB_BULK, .packet = 1024, .burst = 16, .transactions = 1},
+            USB_SUPER, 0x1111);
+        context_streams(words, sizes[i].streams, 0x1122334455667000);
+        CHECK_EQUAL(words[0], sizes[i].exponent << 10 | 1u << 15);
+        CHECK_EQUAL(words[2], 0x55667000);
+        CHECK_EQUAL(words[3], 0x11223344);
+    }
+    start();
+    CHECK_EQUAL(context_stream(ring_skip(&ring)), BASE | 1u << 1 | 1);
+}
+
 static uint32_t bar[64];
 
 static uint32_t bar_read(void *context, uint32_t offset)

@@ -118,17 +118,18 @@ static void stall(void)
 
 static int64_t in_a_row(const struct usb_transfer *transfers, uint32_t count, int64_t *results)
 {
-    return usb_transfers(&claim, transfers, count, results, DEADLINE_NEVER);
+    return usb_transfers(&claim, 0, transfers, count, results, DEADLINE_NEVER);
 }
 
 /* An inquiry as one command to usbd; then what may be wrong with it. */
 static void several(const struct usb_memory *memory)
 {
     static const uint8_t inquiry[6] = {0x12, 0, 0, 0, 36, 0};
-    uint64_t from = usb_endpoint_find(&claim, USB_BULK, USB_ENDPOINT_IN);
-    uint64_t to = usb_endpoint_find(&claim, USB_BULK, 0), number = memory->number;
+    uint32_t from = usb_endpoint_find(&claim, USB_BULK, USB_ENDPOINT_IN);
+    uint32_t to = usb_endpoint_find(&claim, USB_BULK, 0);
+    uint64_t number = memory->number;
     struct usb_transfer transfers[USB_TRANSFERS_MAX + 1] = {
-        {number, 0, CBW_LENGTH, to}, {number, 1024, 36, from}, {number, 2048, 1024, from}};
+        {number, 0, CBW_LENGTH, to, 0}, {number, 1024, 36, from, 0}, {number, 2048, 1024, from, 0}};
     int64_t results[USB_TRANSFERS_MAX + 1] = {0};
     cbw_make(memory->bytes, 36, inquiry, sizeof(inquiry));
     want("three in a row", in_a_row(transfers, 3, results), 3);
@@ -146,10 +147,12 @@ static void several(const struct usb_memory *memory)
     want("too many", in_a_row(transfers, USB_TRANSFERS_MAX + 1, results), -E_INVALID);
     transfers[2].endpoint = 0;
     want("the first endpoint", in_a_row(transfers, 3, results), -E_NOT_FOUND);
-    transfers[2] = (struct usb_transfer){number + 1, 0, 1024, from};
+    transfers[2] = (struct usb_transfer){number + 1, 0, 1024, from, 0};
     want("no such memory", in_a_row(transfers, 3, results), -E_NOT_FOUND);
-    transfers[2] = (struct usb_transfer){number, UINT64_MAX, 1024, from};
+    transfers[2] = (struct usb_transfer){number, UINT64_MAX, 1024, from, 0};
     want("outside of it", in_a_row(transfers, 3, results), -E_RANGE);
+    transfers[2] = (struct usb_transfer){number, 0, 1024, from, 1};
+    want("no such stream", in_a_row(transfers, 3, results), -E_NOT_FOUND);
 }
 
 static void disk(void)
@@ -196,11 +199,12 @@ static void idle(void)
     for (int i = 0; i < 3; i++)
         want("nor behind another", transfer_for(&memory, 50 * MILLISECOND), -E_TIMED_OUT);
     const struct usb_transfer two[] = {
-        {memory.number, 0, 8, claim.description.endpoints[0].address},
-        {memory.number, 0, 8, claim.description.endpoints[0].address}};
+        {memory.number, 0, 8, claim.description.endpoints[0].address, 0},
+        {memory.number, 0, 8, claim.description.endpoints[0].address, 0}};
     int64_t results[2];
     want("nor one of two",
-         usb_transfers(&claim, two, 2, results, sys_clock_get(CLOCK_MONOTONIC_) + 50 * MILLISECOND),
+         usb_transfers(&claim, 0, two, 2, results,
+                       sys_clock_get(CLOCK_MONOTONIC_) + 50 * MILLISECOND),
          -E_TIMED_OUT);
     struct abi_command back = {.op = USB_MEMORY_FREE, .args = {memory.number}};
     want("used memory", file_command(claim.file, &back), -E_BUSY);
@@ -213,8 +217,8 @@ static void idle(void)
          -E_NOT_SUPPORTED);
     want("its descriptor",
          usb_request(&claim, USB_SETUP(0x80, USB_GET_DESCRIPTOR, 0x100, 0, 18), page), 18);
-    want("no such setting", usb_alternate(&claim, 7), -E_NOT_FOUND);
-    must("the same setting", usb_alternate(&claim, 0));
+    want("no such setting", usb_alternate(&claim, 7, 0), -E_NOT_FOUND);
+    must("the same setting", usb_alternate(&claim, 0, 0));
 }
 
 static void hold(void)

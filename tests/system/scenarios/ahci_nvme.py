@@ -108,6 +108,16 @@ def slow_down(vm, per_second):
     vm.qmp("block_set_io_throttle", device="disk0", iops=per_second, **others)
 
 
+def most_under_way(trace, begins, ends):
+    """Of what QEMU's trace says by these two, how many there were at once."""
+    under_way = most = 0
+    for line in trace.read().decode("utf-8", "replace").splitlines():
+        under_way += line.startswith(begins + " ")
+        under_way -= line.startswith(ends + " ")
+        most = max(most, under_way)
+    return most
+
+
 @each("depth", cpus=(1,))
 def depth(context, kind):
     """Many commands are under way at once, as QEMU sees them: the disk is made slow, and several read it."""
@@ -118,11 +128,7 @@ def depth(context, kind):
             slow_down(vm, 2)
             reads = f"dd if=disk:///{KINDS[kind][0]} bs=64k count=4 of=/dev/null 2>/dev/null"
             vm.shell(f"for i in 1 2 3 4 5 6; do {reads} & done; wait", 120)
-        under_way = most = 0
-        for line in trace.read().decode("utf-8", "replace").splitlines():
-            under_way += line.startswith(begins + " ")
-            under_way -= line.startswith(ends + " ")
-            most = max(most, under_way)
+        most = most_under_way(trace, begins, ends)
         if most < DEEP:
             vm.fail(f"no more than {most} commands were under way at once")
 

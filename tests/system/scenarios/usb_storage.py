@@ -277,14 +277,3 @@ def units(context):
             vm.qmp("blockdev-change-medium", id="lun0", filename=other.file.name, format="raw", **{"read-only-mode": "read-only"})
             wait_disk(vm, f"{name} {2 * MIB} ro")
             check_read(vm, name, other.data)
-
-
-@scenario("usb/storage-uas", cpus=(4,))
-def uas(context):
-    """A device that speaks UAS only is named in the log, and left alone."""
-    with Image(MIB) as image_:
-        extra = ["-device", "usb-uas,id=uas,bus=xhci.0,port=2", "-drive", f"if=none,id=unit,format=raw,file={image_.file.name}",
-                 "-device", "scsi-hd,bus=uas.0,drive=unit"]
-        with boot(context, devices=["xhci"], extra=extra) as vm:
-            wait_log(vm, "not a disk for us .class 080662")
-            vm.check("cat log:///status | grep usb.storage", re.compile(r"ready +1 "))
