@@ -60,13 +60,11 @@ int64_t bytes_read(void *context, struct command *command)
     return 0;
 }
 
-/* [done, done + length) of what is written goes to offset. */
-static int64_t fetch(struct command *command, struct file *file, uint64_t offset, uint64_t done,
-                     uint64_t length)
+/* [done, done + length) of what is written. */
+static int64_t fetch(struct command *command, uint64_t done, uint8_t *bytes, uint64_t length)
 {
-    uint8_t *bytes;
-    int64_t result = cache_map(file, offset, &bytes);
-    if (result >= 0 && done + length <= command->data_length) {
+    int64_t result = 0;
+    if (done + length <= command->data_length) {
         memcpy(bytes, command->data + done, length);
         return 0;
     }
@@ -77,6 +75,22 @@ static int64_t fetch(struct command *command, struct file *file, uint64_t offset
             result = -E_FAULT;
     }
     return MIN(result, INT64_C(0));
+}
+
+/* ... goes to offset. */
+static int64_t fetch_all(struct command *command, struct file *file, uint64_t offset, uint64_t done,
+                         uint64_t length)
+{
+    struct cache_place place;
+    int64_t result = 0;
+    for (uint64_t at = 0; result >= 0 && at < length; at += place.length) {
+        result = cache_place(file, offset + at, length - at, &place);
+        if (result < 0)
+            break;
+        result = fetch(command, done + at, place.bytes, place.length);
+        result = cache_placed(file, offset + at, &place, result);
+    }
+    return result;
 }
 
 /* The file grows first, so there is room for all that is taken. */
@@ -93,7 +107,7 @@ static int64_t write_piece(struct command *command, struct file *file, uint64_t 
     if (result >= 0)
         result = cache_prepare(file, offset, length, old);
     if (result >= 0)
-        result = fetch(command, file, offset, done, length);
+        result = fetch_all(command, file, offset, done, length);
     if (result < 0 && fat_size(file->node) > old)
         sys_ignore(bytes_resize(file->node, old));
     return result;
@@ -187,16 +201,16 @@ int64_t bytes_map(void *context, struct command *command)
     if (write && volume_read_only())
         return -E_READ_ONLY;
     result = cache_attach(file);
+    if (result >= 0 && write)
+        result = cache_writable(file);
     if (result >= 0)
         result = paged_share(&file->pages, RIGHT_READ | RIGHT_EXECUTE | (write ? RIGHT_WRITE : 0),
                              &memory);
     if (result < 0)
         return result;
     file->shared = true;
-    if (write) {
-        file->writable = true;
+    if (write)
         file_dirty(file);
-    }
     command->reply.values[0] = args[0];
     command->reply.values[1] = MIN(args[1], size - args[0]);
     return command_answer_handle(command, memory);

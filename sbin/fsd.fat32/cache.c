@@ -39,55 +39,60 @@ static int64_t scratch_make(void)
     return 0;
 }
 
+static void scratch_clear(uint64_t pages)
+{
+    if (scratch != HANDLE_NONE)
+        sys_ignore(sys_memory_op(scratch, MEMORY_OP_DECOMMIT, 0, pages * PAGE, NULL));
+}
+
 /* --- which pages are present --- */
+
+#define WORD UINT64_C(64) /* pages of one of file->present */
 
 static bool present(const struct file *file, uint64_t page)
 {
-    return page / 8 < file->bits && file->present[page / 8] >> page % 8 & 1;
+    return page / WORD < file->words && file->present[page / WORD] >> page % WORD & 1;
 }
 
 static void set_present(struct file *file, uint64_t first, uint64_t end, bool is)
 {
+    uint64_t before = file->count;
     if (!is)
         file->view_length = 0;
-    for (uint64_t page = first; page < end && page / 8 < file->bits; page++) {
-        uint8_t bit = (uint8_t)(1u << page % 8);
-        int64_t change = (int64_t)is - present(file, page);
-        file->present[page / 8] =
-            (uint8_t)(is ? file->present[page / 8] | bit : file->present[page / 8] & ~bit);
-        file->count += (uint64_t)change;
-        files_count(change);
+    for (uint64_t page = first; page < end && page / WORD < file->words; page++) {
+        file->count += (uint64_t)is - present(file, page);
+        file->present[page / WORD] ^= (uint64_t)(is != present(file, page)) << page % WORD;
     }
+    files_count((int64_t)(file->count - before));
 }
 
 /* Room for as many pages as the file has. */
-static int64_t bits_grow(struct file *file)
+static int64_t words_grow(struct file *file)
 {
-    uint64_t wanted = PAGES(fat_size(file->node)) / 8 + 1;
-    if (wanted <= file->bits)
+    uint64_t wanted = PAGES(fat_size(file->node)) / WORD + 1;
+    if (wanted <= file->words)
         return 0;
-    wanted = MAX(wanted, 2 * file->bits);
-    uint8_t *grown = realloc(file->present, wanted);
+    wanted = MAX(wanted, 2 * file->words);
+    uint64_t *grown = realloc(file->present, wanted * sizeof(*grown));
     if (!grown)
         return -E_NO_MEMORY;
-    memset(grown + file->bits, 0, wanted - file->bits);
+    memset(grown + file->words, 0, (wanted - file->words) * sizeof(*grown));
     file->present = grown;
-    file->bits = wanted;
+    file->words = wanted;
     return 0;
 }
 
-/* Of a file whose clean pages were evicted: those are there that are dirty. */
-static void scan_dirty(struct file *file)
+/* As the kernel has it. */
+static int64_t look(struct file *file)
 {
-    uint64_t end = PAGES(file->pages.size) * PAGE;
-    struct abi_page_run run = {0};
-    set_present(file, 0, file->bits * 8, false);
-    for (uint64_t at = 0; at < end; at = run.offset + run.length) {
-        int64_t pages = sys_memory_op(file->pages.memory, MEMORY_OP_DIRTY, at, end - at, &run);
-        if (pages <= 0)
-            return;
-        set_present(file, run.offset / PAGE, (run.offset + run.length) / PAGE, true);
-    }
+    uint64_t before = file->count, length = PAGES(file->pages.size) * PAGE;
+    memset(file->present, 0, file->words * sizeof(*file->present));
+    int64_t result = sys_memory_op(file->pages.memory, MEMORY_OP_PRESENT, 0, length, file->present);
+    file->view_length = file->count = 0;
+    for (uint64_t i = 0; i < file->words; i++)
+        file->count += (uint64_t)__builtin_popcountll(file->present[i]);
+    files_count((int64_t)(file->count - before));
+    return result;
 }
 
 void cache_evict(struct file *file)
@@ -95,7 +100,15 @@ void cache_evict(struct file *file)
     if (file->pages.memory == HANDLE_NONE || !file->count)
         return;
     sys_ignore(paged_evict(&file->pages));
-    scan_dirty(file);
+    sys_ignore(look(file));
+}
+
+bool cache_dirty(const struct file *file)
+{
+    struct abi_page_run run;
+    return file->pages.memory != HANDLE_NONE &&
+           sys_memory_op(file->pages.memory, MEMORY_OP_DIRTY, 0, PAGES(file->pages.size) * PAGE,
+                         &run) > 0;
 }
 
 /* --- the memory --- */
@@ -105,7 +118,7 @@ int64_t cache_attach(struct file *file)
     bool existed;
     if (file->pages.memory != HANDLE_NONE)
         return 0;
-    int64_t result = bits_grow(file);
+    int64_t result = words_grow(file);
     if (result >= 0)
         result = paged_open(volume_port, STORE_KEY_DATA | file->id, fat_size(file->node),
                             &file->pages, &existed);
@@ -113,12 +126,7 @@ int64_t cache_attach(struct file *file)
         file->pages.memory = HANDLE_NONE;
         return result;
     }
-    if (existed) {
-        sys_ignore(paged_evict(&file->pages));
-        scan_dirty(file);
-        file->shared = true; /* for all we know */
-    }
-    return 0;
+    return existed ? look(file) : 0;
 }
 
 static void unmap(struct file *file)
@@ -127,6 +135,27 @@ static void unmap(struct file *file)
     file->view_length = 0;
     file->address = NULL;
     file->room = 0;
+}
+
+/* That something is kept is what the next process wants to know. */
+int64_t cache_writable(struct file *file)
+{
+    if (file->writable)
+        return 0;
+    int64_t memory = sys_memory_create(PAGE, 0);
+    if (memory < 0)
+        return memory;
+    int64_t result = keep_handle(volume_port, STORE_KEY_WRITTEN | file->id, (handle_t)memory);
+    handle_drop((handle_t)memory);
+    file->writable = result >= 0;
+    return result;
+}
+
+static void writable_no_more(struct file *file)
+{
+    if (file->writable)
+        sys_ignore(sys_port_keep(volume_port, STORE_KEY_WRITTEN | file->id, HANDLE_NONE));
+    file->writable = false;
 }
 
 bool cache_used(struct file *file)
@@ -140,7 +169,8 @@ bool cache_used(struct file *file)
         return false;
     file->pages.memory = kept.handle;
     file->shared = kept.flags & KEPT_USED;
-    file->writable = file->writable && file->shared;
+    if (!file->shared)
+        writable_no_more(file);
     return file->shared;
 }
 
@@ -149,10 +179,11 @@ void cache_forget(struct file *file)
     unmap(file);
     if (file->pages.memory != HANDLE_NONE)
         paged_forget(&file->pages);
-    set_present(file, 0, file->bits * 8, false);
+    writable_no_more(file);
+    set_present(file, 0, file->words * WORD, false);
     free(file->present);
     file->present = NULL;
-    file->bits = 0;
+    file->words = 0;
 }
 
 /* Mapped to the file's end; there is room for some growth, for behind the object's end nothing is touched. */
@@ -201,7 +232,7 @@ int64_t cache_resize(struct file *file)
     file->view_length = 0;
     if (file->pages.memory == HANDLE_NONE)
         return 0;
-    int64_t result = bits_grow(file);
+    int64_t result = words_grow(file);
     if (result >= 0 && PAGES(size) != PAGES(old))
         result = paged_resize(&file->pages, size);
     if (result < 0)
@@ -209,20 +240,23 @@ int64_t cache_resize(struct file *file)
     file->pages.size = size;
     if (size >= old)
         return 0;
-    set_present(file, PAGES(size), file->bits * 8, false);
+    set_present(file, PAGES(size), file->words * WORD, false);
     return zero_page_end(file, size);
 }
 
 /* --- pages come --- */
 
-/* The source's pages become the file's, from page `first` on. */
+/* The source's pages become the file's absent ones, from page `first` on. */
 static int64_t supply(struct file *file, uint64_t first, uint64_t count, handle_t source,
                       uint32_t how)
 {
-    int64_t result = paged_supply(&file->pages, first * PAGE, count * PAGE, source, 0, how);
-    if (result >= 0)
-        set_present(file, first, first + count, true);
-    return result;
+    struct abi_supply supply = {.source = source, .flags = how};
+    int64_t pages =
+        sys_memory_op(file->pages.memory, MEMORY_OP_SUPPLY, first * PAGE, count * PAGE, &supply);
+    if (pages < 0)
+        return pages;
+    set_present(file, first, first + (uint64_t)pages, true);
+    return (uint64_t)pages == count ? 0 : -E_NO_MEMORY;
 }
 
 /* What the device has of [offset, offset + length) into bytes; zero: they are. */
@@ -264,8 +298,8 @@ static int64_t load_moved(struct file *file, uint64_t first, uint64_t count, uin
         result = device_fill(file, first * PAGE, length, scratch_bytes, true);
     if (result >= 0)
         result = supply(file, first, count, scratch, SUPPLY_MOVE);
-    if (result < 0 && scratch != HANDLE_NONE)
-        sys_ignore(sys_memory_op(scratch, MEMORY_OP_DECOMMIT, 0, count * PAGE, NULL));
+    if (result < 0)
+        scratch_clear(count);
     return result;
 }
 
@@ -350,30 +384,70 @@ void cache_view(struct file *file, uint64_t offset, uint64_t length)
     file->view_length = MIN(whole ? size : end, size) - file->view;
 }
 
-/* Pages that are written over as a whole, or lie behind what there was. */
-static int64_t zero_all(struct file *file, uint64_t first, uint64_t end)
+/* --- ... to be written to --- */
+
+/* The pages at the ends of what is written, if there is more in them that counts. */
+static int64_t load_ends(struct file *file, uint64_t offset, uint64_t length, uint64_t old)
 {
-    uint64_t count;
-    int64_t result = scratch_make();
-    while (result >= 0 && (count = absent_run(file, &first, end)) != 0) {
-        result = supply(file, first, count, scratch, SUPPLY_MOVE);
-        first += count;
-    }
+    uint64_t first = offset / PAGE, end = offset + length, last = (end - 1) / PAGE;
+    int64_t result = 0;
+    if (offset % PAGE && first * PAGE < old && !present(file, first))
+        result = load(file, first, 1);
+    if (result >= 0 && end % PAGE && end < old && !present(file, last))
+        result = load(file, last, 1);
     return result;
 }
 
 int64_t cache_prepare(struct file *file, uint64_t offset, uint64_t length, uint64_t old)
 {
-    uint64_t first = offset / PAGE, end = PAGES(offset + length), last = end - 1;
     volume_make_room();
     int64_t result = cache_attach(file);
-    if (result >= 0 && offset % PAGE && first * PAGE < old && !present(file, first))
-        result = load(file, first, 1);
-    if (result >= 0 && (offset + length) % PAGE && last * PAGE < old && offset + length < old &&
-        !present(file, last))
-        result = load(file, last, 1);
+    return result < 0 ? result : load_ends(file, offset, length, old);
+}
+
+/* Beside the file: zeros around what comes there. */
+static int64_t place_beside(uint64_t skip, uint64_t length, struct cache_place *place)
+{
+    uint64_t rest = ALIGN_UP(skip + length, PAGE) - skip - length;
+    uint8_t *bytes = volume_device.bytes;
+    if (volume_device.memory == HANDLE_NONE) {
+        int64_t result = scratch_make();
+        if (result < 0)
+            return result;
+        bytes = scratch_bytes;
+    } else {
+        memset(bytes, 0, skip);
+        memset(bytes + skip + length, 0, rest);
+    }
+    *place = (struct cache_place){.bytes = bytes + skip, .length = length, .beside = true};
+    return 0;
+}
+
+int64_t cache_place(struct file *file, uint64_t offset, uint64_t length, struct cache_place *place)
+{
+    uint64_t first = offset / PAGE, page = first, end = PAGES(offset + length);
+    bool there = present(file, first);
+    while (page < end && present(file, page) == there && (there || page - first < SCRATCH_PAGES))
+        page++;
+    length = MIN(length, page * PAGE - offset);
+    if (!there)
+        return place_beside(offset % PAGE, length, place);
+    *place = (struct cache_place){.length = length};
+    return cache_map(file, offset, &place->bytes);
+}
+
+int64_t cache_placed(struct file *file, uint64_t offset, const struct cache_place *place,
+                     int64_t result)
+{
+    uint64_t first = offset / PAGE, count = PAGES(offset + place->length) - first;
+    if (!place->beside)
+        return result;
+    if (volume_device.memory != HANDLE_NONE)
+        return result < 0 ? result : supply(file, first, count, volume_device.memory, SUPPLY_DIRTY);
     if (result >= 0)
-        result = zero_all(file, first, end);
+        result = supply(file, first, count, scratch, SUPPLY_MOVE | SUPPLY_DIRTY);
+    if (result < 0)
+        scratch_clear(count);
     return result;
 }
 

@@ -132,29 +132,32 @@ void files_trim(uint64_t pages, uint64_t number)
 
 /* --- after a predecessor --- */
 
-static int64_t inherit(struct fat_node *node)
+static int64_t recover_pages(struct file *file, const struct abi_kept *kept)
 {
-    int64_t result = 0;
-    if (!fat_is_directory(node)) {
-        struct file *file = file_of(node);
-        if (!file)
-            result = -E_NO_MEMORY;
-        else if (keep_exists(volume_port, STORE_KEY_DATA | file->id))
-            result = cache_attach(file);
-        if (file && file->count)
-            file_dirty(file);
-    }
-    fat_put(node);
+    int64_t result = cache_attach(file);
+    file->shared = kept->flags & KEPT_USED;
+    if (cache_dirty(file))
+        file_dirty(file);
     return result;
 }
 
-/* Pages of files that the library does not know any more: what they held is written, or its file gone. */
-static int64_t stray(void *context, const struct abi_kept *kept)
+/* What is kept of a file that the library knows; or of a stray: it is written, or gone. */
+static int64_t recover(void *context, const struct abi_kept *kept)
 {
+    const uint64_t kinds = STORE_KEY_DATA | STORE_KEY_WRITTEN;
+    struct file *file = file_by_id(kept->key & ~kinds);
     (void)context;
     handle_drop(kept->handle);
-    if (kept->key & STORE_KEY_DATA && !file_by_id(kept->key & ~STORE_KEY_DATA))
+    if (!(kept->key & kinds))
+        return 0;
+    if (!file) {
         sys_ignore(sys_port_keep(volume_port, kept->key, HANDLE_NONE));
+        return 0;
+    }
+    if (kept->key & STORE_KEY_DATA)
+        return recover_pages(file, kept);
+    file->writable = true;
+    file_dirty(file);
     return 0;
 }
 
@@ -163,8 +166,9 @@ int64_t files_recover(void)
     struct fat_node *node;
     int64_t result = 0;
     while ((node = fat_inherit(volume)) != NULL) {
-        int64_t inherited = inherit(node);
-        result = result < 0 ? result : inherited;
+        if (!fat_is_directory(node) && !file_of(node))
+            result = -E_NO_MEMORY;
+        fat_put(node);
     }
-    return result < 0 ? result : kept_each(volume_port, stray, NULL);
+    return result < 0 ? result : kept_each(volume_port, recover, NULL);
 }

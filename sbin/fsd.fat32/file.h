@@ -22,9 +22,9 @@ struct file {
     struct paged pages; /* memory HANDLE_NONE: it has none yet */
     uint8_t *address;   /* where they are mapped */
     uint64_t room;      /* bytes mapped there */
-    uint8_t *present;   /* a bit for each page that is there */
-    uint64_t bits;      /* room in it */
-    uint64_t count;     /* of them */
+    uint64_t *present;  /* a bit for each page that is there */
+    uint64_t words;     /* of them */
+    uint64_t count;     /* of pages that are there */
     uint64_t next;      /* where a read would go on */
     uint64_t ahead;     /* pages to read at once */
     struct list opened; /* struct open */

@@ -19,7 +19,10 @@
 #define STORE_KEY_FLAGS  2u
 #define STORE_KEY_FAT    3u
 #define STORE_KEY_OPENS  4u
-#define STORE_KEY_DATA   (UINT64_C(1) << 63) /* | fat_id: a file's pages */
+
+/* | fat_id: of a file, that clients have its pages to write to (what is kept means nothing); its pages. */
+#define STORE_KEY_WRITTEN (UINT64_C(1) << 62)
+#define STORE_KEY_DATA    (UINT64_C(1) << 63)
 
 extern handle_t volume_port;
 extern struct fat_volume *volume; /* NULL: none is mounted */

@@ -95,9 +95,10 @@ def disk(context):
                 vm.check(f"(usleep 200000; kill -9 $(ps | sed -n 's/^ *\\([0-9]*\\) .* {victim}.*/\\1/p')) & "
                          "for i in 1 2 3 4; do cp /bin/busybox /mnt/copy$i; done; wait; md5sum /mnt/copy* /bin/busybox | cut -c 1-32 | uniq | wc -l",
                          "1\n", 180)
-            vm.check("echo synced > /mnt/synced; sync", "", 120)  # of all that is mounted
+            vm.check("echo before > /mnt/mapped; echo synced > /mnt/synced; sync", "", 120)  # of all that is mounted
             if tool("mtype", "-i", volume.name, "::synced") != b"synced\n":
                 raise Failure("sync has written nothing")
+            vm.check("/tests/tools/map_write /mnt/mapped $(ps | sed -n 's/^ *\\([0-9]*\\) .* fsd.fat32@1.*/\\1/p') behind", "", 120)
             vm.check("mkdir -p /mnt/a/b; rm /mnt/copy1; mv /mnt/copy2 /mnt/a; mkdir /tmp/inner; "
                      f"{MOUNT} /mnt/inner /tmp/inner vfat; echo inside > /tmp/inner/file", "", 120)
             vm.send("for i in $(seq 15); do cat /bin/busybox; done > /mnt/big; echo last > '/mnt/a/b/Ünïcode name'; poweroff\n")
@@ -114,6 +115,8 @@ def disk(context):
         for name in ("From the host.bin", "copy3", "copy4", "a/copy2"):
             if tool("mtype", "-i", volume.name, "::" + name) != want:
                 raise Failure(f"mtools read something else from {name}")
+        if tool("mtype", "-i", volume.name, "::mapped") != b"behind\n":
+            raise Failure("what was written by a mapping, behind a kill, is lost")
         if tool("mtype", "-i", volume.name, "::a/b/Ünïcode name") != b"last\n":
             raise Failure("what was written last is lost")
 
