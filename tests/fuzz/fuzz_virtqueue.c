@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/abi.h"
 #include "abi/errors.h"
 #include "lib/virtio/virtqueue.h"
 #include "tests/fuzz/input.h"
