@@ -1,4 +1,4 @@
-"""The disks of the figures fat-*, virtio-* and usb-*: an image with a FAT32 volume as mkfs.fat makes it for a disk of this size.
+"""The disks of the figures fat-*, virtio-*, usb-* and uas-*: an image with a FAT32 volume as mkfs.fat makes it for a disk of this size.
 
     bus = disk.bus_of("usb-read-sequential")        None: the figure wants no disk
     with disk.image() as image:
@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 # What the figures' names begin with, by the disk's `if=` of tools/qemu.py; bench/disk_*.c
-FIGURES = {"virtio": ("fat-", "virtio-"), "usb": ("usb-",)}
+FIGURES = {"virtio": ("fat-", "virtio-"), "usb": ("usb-",), "uas": ("uas-",)}
 SIZE_MIB = 512  # of which little is ever written: 4 KiB clusters
 
 

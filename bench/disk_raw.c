@@ -108,6 +108,8 @@ static const struct figure figures[] = {
     READ("usb-read-large", usb, read_large),
     READ("usb-direct-sequential", usb, direct_small),
     READ("usb-direct-large", usb, direct_large),
+    READ("uas-read-sequential", usb, read_small),
+    READ("uas-read-large", usb, read_large),
 };
 
 int main(int argc, char **argv)

@@ -45,7 +45,7 @@ CLOUD = Kernel("linux-image-cloud-amd64", "linux", (
 # A USB disk, of which the former kernel, built for clouds, knows nothing: the same version with all that Debian has.
 GENERIC = Kernel("linux-image-amd64", "linux-generic", (
     "usb-common", "usbcore", "xhci-hcd", "xhci-pci", "scsi_common", "scsi_mod", "crct10dif_common", "crct10dif_generic",
-    "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi", "sd_mod", "usb-storage delay_use=0"))
+    "crc-t10dif", "crc64", "crc64-rocksoft", "t10-pi", "sd_mod", "usb-storage delay_use=0", "uas"))
 
 
 class Unavailable(Exception):

@@ -106,7 +106,7 @@ def figures_of(store, names):
 
 def measure_linux_disk(out, bus, names):
     """The same of what wants a disk on this bus."""
-    which = linux.GENERIC if bus == "usb" else linux.CLOUD
+    which = linux.CLOUD if bus == "virtio" else linux.GENERIC
     image = linux.kernel(out, which)
     chosen = programs(out, "disk_")
     archive = linux.initramfs(out, which, chosen, [f"/bench/{name} {' '.join(disk.FIGURES[bus])}" for name in chosen], "disk")
