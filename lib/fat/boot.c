@@ -182,6 +182,7 @@ int64_t boot_mark(struct fat_volume *volume, bool in_use)
     uint8_t *sector = malloc(volume->sector_size);
     if (!sector)
         return -E_NO_MEMORY;
+    volume->kept->marked = MARK_CHANGING;
     int64_t result = volume_read(volume, 0, sector, volume->sector_size);
     if (result >= 0 && boot_intact(volume, sector)) {
         uint8_t *state = boot_state(volume, sector);
@@ -194,7 +195,7 @@ int64_t boot_mark(struct fat_volume *volume, bool in_use)
     if (result >= 0 && volume->config.flush(volume->config.context) < 0)
         result = -E_IO;
     if (result >= 0)
-        volume->kept->marked = in_use;
+        volume->kept->marked = in_use ? MARK_IN_USE : MARK_NONE;
     return result;
 }
 

@@ -177,7 +177,7 @@ static void settle(struct fat_volume *volume)
 static int64_t write_all(struct fat_volume *volume)
 {
     int64_t data = write_data(volume), result = 0;
-    if (!volume->kept->marked && volume->dirty_count)
+    if (volume->kept->marked != MARK_IN_USE && volume->dirty_count)
         result = boot_mark(volume, true);
     for (uint32_t phase = PHASE_NEW; phase < PHASE_END && result >= 0; phase++)
         result = write_phase(volume, phase);

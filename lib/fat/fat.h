@@ -67,7 +67,8 @@ int64_t fat_unmount(struct fat_volume *volume);
 /* All done before is on the platter, for fsync of files and of directories alike: names, sizes, data of files that grew (write_back). Other
  * dirty data the caller has written to the device before. */
 MUST_CHECK int64_t fat_sync(struct fat_volume *volume);
-/* fat_sync, then the volume is marked as properly left and FSInfo is right: for a volume that is idle. The next change undoes it. */
+/* fat_sync, then the volume is marked as properly left and FSInfo is right: for a volume that is idle. The next change undoes it. Not while
+ * somebody has a file without a name, whose clusters would be nobody's after a power cut. */
 MUST_CHECK int64_t fat_clean(struct fat_volume *volume);
 /* From now on. Read-only: after fat_clean. To be written: E_READ_ONLY if the volume is damaged; E_BUSY if it was not properly left, has not
  * been repaired, and somebody has a node besides the root. */

@@ -41,6 +41,8 @@ struct record {
 #define RECORD_DOOMED \
     0x10u /* no file: clusters to be freed once nothing on the platter leads to them */
 
+enum mark { MARK_NONE, MARK_IN_USE, MARK_CHANGING /* some of the marks may say so */ };
+
 struct kept {
     uint64_t magic;
     uint64_t identity; /* of the volume */
@@ -48,7 +50,7 @@ struct kept {
     uint32_t records, buffers;
     uint32_t room;     /* bytes of a buffer's image */
     uint32_t clearing; /* phase whose cells are being made clean; 0: none */
-    uint32_t marked;   /* the platter says that the volume is in use */
+    uint32_t marked;   /* enum mark: whether the platter says that the volume is in use */
     uint32_t ready;    /* the volume was mounted: what is changed is here, not lost */
     uint32_t reserved;
     uint64_t number; /* of the last call that had one and was carried out (fat_number) */

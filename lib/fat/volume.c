@@ -122,7 +122,7 @@ int64_t fat_mount(const struct fat_config *config, void *kept, size_t length,
     if (error >= 0)
         error = adopt_all(volume);
     if (error >= 0 && !volume->kept->ready && volume->was_dirty) {
-        volume->kept->marked = 1;
+        volume->kept->marked = MARK_IN_USE;
         volume->unseen = true;
         error = look_through(volume);
     }
@@ -185,7 +185,7 @@ int64_t fat_clean(struct fat_volume *volume)
     do
         result = commit(volume);
     while (result >= 0 && fat_dirty(volume));
-    if (result < 0 || !volume->kept->marked)
+    if (result < 0 || volume->kept->marked == MARK_NONE || !list_empty(&volume->nodes_nameless))
         return result;
     result = space_count(volume, &free);
     if (result >= 0)

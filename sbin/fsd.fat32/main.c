@@ -62,6 +62,7 @@ static void closed(void *context, uint64_t cookie)
 {
     (void)context;
     opens_closed((struct open *)(uintptr_t)cookie);
+    volume_changed(); /* that one had no name: its clusters are free */
     volume_closed();
 }
 

@@ -279,6 +279,19 @@ static void sync_all(void)
     tell(SYNCED, 0, 0, -1);
 }
 
+static int64_t clean_call(void)
+{
+    int64_t result = disk_sync();
+    return result < 0 ? result : fat_clean(disk.volume);
+}
+
+static void clean_all(void)
+{
+    CHECK_EQUAL(carry_out(clean_call), 0);
+    files_tidy();
+    tell(SYNCED, 0, 0, -1);
+}
+
 static void work(uint32_t calls)
 {
     event_count = file_count = 0;
@@ -314,6 +327,8 @@ static void work(uint32_t calls)
         default:
             if (below(3) == 0)
                 sync_all();
+            else if (below(6) == 0)
+                clean_all();
         }
     }
 }
