@@ -40,7 +40,8 @@ static unsigned passes;
 static void copy(void)
 {
     static char piece[PIECE];
-    int from = open(source, O_RDONLY), to = open(target, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    int how = passes % 2 ? 0 : O_TRUNC; /* or over what is there */
+    int from = open(source, O_RDONLY), to = open(target, O_WRONLY | O_CREAT | how, 0644);
     ssize_t length;
     NEED(from >= 0 && to >= 0);
     while ((length = read(from, piece, PIECE)) > 0) {

@@ -127,6 +127,35 @@ def names(context):
         tool("fsck.fat", "-n", disk.name)
 
 
+# As for budgets (docs/performance.md): a nanosecond is an instruction, so the host's load is not seen.
+COUNTED = {"icount": True, "cpu": "max,-erms,-fsrm"}
+RECOVERY = 100  # ms, in the middle
+COST = 250  # ms of copying: at a kill a second three quarters are left
+
+
+@scenario("crashes/costs", cpus=(1,))  # several whose instructions are counted run in turn: no faster, and no other
+def costs(context):
+    """What a kill costs: the time until a file is had again, and of the copying."""
+    size, kills, period, victims = (200, 5, 1000, VICTIMS) if soak("SOAK_KILLS") else (16, 3, 200, ["fsd.fat32"])
+    limit = min(COST, period / 2)  # a cost as long as the period would not be seen
+    with Volume(size * MIB) as volume:
+        with boot(context, volume.path + ",unsafe", **COUNTED) as vm:
+            vm.prompt()
+            vm.check(f"mkdir /mnt; {MOUNT}", "", 120)
+            vm.shell("/tests/tools/busy &")
+            killing(context, vm, "-", 1, period)  # the first time fills caches
+            usual = killing(context, vm, "-", kills, period)[1]
+            for victim in victims:
+                recovery, speed = killing(context, vm, victim, kills, period)
+                lost = (1 - speed / usual) * period
+                told(context, "SOAK_KILLS", f"{victim}: a kill costs {lost:.0f} ms of copying\n")
+                if recovery > RECOVERY or lost > limit:
+                    vm.fail(f"{victim}: had again after {recovery:.0f} ms, and a kill costs {lost:.0f} ms of copying")
+            vm.check("cmp /mnt/source /mnt/target && umount /mnt", "", 600)
+            off(vm)
+        volume.check()
+
+
 # --- Power cuts ---
 
 
