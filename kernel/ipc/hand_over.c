@@ -163,7 +163,7 @@ bool hand_over_notification(struct port *port, uint64_t bits)
     if (likely(mine)) {
         list_remove(&worker->link);
         thread_set_parked_call(thread, NULL);
-        thread->waiting = 0;
+        thread_wait_over(thread);
         short_notification(frame, bits);
         thread->answered = frame;
         arch_park(thread, frame);
@@ -184,7 +184,7 @@ static bool claim_waiting(struct thread *thread, const struct thread *self, cons
                 thread_cpu(thread) == cpu && claimable(thread, self, cpu);
     if (likely(mine)) {
         thread_set_parked_call(thread, NULL);
-        thread->waiting = 0;
+        thread_wait_over(thread);
         thread->wait_result = 0;
         thread_set_state(thread, THREAD_RUNNING);
     }

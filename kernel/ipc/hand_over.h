@@ -40,7 +40,7 @@ static inline struct register_frame *claim(struct thread *thread, const struct t
     struct register_frame *frame = thread_parked_call(thread);
     if (likely(frame && claimable(thread, self, cpu))) {
         thread_set_parked_call(thread, NULL);
-        thread->waiting = 0;
+        thread_wait_over(thread);
         thread_set_state(thread, THREAD_RUNNING);
     } else {
         frame = NULL;

@@ -28,8 +28,8 @@ bool wait_abandon(void)
     struct thread *self = thread_current();
 
     lock_acquire(&self->lock);
-    bool mine = self->waiting != 0;
-    self->waiting = 0;
+    bool mine = thread_waits(self) != 0;
+    thread_wait_over(self);
     lock_release(&self->lock);
     return mine;
 }
@@ -57,18 +57,18 @@ int wait_block(uint64_t deadline)
     struct wait_timer timer = {.timer = {.fire = wait_timer_fire}, .thread = self};
     bool timed = deadline != UINT64_MAX;
     /* Nothing more is latched from here on: that is done on the way to user mode. */
-    bool kicked =
-        unlikely(self->latched) && (self->waiting & WAIT_INTERRUPTIBLE) && return_kick_latched();
+    bool kicked = unlikely(self->latched) && (thread_waits(self) & WAIT_INTERRUPTIBLE) &&
+                  return_kick_latched();
 
     if (timed)
         timer_start(&timer.timer, deadline);
     lock_acquire(&self->lock);
-    if (self->waiting && (kicked || interrupted(self))) {
+    if (thread_waits(self) && (kicked || interrupted(self))) {
         thread_set_parked_call(self, NULL);
-        self->waiting = 0;
+        thread_wait_over(self);
         self->wait_result = -E_INTERRUPTED;
     }
-    bool sleep = self->waiting != 0;
+    bool sleep = thread_waits(self) != 0;
     if (sleep)
         thread_set_state(self, THREAD_BLOCKED);
     lock_release(&self->lock);
@@ -84,10 +84,10 @@ int wait_parked_call(void)
     struct thread *self = thread_current();
 
     lock_acquire(&self->lock);
-    bool stay = self->waiting && interrupted(self);
+    bool stay = thread_waits(self) && interrupted(self);
     if (stay) {
         thread_set_parked_call(self, NULL);
-        self->waiting = 0;
+        thread_wait_over(self);
         self->wait_result = -E_INTERRUPTED;
         thread_set_state(self, THREAD_RUNNING);
     }
@@ -101,7 +101,7 @@ static bool wake_locked(struct thread *thread, int result, unsigned sched_flags)
 {
     if (!thread_waits(thread))
         return false;
-    thread->waiting = 0;
+    thread_wait_over(thread);
     thread_set_parked_call(thread, NULL);
     thread->wait_result = result;
     if (__atomic_load_n(&thread->state, __ATOMIC_RELAXED) == THREAD_BLOCKED)

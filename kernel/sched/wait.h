@@ -26,6 +26,11 @@ static inline uint32_t thread_waits(const struct thread *thread)
 {
     return __atomic_load_n(&thread->waiting, __ATOMIC_ACQUIRE);
 }
+/* thread->lock held; others may look without it. */
+static inline void thread_wait_over(struct thread *thread)
+{
+    __atomic_store_n(&thread->waiting, 0, __ATOMIC_RELAXED);
+}
 int wait_block(uint64_t deadline) MUST_CHECK;
 /* For short calls (ipc/short.h): the caller is BLOCKED and may be woken or claimed from here on, with no work of its own
  * looked at. It leaves the CPU, or calls wait_parked_call. */
