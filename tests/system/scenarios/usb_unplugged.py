@@ -48,7 +48,7 @@ def disk(context):
     """dd's reads and writes end at once with an error that says so, then and ever after; the next stick has the same name."""
     with Image() as stick, machine(context) as vm:
         node_add(vm, "one", stick.file.name)
-        for how in ("read", "write", "read", "write"):
+        for how in ("read", "write"):
             plug(vm, "one")
             name = wait_disk(vm, "serial=one ").split()[0]
             using(vm, PLACE, how, f"disk:///{name}")
@@ -87,7 +87,7 @@ def fat(context):
 def serial(context):
     """Who waits for a terminal on an adapter is at its end at once, however often it is pulled out."""
     with adapter(context, **CLOCK) as (vm, line, path):
-        for _ in range(int(os.environ.get("PLUG_ROUNDS", "5"))):
+        for _ in range(int(os.environ.get("PLUG_ROUNDS", "2"))):
             wait_devices(vm, SERIAL)
             using(vm, SERIAL, "hear", "/dev/ttyUSB0")
             line.pull()
