@@ -159,6 +159,7 @@ class DiskOfBoth:
 
     def reset(self):
         self.queues = {0x81: [], 0x83: []}
+        self.status = None
 
     def control(self, what, request, value, _index):
         if (what, request) == (0x80, 6):
@@ -172,6 +173,14 @@ class DiskOfBoth:
         queue = self.queues[endpoint]
         while queue and self.give(endpoint, queue[0]):
             queue.pop(0)
+        if self.status and not self.queues[0x81]:
+            status, self.status = self.status, None
+            self.say(0x83, status)
+
+    def end(self, status):
+        """Of a command of UAS: not before its data have been taken."""
+        self.status = status
+        self.wanted(0x81)
 
     def say(self, endpoint, data):
         """Now or when it is asked for."""
@@ -248,4 +257,4 @@ class Forgetful:
             disk.say(0x83, b"\6" + head)
             disk.say(0x81, answer)
         sense = disk.SENSE if answer is None else b""
-        disk.say(0x83, b"\3" + head + bytes([0, 0, 2 if sense else 0]) + bytes(7) + struct.pack(">H", len(sense)) + sense)
+        disk.end(b"\3" + head + bytes([0, 0, 2 if sense else 0]) + bytes(7) + struct.pack(">H", len(sense)) + sense)

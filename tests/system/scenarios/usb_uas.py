@@ -205,7 +205,7 @@ def falls_back(context):
                 check_read(vm, name, data)
 
 
-# In soak alone: with this device the disk sometimes does not come, one boot in ten or more, and whether that is the device's doing or ours is not known.
+# In soak alone: each command that is forgotten is waited for.
 @scenario("usb/uas-time-outs", cpus=(4,) if "SOAK_ROUND" in os.environ else ())
 def time_outs(context):
     """A device that forgets a command now and then: it is aborted and sent once more, and what is read is right."""
