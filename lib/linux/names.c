@@ -71,11 +71,10 @@ static int64_t two_mounted(struct process *process, uint32_t op, struct path *fr
 {
     struct mounted a, b;
     struct uri uri;
-    struct abi_path_call call = {
-        .command = {.op = op,
-                    .args = {flags, 0, 0, command_number()},
-                    .out = (uint64_t)out,
-                    .out_length = sizeof(*out)}};
+    struct abi_path_call call = {.command = {.op = op,
+                                             .args = {flags, 0, 0, command_number()},
+                                             .out = (uint64_t)out,
+                                             .out_length = sizeof(*out)}};
 
     mounts_enter(process, from, &a);
     mounts_enter(process, to, &b);

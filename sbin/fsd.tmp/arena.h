@@ -25,7 +25,7 @@ typedef uint32_t ref_t;
 #define ARENA_CLASSES 64u
 #define ARENA_UNDO    1024u
 #define ARENA_LIMIT   (UINT64_C(1) << 36) /* bytes a reference reaches */
-#define ARENA_SLACK   8u /* bytes behind each block that can be read */
+#define ARENA_SLACK   8u                  /* bytes behind each block that can be read */
 
 /* What the user keeps there. */
 enum arena_root {

@@ -6,7 +6,6 @@
 #include "sbin/fsd.tmp/directory.h"
 #include "sbin/fsd.tmp/opens.h"
 
-
 int64_t inode_create(struct volume *volume, uint32_t type, uint32_t mode, int64_t now,
                      struct inode **inode)
 {

@@ -3,9 +3,9 @@
 
 #include "lib/sys/syscall.h"
 
-#define STORE_KEY_ARENA 1u
+#define STORE_KEY_ARENA   1u
 #define STORE_KEY_NUMBERS 2u
-#define STORE_KEY_DATA  (UINT64_C(1) << 32) /* + the inode: its bytes */
+#define STORE_KEY_DATA    (UINT64_C(1) << 32) /* + the inode: its bytes */
 
 extern handle_t store_port;
 

@@ -123,8 +123,7 @@ static int64_t carry_out(int64_t (*make)(void))
 static int64_t create_call(void)
 {
     struct fat_node *parent = open_folder(call.from), *node;
-    int64_t result =
-        fat_create(parent, call.text, strlen(call.text), FAT_ARCHIVE, 0, &node);
+    int64_t result = fat_create(parent, call.text, strlen(call.text), FAT_ARCHIVE, 0, &node);
     if (result >= 0)
         fat_put(node);
     fat_put(parent);
@@ -169,8 +168,8 @@ static int64_t unlink_call(void)
 static int64_t rename_call(void)
 {
     struct fat_node *from = open_folder(call.from), *to = open_folder(call.to);
-    int64_t result = fat_rename(from, call.text, strlen(call.text), to, call.to_text,
-                                strlen(call.to_text), 0);
+    int64_t result =
+        fat_rename(from, call.text, strlen(call.text), to, call.to_text, strlen(call.to_text), 0);
     fat_put(from);
     fat_put(to);
     return result;
@@ -236,8 +235,8 @@ static void rename_one(int from, int name, int to, int to_name)
     struct live *source = &live[from][name], *target = &live[to][to_name];
     if (!source->file || source == target)
         return;
-    call = (struct call){
-        .from = from, .to = to, .text = name_of(name), .to_text = name_of(to_name)};
+    call =
+        (struct call){.from = from, .to = to, .text = name_of(name), .to_text = name_of(to_name)};
     if (target->file)
         tell(GONE, target->file, 0, to_name);
     CHECK_EQUAL(carry_out(rename_call), 0);
