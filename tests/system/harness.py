@@ -22,6 +22,11 @@ import qemu  # noqa: E402
 SCENARIOS = []  # (name, cpus, function)
 
 
+def in_soak(*cpus):
+    """For a scenario, or one of its numbers of CPUs, that takes too long for `make test`."""
+    return cpus if "SOAK_ROUND" in os.environ else ()
+
+
 def scenario(name, cpus=(1, 4)):
     def register(function):
         SCENARIOS.extend((f"system/{name}/{count}", count, function) for count in cpus)

@@ -222,6 +222,8 @@ def main():
     if options.only in KINDS:
         options.only += "/"
 
+    if options.rounds > 1:
+        os.environ.setdefault("SOAK_ROUND", "1")  # some scenarios are for soak alone
     for file in sorted(os.listdir(os.path.join(HERE, "scenarios"))):
         if file.endswith(".py"):
             importlib.import_module("scenarios." + file.removesuffix(".py"))

@@ -89,7 +89,7 @@ def handles(vm):
 @scenario("crashes/killed")
 def killed(context):
     """Each who has a part in it is killed during a copy: it ends right, on the disk as well, and nothing is left behind."""
-    kills, size, period = amount("SOAK_KILLS", 8, 10), 200 if soak("SOAK_KILLS") else 16, 1000 if soak("SOAK_KILLS") else 250
+    kills, size, period = amount("SOAK_KILLS", 4, 10), 200 if soak("SOAK_KILLS") else 16, 1000 if soak("SOAK_KILLS") else 250
     with Volume(size * MIB) as volume:
         with boot(context, volume.path + ",unsafe") as vm:
             vm.prompt()

@@ -5,7 +5,7 @@ import re
 import tempfile
 import time
 
-from harness import scenario
+from harness import in_soak, scenario
 from machine import SCALE
 from scenarios.ahci_nvme import Image, check_read, digest, power_off, wait_disk
 from scenarios.crashes import DISK, MOUNT, REPORT, Volume
@@ -103,11 +103,11 @@ def fat(context, devices=()):
             expect(vm, tool("mtype", "-i", volume.name, "::" + name) == want, True)
 
 
-@scenario("usb/storage-kills")
+@scenario("usb/storage-kills", cpus=(1, 4) if "USB_ROUNDS" in os.environ else in_soak(1, 4))
 def kills(context):
     """The driver and usbd are killed again and again (USB_ROUNDS) during copies that are compared: each is right, on the stick as well, and nothing is
     left behind."""
-    rounds = int(os.environ.get("USB_ROUNDS", "2"))
+    rounds = int(os.environ.get("USB_ROUNDS", "6"))
     with Volume(8 * MIB) as volume:
         with boot(context, f"{volume.path},if=usb,keep,unsafe", initfs=os.path.join(context.out, "test-initfs.tar.gz")) as vm:
             vm.shell("mkdir /mnt")

@@ -4,7 +4,7 @@ import random
 import re
 import tempfile
 
-from harness import scenario
+from harness import in_soak, scenario
 from redirected import DiskOfBoth, Forgetful, Redirected, Rubbish, silence
 from scenarios.ahci_nvme import DEEP, Image, check_read, digest, most_under_way, power_off, slow_down, wait_disk
 from scenarios.devices import wait_log
@@ -15,11 +15,12 @@ from scenarios.usb_storage import MIB, boot, kill, name_of, node_add, wait_gone
 KINDS = {"uas": "streams", "uas2": "high-speed"}
 
 
-def each(name, **options):
+def each(name):
     """A scenario for each speed."""
     def register(function):
         for kind, called in KINDS.items():
-            scenario(f"usb/uas-{name}-{called}", **options)(lambda context, kind=kind: function(context, kind))
+            cpus = (1, 4) if kind == "uas" else (1, *in_soak(4))
+            scenario(f"usb/uas-{name}-{called}", cpus)(lambda context, kind=kind: function(context, kind))
         return function
     return register
 
@@ -192,7 +193,7 @@ def discard(context):
         expect(vm, image_.now() == image_.data[:8 * MIB] + bytes(8 * MIB), True)
 
 
-@scenario("usb/uas-falls-back")
+@scenario("usb/uas-falls-back", cpus=(1, *in_soak(4)))
 def falls_back(context):
     """A device of both transports: UAS is tried, and as it does not answer, or answers rubbish, the bulk-only transport is taken, with a line in the log."""
     data = random.Random(7).randbytes(MIB)
@@ -206,7 +207,7 @@ def falls_back(context):
 
 
 # In soak alone: each command that is forgotten is waited for.
-@scenario("usb/uas-time-outs", cpus=(4,) if "SOAK_ROUND" in os.environ else ())
+@scenario("usb/uas-time-outs", cpus=in_soak(4))
 def time_outs(context):
     """A device that forgets a command now and then: it is aborted and sent once more, and what is read is right."""
     data = random.Random(8).randbytes(MIB)

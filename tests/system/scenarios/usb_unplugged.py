@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from harness import scenario
+from harness import in_soak, scenario
 from machine import SCALE
 from scenarios.ahci_nvme import Image, wait_disk
 from scenarios.disks import expect
@@ -43,7 +43,7 @@ def check_said(vm, want):
     figures(match[0])
 
 
-@scenario("usb/unplugged-disk")
+@scenario("usb/unplugged-disk", cpus=(1, *in_soak(4)))
 def disk(context):
     """dd's reads and writes end at once with an error that says so, then and ever after; the next stick has the same name."""
     with Image() as stick, machine(context) as vm:
@@ -57,7 +57,7 @@ def disk(context):
             wait_gone(vm, name)
 
 
-@scenario("usb/unplugged-fat")
+@scenario("usb/unplugged-fat", cpus=(1, *in_soak(4)))
 def fat(context):
     """A volume whose stick is pulled out as it is written: fsync is an error at once, umount -f goes through, other volumes do not notice. In again it is
     mounted again, and what had been synced is there."""
@@ -83,7 +83,7 @@ def fat(context):
             expect(vm, tool("mtype", "-i", other.name, "::copy") == file.read(), True)
 
 
-@scenario("usb/unplugged-serial")
+@scenario("usb/unplugged-serial", cpus=(1, *in_soak(4)))
 def serial(context):
     """Who waits for a terminal on an adapter is at its end at once, however often it is pulled out."""
     with adapter(context, **CLOCK) as (vm, line, path):

@@ -8,7 +8,7 @@ import tempfile
 
 import disk_image
 from disk_image import Part
-from harness import scenario
+from harness import in_soak, scenario
 
 CONF = b"port volume\nuse volumes\nrestart always\n"
 MOUNT = "/tests/tools/mounting"
@@ -79,7 +79,7 @@ def survival(context):
 @scenario("volumes/survival-mounting")
 def survival_mounting(context):
     """vfsd is killed once, anywhere, while something is mounted or unmounted, over and over: all of that is done, and once."""
-    rounds = 24
+    rounds = 24 if in_soak(1) else 6
     with packed(context) as archive, context.boot(initfs=archive.name) as vm:
         vm.prompt()
         vm.check("echo kept > /tmp/disk; mkdir /mnt", "")
