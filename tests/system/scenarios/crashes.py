@@ -133,10 +133,10 @@ RECOVERY = 100  # ms, in the middle
 COST = 250  # ms of copying: at a kill a second three quarters are left
 
 
-@scenario("crashes/costs", cpus=(1,))  # several whose instructions are counted run in turn: no faster, and no other
+@scenario("crashes/costs", cpus=(1,) if soak("SOAK_KILLS") else ())  # several whose instructions are counted run in turn: no faster, and no other
 def costs(context):
     """What a kill costs: the time until a file is had again, and of the copying."""
-    size, kills, period, victims = (200, 5, 1000, VICTIMS) if soak("SOAK_KILLS") else (16, 3, 200, ["fsd.fat32"])
+    size, kills, period = (200, 5, 1000) if "SOAK_KILLS" in os.environ else (16, 3, 200)
     limit = min(COST, period / 2)  # a cost as long as the period would not be seen
     with Volume(size * MIB) as volume:
         with boot(context, volume.path + ",unsafe", **COUNTED) as vm:
@@ -145,7 +145,7 @@ def costs(context):
             vm.shell("/tests/tools/busy &")
             killing(context, vm, "-", 1, period)  # the first time fills caches
             usual = killing(context, vm, "-", kills, period)[1]
-            for victim in victims:
+            for victim in VICTIMS:
                 recovery, speed = killing(context, vm, victim, kills, period)
                 lost = (1 - speed / usual) * period
                 told(context, "SOAK_KILLS", f"{victim}: a kill costs {lost:.0f} ms of copying\n")

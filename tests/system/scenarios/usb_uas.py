@@ -16,10 +16,10 @@ KINDS = {"uas": "streams", "uas2": "high-speed"}
 
 
 def each(name):
-    """A scenario for each speed."""
+    """A scenario for each speed; that without streams in soak."""
     def register(function):
         for kind, called in KINDS.items():
-            cpus = (1, 4) if kind == "uas" else (1, *in_soak(4))
+            cpus = (4, *in_soak(1)) if kind == "uas" else in_soak(1, 4)
             scenario(f"usb/uas-{name}-{called}", cpus)(lambda context, kind=kind: function(context, kind))
         return function
     return register
@@ -73,7 +73,7 @@ def survival(context, kind):
         expect(vm, image_.now() == want, True)
 
 
-@scenario("usb/uas-killed-at-work")
+@scenario("usb/uas-killed-at-work", cpus=(4, *in_soak(1)))
 def killed_at_work(context):
     """Killed with as many commands under way as there are threads that write: each is done once more, and all of it is right."""
     with Image() as image_:
@@ -197,7 +197,7 @@ def discard(context):
 def falls_back(context):
     """A device of both transports: UAS is tried, and as it does not answer, or answers rubbish, the bulk-only transport is taken, with a line in the log."""
     data = random.Random(7).randbytes(MIB)
-    for said in (silence, Rubbish(1), Rubbish(2)):
+    for said in (silence, Rubbish(1), Rubbish(2)) if in_soak(1) else (Rubbish(1),):
         with Redirected(DiskOfBoth(data, said)) as redirected:
             with boot(context, devices=["xhci"], extra=redirected.flags(port=2)) as vm:
                 name = wait_disk(vm, r"model=PYTHON\\x20BOTH\\x20TRANSPORTS").split()[0]

@@ -65,7 +65,7 @@ def fat(context):
         with machine(context, f"{other.name},keep") as vm:
             node_add(vm, "one", volume.name)
             vm.check("mkdir /mnt /other; mount -t vfat disk:///by-label/OTHER /other; cp /bin/busybox /other", "", 120)
-            for round_ in range(2):
+            for round_ in range(2 if in_soak(1) else 1):
                 plug(vm, "one")
                 vm.check("until mount -t vfat disk:///by-label/STICK /mnt 2> /dev/null; do usleep 100000; done; "
                          f"echo {round_} > /mnt/round{round_}; sync; cat /mnt/round*", "".join(f"{number}\n" for number in range(round_ + 1)), 120)

@@ -3,7 +3,7 @@ import os
 import re
 
 from disk_image import Part
-from harness import scenario
+from harness import in_soak, scenario
 from scenarios.devices import wait_log
 from scenarios.disks import MIB, Disk, kill_meanwhile, md5, pattern
 from scenarios.disks import boot as boot_disks
@@ -91,7 +91,7 @@ def legacy_rng(context):
         brought(vm, 64)
 
 
-@scenario("virtio/lost", cpus=(1, 4))
+@scenario("virtio/lost", cpus=(4, *in_soak(1)))
 def lost(context):
     """A write that the device keeps for itself: the device is reset in place, by its driver that lives on, and has it then."""
     with Disk(4 * MIB) as disk:
