@@ -5,14 +5,14 @@
 
 struct numbers {
     uint64_t unanswered[NUMBERS_ROOM]; /* the oldest goes first */
-    uint32_t next;
+    uint32_t count;                    /* there ever were */
 };
 
 static struct numbers *numbers;
 
 bool numbers_known(uint64_t number)
 {
-    for (size_t i = 0; number && i < NUMBERS_ROOM; i++)
+    for (size_t i = 0; number && i < MIN(numbers->count, NUMBERS_ROOM); i++)
         if (numbers->unanswered[i] == number)
             return true;
     return false;
@@ -25,8 +25,7 @@ int64_t numbers_recover(handle_t port, uint64_t key, uint64_t last)
         return -E_NO_MEMORY;
     if (!last || numbers_known(last))
         return 0;
-    uint32_t place = numbers->next % NUMBERS_ROOM;
-    numbers->unanswered[place] = last;
-    keep_commit(&numbers->next, place + 1);
+    numbers->unanswered[numbers->count % NUMBERS_ROOM] = last;
+    keep_commit(&numbers->count, numbers->count + 1);
     return 0;
 }

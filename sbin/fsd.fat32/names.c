@@ -68,11 +68,14 @@ static int64_t open_path(struct command *command, uint64_t flags, struct fat_nod
 int64_t names_open(void *context, struct command *command)
 {
     (void)context;
-    uint64_t flags = command->message.args[0], number = numbers_of_file(command->message.file);
+    uint64_t flags = command->message.args[0];
     struct open *open = opens_find(command->message.file);
-    if (numbers_known(number))
-        flags &= ~(uint64_t)OPEN_EXCLUSIVE; /* a predecessor made the file for this open */
-    fat_number(volume, number);
+    if (flags & OPEN_CREATE) {
+        uint64_t number = numbers_of_file(command->message.file);
+        if (numbers_known(number))
+            flags &= ~(uint64_t)OPEN_EXCLUSIVE; /* a predecessor made the file for this open */
+        fat_number(volume, number);
+    }
     if (!open) {
         struct fat_node *node;
         int64_t result = open_path(command, flags, &node);
