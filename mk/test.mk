@@ -1,6 +1,6 @@
 # Test programs. Host tests and fuzz targets are one file each and name what they test in their head:
 #     // sources: kernel/vmm/frame.c tests/host/fake_arch.c
-# Those files are compiled with the test in one go, under sanitizers. Tests with threads, *_threads_test.c, are built twice:
+# Those files are compiled under sanitizers, once for all tests that name them (tools/compile_test). Tests with threads, *_threads_test.c, are built twice:
 # $(O)/host/<name>.tsan is the same under TSan, which cannot live with the others. gcc's knows no fences. tests/host/tools/*.c are made
 # likewise, for scenarios that look at what a machine left.
 
@@ -12,13 +12,13 @@ HOST_FLAGS := -std=gnu11 -O1 -g -I. -DDEBUG=1 -DPROTOS_HOST -DARCH_INLINE='"test
     -Wpointer-arith -fno-omit-frame-pointer -fno-sanitize-recover=all
 
 $(O)/host/%: tests/host/%.c $(O)/flags mk/test.mk
-	$(call quiet,HOST,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d -o $@ $< gcc $(HOST_FLAGS) -fsanitize=address,undefined
+	$(call quiet,HOST,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d --objects $(O)/objects -o $@ $< gcc $(HOST_FLAGS) -fsanitize=address,undefined
 
 $(O)/host/%.tsan: tests/host/%.c $(O)/flags mk/test.mk
-	$(call quiet,HOST,$< under TSan)mkdir -p $(@D) && tools/compile_test --deps $@.d -o $@ $< gcc $(HOST_FLAGS) -fsanitize=thread -Wno-tsan
+	$(call quiet,HOST,$< under TSan)mkdir -p $(@D) && tools/compile_test --deps $@.d --objects $(O)/objects -o $@ $< gcc $(HOST_FLAGS) -fsanitize=thread -Wno-tsan
 
 $(O)/fuzz/%: tests/fuzz/%.c $(O)/flags mk/test.mk
-	$(call quiet,FUZZ,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d -o $@ $< clang $(HOST_FLAGS) -fsanitize=fuzzer,address,undefined
+	$(call quiet,FUZZ,$<)mkdir -p $(@D) && tools/compile_test --deps $@.d --objects $(O)/objects -o $@ $< clang $(HOST_FLAGS) -fsanitize=fuzzer,address,undefined
 
 host: $(HOST_TESTS) $(HOST_TOOLS) $(FUZZ_TESTS) ; @:
 
