@@ -6,7 +6,8 @@
  * What a mounted service answers with E_LINK is a URI; an absolute path, which is fs://'s; or a path without a slash in
  * front: of that service, in place of the one it was asked for.
  *
- * mounts:// is for those who may change the tree; reading it gives /proc/mounts, mounts:///filesystems /proc/filesystems.
+ * mounts:// is for those who may change the tree; reading it gives /proc/mounts, mounts:///filesystems /proc/filesystems. Its commands
+ * bear a number as those that change names do (abi/ops.def), and are carried out once.
  */
 #pragma once
 
@@ -22,15 +23,12 @@ enum fs_op {
 
 enum mounts_op {
     MOUNTS_MOUNT =
-        OP_PROTOCOL, /* on mounts:///. args: MOUNT_* flags, a number. in: source, point, type, options, each terminated; the
+        OP_PROTOCOL, /* on mounts:///. args: MOUNT_* flags, -, -, number. in: source, point, type, options, each terminated; the
                                    point without links. E_NOT_FOUND, E_NOT_DIRECTORY, E_BUSY (it is mounted there), E_NOT_SUPPORTED (type);
                                    what the file system says of the source: E_BAD_FORMAT, E_IO, E_READ_ONLY, ... */
-    MOUNTS_UMOUNT, /* args: UMOUNT_* flags, a number. in: the point. E_INVALID: nothing is mounted there; E_BUSY; E_IO, E_NO_DEVICE, ...: what was
+    MOUNTS_UMOUNT, /* args: UMOUNT_* flags, -, -, number. in: the point. E_INVALID: nothing is mounted there; E_BUSY; E_IO, E_NO_DEVICE, ...: what was
                     * written last cannot be brought to the medium, and the mount stays */
 };
-
-/* The number is one that the caller has not used before. A command that vfsd ended with (E_RESTARTED) may be sent again with the same:
- * it is carried out once. 0: it is not sent again. */
 
 #define MOUNT_READ_ONLY 0x1u
 #define MOUNT_REMOUNT \

@@ -11,7 +11,6 @@
 #define MOUNTS   "mounts:///"
 #define TREE     "fs://"
 #define TEXT_MAX 4096u
-#define TRIES    4u /* a change that vfsd ends with is sent again; one that ends each of them is not */
 
 enum { /* mount(2), umount(2) */
        MS_RDONLY = 0x1,
@@ -93,14 +92,12 @@ static int64_t mounts_command(uint32_t op, uint64_t flags, const char *text, siz
         .uri = (uint64_t)MOUNTS,
         .uri_length = sizeof(MOUNTS) - 1,
         .command = {.op = op,
-                    .args = {flags, command_number()},
+                    .args = {flags, 0, 0, command_number()},
                     .in = (uint64_t)text,
                     .in_length = length},
     };
-    int64_t result = -E_RESTARTED;
+    int64_t result = path_call(HANDLE_SELF, &call);
 
-    for (unsigned tries = 0; result == -E_RESTARTED && tries < TRIES; tries++)
-        result = sys_path_call(HANDLE_SELF, &call);
     if (result == -E_NO_PROTOCOL)
         return -LINUX_EPERM;
     return result == -E_NOT_SUPPORTED ? -LINUX_ENODEV : MIN(answer(result), INT64_C(0));

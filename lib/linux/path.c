@@ -16,6 +16,7 @@
 #define NAME_MAX_ \
     255 /* of one part of a path; a trailing underscore: the plain name is the C library's */
 #define SCHEME_ROOM 5u /* "fs://" */
+#define TRIES       16u /* of a command with a number: one that ends each service is not sent for ever */
 
 /* The rest of a name in /proc/self/, which the personality knows better than any service; NULL: another name. */
 static const char *own_name(const struct path *path)
@@ -246,12 +247,12 @@ int64_t path_open(struct path *path, uint32_t flags, uint32_t mode)
 
 int64_t path_call(handle_t names, struct abi_path_call *call)
 {
-    int64_t result;
+    for (unsigned tries = 1;; tries++) {
+        int64_t result = sys_path_call(names, call);
 
-    do
-        result = sys_path_call(names, call);
-    while (unlikely(result == -E_RESTARTED && call->command.args[3]));
-    return result;
+        if (likely(result != -E_RESTARTED) || !call->command.args[3] || tries == TRIES)
+            return result;
+    }
 }
 
 /* The call, of which all but the name and the out window is there: the first value. */

@@ -242,7 +242,7 @@ static int64_t texts_read(struct command *command, char *buffer, const char **te
 
 static struct tree_change change_of(const struct command *command)
 {
-    return (struct tree_change){command->message.caller, command->message.args[1]};
+    return (struct tree_change){command->message.caller, command->message.args[3]};
 }
 
 static int64_t mounts_mount(void *context, struct command *command)
