@@ -9,7 +9,7 @@
  * on whoever of the two dies. A partition is a device of its own: its offsets begin at 0, and nothing outside it is reached.
  *
  * **Bytes, for anybody.** OP_READ and OP_WRITE at any offset and length, as of a file that cannot grow: a read ends at the end of
- * the device, a write that would begin there is E_NO_SPACE. The bytes are copied once. OP_WRITE's args[1] takes DISK_* flags.
+ * the device, a write that would begin there is E_NO_SPACE. The bytes are copied once. OP_WRITE's args[1] takes DISK_* flags; an append's number is none, and ignored.
  * OP_SYNC: what was written (acknowledged) before is on the medium. OP_STAT: a FILE_BLOCK and its size.
  *
  * **Without a copy.** DISK_MEMORY gives the file memory that the device reaches by DMA and the caller maps; DISK_READ and
@@ -63,7 +63,7 @@ struct disk_piece {
 
 /* Of writes: */
 #define DISK_FIRST \
-    0x1u /* what was acknowledged before is on the medium before any of this: as OP_SYNC and this write in one */
+    0x8u /* what was acknowledged before is on the medium before any of this: as OP_SYNC and this write in one */
 #define DISK_THROUGH 0x2u /* when it is acknowledged, it is on the medium (FUA) */
 /* Of DISK_DISCARD: */
 #define DISK_ZERO 0x4u

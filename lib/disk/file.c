@@ -279,7 +279,8 @@ static int64_t write_flags(const struct disk_file *file, uint64_t flags)
 static int64_t disk_write(void *context, struct command *command)
 {
     struct disk_file *file;
-    uint64_t offset = command->message.args[0], flags = command->message.args[1];
+    uint64_t offset = command->message.args[0], more = command->message.args[1];
+    uint64_t flags = more & COMMAND_NUMBER ? 0 : more;
     int64_t result = file_find(command, &file);
     (void)context;
     if (result >= 0)

@@ -37,19 +37,18 @@ int64_t call_end(struct fat_volume *volume, int64_t result)
 
 int64_t call_end_numbered(struct fat_volume *volume, int64_t result)
 {
-    if (result >= 0 && volume->number) {
-        keep_set(volume, &volume->kept->number, volume->number);
-        volume->number = 0;
-    }
+    if (result >= 0 && volume->number.number)
+        keep_bytes(volume, &volume->kept->number, &volume->number, sizeof(volume->number));
+    volume->number.number = 0;
     return call_end(volume, result);
 }
 
-void fat_number(struct fat_volume *volume, uint64_t number)
+void fat_number(struct fat_volume *volume, const struct numbered *number)
 {
-    volume->number = number;
+    volume->number = *number;
 }
 
-uint64_t fat_numbered(const struct fat_volume *volume)
+const struct numbered *fat_numbered(const struct fat_volume *volume)
 {
-    return volume->kept->number;
+    return &volume->kept->number;
 }

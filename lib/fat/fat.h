@@ -33,6 +33,7 @@
 #include <stdint.h>
 
 #include "lib/base/base.h"
+#include "lib/fsd/numbered.h"
 
 struct fat_volume;
 struct fat_node;
@@ -91,9 +92,9 @@ struct fat_statfs {
 MUST_CHECK int64_t fat_statfs(struct fat_volume *volume, struct fat_statfs *statfs);
 
 /* For who must know, after his predecessor's death, whether its last call was carried out: the next one that makes, removes or moves a name
- * bears this number (0: none), and when it succeeds, in the same instant, fat_numbered says that it was the last that did. */
-void fat_number(struct fat_volume *volume, uint64_t number);
-uint64_t fat_numbered(const struct fat_volume *volume);
+ * or resizes bears this number (0: none), and when it succeeds, in the same instant, fat_numbered says that it was the last that did. */
+void fat_number(struct fat_volume *volume, const struct numbered *number);
+const struct numbered *fat_numbered(const struct fat_volume *volume);
 
 /* --- Nodes ---
  * The same file is the same node as long as anybody has it; a reference is what fat_root, fat_lookup, fat_create, fat_mkdir,

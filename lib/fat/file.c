@@ -226,5 +226,5 @@ int64_t fat_resize(struct fat_node *node, uint64_t size, int64_t when)
         keep_set(volume, &record->size, (uint32_t)size);
         result = write_entry(node, when);
     }
-    return call_end(volume, result);
+    return call_end_numbered(volume, result);
 }

@@ -53,8 +53,8 @@ struct kept {
     uint32_t marked;   /* enum mark: whether the platter says that the volume is in use */
     uint32_t ready;    /* the volume was mounted: what is changed is here, not lost */
     uint32_t reserved;
-    uint64_t number; /* of the last call that had one and was carried out (fat_number) */
-    uint64_t turn;   /* how often all has been written, from 1 */
+    struct numbered number; /* of the last call that had one and was carried out */
+    uint64_t turn;          /* how often all has been written, from 1 */
     uint64_t next_id;
     struct undo undo[KEPT_UNDO];
 };

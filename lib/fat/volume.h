@@ -68,8 +68,8 @@ struct fat_volume {
     uint32_t rotor;
     struct cluster_run taken[CALL_TAKES]; /* by this call */
     uint32_t taken_count;
-    uint64_t number; /* of the next call that changes names; 0: none */
-    uint64_t aborts; /* calls that were: what is known since before is known no more */
+    struct numbered number; /* of the next call that bears one */
+    uint64_t aborts;        /* calls that were: what is known since before is known no more */
 
     struct fat_node *root;
     struct fat_node *nodes[NODE_HASH]; /* by slot */

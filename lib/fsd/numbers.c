@@ -4,28 +4,37 @@
 #include "lib/sys/keep.h"
 
 struct numbers {
-    uint64_t unanswered[NUMBERS_ROOM]; /* the oldest goes first */
-    uint32_t count;                    /* there ever were */
+    struct numbered unanswered[NUMBERS_ROOM]; /* the oldest goes first */
+    uint32_t count;                           /* there ever were */
 };
 
 static struct numbers *numbers;
 
-bool numbers_known(uint64_t number)
+static struct numbered *find(uint64_t number)
 {
     for (size_t i = 0; number && i < MIN(numbers->count, NUMBERS_ROOM); i++)
-        if (numbers->unanswered[i] == number)
-            return true;
-    return false;
+        if (numbers->unanswered[i].number == number)
+            return &numbers->unanswered[i];
+    return NULL;
 }
 
-int64_t numbers_recover(handle_t port, uint64_t key, uint64_t last)
+const struct numbered *numbers_find(uint64_t number)
+{
+    return find(number);
+}
+
+/* One that is known came further. Who dies in here has done nothing yet, so the next one finds the same last. */
+int64_t numbers_recover(handle_t port, uint64_t key, const struct numbered *last)
 {
     numbers = keep_memory(port, key, sizeof(*numbers));
     if (!numbers)
         return -E_NO_MEMORY;
-    if (!last || numbers_known(last))
+    struct numbered *known = find(last->number);
+    if (known)
+        *known = *last;
+    if (!last->number || known)
         return 0;
-    numbers->unanswered[numbers->count % NUMBERS_ROOM] = last;
+    numbers->unanswered[numbers->count % NUMBERS_ROOM] = *last;
     keep_commit(&numbers->count, numbers->count + 1);
     return 0;
 }

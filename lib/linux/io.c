@@ -9,6 +9,7 @@
 #include "lib/linux/count.h"
 #include "lib/linux/heap.h"
 #include "lib/linux/log.h"
+#include "lib/linux/process.h"
 #include "lib/linux/signal.h"
 #include "lib/linux/socket.h"
 #include "lib/linux/stat.h"
@@ -34,8 +35,10 @@ static inline int64_t file_io(struct file *file, uint32_t op, uint64_t data, uin
                      (offset == IO_POSITION ? COMMAND_POSITION : 0) |
                      (nonblock ? COMMAND_NONBLOCK : 0);
     struct short_completion completion;
-    int64_t result = sys_file_call_short(
-        file->handle, op, flags, offset == IO_POSITION ? 0 : offset, 0, data, length, &completion);
+    uint64_t number = op == OP_WRITE ? command_number() : 0;
+    int64_t result =
+        sys_file_call_short(file->handle, op, flags, offset == IO_POSITION ? 0 : offset, number,
+                            data, length, &completion);
 
     return result < 0 ? result : (int64_t)completion.values[0];
 }

@@ -50,7 +50,8 @@ uint64_t command_number(void)
     uint32_t low, high;
 
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (((uint64_t)high << 32 | low) ^ (uint64_t)thread_current()->process->pid << 40) | 1;
+    return (((uint64_t)high << 32 | low) ^ (uint64_t)thread_current()->process->pid << 40) |
+           COMMAND_NUMBER;
 }
 
 NORETURN void process_exit(struct process *process, uint32_t status)

@@ -1,6 +1,7 @@
 /* Files' bytes. See commands.h. */
 #include <string.h>
 
+#include "lib/fsd/numbers.h"
 #include "sbin/fsd.fat32/cache.h"
 #include "sbin/fsd.fat32/commands.h"
 
@@ -77,6 +78,12 @@ static int64_t fetch(struct command *command, uint64_t done, uint8_t *bytes, uin
     return MIN(result, INT64_C(0));
 }
 
+/* 0: it has none, or is no append. */
+static uint64_t append_number(const struct command *command)
+{
+    return command->message.flags & COMMAND_APPEND ? command->message.args[1] : 0;
+}
+
 /* ... goes to offset. */
 static int64_t fetch_all(struct command *command, struct file *file, uint64_t offset, uint64_t done,
                          uint64_t length)
@@ -93,13 +100,15 @@ static int64_t fetch_all(struct command *command, struct file *file, uint64_t of
     return result;
 }
 
-/* The file grows first, so there is room for all that is taken. */
+/* The file grows first, so there is room for all that is taken. An append's number comes with that: who finds it does this piece again. */
 static int64_t write_piece(struct command *command, struct file *file, uint64_t offset,
                            uint64_t done, uint64_t length)
 {
+    struct numbered number = {append_number(command), done, offset};
     uint64_t old = fat_size(file->node);
     int64_t result = offset > old ? cache_zero_tail(file) : 0;
     if (result >= 0 && offset + length > old) {
+        fat_number(volume, &number);
         result = fat_resize(file->node, offset + length, time_now());
         if (result >= 0)
             result = cache_resize(file);
@@ -113,30 +122,43 @@ static int64_t write_piece(struct command *command, struct file *file, uint64_t 
     return result;
 }
 
+/* Where the bytes go, and how many of them are there already: an append's that a predecessor began. */
+static uint64_t write_begin(const struct command *command, const struct file *file, uint64_t *done)
+{
+    const struct numbered *before = numbers_find(append_number(command));
+    *done = before ? MIN(before->done, command->in_length) : 0;
+    if (before)
+        return before->offset;
+    return command->message.flags & COMMAND_APPEND ? fat_size(file->node)
+                                                   : command->message.args[0];
+}
+
 int64_t bytes_write(void *context, struct command *command)
 {
     (void)context;
     struct open *open;
-    uint64_t done = 0, length = command->in_length, offset = command->message.args[0];
+    uint64_t done, length = command->in_length;
     int64_t result = opened(command, OPEN_WRITE, &open);
     if (result < 0)
         return result;
     struct file *file = open->file;
     if (volume_read_only())
         return -E_READ_ONLY;
-    if (command->message.flags & COMMAND_APPEND)
-        offset = fat_size(file->node);
+    uint64_t offset = write_begin(command, file, &done);
     if (offset > (uint64_t)INT64_MAX)
         return -E_INVALID;
     if (offset >= FAT_FILE_MAX && length)
         return -E_FILE_TOO_BIG;
-    if (length)
-        length = MIN(length, FAT_FILE_MAX - offset);
-    while (result >= 0 && done < length) {
+    while (done < length && offset < FAT_FILE_MAX) {
         uint64_t piece = MIN(length - done, PIECE_MAX);
-        result = write_piece(command, file, offset + done, done, piece);
-        if (result >= 0)
-            done += piece;
+        piece = MIN(piece, FAT_FILE_MAX - offset);
+        result = write_piece(command, file, offset, done, piece);
+        if (result < 0)
+            break;
+        done += piece;
+        offset += piece;
+        if (command->message.flags & COMMAND_APPEND)
+            offset = fat_size(file->node); /* somebody may have, since a predecessor's piece */
     }
     if (done) {
         file_dirty(file);
@@ -144,7 +166,7 @@ int64_t bytes_write(void *context, struct command *command)
         volume_wrote(done);
     }
     command->reply.values[0] = done;
-    command->reply.values[1] = offset + done;
+    command->reply.values[1] = offset;
     return done ? 0 : result;
 }
 

@@ -54,7 +54,7 @@ static int64_t numbered(void *context, struct command *command)
     if (numbers_known(number))
         return 0;
     if (volume)
-        fat_number(volume, number);
+        fat_number(volume, &(struct numbered){.number = number});
     return mounted(context, command);
 }
 

@@ -74,7 +74,7 @@ int64_t names_open(void *context, struct command *command)
         uint64_t number = numbers_of_file(command->message.file);
         if (numbers_known(number))
             flags &= ~(uint64_t)OPEN_EXCLUSIVE; /* a predecessor made the file for this open */
-        fat_number(volume, number);
+        fat_number(volume, &(struct numbered){.number = number});
     }
     if (!open) {
         struct fat_node *node;

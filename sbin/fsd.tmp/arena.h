@@ -31,7 +31,9 @@ typedef uint32_t ref_t;
 enum arena_root {
     ROOT_VOLUMES, /* the latest volume */
     ROOT_LAST_ID, /* of a volume; never used again */
-    ROOT_NUMBER,  /* of the last command that had one and was carried out (lib/fsd/numbers.h) */
+    ROOT_NUMBER, /* struct numbered: of the last command that had one and was carried out (lib/fsd/numbers.h) */
+    ROOT_DONE,
+    ROOT_OFFSET,
     ARENA_ROOTS = 8
 };
 
@@ -88,6 +90,14 @@ static inline void arena_set64(uint64_t *word, uint64_t value)
 static inline void arena_set_signed(int64_t *word, int64_t value)
 {
     arena_set64((uint64_t *)word, (uint64_t)value);
+}
+
+/* The transaction is that of a command with this number. */
+static inline void arena_number(uint64_t number, uint64_t done, uint64_t offset)
+{
+    arena_set(&arena->roots[ROOT_NUMBER], number);
+    arena_set(&arena->roots[ROOT_DONE], done);
+    arena_set(&arena->roots[ROOT_OFFSET], offset);
 }
 
 void arena_commit(void);

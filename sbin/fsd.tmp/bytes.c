@@ -1,4 +1,5 @@
 /* Files' bytes. See commands.h. */
+#include "lib/fsd/numbers.h"
 #include "sbin/fsd.tmp/commands.h"
 #include "sbin/fsd.tmp/data.h"
 
@@ -73,26 +74,46 @@ static int64_t fetch(struct command *command, struct inode *inode, uint64_t offs
     return result;
 }
 
-/* As much as there is room for. */
-static int64_t write_pieces(struct command *command, struct inode *inode, uint64_t offset,
+/* From *done on, as much as there is room for; *offset moves on, too. An append that has a number is known by it as far as it came. */
+static int64_t write_pieces(struct command *command, struct inode *inode, uint64_t *offset,
                             uint64_t *done)
 {
+    const struct abi_message *message = &command->message;
+    bool numbered = message->flags & COMMAND_APPEND && message->args[1];
     int64_t result = 0;
-    for (*done = 0; *done < command->in_length;) {
-        uint64_t length = command->in_length - *done, at = offset + *done;
-        result = data_reach(inode, at, &length);
+    while (*done < command->in_length) {
+        uint64_t length = command->in_length - *done;
+        result = data_reach(inode, *offset, &length);
         if (result >= 0)
-            result = fetch(command, inode, at, *done, length);
+            result = fetch(command, inode, *offset, *done, length);
         if (result >= 0)
-            result = data_written(inode, at, length);
+            result = data_written(inode, *offset, length);
         if (result < 0)
             return *done ? 0 : result;
         *done += length;
-        if (at + length > inode->size)
-            arena_set(&inode->size, at + length);
+        *offset += length;
+        if (*offset > inode->size)
+            arena_set(&inode->size, *offset);
+        if (numbered)
+            arena_number(message->args[1], *done, *offset);
         arena_commit(); /* pieces may be many */
     }
     return 0;
+}
+
+/* Where the bytes go, and how many of them are there already: an append's that a predecessor began. */
+static uint64_t write_begin(const struct command *command, const struct inode *inode,
+                            uint64_t *done)
+{
+    const struct abi_message *message = &command->message;
+    *done = 0;
+    if (!(message->flags & COMMAND_APPEND))
+        return message->args[0];
+    const struct numbered *before = numbers_find(message->args[1]);
+    if (!before)
+        return inode->size;
+    *done = MIN(before->done, command->in_length);
+    return *done == command->in_length ? before->offset : inode->size;
 }
 
 int64_t bytes_write(void *context, struct command *command)
@@ -104,20 +125,19 @@ int64_t bytes_write(void *context, struct command *command)
     int64_t result = regular(command, &inode, &open);
     if (result < 0)
         return result;
-    uint64_t offset =
-        command->message.flags & COMMAND_APPEND ? inode->size : command->message.args[0];
+    uint64_t offset = write_begin(command, inode, &done);
     if (!open)
         return -E_INVALID;
     if (offset > (uint64_t)INT64_MAX)
         return -E_INVALID;
-    result = write_pieces(command, inode, offset, &done);
+    result = write_pieces(command, inode, &offset, &done);
     if (result < 0)
         return result == -E_NO_MEMORY ? -E_NO_SPACE : result;
     int64_t when = time_now();
     arena_set(&inode->modified, when);
     arena_set(&inode->changed, when);
     command->reply.values[0] = done;
-    command->reply.values[1] = offset + done;
+    command->reply.values[1] = offset;
     return 0;
 }
 

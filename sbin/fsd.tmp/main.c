@@ -112,7 +112,7 @@ static int64_t run(struct command *command)
 {
     int64_t result = handlers[SERVICE_INDEX(command->message.op)](NULL, command);
     if (result >= 0 && numbers_meant(command->message.op) && command->message.args[3])
-        arena_set(&arena->roots[ROOT_NUMBER], command->message.args[3]);
+        arena_number(command->message.args[3], 0, 0);
     if (unlikely(arena_changed())) {
         if (result < 0)
             arena_abort();
@@ -159,8 +159,11 @@ int main(void)
     int64_t result = store_open(port);
     if (result >= 0)
         result = opens_recover();
-    if (result >= 0)
-        result = numbers_recover(port, STORE_KEY_NUMBERS, arena->roots[ROOT_NUMBER]);
+    if (result >= 0) {
+        const uint64_t *roots = arena->roots;
+        struct numbered last = {roots[ROOT_NUMBER], roots[ROOT_DONE], roots[ROOT_OFFSET]};
+        result = numbers_recover(port, STORE_KEY_NUMBERS, &last);
+    }
     if (result < 0) {
         fprintf(stderr, "cannot use what was kept: %s\n", error_text(result));
         return 1;

@@ -105,7 +105,7 @@ static int64_t carry_out(int64_t (*make)(void))
     if (sigsetjmp(disk.death, 1)) {
         disk_live();
         disk_restart();
-        if (fat_numbered(disk.volume) == number)
+        if (fat_numbered(disk.volume)->number == number)
             return 0;
     }
     if (deaths && below(deaths) == 0) {
@@ -114,7 +114,7 @@ static int64_t carry_out(int64_t (*make)(void))
         else
             disk.die_at = 1 + below(20);
     }
-    fat_number(disk.volume, number);
+    fat_number(disk.volume, &(struct numbered){.number = number});
     int64_t result = make();
     disk_live();
     return result;

@@ -1,8 +1,11 @@
 // sources: sbin/fsd.tmp/arena.c sbin/fsd.tmp/directory.c sbin/fsd.tmp/inode.c sbin/fsd.tmp/opens.c sbin/fsd.tmp/walk.c
-// sources: sbin/fsd.tmp/found.c sbin/fsd.tmp/names.c sbin/fsd.tmp/bytes.c sbin/fsd.tmp/attributes.c lib/sys/listing.c lib/fsd/path.c
+// sources: sbin/fsd.tmp/found.c sbin/fsd.tmp/names.c sbin/fsd.tmp/bytes.c sbin/fsd.tmp/attributes.c lib/sys/listing.c lib/fsd/path.c lib/fsd/numbers.c
 /* fsd.tmp's commands against a model of plain arrays, with a process that dies in the middle of many of them. */
+#include <setjmp.h>
 #include <sys/mman.h>
 
+#include "lib/fsd/numbers.h"
+#include "lib/sys/keep.h"
 #include "sbin/fsd.tmp/commands.h"
 #include "sbin/fsd.tmp/data.h"
 #include "sbin/fsd.tmp/found.h"
@@ -32,6 +35,14 @@ int64_t syscall_raw(uint32_t number, uint64_t a, uint64_t b, uint64_t c, uint64_
 {
     (void)number, (void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
     return -E_NOT_FOUND; /* no file is open any more */
+}
+
+void *keep_memory(handle_t port, uint64_t key, size_t length)
+{
+    static uint64_t kept[1024];
+    (void)port, (void)key;
+    CHECK(length <= sizeof(kept));
+    return kept;
 }
 
 int64_t transaction(void *context, struct command *command)
@@ -68,6 +79,9 @@ static struct bytes {
 static struct inode *dropped[16];
 static size_t dropped_count;
 
+static jmp_buf death;
+static uint32_t pieces_left; /* until the process dies; 0: it lives */
+
 static struct bytes *bytes_of(const struct inode *inode)
 {
     struct bytes *free = NULL;
@@ -88,6 +102,7 @@ int64_t data_reach(struct inode *inode, uint64_t offset, uint64_t *length)
         return -E_FILE_TOO_BIG;
     struct bytes *bytes = bytes_of(inode);
     memset(bytes->bytes + inode->size, 0, DATA_ROOM - inode->size);
+    *length = MIN(*length, UINT64_C(150)); /* a piece */
     return 0;
 }
 
@@ -107,6 +122,8 @@ int64_t data_window(struct inode *inode, uint64_t offset, uint64_t length, void 
 int64_t data_written(struct inode *inode, uint64_t offset, uint64_t length)
 {
     (void)inode, (void)offset, (void)length;
+    if (pieces_left && !--pieces_left)
+        longjmp(death, 1);
     return 0;
 }
 
@@ -161,6 +178,9 @@ static void process_begins(void)
     found_forget_all();
     CHECK(arena_open(memory, ARENA_ROOM));
     CHECK_EQUAL(opens_recover(), 0);
+    struct numbered last = {arena->roots[ROOT_NUMBER], arena->roots[ROOT_DONE],
+                            arena->roots[ROOT_OFFSET]};
+    CHECK_EQUAL(numbers_recover(0, STORE_KEY_NUMBERS, &last), 0);
 }
 
 static struct command command;
@@ -183,14 +203,17 @@ static void command_make(uint32_t op, const char *path, uint64_t first, uint64_t
     command.data_length = command.in_length = length;
 }
 
-/* A third of them begins, dies at the end of all it does but the last, and is done by the next process. */
+/* A third of them begins, dies at the end of all it does but the last, or of a piece of what it writes, and is done by the next process. */
 static int64_t run(command_handler *handler)
 {
-    for (int deaths = 0; deaths < 2; deaths++) {
+    for (volatile int deaths = 0; deaths < 2; deaths++) {
         struct command copy = command;
         if (random_below(6))
             break;
-        (void)handler(NULL, &copy);
+        pieces_left = random_below(4);
+        if (!setjmp(death))
+            (void)handler(NULL, &copy);
+        pieces_left = 0;
         dropped_count = 0;
         process_begins();
     }
@@ -297,12 +320,12 @@ static void make_one(int place, const char *path)
         model[place] = thing_new(FILE_DIRECTORY);
 }
 
-/* Opens, writes, closes. */
+/* Opens, writes or appends, closes. */
 static void write_one(int place, const char *path)
 {
     static uint8_t bytes[512];
     int64_t want = above_error(place);
-    static uint64_t id = 1;
+    static uint64_t id = 1, number = 1;
     if (!want && model[place] >= 0 && is_folder(place))
         want = -E_IS_DIRECTORY;
     command_make(OP_OPEN, path, OPEN_WRITE | OPEN_CREATE, 0644, NULL, 0);
@@ -315,11 +338,20 @@ static void write_one(int place, const char *path)
     struct thing *thing = &things[model[place]];
     uint64_t cookie = command.reply.values[0], offset = random_below(3000);
     size_t length = 1 + random_below(sizeof(bytes));
-    memset(bytes, (int)random_below(255), length);
-    command_make(OP_WRITE, "", offset, 0, bytes, length);
+    bool append = thing->size + length <= DATA_ROOM && random_below(2);
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = (uint8_t)random_below(255);
+    number += 2;
+    command_make(OP_WRITE, "", offset, number, bytes, length);
+    if (append) {
+        command.message.flags = COMMAND_APPEND;
+        offset = thing->size;
+    }
     command.message.file = id;
     command.message.cookie = cookie;
     CHECK_EQUAL(run(bytes_write), 0);
+    CHECK_EQUAL(command.reply.values[0], length);
+    CHECK_EQUAL(command.reply.values[1], offset + length);
     memcpy(thing->bytes + offset, bytes, length);
     thing->size = MAX(thing->size, (uint32_t)(offset + length));
     opens_sweep(true);

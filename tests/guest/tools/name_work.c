@@ -1,4 +1,4 @@
-/* Names made, moved and removed until a file is there; none of it may fail, whoever is killed meanwhile.
+/* Names made, moved and removed, and a file appended to, until a file is there; none of it may fail or be done twice, whoever is killed meanwhile.
  *
  *     name_work DIRECTORY STOP [links]       DIRECTORY: empty. links: hard and symbolic ones, too. Prints "N rounds"
  */
@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,6 +32,37 @@ static void link_round(void)
     NEED(unlink("d/other") == 0 && unlink("d/link") == 0);
 }
 
+/* --- A log: what is in it follows from the round it was begun in. --- */
+
+#define PIECE 3000000u /* bytes, at most: more than a file system takes at once */
+
+static struct {
+    int file;
+    size_t size;
+    unsigned char expected[2 * PIECE], found[2 * PIECE];
+} text;
+
+static void text_check(void)
+{
+    NEED(pread(text.file, text.found, sizeof(text.found), 0) == (ssize_t)text.size);
+    NEED(memcmp(text.found, text.expected, text.size) == 0);
+}
+
+/* Many short appends and a few long ones, some of which end in the middle of a page. */
+static void text_round(unsigned round)
+{
+    size_t length = round % 64 ? 1 + round % 300 : PIECE - round % 5000;
+    if (text.size + length > sizeof(text.expected)) {
+        text_check();
+        NEED(ftruncate(text.file, 0) == 0);
+        text.size = 0;
+    }
+    for (size_t i = 0; i < length; i++)
+        text.expected[text.size + i] = (unsigned char)(round + i * 7);
+    NEED(write(text.file, text.expected + text.size, length) == (ssize_t)length);
+    text.size += length;
+}
+
 static void work_round(bool links)
 {
     NEED(mkdir("d", 0755) == 0);
@@ -53,10 +85,14 @@ int main(int argc, char **argv)
     if (argc < 3)
         return 2;
     NEED(chdir(argv[1]) == 0);
+    text.file = open("text", O_RDWR | O_CREAT | O_APPEND, 0644);
+    NEED(text.file >= 0);
     while (access(argv[2], F_OK) < 0) {
         work_round(argc > 3);
-        rounds++;
+        text_round(rounds++);
     }
+    text_check();
+    NEED(close(text.file) == 0 && unlink("text") == 0);
     printf("%u rounds\n", rounds);
     return 0;
 }
