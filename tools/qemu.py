@@ -113,12 +113,13 @@ def boot_flags(options):
     elif options.firmware != "seabios":
         raise ValueError(f"firmware {options.firmware}: pvh, seabios or ovmf")
     iso = options.iso or os.path.join(options.out, "protos.iso")
-    return flags + (stick_flags(options, iso) if options.stick else ["-cdrom", iso, "-boot", "d"])
+    return flags + (stick_flags(iso) if options.stick else ["-cdrom", iso, "-boot", "d"])
 
 
-def stick_flags(options, iso):
-    controller = [] if has_xhci(options) else ["-device", "qemu-xhci,id=xhci"]
-    return controller + ["-drive", f"if=none,id=stick,format=raw,readonly=on,file={iso}"]
+def stick_flags(iso):
+    """On a controller of its own: where ports run out QEMU adds a hub, and OVMF may not have found what is behind one when it looks for what to boot."""
+    return ["-device", "qemu-xhci,id=stick-xhci", "-drive", f"if=none,id=stick,format=raw,readonly=on,file={iso}",
+            "-device", "usb-storage,id=stick-device,drive=stick,bus=stick-xhci.0,bootindex=0"]
 
 
 def disk_parse(text):
@@ -178,7 +179,7 @@ def disk_flags(options):
     flags = []
     disks = [disk_parse(disk) for disk in options.disks]
     used = {disk.get("if", "virtio") for _, disk in disks}
-    if used & {"usb", "uas", "uas2"} and not has_xhci(options) and not options.stick:
+    if used & {"usb", "uas", "uas2"} and not has_xhci(options):
         flags += ["-device", "qemu-xhci,id=xhci" + (f",p2=15,p3={USB_3_PORTS}" if "uas2" in used else "")]
     if "ahci" in used:
         flags += ["-device", "ich9-ahci,id=ahci"]
@@ -198,8 +199,6 @@ def command(options):
     flags += machine_flags(options) + accelerator_flags(options)
     flags += ["-cpu", options.cpu, "-smp", str(options.cpus), "-m", options.memory]
     flags += boot_flags(options) + device_flags(options) + disk_flags(options)
-    if options.stick:
-        flags += ["-device", "usb-storage,id=stick-device,drive=stick,bus=xhci.0,bootindex=0"]
     flags += ["-no-reboot", "-serial", options.serial]
     if options.machine != "microvm":
         flags += ["-vga", options.vga]
