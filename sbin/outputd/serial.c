@@ -62,6 +62,14 @@ static uint8_t modem_status(struct serial *serial)
     return status;
 }
 
+/* Its read clears what it says of the byte that is next, so every read takes note of that. */
+static uint8_t line_status(struct serial *serial)
+{
+    uint8_t status = in8(serial, LINE_STATUS);
+    serial->damage |= status & (LSR_BREAK | LSR_FRAMING | LSR_PARITY);
+    return status;
+}
+
 static bool scratch_works(const struct serial *serial)
 {
     out8(serial, SCRATCH, 0x5a);
@@ -155,19 +163,17 @@ bool serial_hung_up(struct serial *serial)
 
 bool serial_receive(struct serial *serial, uint8_t *byte, enum line_error *error)
 {
-    uint8_t status = serial->present ? in8(serial, LINE_STATUS) : 0;
-    if (!(status & LSR_DATA))
+    if (!serial->present || !(line_status(serial) & LSR_DATA))
         return false;
     *byte = in8(serial, DATA);
-    *error = status & LSR_BREAK                    ? LINE_BREAK
-             : status & (LSR_PARITY | LSR_FRAMING) ? LINE_DAMAGED
-                                                   : LINE_GOOD;
+    *error = serial->damage & LSR_BREAK ? LINE_BREAK : serial->damage ? LINE_DAMAGED : LINE_GOOD;
+    serial->damage = 0;
     return true;
 }
 
 size_t serial_room(struct serial *serial)
 {
-    if (!serial->present || !(in8(serial, LINE_STATUS) & LSR_EMPTY))
+    if (!serial->present || !(line_status(serial) & LSR_EMPTY))
         return 0;
     bool waits = serial->control & LINE_CRTSCTS && !(modem_status(serial) & MSR_CTS);
     return waits ? 0 : FIFO_SIZE;

@@ -16,6 +16,7 @@ struct serial {
     uint8_t format;             /* ... the line control register */
     uint8_t modem;              /* ... the modem control register; 0: not written yet */
     uint32_t control;           /* LINE_*: what it is set to */
+    uint8_t damage;             /* LSR_*: of the byte that is read next */
     bool carrier, carrier_lost; /* DCD as it was read last; it fell since serial_hung_up asked */
 };
 

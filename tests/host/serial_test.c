@@ -204,6 +204,20 @@ TEST(breaks_that_interrupt)
     stop();
 }
 
+/* Whoever sends looks at the same register. */
+TEST(breaks_while_sending)
+{
+    start();
+    attributes()->input = LINE_BRKINT;
+    uart_receive(0, UART_BREAK | UART_FRAMING);
+    put("x");
+    uart_receive('a', 0);
+    interrupt();
+    check_signal(0, 8, LINE_SIGINT);
+    CHECK_EQUAL(signal_count, 1);
+    stop();
+}
+
 TEST(breaks_that_are_read)
 {
     start();
