@@ -16,7 +16,8 @@ enum want_kind {
     WANT_BEGIN, /* with the port that was shown last */
     WANT_SCAN,
     WANT_OPEN,
-    WANT_END, /* it is gone */
+    WANT_END,  /* it is gone */
+    WANT_QUIT, /* for good */
 };
 
 /* What is wanted of a driver. */
@@ -127,6 +128,8 @@ static int64_t carry_out(struct link *link, const struct want *want)
         return 0;
     case WANT_END:
         return end(link);
+    case WANT_QUIT:
+        return 0;
     }
     return 0;
 }
@@ -149,15 +152,17 @@ static void want_end(struct link *link, struct want *want, int64_t result)
 static void *asking_thread(void *argument)
 {
     struct link *link = argument;
-    for (;;) {
+    enum want_kind kind;
+    do {
         pthread_mutex_lock(&links_lock);
         while (list_empty(&link->wants))
             pthread_cond_wait(&link->wanted, &links_lock);
         struct want *want = list_first(&link->wants, struct want, link);
         list_remove(&want->link);
         pthread_mutex_unlock(&links_lock);
+        kind = want->kind;
         want_end(link, want, carry_out(link, want));
-    }
+    } while (kind != WANT_QUIT); /* and then the link is no more */
     return NULL;
 }
 
@@ -175,14 +180,6 @@ static int64_t ask(struct link *link, enum want_kind kind)
     return want.result;
 }
 
-static void wait_for_port(struct link *link)
-{
-    pthread_mutex_lock(&links_lock);
-    while (link->shown == HANDLE_NONE)
-        pthread_cond_wait(&link->done, &links_lock);
-    pthread_mutex_unlock(&links_lock);
-}
-
 /* While it is there; a driver that is started again shows itself by its file, which wants to be used then. */
 static int64_t follow(struct link *link)
 {
@@ -195,16 +192,30 @@ static int64_t follow(struct link *link)
     return result;
 }
 
+/* Unless another port was shown meanwhile nobody finds the link any more. */
+static bool take_off(struct link *link)
+{
+    pthread_mutex_lock(&links_lock);
+    bool over = link->shown == HANDLE_NONE;
+    if (over)
+        list_remove(&link->link);
+    pthread_mutex_unlock(&links_lock);
+    return over;
+}
+
 static void *waiting_thread(void *argument)
 {
     struct link *link = argument;
-    for (;;) {
-        wait_for_port(link);
+    do {
         int64_t result = follow(link);
         fprintf(stderr, "the disks of %s are gone: %s\n", link->function, error_text(result));
         sys_ignore(ask(link, WANT_END));
         disks_replace(link, false, NULL, 0);
-    }
+    } while (!take_off(link));
+    sys_ignore(ask(link, WANT_QUIT)); /* behind all that was wanted before */
+    pthread_cond_destroy(&link->wanted);
+    pthread_cond_destroy(&link->done);
+    free(link);
     return NULL;
 }
 
@@ -239,6 +250,7 @@ static void thread_begin(void *(*run)(void *), struct link *link)
     pthread_detach(thread);
 }
 
+/* links_lock is let go of when a port is shown, so the threads find one. */
 static struct link *link_create(const char *function)
 {
     struct link *link = calloc(1, sizeof(*link));
@@ -280,7 +292,6 @@ int64_t links_attach(const char *function, handle_t port)
         expected_add(function);
         handle_drop(link->shown);
         link->shown = (handle_t) namespace;
-        pthread_cond_broadcast(&link->done);
     }
     pthread_mutex_unlock(&links_lock);
     if (!link)

@@ -7,9 +7,9 @@
  * Each has two threads, so that a driver that hangs keeps nobody from the others' disks: one asks it, in the order things are
  * wanted of it; the other waits for it to say that its list has changed, and has the first one look.
  *
- *     DOWN --attached--> BEGINNING --its list--> UP --list changed--> UP
- *       ^                                         |
- *       +-- its port is closed, or it does not ---+ (a driver that is started again does, and nothing is noticed here)
+ *     (none) --attached--> BEGINNING --its list--> UP --list changed--> UP
+ *       ^                                           |
+ *       +-- its port is closed, or it does not -----+ (a driver that is started again does, and nothing is noticed here)
  *           come back in time
  *
  * links_lock is of everything below; it is never held while a driver is asked.

@@ -65,6 +65,8 @@ bool unit_is(const struct unit *unit, const char *service)
 static void unit_destroy(struct unit *unit)
 {
     handle_drop(unit->process);
+    if (unit->port != HANDLE_NONE)
+        sys_ignore(sys_port_bind(port, unit->port, 0, 0, 0)); /* a binding keeps what it is to */
     handle_drop(unit->port);
     spawn_program_close(&unit->program);
     service_conf_destroy(&unit->conf);

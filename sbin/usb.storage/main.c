@@ -227,8 +227,10 @@ static int64_t attached_start(void)
     result = own ? usb_memory(&pipes.claim, (uint64_t)count * UAS_PAGE, &pages) : -E_NO_MEMORY;
     if (result >= 0)
         result = lanes_make(count);
-    if (result < 0)
+    if (result < 0) {
+        free(own);
         return pipes_alive(result);
+    }
     uas_open(&uas, &pipes.attached, streams, own, count, pages.bytes,
              PIPES_ADDRESS(pages.number, 0));
     for (uint32_t i = 0; i < count; i++)

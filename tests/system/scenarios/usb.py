@@ -1,12 +1,10 @@
-"""USB: controllers, hubs, devices that come and go, keyboards and pointers. QEMU's first port of USB 2 is the controller's fifth."""
+"""USB: controllers, hubs, keyboards and pointers. QEMU's first port of USB 2 is the controller's fifth."""
 import os
-import random
 import re
 
 from harness import scenario
 from scenarios.devices import wait_log
 from scenarios.screen import keys, type_everything, without_ps2
-from scenarios.survival import settled_frames
 from scenarios.virtio import click, move
 
 KEYBOARD, MOUSE, TABLET, HUB = (f"1-{port}" for port in (5, 6, 7, 8))
@@ -219,44 +217,13 @@ def hubs(context):
 
 
 def settled_handles(vm):
-    """The least of a few looks: drivers that were ended are still being taken apart."""
+    """Handles, bindings and ports; the least of a few looks: drivers that were ended are still being taken apart."""
     def look():
         vm.shell("sleep 0.5", 60)
-        return int(re.search(r"^handles (\d+)$", vm.shell("/tests/tools/counters", 60)[0], re.M)[1])
+        counters = dict(re.findall(r"^(\w+) (\d+)$", vm.shell("/tests/tools/counters", 60)[0], re.M))
+        return [int(counters[name]) for name in ("handles", "bindings", "objects_4")]
 
-    return min(look() for _ in range(5))
-
-
-@scenario("usb/plugging", cpus=(1, 4))
-def plugging(context):
-    """Fifty times, or PLUG_ROUNDS, something is plugged in or pulled out: what is there is there, and nothing is lost by it."""
-    kinds = {"1": "usb-kbd", "2": "usb-mouse", "3": "usb-tablet", "4": "usb-hub"}
-    rounds = int(os.environ.get("PLUG_ROUNDS", "50"))
-    with boot(context, "xhci") as vm:
-        vm.prompt()
-        chance, there, frames, handles = random.Random(6), set(), [], []
-        for round_ in range(rounds):
-            port = chance.choice(sorted(kinds))
-            if port in there:
-                unplug(vm, f"d{port}")
-            else:
-                plug(vm, kinds[port], f"d{port}", port)
-            there ^= {port}
-            if chance.random() < 0.3:
-                wait_devices(vm, *(f"1-{int(p) + 4}" for p in there))
-            if round_ in (20, rounds - 1):
-                for each in sorted(there):
-                    unplug(vm, f"d{each}")
-                there.clear()
-                wait_devices(vm)
-                handles.append(settled_handles(vm))
-                frames.append(settled_frames(vm))
-        figures(f"frames free {frames}, handles {handles}, after 20 and {rounds} times")
-        if handles[1] != handles[0]:
-            vm.fail(f"{handles[0]} handles, and then {handles[1]}")
-        if frames[1] < frames[0] - 32:  # services' heaps have grown, and per-CPU caches hold a few
-            vm.fail(f"{frames[0] - frames[1]} frames did not come back")
-        vm.check("cat log:///status | grep ^usbd", re.compile(r"usbd +ready +1 "))
+    return [min(counts) for counts in zip(*(look() for _ in range(5)))]
 
 
 @scenario("usb/survival", cpus=(1, 4))

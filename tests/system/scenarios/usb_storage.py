@@ -241,7 +241,7 @@ def plugging(context):
                     frames.append(settled_frames(vm))
             figures(f"frames free {frames}, handles {handles}, after 2 and {rounds} times")
             if handles[1] != handles[0]:
-                vm.fail(f"{handles[0]} handles, and then {handles[1]}")
+                vm.fail(f"handles, bindings, ports: {handles[0]}, and then {handles[1]}")
             if frames[1] < frames[0] - 64:
                 vm.fail(f"{frames[0] - frames[1]} frames did not come back")
 
