@@ -165,18 +165,26 @@ static void halt(struct endpoint *endpoint, int64_t error)
     endpoint_drop(endpoint, error);
 }
 
-/* The transfer that the block at `address` is of, and its place in it; NULL: of none. */
-static struct transfer *transfer_at(struct endpoint *endpoint, uint64_t address, uint32_t *place)
+/* Whose ring lies there: each is a page. */
+static const struct stream *stream_at(const struct endpoint *endpoint, uint64_t address)
 {
-    for (uint32_t i = 0; i < endpoint->stream_count; i++) {
-        struct stream *stream = &endpoint->streams[i];
-        if (!ring_find(&stream->ring, address, place))
-            continue;
-        list_for_each (struct transfer, transfer, &stream->transfers, link) {
-            if (*place < transfer->blocks)
-                return transfer;
-            *place -= transfer->blocks;
-        }
+    for (uint32_t i = 0; i < endpoint->stream_count; i++)
+        if (address - endpoint->streams[i].ring.address < PAGE_SIZE)
+            return &endpoint->streams[i];
+    return NULL;
+}
+
+/* The transfer that the block at `address` is of, and its place in it; NULL: of none. */
+static struct transfer *transfer_at(const struct endpoint *endpoint, uint64_t address,
+                                    uint32_t *place)
+{
+    const struct stream *stream = stream_at(endpoint, address);
+    if (!stream || !ring_find(&stream->ring, address, place))
+        return NULL;
+    list_for_each (struct transfer, transfer, &stream->transfers, link) {
+        if (*place < transfer->blocks)
+            return transfer;
+        *place -= transfer->blocks;
     }
     return NULL;
 }
