@@ -188,7 +188,9 @@ static void request_serve(struct worker *worker, struct disk_request *request)
     unit->under_way--;
     request->own[1] = (uint64_t)(worker->gone ? -E_NO_DEVICE : status);
     queue_put(&worker->done, request);
+    worker->returning++;
     outcome_tell(worker);
+    worker->returning--;
 }
 
 static void unit_look(struct worker *worker, struct worker_unit *unit)
@@ -278,16 +280,19 @@ int64_t worker_run(struct worker *worker, handle_t port)
 
 /* --- the main thread's side --- */
 
-/* A thread that cannot be started is one that is missed by nobody but those who count. */
+/* Who is about to look for more need not be woken: who reads one piece after the other has one thread at work, as the answer to the piece before is told by
+ * it. A thread that cannot be started is one that is missed by nobody but those who count. */
 void worker_put(struct worker *worker, struct disk_request *request)
 {
     pthread_mutex_lock(&worker->lock);
     queue_put(&worker->todo, request);
     worker->waiting++;
-    if (worker->waiting > worker->idle && worker->threads < worker->lane_count)
+    bool taken = worker->waiting <= worker->returning;
+    if (worker->waiting > worker->returning + worker->idle && worker->threads < worker->lane_count)
         (void)thread_start(worker, other_thread);
     pthread_mutex_unlock(&worker->lock);
-    pthread_cond_signal(&worker->wanted); /* who wakes finds the lock free */
+    if (!taken)
+        pthread_cond_signal(&worker->wanted); /* who wakes finds the lock free */
 }
 
 bool worker_take(struct worker *worker, struct disk_request **request, int64_t *status)

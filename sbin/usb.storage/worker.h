@@ -47,8 +47,8 @@ struct worker {
     bool removable; /* some unit's medium is */
     bool gone;      /* the device is: the threads end */
     handle_t port;
-    uint32_t threads, idle,
-        waiting; /* how many there are, have nothing to do; requests in `todo` */
+    uint32_t threads, idle, returning; /* how many there are, wait, are about to look into todo */
+    uint32_t waiting;                  /* requests in `todo` */
     pthread_mutex_t lock;
     pthread_cond_t wanted, returned; /* a request; a lane */
     struct worker_queue todo, done;

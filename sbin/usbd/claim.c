@@ -77,6 +77,11 @@ int64_t claim_open(struct device *device, struct interface *interface, struct co
     return job_begin(device, job, open_run, interface, command);
 }
 
+int64_t claim_check(const struct interface *interface, uint64_t caller)
+{
+    return interface->owner != caller ? -E_PERMISSION : interface->closing ? -E_CLOSED : 0;
+}
+
 /* --- closing --- */
 
 static void memories_free(struct device *device, struct interface *interface)
@@ -109,7 +114,6 @@ static void close_run(struct device *device, struct job *run)
 {
     struct claim_job *job = job_of(run);
     struct interface *interface = device_interface(device, job->interface);
-    interface->closing = true;
     bool quiet = device->gone || endpoints_quiet(device, interface);
     if (quiet && !device->gone && (interface->alternate || interface->streams))
         (void)!device_alternate(device, interface, 0, 0);
@@ -124,11 +128,13 @@ static void close_run(struct device *device, struct job *run)
     free(job);
 }
 
+/* What its driver has still open is of no use from now on: what was asked for before stands in front of this in the device's jobs. */
 void claim_close(struct device *device, struct interface *interface)
 {
     struct claim_job *job = calloc(1, sizeof(*job));
     if (!job)
         abort(); /* the interface could never be had again */
+    interface->closing = true;
     job->job.run = close_run;
     job->interface = interface->number;
     device_job(device, &job->job);

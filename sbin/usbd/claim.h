@@ -1,6 +1,7 @@
 /* What drivers do with devices (abi/usb.h): an interface is claimed, given memory, and its endpoints carry out transfers.
  *
  *     claim_open(device, interface, command)     held: the device's thread answers when the one before has let go
+ *     claim_check(interface, caller)             before anything below
  *     claim_close(device, interface)             its endpoints are stopped, then its memory is given back
  *     claims_end(device)                         the device is gone, and so is what was given with it
  *     claim_cancel(token)                        a command that is wanted back
@@ -17,6 +18,8 @@ void claims_start(handle_t port);
 
 MUST_CHECK int64_t claim_open(struct device *device, struct interface *interface,
                               struct command *command);
+/* Whether the interface is the caller's to use. -E_PERMISSION; -E_CLOSED: no longer, its claim is at its end. */
+MUST_CHECK int64_t claim_check(const struct interface *interface, uint64_t caller);
 void claim_close(struct device *device, struct interface *interface);
 void claims_end(struct device *device);
 void claim_cancel(uint64_t token);

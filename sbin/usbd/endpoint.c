@@ -165,18 +165,26 @@ static void halt(struct endpoint *endpoint, int64_t error)
     endpoint_drop(endpoint, error);
 }
 
-/* The transfer that the block at `address` is of, and its place in it; NULL: of none. */
-static struct transfer *transfer_at(struct endpoint *endpoint, uint64_t address, uint32_t *place)
+/* Whose ring lies there: each is a page. */
+static const struct stream *stream_at(const struct endpoint *endpoint, uint64_t address)
 {
-    for (uint32_t i = 0; i < endpoint->stream_count; i++) {
-        struct stream *stream = &endpoint->streams[i];
-        if (!ring_find(&stream->ring, address, place))
-            continue;
-        list_for_each (struct transfer, transfer, &stream->transfers, link) {
-            if (*place < transfer->blocks)
-                return transfer;
-            *place -= transfer->blocks;
-        }
+    for (uint32_t i = 0; i < endpoint->stream_count; i++)
+        if (address - endpoint->streams[i].ring.address < PAGE_SIZE)
+            return &endpoint->streams[i];
+    return NULL;
+}
+
+/* The transfer that the block at `address` is of, and its place in it; NULL: of none. */
+static struct transfer *transfer_at(const struct endpoint *endpoint, uint64_t address,
+                                    uint32_t *place)
+{
+    const struct stream *stream = stream_at(endpoint, address);
+    if (!stream || !ring_find(&stream->ring, address, place))
+        return NULL;
+    list_for_each (struct transfer, transfer, &stream->transfers, link) {
+        if (*place < transfer->blocks)
+            return transfer;
+        *place -= transfer->blocks;
     }
     return NULL;
 }
@@ -200,16 +208,32 @@ static void measure(struct endpoint *endpoint, struct transfer *transfer, uint32
 
 /* What the controller stopped at: whoever stopped it goes on with it. */
 static void stopped(struct endpoint *endpoint, struct transfer *transfer, uint32_t place,
-                    uint32_t status)
+                    const struct trb *event)
 {
-    if (TRB_CODE(status) == CODE_STOPPED)
-        measure(endpoint, transfer, place, TRB_LENGTH(status));
-    else if (TRB_CODE(status) == CODE_STOPPED_LENGTH) /* nothing is known of this block */
+    uint32_t code = TRB_CODE(event->status), length = TRB_LENGTH(event->status);
+    bool begun = event->parameter != ring_link(&transfer->stream->ring);
+    if (code == CODE_STOPPED && begun)
+        measure(endpoint, transfer, place, length);
+    else if (code != CODE_STOPPED_SHORT) /* nothing is known of this block */
         measure(endpoint, transfer, place, UINT32_MAX);
     else if (!transfer->measured) {
-        transfer->moved = MIN(TRB_LENGTH(status), transfer->request.length);
+        transfer->moved = MIN(length, transfer->request.length);
         transfer->measured = true;
     }
+}
+
+static int64_t code_error(uint32_t code)
+{
+    return code == CODE_STALL ? -E_NOT_SUPPORTED : -E_IO;
+}
+
+/* An endpoint with streams may come to a halt before one of them is at work, so that there is no block to name (4.17.4). */
+static bool is_nobodys_error(const struct endpoint *endpoint, const struct trb *event)
+{
+    uint32_t code = TRB_CODE(event->status);
+    return endpoint->has_streams && event->parameter == 0 &&
+           (code == CODE_STALL || code == CODE_TRANSACTION || code == CODE_STREAM_TYPE ||
+            code == CODE_STREAM_ID);
 }
 
 void endpoint_event(struct endpoint *endpoint, const struct trb *event)
@@ -217,19 +241,21 @@ void endpoint_event(struct endpoint *endpoint, const struct trb *event)
     uint32_t place, code = TRB_CODE(event->status);
     bool control = endpoint->described.type == USB_CONTROL_PIPE;
     struct transfer *transfer = transfer_at(endpoint, event->parameter, &place);
+    if (!transfer && is_nobodys_error(endpoint, event))
+        halt(endpoint, code_error(code));
     if (!transfer)
         return; /* a second word on what has ended, or the controller's fancy */
     struct stream *stream = transfer->stream;
     transfers_lost(transfer);
     bool last = place == transfer->blocks - 1;
     if (code >= CODE_STOPPED && code <= CODE_STOPPED_SHORT) {
-        stopped(endpoint, transfer, place, event->status);
+        stopped(endpoint, transfer, place, event);
         return;
     }
     if (last || code != CODE_SUCCESS)
         measure(endpoint, transfer, place, TRB_LENGTH(event->status));
     if (code != CODE_SUCCESS && code != CODE_SHORT)
-        halt(endpoint, code == CODE_STALL ? -E_NOT_SUPPORTED : -E_IO);
+        halt(endpoint, code_error(code));
     else if (last || (code == CODE_SHORT && !control))
         transfer_end(transfer, 0);
     transfers_push(endpoint, stream);
@@ -293,6 +319,14 @@ static bool stream_is_concerned(const struct stream *stream)
     return false;
 }
 
+/* If it was not at work, but had been before, its first transfer cannot go on, nor be begun again, as nobody knows how far it came. */
+static void stream_leave(struct stream *stream)
+{
+    struct transfer *first = list_first(&stream->transfers, struct transfer, link);
+    if (stream->id && first && first->blocks && !first->measured && !first->unwanted)
+        transfer_end(first, -E_IO);
+}
+
 static void stream_settle(struct stream *stream)
 {
     list_for_each (struct transfer, transfer, &stream->transfers, link)
@@ -307,8 +341,10 @@ void endpoint_settle(struct endpoint *endpoint)
     int64_t result = stop(endpoint);
     for (uint32_t i = 0; i < endpoint->stream_count; i++) {
         struct stream *stream = &endpoint->streams[i];
-        if (result >= 0 && stream_is_concerned(stream))
+        if (result >= 0 && stream_is_concerned(stream)) {
+            stream_leave(stream);
             result = unload(endpoint, stream);
+        }
         stream_settle(stream);
     }
     if (result < 0)
@@ -332,7 +368,9 @@ int64_t endpoint_clear(struct endpoint *endpoint, int64_t error)
     endpoint_drop(endpoint, error);
     if (result >= 0)
         result = unload_all(endpoint);
-    endpoint->halted = result < 0 ? -E_IO : 0;
+    endpoint->halted = 0;
+    if (result < 0)
+        halt(endpoint, -E_IO);
     run(endpoint);
     return result;
 }

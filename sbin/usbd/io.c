@@ -327,7 +327,7 @@ static void settle_run(struct device *device, struct job *job)
         io_delete(io);
 }
 
-/* What is under way of it is to end, soon. */
+/* What is under way of it is to end, soon; of a device that is gone it does so by itself, and nobody does its jobs any more. */
 static void rest_stop(struct io *io)
 {
     struct device *device = NULL;
@@ -337,7 +337,7 @@ static void rest_stop(struct io *io)
         io->parts[i].transfer.unwanted = true;
         device = io->parts[i].endpoint->device;
     }
-    if (!device || io->settling)
+    if (!device || device->gone || io->settling)
         return;
     io->settling = true;
     io->settle.run = settle_run;

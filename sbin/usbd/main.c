@@ -57,7 +57,7 @@ static int64_t claimed(const struct command *command, struct name *name, struct 
     *interface = *device ? device_interface(*device, name->interface) : NULL;
     if (!*interface)
         return -E_CLOSED;
-    return (*interface)->owner == command->message.caller ? 0 : -E_PERMISSION;
+    return claim_check(*interface, command->message.caller);
 }
 
 static int64_t open_flags(const struct name *name, uint64_t flags)
@@ -78,8 +78,7 @@ static int64_t open_flags(const struct name *name, uint64_t flags)
 static int64_t open_endpoint(const struct name *name, const struct command *command)
 {
     struct device *device = device_find(name->number);
-    const struct interface *interface = device_interface(device, name->interface);
-    return interface->owner == command->message.caller ? 0 : -E_PERMISSION;
+    return claim_check(device_interface(device, name->interface), command->message.caller);
 }
 
 static int64_t usb_open(void *context, struct command *command)

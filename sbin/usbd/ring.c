@@ -49,6 +49,8 @@ static uint32_t index_at(const struct ring *ring, uint32_t place)
 bool ring_find(const struct ring *ring, uint64_t address, uint32_t *place)
 {
     uint64_t offset = address - ring->address, index = offset / sizeof(struct trb);
+    if (address == ring_link(ring))
+        index = 0;
     if (offset % sizeof(struct trb) || index >= ring->size - 1)
         return false;
     *place = ((uint32_t)index + ring->size - 1 - ring->dequeue) % (ring->size - 1);

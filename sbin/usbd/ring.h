@@ -56,6 +56,7 @@ enum trb_code {
     CODE_RESOURCE = 7,
     CODE_BANDWIDTH = 8,
     CODE_NO_SLOTS = 9,
+    CODE_STREAM_TYPE = 10,
     CODE_SLOT_NOT_ENABLED = 11,
     CODE_ENDPOINT_NOT_ENABLED = 12,
     CODE_SHORT = 13,
@@ -65,6 +66,7 @@ enum trb_code {
     CODE_STOPPED = 26,
     CODE_STOPPED_LENGTH = 27,
     CODE_STOPPED_SHORT = 28,
+    CODE_STREAM_ID = 34,
 };
 
 #define TRB_CYCLE             0x0001u
@@ -106,7 +108,14 @@ static inline uint32_t ring_capacity(const struct ring *ring)
 /* The index of the first. count: 1 to ring_room(). Cycle bits are the ring's business. The doorbell is the caller's. */
 uint32_t ring_put(struct ring *ring, const struct trb *trbs, uint32_t count);
 
-/* False: the address is of no block that is under way. *place: how many are before it in the ring, from the oldest on. */
+/* Where an endpoint may have been stopped, too, which is then about to go on at the ring's first block. */
+static inline uint64_t ring_link(const struct ring *ring)
+{
+    return ring->address + (ring->size - 1) * sizeof(struct trb);
+}
+
+/* False: the address is of no block that is under way. *place: how many are before it in the ring, from the oldest on. The link's stands
+ * for the first block's. */
 MUST_CHECK bool ring_find(const struct ring *ring, uint64_t address, uint32_t *place);
 
 void ring_retire(struct ring *ring, uint32_t count);

@@ -86,7 +86,10 @@ TEST(what_an_event_may_not_name)
     CHECK(ring_find(&ring, BASE, &place));
     CHECK(!ring_find(&ring, BASE + 16, &place)); /* not given to it */
     CHECK(!ring_find(&ring, BASE + 8, &place));
-    CHECK(!ring_find(&ring, BASE + 16 * (SIZE - 1), &place)); /* the link */
+    CHECK(!ring_find(&ring, BASE + 16 * SIZE, &place));
+    CHECK(ring_find(&ring, BASE + 16 * (SIZE - 1), &place) &&
+          place == 0); /* the link leads there */
+    CHECK(!ring_find(&ring, BASE + 16 * (SIZE - 1) + 8, &place));
     CHECK(!ring_find(&ring, BASE - 16, &place));
     CHECK(!ring_find(&ring, 0, &place));
     CHECK(!ring_find(&ring, UINT64_MAX, &place));

@@ -4,7 +4,8 @@
         context.boot(devices=["xhci"], extra=device.flags(port=2))
 
 A device has `descriptors` ((type, index) -> bytes), `speed`, `settings` (interface's alternate -> (class, subclass, protocol, addresses of its bulk
-endpoints)), and answers to control(), out(), wanted() and reset(); it sends by device.give(address, bytes).
+endpoints)), and answers to control(), out(), wanted() and reset(); it sends by device.give(address, bytes). It is pulled out by leave() and
+back by come().
 """
 import os
 import random
@@ -13,7 +14,7 @@ import struct
 import tempfile
 import threading
 
-HELLO, CONNECT, RESET, INTERFACES, ENDPOINTS = 0, 1, 3, 4, 5
+HELLO, CONNECT, DISCONNECT, RESET, INTERFACES, ENDPOINTS = 0, 1, 2, 3, 4, 5
 SET_CONFIGURATION, GET_CONFIGURATION, CONFIGURATION_STATUS, SET_ALTERNATE, GET_ALTERNATE, ALTERNATE_STATUS = 6, 7, 8, 9, 10, 11
 CANCEL, CONTROL, BULK = 21, 100, 101
 CAPABILITIES = 1 << 4 | 1 << 5 | 1 << 6  # packet sizes of endpoints, ids of 64 bits, bulk transfers of more than 64 KiB
@@ -23,6 +24,8 @@ OK, CANCELLED, STALL = 0, 1, 4
 class Redirected:
     def __init__(self, device):
         self.device, self.alternate = device, 0
+        self.lock = threading.Lock()  # of all that is said and known
+        self.there = False
         self.wanted = {}  # endpoint -> [(id, length, stream)]
         self.folder = tempfile.TemporaryDirectory(prefix="protos-usb-")
         self.listener = socket.socket(socket.AF_UNIX)
@@ -43,6 +46,19 @@ class Redirected:
     def flags(self, port):
         return ["-chardev", f"socket,id=redirected,path={self.listener.getsockname()}",
                 "-device", f"usb-redir,id=redirected-device,chardev=redirected,bus=xhci.0,port={port}"]
+
+    def come(self):
+        with self.lock:
+            self.there, self.alternate, self.wanted = True, 0, {}
+            self.device.reset()
+            self.say_settings()
+            self.send(CONNECT, 0, struct.pack("<BBBBHH", self.device.speed, 0, 0, 0, 0x46f4, 0x7000))
+
+    def leave(self):
+        """As it is: nothing that is under way is answered."""
+        with self.lock:
+            self.there = False
+            self.send(DISCONNECT, 0, b"")
 
     # --- packets ---
 
@@ -73,11 +89,13 @@ class Redirected:
             hello = b"protos".ljust(64, b"\0") + struct.pack("<I", CAPABILITIES)
             self.peer.sendall(struct.pack("<III", HELLO, len(hello), 0) + hello)  # whose id has 32 bits
             self.receive(struct.unpack("<III", self.receive(12))[1])
-            self.say_settings()
-            self.send(CONNECT, 0, struct.pack("<BBBBHH", self.device.speed, 0, 0, 0, 0x46f4, 0x7000))
+            self.come()
             while True:
                 kind, length, number = struct.unpack("<IIQ", self.receive(16))
-                self.take(kind, number, self.receive(length))
+                body = self.receive(length)
+                with self.lock:
+                    if self.there:
+                        self.take(kind, number, body)
         except (EOFError, OSError):
             pass
 
@@ -237,11 +255,11 @@ class Rubbish:
             disk.give(0x83, bytes(answer))
 
 
-class Forgetful:
-    """UAS as it is to be, but that it forgets some READs, by their number: who waits too long has them aborted."""
+class Attached:
+    """UAS as it is to be, but that a READ may come to a standstill: after so many steps (ready, data, status) as fate(number) says; None: not."""
 
-    def __init__(self, *forgets):
-        self.forgets, self.reads, self.aborts = forgets, 0, 0
+    def __init__(self, fate=lambda _number: None):
+        self.fate, self.reads, self.aborts = fate, 0, 0
 
     def __call__(self, disk, unit):
         head = b"\0" + unit[2:4]
@@ -249,12 +267,19 @@ class Forgetful:
             self.aborts += unit[4] == 1
             disk.say(0x83, b"\4" + head + bytes(4))
             return
-        answer = disk.scsi(unit[16:32])
-        self.reads += unit[16] == 0x28
-        if unit[16] == 0x28 and self.reads in self.forgets:
-            return
-        if answer:
+        answer, steps = disk.scsi(unit[16:32]), None
+        if unit[16] == 0x28:
+            self.reads += 1
+            steps = self.fate(self.reads)
+        if answer and steps != 0:
             disk.say(0x83, b"\6" + head)
+        if answer and steps not in (0, 1):
             disk.say(0x81, answer)
         sense = disk.SENSE if answer is None else b""
-        disk.end(b"\3" + head + bytes([0, 0, 2 if sense else 0]) + bytes(7) + struct.pack(">H", len(sense)) + sense)
+        if steps is None:
+            disk.end(b"\3" + head + bytes([0, 0, 2 if sense else 0]) + bytes(7) + struct.pack(">H", len(sense)) + sense)
+
+
+def forgetful(*forgets):
+    """It forgets READs of these numbers: who waits too long has them aborted."""
+    return Attached(lambda number: 0 if number in forgets else None)

@@ -3,13 +3,17 @@ import os
 import random
 import re
 import tempfile
+import threading
 
 from harness import in_soak, scenario
-from redirected import DiskOfBoth, Forgetful, Redirected, Rubbish, silence
+from machine import SCALE
+from redirected import Attached, DiskOfBoth, Redirected, Rubbish, forgetful, silence
 from scenarios.ahci_nvme import DEEP, Image, check_read, digest, most_under_way, power_off, slow_down, wait_disk
 from scenarios.devices import wait_log
 from scenarios.disks import check, expect, pattern_of
 from scenarios.fat import image, tool
+from scenarios.survival import settled_frames
+from scenarios.usb import figures, settled_handles
 from scenarios.usb_storage import MIB, boot, kill, name_of, node_add, wait_gone
 
 KINDS = {"uas": "streams", "uas2": "high-speed"}
@@ -138,7 +142,7 @@ def plug(vm, node):
 @scenario("usb/uas-plugging")
 def plugging(context):
     """Pulled out while it is open: what is read is an error, and the disk is gone. In again: the same name, and another disk's bytes. Nothing is under way as it
-    goes: QEMU 7.2's usb-uas crashes then, two times in five; usb/storage-plugging does so with the bulk-only transport."""
+    goes: QEMU 7.2's usb-uas crashes then, two times in five; usb/uas-pulled does so with a device made of Python."""
     with Image() as first, Image(seed=2) as second:
         with boot_tests(context, devices=["xhci"]) as vm:
             node_add(vm, "one", first.file.name)
@@ -153,6 +157,41 @@ def plugging(context):
                 expect(vm, name_of(vm, node), name)
                 vm.check("dd bs=1k count=1 <&5 2>&1 >/dev/null | tail -1; exec 5<&-", re.compile("No such device|I/O error"), 60)
                 check_read(vm, name, content.data)
+
+
+@scenario("usb/uas-pulled", cpus=(4, *in_soak(1)))
+def pulled(context):
+    """Pulled out with a command under way, at each of its steps, and others that wait: whoever reads is told. In again, it is read. At high
+    speed, without streams: usb-redir has none."""
+    data = random.Random(10).randbytes(MIB)
+    rounds, stands, steps = int(os.environ.get("PLUG_ROUNDS", "4")), threading.Event(), None
+
+    def fate(_number):
+        if steps is not None:
+            stands.set()
+        return steps
+
+    with Redirected(DiskOfBoth(data, Attached(fate))) as redirected:
+        with boot_tests(context, devices=["xhci"], extra=redirected.flags(port=2)) as vm:
+            counts = []
+            for round_ in range(rounds):
+                name = wait_disk(vm, r"model=PYTHON\\x20BOTH\\x20TRANSPORTS").split()[0]
+                check_read(vm, name, data)
+                stands.clear()
+                steps = round_ % 3
+                vm.send(f"exec 5<disk:///{name}; for i in 1 2 3; do dd bs=64k of=/dev/null <&5 2>/tmp/why$i & done; exec 5<&-\n")
+                expect(vm, stands.wait(60 * SCALE), True)
+                redirected.leave()
+                steps = None
+                vm.check("wait; cat /tmp/why* | grep -cE 'No such device|I/O error|Input/output error'", "3\n", 10)  # a time-out takes 20 s
+                wait_gone(vm, name)
+                redirected.come()
+                if round_ in (1, rounds - 1):
+                    wait_disk(vm, r"model=PYTHON\\x20BOTH\\x20TRANSPORTS")
+                    counts.append((settled_frames(vm), settled_handles(vm)))
+            figures(f"(frames free, handles) {counts}, after 2 and {rounds} times")
+            if counts[1][1] != counts[0][1] or counts[1][0] < counts[0][0] - 64:
+                vm.fail(f"(frames free, handles) were {counts[0]}, and are {counts[1]}")
 
 
 @scenario("usb/uas-units")
@@ -211,13 +250,13 @@ def falls_back(context):
 def time_outs(context):
     """A device that forgets a command now and then: it is aborted and sent once more, and what is read is right."""
     data = random.Random(8).randbytes(MIB)
-    forgetful = Forgetful(9, 10, 20)
-    with Redirected(DiskOfBoth(data, forgetful)) as redirected:
+    said = forgetful(9, 10, 20)
+    with Redirected(DiskOfBoth(data, said)) as redirected:
         with boot(context, devices=["xhci"], extra=redirected.flags(port=2)) as vm:
             name = wait_disk(vm, r"model=PYTHON\\x20BOTH\\x20TRANSPORTS").split()[0]
             check_read(vm, name, data)
-            expect(vm, forgetful.reads >= 20, True)
-            expect(vm, forgetful.aborts, 3)
+            expect(vm, said.reads >= 20, True)
+            expect(vm, said.aborts, 3)
             expect(vm, vm.shell("cat log:/// | grep -c 'UAS does not work'", 60)[0], "0\n")
 
 
