@@ -42,8 +42,8 @@ enum usb_op {
     USB_RESET, /* of the interface: the device's port is reset. The device answers E_CLOSED soon; it comes back as another one under
                      * the same name, and nobody sees it gone in between */
     USB_TRANSFERS, /* of the interface; args: USB_TOGETHER or 0; in: struct usb_transfer, up to USB_TRANSFERS_MAX; out: int64_t for each. They are
-                    * carried out one after the other, each as USB_TRANSFER would be, until one fails. value: how many were; out: of each the bytes, or
-                    * (of the last) -E_*. E_NOT_FOUND: no such endpoint, stream or memory */
+                    * carried out one after the other, each as USB_TRANSFER would be, until one fails or brings less than it has room for. value: how many
+                    * were; out: of each the bytes, or (of the last) -E_*. E_NOT_FOUND: no such endpoint, stream or memory */
 };
 
 struct usb_transfer {

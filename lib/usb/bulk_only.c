@@ -11,8 +11,9 @@
     (BULK_DATA - BULK_STATUS) /* a whole packet: more than a status shows itself as such */
 #define DIRECTION_IN 0x80u
 
-#define STATUS_NS       INT64_C(5000000000) /* of a status that is asked for once more */
-#define RECOVERIES_MOST 3u                  /* in a row, before the port is reset */
+#define STATUS_NS \
+    INT64_C(5000000000)    /* of a status that is asked for by itself: the data have ended */
+#define RECOVERIES_MOST 3u /* in a row, before the port is reset */
 
 enum status { STATUS_PASSED, STATUS_FAILED, STATUS_PHASE };
 
@@ -127,7 +128,8 @@ static int64_t phases(struct bulk_only *bulk, struct scsi_command *command)
         return -E_IO;
     if (data)
         command->moved = (uint32_t)data->moved;
-    return status_receive(bulk, status->moved);
+    return status_receive(
+        bulk, !data || data->moved == command->count ? status->moved : status_ask(bulk, STATUS_NS));
 }
 
 /* Valid and meaningful (6.3); a phase error is neither of any use. */

@@ -5,7 +5,7 @@
  *     bulk.lane                                         its only one (transport.h)
  *
  *     command --> data --> status --> DONE, FAILED          all of it in one go, as long as nothing fails
- *        |          | stall: halt cleared, on to the status
+ *        |          | short: the status is asked for by itself; stall: halt cleared, on to the status
  *        |          |         '- stall or nothing: cleared, asked once more
  *        '----------+--------------> no answer, no sense in it, phase error: reset recovery (5.3.4) --> -E_IO
  *                                                   '- fails: the port is reset, the device begins anew
@@ -36,8 +36,8 @@ struct bulk_move {
 #define BULK_MOVES_MAX 3u
 
 struct bulk_pipes {
-    /* One after the other, until one fails: 0, or its error, which stands in its `moved` unless it is not known which of them failed; those
-     * behind it are left as they are. After an error the pipe stands still until it is cleared. patience: for each. */
+    /* One after the other, until one fails or brings less than its length: 0, or its error, which stands in its `moved` unless it is not known
+     * which of them failed; those behind it are left as they are. After an error the pipe stands still until it is cleared. patience: for each. */
     int64_t (*move)(void *context, struct bulk_move *moves, uint32_t count, int64_t patience);
     int64_t (*clear)(void *context, bool in);
     int64_t (*reset)(void *context);                /* Bulk-Only Mass Storage Reset (3.1) */

@@ -204,14 +204,15 @@ static int64_t next_begin(struct io *io, struct device *device)
     return result;
 }
 
-/* Who wants the command back, or has closed the claim, has no more begun for him. */
+/* Who wants the command back, or has closed the claim, has no more begun for him; and what follows a short one depends on that. */
 static void sequence_done(struct transfer *transfer, int64_t result, uint32_t moved)
 {
     struct part *part = container_of(transfer, struct part, transfer);
     struct io *io = part->io;
     part->busy = false;
     io->results[io->ended++] = result < 0 ? result : moved;
-    bool more = result >= 0 && io->ended < io->count;
+    bool more =
+        result >= 0 && moved == io->transfers[io->ended - 1].length && io->ended < io->count;
     if (result == -E_CANCELLED || (more && transfer->unwanted)) {
         several_end(io, -E_CANCELLED);
         return;

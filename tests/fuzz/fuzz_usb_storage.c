@@ -70,6 +70,8 @@ static int64_t move(void *context, struct bulk_move *moves, uint32_t count, int6
         moves[i].moved = moved;
         if (moved < 0)
             return moved;
+        if (moved < moves[i].length)
+            break;
     }
     return 0;
 }

@@ -203,6 +203,8 @@ static int64_t fake_move(void *context, struct bulk_move *moves, uint32_t count,
         moves[i].moved = fake_move_one(context, moves[i].in, moves[i].address, moves[i].length);
         if (moves[i].moved < 0)
             return moves[i].moved;
+        if (moves[i].moved < moves[i].length)
+            break;
     }
     return 0;
 }

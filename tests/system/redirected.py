@@ -144,12 +144,12 @@ class Redirected:
                     self.bulk_say(number, endpoint, CANCELLED, 0, one[2])
 
     def give(self, endpoint, data):
-        """To who waits there; False: nobody does."""
+        """To who waits there; False: nobody does. data None: the endpoint stalls."""
         if not self.wanted.get(endpoint):
             return False
         number, length, stream = self.wanted[endpoint].pop(0)
-        data = data[:length]
-        self.bulk_say(number, endpoint, OK, len(data), stream, data)
+        status, data = (STALL, b"") if data is None else (OK, data[:length])
+        self.bulk_say(number, endpoint, status, len(data), stream, data)
         return True
 
 
@@ -161,16 +161,21 @@ def interface(alternate, protocol, endpoints):
     return text
 
 
+def status_wrapper(tag, residue, status, signature=b"USBS"):
+    return struct.pack("<4sIIB", signature, tag, residue, status)
+
+
 class DiskOfBoth:
-    """A disk of USB 2 with the bulk-only transport and, in setting 1, UAS, which is what attached(disk, information unit) does."""
+    """A disk of USB 2 with the bulk-only transport and, in setting 1, UAS, which is what attached(disk, information unit) does; None: without."""
     speed = 2
     settings = {0: (8, 6, 0x50, [0x81, 0x02]), 1: (8, 6, 0x62, [0x81, 0x02, 0x83, 0x04])}
 
     def __init__(self, data, attached):
         self.data, self.attached = data, attached
         self.commands = 0  # information units of UAS
-        body = interface(0, 0x50, [(0x81, None), (0x02, None)]) + \
-            interface(1, 0x62, [(0x04, 1), (0x83, 2), (0x81, 3), (0x02, 4)])
+        body = interface(0, 0x50, [(0x81, None), (0x02, None)])
+        if attached:
+            body += interface(1, 0x62, [(0x04, 1), (0x83, 2), (0x81, 3), (0x02, 4)])
         self.descriptors = {1: struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x200, 0, 0, 0, 64, 0x46f4, 0x7000, 0x100, 0, 0, 0, 1),
                             2: struct.pack("<BBHBBBBB", 9, 2, 9 + len(body), 1, 1, 0, 0x80, 50) + body}
         self.reset()
@@ -211,11 +216,14 @@ class DiskOfBoth:
             self.attached(self, data)
         elif len(data) == 31 and data[:4] == b"USBC":
             tag, length = struct.unpack("<II", data[4:12])
-            answer = self.scsi(data[15:31])
-            status, answer = answer is None, (answer or b"")[:length]
-            if length:
-                self.say(0x81, answer)
-            self.say(0x81, struct.pack("<4sIIB", b"USBS", tag, length - len(answer), status))
+            for said in self.answers(data[15:31], tag, length):
+                self.say(0x81, said)
+
+    def answers(self, command, tag, length):
+        """What is sent of the bulk-only transport: data, status; None: a stall."""
+        answer = self.scsi(command)
+        failed, answer = answer is None, (answer or b"")[:length]
+        return ([answer] if length else []) + [status_wrapper(tag, length - len(answer), failed)]
 
     SENSE = bytes([0x70, 0, 5, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x20]) + bytes(5)  # no such command
 
@@ -234,6 +242,44 @@ class DiskOfBoth:
             block, _, count = struct.unpack(">IBH", command[2:9])
             return self.data[block * 512:(block + count) * 512]
         return None
+
+
+# Of a READ: (data, tag) -> what is sent in place of the data and a status that says so.
+SHORT = {
+    "short, and the status says so": lambda data, tag: [data[:700], status_wrapper(tag, len(data) - 700, 0)],
+    "short, and the status does not": lambda data, tag: [data[:1536], status_wrapper(tag, 0, 0)],
+    "all there, and the status says not": lambda data, tag: [data, status_wrapper(tag, 512, 0)],
+    "no data": lambda data, tag: [b"", status_wrapper(tag, len(data), 0)],
+    "a status in place of data": lambda data, tag: [status_wrapper(tag, len(data), 1)],
+    "a status in place of data, which stall": lambda data, tag: [None, status_wrapper(tag, len(data), 1)],
+    "two stalls": lambda data, tag: [None, None, status_wrapper(tag, len(data), 1)],
+    "another's tag": lambda data, tag: [data, status_wrapper(tag + 1, 0, 0)],
+    "no status's signature": lambda data, tag: [data, status_wrapper(tag, 0, 0, b"USBC")],
+    "a short status": lambda data, tag: [data, status_wrapper(tag, 0, 0)[:12]],
+    "an empty packet in front of the status": lambda data, tag: [data, b"", status_wrapper(tag, 0, 0)],
+    "a residue beyond all": lambda data, tag: [data, status_wrapper(tag, len(data) + 1, 0)],
+    "a phase error": lambda data, tag: [data, status_wrapper(tag, 0, 2)],
+}
+
+
+class ShortDisk(DiskOfBoth):
+    """Each `every`th READ is answered in the next way of SHORT; why one failed it does not know: aborted."""
+    SENSE = bytes([0x70, 0, 0xb, 0, 0, 0, 0, 10]) + bytes(10)
+
+    def __init__(self, data, every):
+        super().__init__(data, None)
+        self.every, self.reads, self.seen = every, 0, set()
+
+    def answers(self, command, tag, length):
+        sent = super().answers(command, tag, length)
+        if command[0] != 0x28 or length < 4096:
+            return sent
+        self.reads += 1
+        if not self.every or self.reads % self.every:
+            return sent
+        way = list(SHORT)[self.reads // self.every % len(SHORT)]
+        self.seen.add(way)
+        return SHORT[way](sent[0], tag)
 
 
 def silence(_disk, _unit):

@@ -7,6 +7,7 @@ import time
 
 from harness import in_soak, scenario
 from machine import SCALE
+from redirected import Redirected, SHORT, ShortDisk
 from scenarios.ahci_nvme import Image, check_read, digest, power_off, wait_disk
 from scenarios.crashes import DISK, MOUNT, REPORT, Volume
 from scenarios.devices import wait_log
@@ -194,6 +195,30 @@ def errors(context):
             vm.check(f"dd if=/dev/zero of=disk:///{name} bs=512 seek=3001 count=1 2>/dev/null && echo written", re.compile("^written$", re.M), 60)
             vm.check(f"dd if=/dev/zero of=disk:///{other} count=1 2>&1 || true", re.compile("Read-only file system"), 60)
             check_read(vm, other, locked.data)
+
+
+@scenario("usb/storage-short", cpus=(4, *in_soak(1)))
+def short(context):
+    """Short packets, stalls and statuses of every kind: what is read is right or an error, soon, and when the device keeps the rules again all is read."""
+    piece = 32 << 10
+    data = random.Random(9).randbytes(40 * piece)
+    with Redirected(ShortDisk(data, 3)) as redirected:
+        with boot(context, devices=["xhci"], extra=redirected.flags(port=2)) as vm:
+            device, name = redirected.device, wait_disk(vm, r"model=PYTHON\\x20BOTH\\x20TRANSPORTS").split()[0]
+            right = wrong = 0
+            for at in range(len(data) // piece):
+                got = vm.shell(f"dd if=disk:///{name} bs={piece} skip={at} count=1 2>/tmp/why | sha256sum; tail -1 /tmp/why", 60)[0]
+                if got.startswith(digest(data[at * piece:(at + 1) * piece])):
+                    right += 1
+                elif re.search("I/O error|Input/output error", got):
+                    wrong += 1
+                else:
+                    vm.fail(f"piece {at} is neither right nor an error: {got}")
+            figures(f"{right} right, {wrong} errors, {device.reads} READs")
+            expect(vm, device.seen, set(SHORT))
+            expect(vm, right > wrong, True)
+            device.every = None
+            check_read(vm, name, data)
 
 
 def wait_gone(vm, name):
