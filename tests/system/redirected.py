@@ -1,10 +1,11 @@
 """USB devices made of Python, plugged into QEMU by its usb-redir (usbredir protocol 0.7): for what QEMU has no device, and for devices that misbehave.
 
-    with Redirected(DeviceOfBothTransports(data)) as device:
-        context.boot(devices=["xhci"], extra=device.flags(port=2))
+    with Redirected(DiskOfBoth(data, silence)) as redirected:
+        context.boot(devices=["xhci"], extra=redirected.flags(port=2))
+        redirected.pull(), redirected.plug()
 
-A device has `descriptors` ((type, index) -> bytes), `speed`, `settings` (interface's alternate -> (class, subclass, protocol, addresses of its bulk
-endpoints)), and answers to control(), out(), wanted() and reset(); it sends by device.give(address, bytes).
+A device has `descriptors` (type -> bytes; what interfaces and endpoints it has is read there), `speed`, and answers to control(), out(), wanted() and
+reset(), one at a time, by the lock. It sends by give(address, bytes), as much as room(address), or has its queues send (`Device`).
 """
 import os
 import random
@@ -13,23 +14,46 @@ import struct
 import tempfile
 import threading
 
-HELLO, CONNECT, RESET, INTERFACES, ENDPOINTS = 0, 1, 3, 4, 5
+HELLO, CONNECT, DISCONNECT, RESET, INTERFACES, ENDPOINTS = 0, 1, 2, 3, 4, 5
 SET_CONFIGURATION, GET_CONFIGURATION, CONFIGURATION_STATUS, SET_ALTERNATE, GET_ALTERNATE, ALTERNATE_STATUS = 6, 7, 8, 9, 10, 11
-CANCEL, CONTROL, BULK = 21, 100, 101
+START_INTERRUPTS, STOP_INTERRUPTS, INTERRUPTS_STATUS = 15, 16, 17
+CANCEL, CONTROL, BULK, INTERRUPT = 21, 100, 101, 103
 CAPABILITIES = 1 << 4 | 1 << 5 | 1 << 6  # packet sizes of endpoints, ids of 64 bits, bulk transfers of more than 64 KiB
 OK, CANCELLED, STALL = 0, 1, 4
+BULK_TYPE, INTERRUPT_TYPE = 2, 3
+FULL, HIGH = 1, 2  # speeds
+LATE = object()  # of control(): there is no answer
+
+
+def settings(configuration, alternates):
+    """Of a configuration's bytes, interfaces being in these settings (0 where none is named): ({number: class, subclass, protocol},
+    {address: (type, interval, interface, packet)})."""
+    interfaces, endpoints, number, at = {}, {}, None, 0
+    while at < len(configuration):
+        one = configuration[at:at + configuration[at]]
+        if one[1] == 4:
+            number = one[2] if alternates.get(one[2], 0) == one[3] else None
+            if number is not None:
+                interfaces[number] = one[5:8]
+        elif one[1] == 5 and number is not None:
+            endpoints[one[2]] = (one[3] & 3, one[6], number, struct.unpack("<H", one[4:6])[0])
+        at += len(one)
+    return interfaces, endpoints
 
 
 class Redirected:
     def __init__(self, device):
-        self.device, self.alternate = device, 0
-        self.wanted = {}  # endpoint -> [(id, length, stream)]
+        self.device, self.alternates = device, {}
+        self.asked = {}  # endpoint -> [(id, length, stream)]
+        self.interrupts = set()  # endpoints that are listened to
+        self.answered = (None, 0, b"")  # id, endpoint, data: what was given last
         self.folder = tempfile.TemporaryDirectory(prefix="protos-usb-")
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(os.path.join(self.folder.name, "socket"))
         self.listener.listen(1)
         self.peer = None
-        device.give = self.give
+        self.lock = threading.RLock()
+        device.give, device.room, device.lock = self.give, self.room, self.lock
         self.thread = threading.Thread(target=self.serve, daemon=True)
 
     def __enter__(self):
@@ -41,8 +65,19 @@ class Redirected:
         self.folder.cleanup()
 
     def flags(self, port):
-        return ["-chardev", f"socket,id=redirected,path={self.listener.getsockname()}",
-                "-device", f"usb-redir,id=redirected-device,chardev=redirected,bus=xhci.0,port={port}"]
+        return ["-chardev", f"socket,id=redirected{port},path={self.listener.getsockname()}",
+                "-device", f"usb-redir,id=redirected-device{port},chardev=redirected{port},bus=xhci.0,port={port}"]
+
+    def plug(self):
+        with self.lock:
+            self.say_settings()
+            device = self.device.descriptors[1]
+            self.send(CONNECT, 0, struct.pack("<B3s4s", self.device.speed, device[4:7], device[8:12]))
+
+    def pull(self):
+        with self.lock:
+            self.forget()
+            self.send(DISCONNECT, 0, b"")
 
     # --- packets ---
 
@@ -59,13 +94,17 @@ class Redirected:
         return data
 
     def say_settings(self):
-        code, subclass, protocol, addresses = self.device.settings[self.alternate]
-        self.send(INTERFACES, 0, struct.pack("<I", 1) + b"".join(bytes([value]).ljust(32, b"\0") for value in (0, code, subclass, protocol)))
-        kinds, sizes = [0xff] * 32, [0] * 32
-        for address in [0, 0x80] + addresses:
+        interfaces, endpoints = settings(self.device.descriptors[2], self.alternates)
+        self.send(INTERFACES, 0, struct.pack("<I", len(interfaces)) + bytes(interfaces).ljust(32, b"\0") +
+                  b"".join(bytes(codes[i] for codes in interfaces.values()).ljust(32, b"\0") for i in range(3)))
+        kinds, intervals, owners, sizes = [0xff] * 32, [0] * 32, [0] * 32, [0] * 32
+        for address, one in {0: (0, 0, 0, 64), 0x80: (0, 0, 0, 64), **endpoints}.items():
             index = (address & 0x80) >> 3 | (address & 15)
-            kinds[index], sizes[index] = (2, 512) if address & 15 else (0, 64)
-        self.send(ENDPOINTS, 0, bytes(kinds) + bytes(64) + struct.pack("<32H", *sizes))
+            kinds[index], intervals[index], owners[index], sizes[index] = one
+        self.send(ENDPOINTS, 0, bytes(kinds + intervals + owners) + struct.pack("<32H", *sizes))
+
+    def forget(self):
+        self.alternates, self.asked, self.interrupts = {}, {}, set()
 
     def serve(self):
         try:
@@ -73,35 +112,49 @@ class Redirected:
             hello = b"protos".ljust(64, b"\0") + struct.pack("<I", CAPABILITIES)
             self.peer.sendall(struct.pack("<III", HELLO, len(hello), 0) + hello)  # whose id has 32 bits
             self.receive(struct.unpack("<III", self.receive(12))[1])
-            self.say_settings()
-            self.send(CONNECT, 0, struct.pack("<BBBBHH", self.device.speed, 0, 0, 0, 0x46f4, 0x7000))
+            self.plug()
             while True:
                 kind, length, number = struct.unpack("<IIQ", self.receive(16))
-                self.take(kind, number, self.receive(length))
+                body = self.receive(length)
+                with self.lock:
+                    self.take(kind, number, body)
         except (EOFError, OSError):
             pass
 
     def take(self, kind, number, body):
         if kind == RESET:
-            self.alternate, self.wanted = 0, {}
+            self.forget()
             self.device.reset()
         elif kind in (SET_CONFIGURATION, GET_CONFIGURATION):
             self.say_settings()
             self.send(CONFIGURATION_STATUS, number, bytes([OK, 1]))
         elif kind in (SET_ALTERNATE, GET_ALTERNATE):
-            self.alternate = body[1] if kind == SET_ALTERNATE else self.alternate
+            if kind == SET_ALTERNATE:
+                self.alternates[body[0]] = body[1]
             self.say_settings()
-            self.send(ALTERNATE_STATUS, number, bytes([OK, body[0], self.alternate]))
+            self.send(ALTERNATE_STATUS, number, bytes([OK, body[0], self.alternates.get(body[0], 0)]))
         elif kind == CANCEL:
             self.cancel(number)
         elif kind == CONTROL:
             self.control(number, body)
         elif kind == BULK:
             self.bulk(number, body)
+        elif kind == START_INTERRUPTS:
+            self.interrupts.add(body[0])
+            self.send(INTERRUPTS_STATUS, number, bytes([OK, body[0]]))
+            if body[0] in self.device.stalls:  # whose end drops what QEMU had, and begins anew
+                self.device.stalls.remove(body[0])
+                self.give(body[0], None)
+            self.device.wanted(body[0])
+        elif kind == STOP_INTERRUPTS:
+            self.interrupts.discard(body[0])
+            self.send(INTERRUPTS_STATUS, number, bytes([OK, body[0]]))
 
     def control(self, number, body):
         endpoint, request, what, _, value, index, length = struct.unpack("<BBBBHHH", body[:10])
-        answer = self.device.control(what, request, value, index)
+        answer = self.device.control(what, request, value, index, body[10:])
+        if answer is LATE:
+            return
         status, answer = (STALL, b"") if answer is None else (OK, answer[:length])
         sent = len(answer) if what & 0x80 else len(body) - 10
         self.send(CONTROL, number, struct.pack("<BBBBHHH", endpoint, request, what, status, value, index, sent) + answer)
@@ -111,69 +164,122 @@ class Redirected:
 
     def bulk(self, number, body):
         endpoint, _, low, stream, high = struct.unpack("<BBHIH", body[:10])
-        if endpoint & 0x80:
-            self.wanted.setdefault(endpoint, []).append((number, high << 16 | low, stream))
+        if endpoint in self.device.stalls:
+            self.device.stalls.remove(endpoint)
+            self.bulk_say(number, endpoint, STALL, 0, stream)
+        elif endpoint & 0x80:
+            self.asked.setdefault(endpoint, []).append((number, high << 16 | low, stream))
             self.device.wanted(endpoint)
         else:
             self.bulk_say(number, endpoint, OK, len(body) - 10, stream)
-            self.device.out(self.alternate, endpoint, body[10:])
+            self.device.out(endpoint, body[10:])
 
     def cancel(self, number):
-        for endpoint, waiting in self.wanted.items():
+        """What was given meanwhile has met nobody."""
+        if number == self.answered[0]:
+            self.device.returned(*self.answered[1:])
+        for endpoint, waiting in self.asked.items():
             for one in list(waiting):
                 if one[0] == number:
                     waiting.remove(one)
                     self.bulk_say(number, endpoint, CANCELLED, 0, one[2])
 
+    def room(self, endpoint):
+        """How many bytes are asked for there; 0: nobody asks."""
+        if endpoint in self.interrupts:
+            return settings(self.device.descriptors[2], self.alternates)[1][endpoint][3]
+        return self.asked[endpoint][0][1] if self.asked.get(endpoint) else 0
+
     def give(self, endpoint, data):
-        """To who waits there; False: nobody does."""
-        if not self.wanted.get(endpoint):
+        """To who waits there; None is a stall. False: nobody does."""
+        status, data = (STALL, b"") if data is None else (OK, data)
+        if endpoint in self.interrupts:
+            self.send(INTERRUPT, 0, struct.pack("<BBH", endpoint, status, len(data)) + data)
+            return True
+        if not self.asked.get(endpoint):
             return False
-        number, length, stream = self.wanted[endpoint].pop(0)
+        number, length, stream = self.asked[endpoint].pop(0)
         data = data[:length]
-        self.bulk_say(number, endpoint, OK, len(data), stream, data)
+        self.answered = (number, endpoint, data)
+        self.bulk_say(number, endpoint, status, len(data), stream, data)
         return True
 
 
-def interface(alternate, protocol, endpoints):
-    """endpoints: (address, pipe's id or None)"""
-    text = bytes([9, 4, 0, alternate, len(endpoints), 8, 6, protocol, 0])
-    for address, pipe in endpoints:
-        text += bytes([7, 5, address, 2, 0, 2, 0]) + (b"" if pipe is None else bytes([4, 0x24, pipe, 0]))
-    return text
+def endpoint(address, kind=BULK_TYPE, packet=512, interval=0):
+    return struct.pack("<BBBBHB", 7, 5, address, kind, packet, interval)
 
 
-class DiskOfBoth:
+def interface(number, codes, *parts, alternate=0):
+    """parts: its descriptors' bytes."""
+    return struct.pack("<BBBBB3sB", 9, 4, number, alternate, sum(part[1] == 5 for part in parts), bytes(codes), 0) + b"".join(parts)
+
+
+class Device:
+    """Descriptors, and a queue for each endpoint that says something."""
+    speed = HIGH
+
+    def __init__(self, identity, interfaces):
+        """identity: vendor, product, release; interfaces: their bytes."""
+        count = len(settings(interfaces, {})[0])
+        self.descriptors = {1: struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x200, 0, 0, 0, 64, *identity, 0, 0, 0, 1),
+                            2: struct.pack("<BBHBBBBB", 9, 2, 9 + len(interfaces), count, 1, 0, 0x80, 50) + interfaces}
+        self.queues = {}
+        self.stalls = []  # endpoints whose next transfer is to, once for each time that they stand here
+
+    def reset(self):
+        pass
+
+    def control(self, what, request, value, _index, _data):
+        """b"..." or b"": the answer; None: a stall; LATE: none yet."""
+        if (what, request) == (0x80, 6):
+            return self.descriptors.get(value >> 8)
+        return b"" if (what, request) == (0x02, 1) else None
+
+    def wanted(self, address):
+        queue = self.queues.setdefault(address, [])
+        while queue and self.give(address, queue[0]):
+            queue.pop(0)
+
+    def returned(self, address, data):
+        self.queues.setdefault(address, []).insert(0, data)
+
+    def say(self, address, data):
+        """Now or when it is asked for."""
+        with self.lock:
+            self.queues.setdefault(address, []).append(data)
+            self.wanted(address)
+
+
+class DiskOfBoth(Device):
     """A disk of USB 2 with the bulk-only transport and, in setting 1, UAS, which is what attached(disk, information unit) does."""
-    speed = 2
-    settings = {0: (8, 6, 0x50, [0x81, 0x02]), 1: (8, 6, 0x62, [0x81, 0x02, 0x83, 0x04])}
 
     def __init__(self, data, attached):
+        def piped(address, pipe):
+            return endpoint(address) + bytes([4, 0x24, pipe, 0])
+
+        super().__init__((0x46f4, 0x7000, 0x100),
+                         interface(0, (8, 6, 0x50), endpoint(0x81), endpoint(0x02)) +
+                         interface(0, (8, 6, 0x62), piped(0x04, 1), piped(0x83, 2), piped(0x81, 3), piped(0x02, 4), alternate=1))
         self.data, self.attached = data, attached
         self.commands = 0  # information units of UAS
-        body = interface(0, 0x50, [(0x81, None), (0x02, None)]) + \
-            interface(1, 0x62, [(0x04, 1), (0x83, 2), (0x81, 3), (0x02, 4)])
-        self.descriptors = {1: struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x200, 0, 0, 0, 64, 0x46f4, 0x7000, 0x100, 0, 0, 0, 1),
-                            2: struct.pack("<BBHBBBBB", 9, 2, 9 + len(body), 1, 1, 0, 0x80, 50) + body}
         self.reset()
 
     def reset(self):
-        self.queues = {0x81: [], 0x83: []}
+        self.queues = {}
         self.status = None
 
-    def control(self, what, request, value, _index):
-        if (what, request) == (0x80, 6):
-            return self.descriptors.get(value >> 8)
+    def returned(self, address, data):
+        """Whoever asked has given the command up."""
+
+    def control(self, what, request, value, index, data):
         if what & 0x60 == 0x20:  # Get Max LUN, Bulk-Only Mass Storage Reset
             self.reset()
             return b"\0"
-        return b"" if (what, request) == (0x02, 1) else None
+        return super().control(what, request, value, index, data)
 
-    def wanted(self, endpoint):
-        queue = self.queues[endpoint]
-        while queue and self.give(endpoint, queue[0]):
-            queue.pop(0)
-        if self.status and not self.queues[0x81]:
+    def wanted(self, address):
+        super().wanted(address)
+        if self.status and not self.queues.get(0x81):
             status, self.status = self.status, None
             self.say(0x83, status)
 
@@ -182,13 +288,8 @@ class DiskOfBoth:
         self.status = status
         self.wanted(0x81)
 
-    def say(self, endpoint, data):
-        """Now or when it is asked for."""
-        self.queues[endpoint].append(data)
-        self.wanted(endpoint)
-
-    def out(self, alternate, endpoint, data):
-        if alternate == 1:
+    def out(self, address, data):
+        if address == 0x04:
             self.commands += 1
             self.attached(self, data)
         elif len(data) == 31 and data[:4] == b"USBC":
