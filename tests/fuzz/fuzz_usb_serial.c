@@ -24,6 +24,18 @@ static void units_check(const uint16_t *units, size_t count)
               ((units[i] & SERIAL_UNIT) >= SERIAL_BROKEN || !(units[i] & 0xf00)));
 }
 
+/* In packets of any length. */
+static void notifications_check(const uint8_t *bytes, size_t length, size_t packet)
+{
+    struct acm_notified notified = {.lines = UINT32_MAX};
+    uint16_t units[3];
+    for (size_t at = 0; at < length; at += packet) {
+        size_t count = acm_notified(&notified, bytes + at, MIN(packet, length - at), units);
+        check(count <= 3 && notified.length < ACM_STATE);
+        units_check(units, count);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
     static uint16_t units[LENGTH_MAX];
@@ -43,8 +55,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
     units_check(units, count);
     if (acm_parse(bytes, rest, 0, &acm) >= 0)
         check(acm.data != 0);
-    count = acm_notified(&lines, bytes, rest, units);
-    check(count <= 3);
-    units_check(units, count);
+    notifications_check(bytes, rest, packet);
     return 0;
 }

@@ -162,20 +162,52 @@ TEST(acm_coding_and_lines)
     CHECK_EQUAL(acm_lines(SERIAL_BREAK), 0);
 }
 
+static size_t notified(struct acm_notified *state, const uint8_t *bytes, size_t length,
+                       size_t packet, uint16_t units[3])
+{
+    size_t count = 0;
+    for (size_t at = 0; at < length; at += packet)
+        count += acm_notified(state, bytes + at, MIN(packet, length - at), units);
+    return count;
+}
+
 TEST(acm_notifications)
 {
-    uint8_t state[] = {0xa1, 0x20, 0, 0, 0, 0, 2, 0, 0x03, 0};
+    static const size_t packets[] = {8, 9, 10, 16, 64};
+    uint8_t bytes[] = {0xa1, 0x20, 0, 0, 0, 0, 2, 0, 0x03, 0};
     uint16_t units[3];
-    uint32_t lines = UINT32_MAX;
-    CHECK_EQUAL(acm_notified(&lines, state, sizeof(state), units), 1);
-    CHECK_EQUAL(units[0], SERIAL_LINES | TTY_MODEM_CAR | TTY_MODEM_DSR);
-    CHECK_EQUAL(acm_notified(&lines, state, sizeof(state), units), 0);
-    state[8] = 0x7e;
-    CHECK_EQUAL(acm_notified(&lines, state, sizeof(state), units), 3);
-    CHECK_EQUAL(units[0], SERIAL_LINES | TTY_MODEM_DSR | TTY_MODEM_RNG);
-    CHECK_EQUAL(units[1], SERIAL_BROKEN);
-    CHECK_EQUAL(units[2], SERIAL_DAMAGED);
-    CHECK_EQUAL(acm_notified(&lines, state, sizeof(state) - 1, units), 0);
-    state[1] = 0; /* network connection */
-    CHECK_EQUAL(acm_notified(&lines, state, sizeof(state), units), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(packets); i++) {
+        struct acm_notified state = {.lines = UINT32_MAX};
+        bytes[8] = 0x03;
+        CHECK_EQUAL(notified(&state, bytes, sizeof(bytes), packets[i], units), 1);
+        CHECK_EQUAL(units[0], SERIAL_LINES | TTY_MODEM_CAR | TTY_MODEM_DSR);
+        CHECK_EQUAL(notified(&state, bytes, sizeof(bytes), packets[i], units), 0);
+        bytes[8] = 0x7e;
+        CHECK_EQUAL(notified(&state, bytes, sizeof(bytes), packets[i], units), 3);
+        CHECK_EQUAL(units[0], SERIAL_LINES | TTY_MODEM_DSR | TTY_MODEM_RNG);
+        CHECK_EQUAL(units[1], SERIAL_BROKEN);
+        CHECK_EQUAL(units[2], SERIAL_DAMAGED);
+    }
+}
+
+TEST(acm_notifications_that_are_none)
+{
+    static const uint8_t broken[] = {0xa1, 0x20, 0, 0, 0, 0, 2, 0, 0x04, 0};
+    static const uint8_t network[] = {0xa1, 0x00, 0, 0, 0, 0, 0, 0};
+    static const uint8_t longer[] = {0xa1, 0x20, 0, 0, 0, 0, 0xff, 0xff, 0x04, 0};
+    struct acm_notified state = {.lines = 0};
+    uint16_t units[3];
+    for (size_t length = 0; length < 8; length++)
+        CHECK_EQUAL(acm_notified(&state, broken, length, units), 0);
+    CHECK_EQUAL(acm_notified(&state, network, sizeof(network), units), 0);
+    CHECK_EQUAL(acm_notified(&state, longer, sizeof(longer), units), 0);
+    CHECK_EQUAL(acm_notified(&state, broken + 8, 2, units), 0); /* the end of nothing */
+    for (size_t length = 8; length < 10; length++) { /* what is cut off, and then whole */
+        CHECK_EQUAL(acm_notified(&state, broken, length, units), 0);
+        CHECK_EQUAL(acm_notified(&state, broken, sizeof(broken), units), 1);
+        CHECK_EQUAL(units[0], SERIAL_BROKEN);
+        CHECK_EQUAL(acm_notified(&state, broken, length, units), 0);
+        CHECK_EQUAL(acm_notified(&state, network, sizeof(network), units), 0);
+        CHECK_EQUAL(acm_notified(&state, broken + length, 10 - length, units), 0);
+    }
 }
