@@ -29,8 +29,8 @@
 enum usb_op {
     USB_DESCRIBE = OP_PROTOCOL, /* out: struct usb_description */
     USB_CONTROL, /* args: USB_SETUP(...); in or out: the data stage; value: how many bytes. To the interface or one of its
-                      * endpoints, to ask the device for a descriptor, and to one with no other interface, if it is of its
-                      * maker's own kind (USB_TYPE_VENDOR); E_PERMISSION else */
+                      * endpoints, to ask the device for a descriptor, and, if it is of its maker's own kind (USB_TYPE_VENDOR), to
+                      * one with no other interface, or whose maker says in it which one it is for; E_PERMISSION else */
     USB_ALTERNATE, /* args: which alternate setting the interface has from now on, how many streams are wanted; value: how many each of its
                     * endpoints that knows streams has, which then carries out transfers of streams 1 to that only */
     USB_MEMORY, /* args: length, USB_MEMORY_LENT or 0; value: its number; handle: memory that the controller reaches. send:

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "lib/sys/file.h"
-#include "sbin/usb.serial/ftdi.h"
 
 #define CLASS_COMMUNICATION 0x02u
 #define DESCRIPTORS_MAX     (1u << 17) /* 18 bytes, and a configuration of at most 64 KiB */
@@ -78,9 +77,10 @@ int64_t adapter_start(struct adapter *adapter, const char *interface)
     int64_t result = usb_claim(&adapter->claim, interface);
     if (result < 0)
         return result;
-    adapter->is_ftdi = adapter->claim.description.class_code != CLASS_COMMUNICATION;
-    if (!adapter->is_ftdi)
-        result = acm_start(adapter);
+    const struct usb_description *what = &adapter->claim.description;
+    adapter->is_ftdi = what->class_code != CLASS_COMMUNICATION;
+    result = adapter->is_ftdi ? ftdi_chip(what->release, what->interface, &adapter->ftdi)
+                              : acm_start(adapter);
     return result < 0 ? result : endpoints_open(adapter);
 }
 
@@ -89,7 +89,7 @@ int64_t adapter_start(struct adapter *adapter, const char *interface)
 static int64_t ftdi_set(struct adapter *adapter, uint64_t settings)
 {
     struct ftdi_setup setups[FTDI_REQUESTS];
-    int64_t count = ftdi_settings(adapter->settings, settings, setups), result = 0;
+    int64_t count = ftdi_settings(&adapter->ftdi, adapter->settings, settings, setups), result = 0;
     if (count < 0)
         return count;
     for (int64_t i = 0; i < count && result >= 0; i++)

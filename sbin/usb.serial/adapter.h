@@ -10,12 +10,14 @@
 
 #include "lib/usb/driver.h"
 #include "sbin/usb.serial/acm.h"
+#include "sbin/usb.serial/ftdi.h"
 
 struct adapter {
     struct usb_interface_claim claim; /* the one we were started for */
     struct usb_interface_claim data;  /* the other one of CDC-ACM; else not claimed */
     struct acm acm;                   /* of CDC-ACM */
     bool is_ftdi;
+    struct ftdi_chip ftdi;           /* of FTDI's */
     size_t packet, notification;     /* bytes of one: of what is received, of notifications */
     handle_t in, out, notifications; /* endpoints; HANDLE_NONE: no such */
     uint64_t settings;               /* in force; 0: not known */

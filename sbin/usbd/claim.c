@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/usb/vendor.h"
 #include "sbin/usbd/controller.h"
 #include "sbin/usbd/io.h"
 
@@ -143,16 +144,22 @@ void claims_end(struct device *device)
 /* --- requests to endpoint 0 --- */
 
 /* What is not its driver's alone: others' interfaces, the device as a whole. That of a device of one interface is its driver's, as far as
- * its maker gave requests a meaning: what standard ones mean is ours. */
+ * its maker gave requests a meaning: what standard ones mean is ours. Where the maker has said which interface a request is for, that counts. */
 static bool may_ask(struct device *device, const struct interface *interface, uint64_t setup)
 {
     uint8_t type = (uint8_t)setup, request = (uint8_t)(setup >> 8);
     uint8_t index = (uint8_t)(setup >> 32);
-    bool standard = !(type & TYPE_MASK);
+    bool standard = !(type & TYPE_MASK), vendor = (type & TYPE_MASK) == USB_TYPE_VENDOR;
+    const struct usb_vendor_rule *rule =
+        vendor && device->interface_count > 1
+            ? usb_vendor_rule(device->described.vendor, device->described.product)
+            : NULL;
+    if (rule)
+        return usb_vendor_is_for(rule, setup, interface->number);
     switch (type & 0x1f) {
     case USB_TYPE_DEVICE:
         return standard ? type & USB_TYPE_IN && request == USB_GET_DESCRIPTOR
-                        : (type & TYPE_MASK) == USB_TYPE_VENDOR && device->interface_count == 1;
+                        : vendor && device->interface_count == 1;
     case USB_TYPE_INTERFACE:
         return index == interface->number && !(standard && request == USB_SET_INTERFACE);
     case USB_TYPE_ENDPOINT: /* halts are cleared together with the controller: USB_CLEAR_HALT */

@@ -1,4 +1,4 @@
-"""Serial adapters made of Python (redirected.py): one of the class CDC-ACM.
+"""Serial adapters made of Python (redirected.py): one of the class CDC-ACM, and FTDI's chips with several lines.
 
 Each line is a `Port`: what the machine sends goes to port.heard, port.type() is what the line receives.
 """
@@ -107,3 +107,47 @@ class RefusingAcm(Acm):
             self.refused += 1
             return LATE if self.refused == 1 else None
         return super().control(what, request, value, index, data)
+
+
+class FtdiPort(Port):
+    """Of a chip: what it was told, decoded."""
+
+    def __init__(self, device, number):
+        self.carrier = 0
+        super().__init__(device, 0x81 + 2 * number, 512, lambda: bytes([0x31 | self.carrier, 0x60]))
+        self.bauds, self.format, self.flow, self.lines = None, None, None, 0
+
+    def asked(self, request, value, high):
+        """high: the upper half of the index."""
+        if request == 1:
+            self.lines = self.lines & ~(value >> 8) | value & value >> 8
+        elif request == 2:
+            self.flow = high
+        elif request == 3:
+            eighths = (value & 0x3fff) * 8 + (0, 4, 2, 1, 3, 5, 6, 7)[value >> 14 | (high & 1) << 2]
+            self.bauds = (96000000 if high & 2 else 24000000) // {0: 8, 8: 12}.get(eighths, eighths)
+        elif request == 4:
+            self.format = value
+
+
+class Ftdi(Serial):
+    """A chip of the kind H with several lines, whose numbers, from 1 on, are in the lower half of each request's index. `astray`: requests that
+    were for no line, or for the chip as a whole."""
+
+    def __init__(self, lines=2):
+        self.lines = [FtdiPort(self, number) for number in range(lines)]
+        super().__init__((0x0403, {2: 0x6010, 4: 0x6011}[lines], {2: 0x700, 4: 0x800}[lines]),
+                         b"".join(interface(number, (0xff, 0xff, 0xff), endpoint(0x81 + 2 * number), endpoint(0x02 + 2 * number))
+                                  for number in range(lines)))
+        self.ports = {port.address: port for port in self.lines}
+        self.takers = {port.address - 0x7f: port for port in self.lines}
+        self.astray = []
+
+    def control(self, what, request, value, index, data):
+        if what & 0x60 != 0x40:
+            return super().control(what, request, value, index, data)
+        if what & 0x1f or request > 0x0c or not 1 <= index & 0xff <= len(self.lines):
+            self.astray.append((what, request, value, index))
+            return None
+        self.lines[(index & 0xff) - 1].asked(request, value, index >> 8)
+        return b""

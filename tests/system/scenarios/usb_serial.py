@@ -12,7 +12,7 @@ import time
 from harness import in_soak, scenario
 from machine import SCALE
 from redirected import Redirected
-from redirected_serial import STATE_BREAK, STATE_CARRIER, STATE_DSR, Acm, RefusingAcm
+from redirected_serial import STATE_BREAK, STATE_CARRIER, STATE_DSR, Acm, Ftdi, RefusingAcm
 from scenarios.devices import wait_log
 from scenarios.usb import boot, wait_devices
 
@@ -317,3 +317,39 @@ def acm_misbehaving(context):
         vm.shell(f"stty -F /dev/ttyUSB{terminals[0]} sane", 60)
         shell_on(vm, lines[0], terminals[0])
         check_break(lines[0], lambda: noisy.state(STATE_BREAK))
+
+
+@scenario("usb/ftdi-two-lines", cpus=(1, 4))
+def ftdi_two_lines(context):
+    """A chip with two lines is two terminals, and what one is told the other does not hear."""
+    chip = Ftdi(2)
+    with redirected(context, chip) as (vm, plugged):
+        lines = [Wire(vm, port) for port in chip.lines]
+        terminals = terminals_of(vm, *lines)
+        first, second = (f"/dev/ttyUSB{terminal}" for terminal in terminals)
+        vm.check(f"stty -F {first} 9600; stty -F {second} 3000000 cs7 parenb crtscts", "", 60)
+        until(vm, "9600 8N1, and 3000000 7E1 with RTS/CTS", lambda: [(port.bauds, port.format, port.flow, port.lines) for port in chip.lines] ==
+              [(9600, 8, 0, 3), (3000000, 0x207, 1, 3)])
+        vm.shell(f"stty -F {first} 600; stty -F {second} 0", 60)
+        until(vm, "600, and B0", lambda: [(port.bauds, port.lines) for port in chip.lines] == [(600, 3), (3000000, 0)])
+        vm.check(f"stty -F {second} 115200 cs8 -parenb -crtscts", "", 60)
+        vm.send("for i in 0 1; do (head -c 16384 /dev/ttyUSB$i > /tmp/got$i; cat /tmp/got$i > /dev/ttyUSB$i) & done; wait; echo do''ne\n")
+        data = [DATA, DATA[::-1]]
+        for piece in range(0, len(DATA), 1000):
+            for line, each in zip(lines, data):
+                line.send(each[piece:piece + 1000])
+        for line, each in zip(lines, data):
+            line.expect(re.escape(each), 120)
+        vm.expect("^done\n", 60)
+        # The driver of one is killed: the other one's goes on, whatever the one before had sent.
+        other = vm.shell(f"pidof usb.serial@{PLACE}:1", 60)[0]
+        vm.shell(f"kill -9 $(pidof usb.serial@{PLACE}:0)", 60)
+        vm.check(f"echo more > {first}; echo more > {second}", "", 60)
+        for line in lines:
+            line.expect(rb"more\n")
+        vm.check(f"pidof usb.serial@{PLACE}:1", other, 60)
+        if chip.astray:
+            vm.fail(f"requests for no line: {chip.astray}")
+        plugged.pull()
+        for number in terminals:
+            wait_terminal(vm, False, number)
