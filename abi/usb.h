@@ -10,8 +10,8 @@
  *     usb:///1-2.3:0/81           an endpoint of the interface's by its address, for the process that has claimed it
  *
  * A claim lasts until the last handle of `interface` is gone. Then its endpoints are stopped before anything else happens to the
- * memory they were given. A device that is pulled out answers E_CLOSED from then on, its transfers under way too; plugged in again it
- * is another one under the same name: RESETS in `devices` tells.
+ * memory they were given. A device that is pulled out answers E_CLOSED from then on, its transfers under way too, and `interface` shows
+ * SIGNAL_HANGUP; plugged in again it is another one under the same name: RESETS in `devices` tells.
  *
  * An endpoint's file is read and written: a command is one transfer, of at most USB_COPY_MAX bytes, which ends early when the
  * device sends less than a whole packet. Without copying go transfers from and to memory of USB_MEMORY. Each endpoint

@@ -53,7 +53,7 @@ static int64_t acm_start(struct adapter *adapter)
     adapter->notification = packet_of(&adapter->claim.description, told);
     if (result >= 0 && told)
         result = usb_endpoint_open(&adapter->claim, told, &adapter->notifications);
-    return result;
+    return result == -E_NOT_FOUND ? -E_BAD_FORMAT : result; /* the device has no such interface */
 }
 
 static int64_t endpoints_open(struct adapter *adapter)

@@ -25,6 +25,7 @@ struct adapter {
 
 typedef void adapter_heard(void *context, const uint16_t *units, size_t count);
 
+/* -E_BAD_FORMAT, -E_NOT_SUPPORTED: no adapter for us. */
 MUST_CHECK int64_t adapter_start(struct adapter *adapter, const char *interface);
 /* -E_NOT_SUPPORTED: it cannot be set so; adapter->settings says how it is. */
 MUST_CHECK int64_t adapter_set(struct adapter *adapter, uint64_t settings);

@@ -92,6 +92,12 @@ static int64_t drive(const char *interface, const char *name)
 {
     const struct usb_description *what = &adapter.claim.description;
     int64_t result = adapter_start(&adapter, interface);
+    if ((result == -E_BAD_FORMAT || result == -E_NOT_SUPPORTED) &&
+        adapter.claim.file != HANDLE_NONE) {
+        fprintf(stderr, "%s: no adapter for us: %s\n", interface, error_text(result));
+        usb_rest(&adapter.claim);
+        return -E_CLOSED;
+    }
     if (result < 0)
         return result;
     fprintf(stderr, "%s: %s %s\n", interface, what->manufacturer, what->product_name);

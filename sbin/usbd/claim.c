@@ -23,7 +23,7 @@ void claims_start(handle_t own)
 struct claim_job {
     struct job job;
     uint64_t token, cookie;
-    uint64_t caller, setup;
+    uint64_t caller, file, setup;
     uint8_t interface, alternate, address;
     uint16_t streams;
     uint8_t data[];
@@ -58,10 +58,12 @@ static void open_run(struct device *device, struct job *run)
 {
     struct claim_job *job = job_of(run);
     struct interface *interface = device_interface(device, job->interface);
-    struct abi_return reply = {.values = {job->cookie, 0, SIGNAL_READABLE | SIGNAL_WRITABLE}};
+    struct abi_return reply = {.values = {job->cookie, 0, 0}};
     int64_t result = device->gone ? -E_CLOSED : interface->owner ? -E_BUSY : 0;
-    if (result == 0)
+    if (result == 0) {
         interface->owner = job->caller;
+        interface->file = job->file;
+    }
     reply.token = job->token;
     reply.status = result;
     if (sys_proto_return(port, &reply) < 0 && result == 0)
@@ -75,6 +77,7 @@ int64_t claim_open(struct device *device, struct interface *interface, struct co
     if (!job)
         return -E_NO_MEMORY;
     job->cookie = command->reply.values[0];
+    job->file = command->message.file;
     return job_begin(device, job, open_run, interface, command);
 }
 
@@ -137,8 +140,12 @@ void claim_close(struct device *device, struct interface *interface)
 
 void claims_end(struct device *device)
 {
-    for (uint32_t i = 0; i < device->interface_count; i++)
+    for (uint32_t i = 0; i < device->interface_count; i++) {
+        const struct interface *interface = &device->interfaces[i];
+        if (interface->owner && interface->owner != INTERFACE_IS_HUB)
+            sys_ignore(sys_file_ready(port, interface->file, SIGNAL_HANGUP, 0));
         memories_free(device, &device->interfaces[i]);
+    }
 }
 
 /* --- requests to endpoint 0 --- */

@@ -359,3 +359,18 @@ class Forgetful:
             disk.say(0x81, answer)
         sense = disk.SENSE if answer is None else b""
         disk.end(b"\3" + head + bytes([0, 0, 2 if sense else 0]) + bytes(7) + struct.pack(">H", len(sense)) + sense)
+
+
+class Sensor(Device):
+    """A device of the class HID that has nothing of a keyboard or pointer: one byte of its maker's own kind."""
+    REPORTS = bytes.fromhex("0600ff0901a10109021500257f750895018102c0")
+
+    def __init__(self, reports=REPORTS):
+        super().__init__((0x46f4, 0x7001, 0x100),
+                         interface(0, (3, 0, 0), bytes([9, 0x21, 0x11, 1, 0, 1, 0x22, len(reports), 0]), endpoint(0x81, INTERRUPT_TYPE, 8, 4)))
+        self.reports = reports
+
+    def control(self, what, request, value, index, data):
+        if (what, request, value) == (0x81, 6, 0x2200):
+            return self.reports
+        return super().control(what, request, value, index, data)

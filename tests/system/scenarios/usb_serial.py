@@ -11,7 +11,7 @@ import time
 
 from harness import in_soak, scenario
 from machine import SCALE
-from redirected import Redirected
+from redirected import Redirected, Sensor
 from redirected_serial import STATE_BREAK, STATE_CARRIER, STATE_DSR, Acm, Ftdi, RefusingAcm
 from scenarios.devices import wait_log
 from scenarios.usb import boot, wait_devices
@@ -353,3 +353,25 @@ def ftdi_two_lines(context):
         plugged.pull()
         for number in terminals:
             wait_terminal(vm, False, number)
+
+
+@scenario("usb/at-rest", cpus=(1, 4))
+def at_rest(context):
+    """Devices that are none for their drivers are named in the log, and left alone until they go; their drivers hear of that."""
+    nowhere = bytes([5, 0x24, 6, Acm.CONTROL, 7])
+    with redirected(context, Sensor(), Acm(union=nowhere), Acm(data=()), Sensor(b"\5")) as (vm, *plugged):
+        def named(times):
+            for place, text in (("1-5", "nothing for input://"), ("1-6", "no adapter for us"), ("1-7", "no adapter for us"), ("1-8", "nothing for input://")):
+                vm.check(f"until [ $(cat log:/// | grep -c 'usb:///{place}:0: {text}') = {times} ]; do sleep 0.1; done", "", 60)
+
+        named(1)
+        for one in plugged:
+            one.pull()
+        wait_devices(vm)
+        vm.check("while grep '^usb[.][a-z]*@' log:///status; do sleep 0.1; done", re.compile(""), 60)
+        for one in plugged:
+            one.plug()
+        named(2)
+        vm.shell("kill -9 $(pidof usbd)", 60)
+        named(3)
+        vm.check("cat log:/// | grep -c 'not ended after'; true", "0\n", 60)
