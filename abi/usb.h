@@ -10,8 +10,8 @@
  *     usb:///1-2.3:0/81           an endpoint of the interface's by its address, for the process that has claimed it
  *
  * A claim lasts until the last handle of `interface` is gone. Then its endpoints are stopped before anything else happens to the
- * memory they were given. A device that is pulled out answers E_CLOSED from then on, its transfers under way too; plugged in again it
- * is another one under the same name: RESETS in `devices` tells.
+ * memory they were given. A device that is pulled out answers E_CLOSED from then on, its transfers under way too, and `interface` shows
+ * SIGNAL_HANGUP; plugged in again it is another one under the same name: RESETS in `devices` tells.
  *
  * An endpoint's file is read and written: a command is one transfer, of at most USB_COPY_MAX bytes, which ends early when the
  * device sends less than a whole packet. Without copying go transfers from and to memory of USB_MEMORY. Each endpoint
@@ -29,8 +29,8 @@
 enum usb_op {
     USB_DESCRIBE = OP_PROTOCOL, /* out: struct usb_description */
     USB_CONTROL, /* args: USB_SETUP(...); in or out: the data stage; value: how many bytes. To the interface or one of its
-                      * endpoints, to ask the device for a descriptor, and to one with no other interface, if it is of its
-                      * maker's own kind (USB_TYPE_VENDOR); E_PERMISSION else */
+                      * endpoints, to ask the device for a descriptor, and, if it is of its maker's own kind (USB_TYPE_VENDOR), to
+                      * one with no other interface, or whose maker says in it which one it is for; E_PERMISSION else */
     USB_ALTERNATE, /* args: which alternate setting the interface has from now on, how many streams are wanted; value: how many each of its
                     * endpoints that knows streams has, which then carries out transfers of streams 1 to that only */
     USB_MEMORY, /* args: length, USB_MEMORY_LENT or 0; value: its number; handle: memory that the controller reaches. send:

@@ -5,6 +5,7 @@
 
 #include "lib/sys/file.h"
 #include "lib/sys/map.h"
+#include "lib/sys/wait.h"
 
 static int64_t describe(struct usb_interface_claim *claim)
 {
@@ -33,6 +34,12 @@ void usb_release(struct usb_interface_claim *claim)
 {
     handle_drop(claim->file);
     claim->file = HANDLE_NONE;
+}
+
+/* Readable is what a file becomes whose service has died. */
+void usb_rest(const struct usb_interface_claim *claim)
+{
+    sys_ignore(handle_wait(claim->file, SIGNAL_READABLE, DEADLINE_NEVER));
 }
 
 int64_t usb_request(const struct usb_interface_claim *claim, uint64_t setup, void *bytes)

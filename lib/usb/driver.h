@@ -10,6 +10,7 @@
  *     usb_transfers(&device, 0, transfers, count, results, deadline)    ... several, of any endpoints
  *     usb_memory_lend(&device, length, &memory, &handle)    ... that clients are given, too; the next driver shows the handle:
  *     usb_memory_again(&device, handle, &memory)
+ *     usb_rest(&device)                                     a device for somebody else: nothing to do until it is gone
  *     usb_release(&device)                                  or the driver's end: usbd makes the interface quiet
  *
  * Results are counts, 0 or -E_*. What a device sends is its word; what the description says of it was checked by usbd.
@@ -32,6 +33,8 @@ struct usb_memory {
 
 MUST_CHECK int64_t usb_claim(struct usb_interface_claim *claim, const char *interface);
 void usb_release(struct usb_interface_claim *claim);
+/* A driver that ended would be started again: it keeps what it cannot drive, and waits for its end, or usbd's. */
+void usb_rest(const struct usb_interface_claim *claim);
 
 /* bytes: as many as the setup says, in or out. */
 MUST_CHECK int64_t usb_request(const struct usb_interface_claim *claim, uint64_t setup,

@@ -17,7 +17,7 @@ struct device {
     handle_t reports;              /* its interrupt endpoint */
 };
 
-/* -E_NOT_SUPPORTED: not a device for input://. */
+/* -E_NOT_SUPPORTED, -E_BAD_FORMAT: not a device for input://. */
 MUST_CHECK int64_t device_start(struct device *device, const char *interface);
 int64_t device_listen(struct device *device, hid_emit *emit, void *context);
 void device_light(struct device *device, uint32_t mask);

@@ -8,7 +8,6 @@
 
 #include "lib/input/driver.h"
 #include "lib/sys/error.h"
-#include "lib/sys/wait.h"
 #include "sbin/usb.hid/device.h"
 
 static struct device device;
@@ -26,20 +25,16 @@ static void lights_changed(void *context, uint32_t mask)
     device_light(&device, mask);
 }
 
-/* A device for somebody else stays claimed, and its driver at rest: one that ended would be started again. */
-static NORETURN void rest(const char *interface)
-{
-    fprintf(stderr, "%s: nothing for input://\n", interface);
-    for (;;)
-        sleep_until(DEADLINE_NEVER);
-}
-
 static int64_t drive(const char *interface, const char *name)
 {
     const struct usb_description *what = &device.claim.description;
     int64_t result = device_start(&device, interface);
-    if (result == -E_NOT_SUPPORTED && device.claim.file != HANDLE_NONE)
-        rest(interface);
+    if ((result == -E_NOT_SUPPORTED || result == -E_BAD_FORMAT) &&
+        device.claim.file != HANDLE_NONE) {
+        fprintf(stderr, "%s: nothing for input://: %s\n", interface, error_text(result));
+        usb_rest(&device.claim);
+        return -E_CLOSED;
+    }
     if (result < 0)
         return result;
     fprintf(stderr, "%s: %s %s\n", interface, what->manufacturer, what->product_name);

@@ -1,5 +1,7 @@
 #include "sbin/usb.serial/acm.h"
 
+#include <string.h>
+
 #include "abi/errors.h"
 #include "abi/tty.h"
 #include "lib/usb/descriptor.h"
@@ -71,13 +73,9 @@ uint16_t acm_lines(uint64_t settings)
     return (settings & SERIAL_DTR ? LINES_DTR : 0) | (settings & SERIAL_RTS ? LINES_RTS : 0);
 }
 
-size_t acm_notified(uint32_t *lines, const uint8_t *bytes, size_t length, uint16_t units[3])
+static size_t state_told(uint32_t *lines, uint16_t state, uint16_t units[3])
 {
     size_t count = 0;
-    if (length < NOTIFICATION + 2 || bytes[0] != NOTIFICATION_TYPE || bytes[1] != SERIAL_STATE ||
-        usb_get16(bytes + 6) != 2)
-        return 0;
-    uint16_t state = usb_get16(bytes + NOTIFICATION);
     uint32_t now = (state & STATE_CARRIER ? TTY_MODEM_CAR : 0) |
                    (state & STATE_DSR ? TTY_MODEM_DSR : 0) |
                    (state & STATE_RING ? TTY_MODEM_RNG : 0);
@@ -89,4 +87,28 @@ size_t acm_notified(uint32_t *lines, const uint8_t *bytes, size_t length, uint16
     if (state & STATE_DAMAGED)
         units[count++] = SERIAL_DAMAGED;
     return count;
+}
+
+/* Packets hold 8 bytes at least, so the first has the head. */
+static bool state_begins(const uint8_t *packet, size_t length)
+{
+    return length >= NOTIFICATION && packet[0] == NOTIFICATION_TYPE && packet[1] == SERIAL_STATE &&
+           usb_get16(packet + 6) == ACM_STATE - NOTIFICATION;
+}
+
+size_t acm_notified(struct acm_notified *notified, const uint8_t *packet, size_t length,
+                    uint16_t units[3])
+{
+    bool begins = state_begins(packet, length);
+    size_t before = begins ? 0 : notified->length;
+    notified->length = 0;
+    if (!begins && (!before || before + length != ACM_STATE))
+        return 0;
+    length = MIN(length, ACM_STATE - before);
+    memcpy(notified->bytes + before, packet, length);
+    if (before + length < ACM_STATE) {
+        notified->length = before + length;
+        return 0;
+    }
+    return state_told(&notified->lines, usb_get16(notified->bytes + NOTIFICATION), units);
 }

@@ -7,7 +7,8 @@
 #include "abi/serial.h"
 #include "lib/base/base.h"
 
-#define ACM_CODING 7u /* bytes */
+#define ACM_CODING 7u  /* bytes */
+#define ACM_STATE  10u /* ... of the notification that tells of lines */
 
 enum acm_request { ACM_SET_CODING = 0x20, ACM_SET_LINES = 0x22, ACM_SEND_BREAK = 0x23 };
 
@@ -27,5 +28,13 @@ MUST_CHECK int64_t acm_parse(const uint8_t *bytes, size_t length, uint8_t interf
 MUST_CHECK int64_t acm_coding(uint64_t settings, uint8_t coding[ACM_CODING]);
 uint16_t acm_lines(uint64_t settings);
 
-/* A notification: units (abi/serial.h), at most 3; 0: it is none of ours. *lines as with ftdi_received. */
-size_t acm_notified(uint32_t *lines, const uint8_t *bytes, size_t length, uint16_t units[3]);
+/* Of the notification endpoint. */
+struct acm_notified {
+    uint32_t lines; /* as with ftdi_received */
+    uint8_t bytes[ACM_STATE];
+    size_t length; /* of them: a notification may be longer than a packet */
+};
+
+/* A packet: units (abi/serial.h), at most 3; 0: it says nothing, or not all of it yet. */
+size_t acm_notified(struct acm_notified *notified, const uint8_t *packet, size_t length,
+                    uint16_t units[3]);

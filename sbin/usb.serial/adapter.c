@@ -2,10 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/sys/file.h"
-#include "sbin/usb.serial/ftdi.h"
 
 #define CLASS_COMMUNICATION 0x02u
 #define DESCRIPTORS_MAX     (1u << 17) /* 18 bytes, and a configuration of at most 64 KiB */
@@ -31,6 +29,14 @@ static int64_t descriptors_parse(struct adapter *adapter)
     return result;
 }
 
+static size_t packet_of(const struct usb_description *description, uint8_t address)
+{
+    for (uint8_t i = 0; i < description->endpoint_count; i++)
+        if (description->endpoints[i].address == address)
+            return description->endpoints[i].packet;
+    return 0;
+}
+
 static int64_t acm_start(struct adapter *adapter)
 {
     char uri[64];
@@ -44,17 +50,10 @@ static int64_t acm_start(struct adapter *adapter)
         adapter->data.description.alternates > 1)
         result = usb_alternate(&adapter->data, 1, 0);
     uint8_t told = usb_endpoint_find(&adapter->claim, USB_INTERRUPT, USB_ENDPOINT_IN);
+    adapter->notification = packet_of(&adapter->claim.description, told);
     if (result >= 0 && told)
         result = usb_endpoint_open(&adapter->claim, told, &adapter->notifications);
-    return result;
-}
-
-static size_t packet_of(const struct usb_description *description, uint8_t address)
-{
-    for (uint8_t i = 0; i < description->endpoint_count; i++)
-        if (description->endpoints[i].address == address)
-            return description->endpoints[i].packet;
-    return 0;
+    return result == -E_NOT_FOUND ? -E_BAD_FORMAT : result; /* the device has no such interface */
 }
 
 static int64_t endpoints_open(struct adapter *adapter)
@@ -78,23 +77,27 @@ int64_t adapter_start(struct adapter *adapter, const char *interface)
     int64_t result = usb_claim(&adapter->claim, interface);
     if (result < 0)
         return result;
-    adapter->is_ftdi = adapter->claim.description.class_code != CLASS_COMMUNICATION;
-    if (!adapter->is_ftdi)
-        result = acm_start(adapter);
+    const struct usb_description *what = &adapter->claim.description;
+    adapter->is_ftdi = what->class_code != CLASS_COMMUNICATION;
+    result = adapter->is_ftdi ? ftdi_chip(what->release, what->interface, &adapter->ftdi)
+                              : acm_start(adapter);
     return result < 0 ? result : endpoints_open(adapter);
 }
 
 /* --- Settings ---------------------------------------------------------------------------------------------------- */
 
-static int64_t ftdi_set(const struct adapter *adapter, uint64_t settings)
+static int64_t ftdi_set(struct adapter *adapter, uint64_t settings)
 {
     struct ftdi_setup setups[FTDI_REQUESTS];
-    int64_t count = ftdi_settings(adapter->settings, settings, setups), result = 0;
+    int64_t count = ftdi_settings(&adapter->ftdi, adapter->settings, settings, setups), result = 0;
+    if (count < 0)
+        return count;
     for (int64_t i = 0; i < count && result >= 0; i++)
         result = usb_request(
             &adapter->claim,
             USB_SETUP(TO_DEVICE, setups[i].request, setups[i].value, setups[i].index, 0), NULL);
-    return count < 0 ? count : result;
+    adapter->settings = result < 0 ? 0 : settings;
+    return result;
 }
 
 static int64_t acm_request(const struct adapter *adapter, uint8_t request, uint16_t value,
@@ -106,29 +109,56 @@ static int64_t acm_request(const struct adapter *adapter, uint8_t request, uint1
         bytes);
 }
 
-/* What a device does not know at all does not keep it from sending bytes. */
-static int64_t acm_set(const struct adapter *adapter, uint64_t settings)
+static int64_t coding_set(const struct adapter *adapter, uint64_t settings)
 {
-    uint8_t before[ACM_CODING], coding[ACM_CODING];
-    uint64_t changed = adapter->settings ? adapter->settings ^ settings : UINT64_MAX;
+    uint8_t coding[ACM_CODING];
     int64_t result = acm_coding(settings, coding);
-    bool known = adapter->settings && acm_coding(adapter->settings, before) >= 0;
-    if (result >= 0 && adapter->acm.codes && !(known && memcmp(before, coding, ACM_CODING) == 0))
-        result = acm_request(adapter, ACM_SET_CODING, 0, coding, ACM_CODING);
-    if (result >= 0 && adapter->acm.codes && changed & (SERIAL_DTR | SERIAL_RTS))
-        result = acm_request(adapter, ACM_SET_LINES, acm_lines(settings), NULL, 0);
-    if (result >= 0 && adapter->acm.breaks && changed & SERIAL_BREAK)
-        result = acm_request(adapter, ACM_SEND_BREAK,
-                             settings & SERIAL_BREAK ? ACM_BREAK_ON : ACM_BREAK_OFF, NULL, 0);
-    return result < 0 ? result : 0;
+    return result < 0 || !adapter->acm.codes
+               ? result
+               : acm_request(adapter, ACM_SET_CODING, 0, coding, ACM_CODING);
+}
+
+static int64_t lines_set(const struct adapter *adapter, uint64_t settings)
+{
+    return adapter->acm.codes ? acm_request(adapter, ACM_SET_LINES, acm_lines(settings), NULL, 0)
+                              : 0;
+}
+
+static int64_t break_set(const struct adapter *adapter, uint64_t settings)
+{
+    uint16_t value = settings & SERIAL_BREAK ? ACM_BREAK_ON : ACM_BREAK_OFF;
+    return adapter->acm.breaks ? acm_request(adapter, ACM_SEND_BREAK, value, NULL, 0) : 0;
+}
+
+/* What a device does not know at all does not keep it from sending bytes; what it refuses does not keep the rest from being set. */
+static int64_t acm_set(struct adapter *adapter, uint64_t settings)
+{
+    static const struct {
+        uint64_t settings;
+        int64_t (*set)(const struct adapter *adapter, uint64_t settings);
+    } parts[] = {
+        {~(SERIAL_DTR | SERIAL_RTS | SERIAL_BREAK), coding_set},
+        {SERIAL_DTR | SERIAL_RTS, lines_set},
+        {SERIAL_BREAK, break_set},
+    };
+    uint64_t changed = adapter->settings ? adapter->settings ^ settings : UINT64_MAX;
+    int64_t refused = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        uint64_t part = parts[i].settings;
+        int64_t result = changed & part ? parts[i].set(adapter, settings) : 0;
+        if (result >= 0)
+            adapter->settings = (adapter->settings & ~part) | (settings & part);
+        else if (result == -E_NOT_SUPPORTED)
+            refused = result;
+        else
+            return result;
+    }
+    return refused;
 }
 
 int64_t adapter_set(struct adapter *adapter, uint64_t settings)
 {
-    int64_t result = adapter->is_ftdi ? ftdi_set(adapter, settings) : acm_set(adapter, settings);
-    if (result >= 0)
-        adapter->settings = settings;
-    return result;
+    return adapter->is_ftdi ? ftdi_set(adapter, settings) : acm_set(adapter, settings);
 }
 
 /* --- Bytes ------------------------------------------------------------------------------------------------------- */
@@ -187,15 +217,16 @@ int64_t adapter_listen(struct adapter *adapter, adapter_heard *heard, void *cont
 
 int64_t adapter_listen_lines(struct adapter *adapter, adapter_heard *heard, void *context)
 {
-    static uint8_t bytes[USB_COPY_MAX];
+    static uint8_t packet[USB_COPY_MAX];
+    struct acm_notified notified = {.lines = UINT32_MAX};
     uint16_t units[NOTIFIED_UNITS];
-    uint32_t errors = 0, lines = UINT32_MAX;
+    uint32_t errors = 0;
     while (adapter->notifications != HANDLE_NONE) {
-        int64_t length = usb_read(adapter->notifications, bytes, sizeof(bytes));
+        int64_t length = usb_read(adapter->notifications, packet, adapter->notification);
         length = go_on(adapter->notifications, length, &errors);
         if (length < 0)
             return length;
-        size_t count = acm_notified(&lines, bytes, (size_t)length, units);
+        size_t count = acm_notified(&notified, packet, (size_t)length, units);
         if (count)
             heard(context, units, count);
     }

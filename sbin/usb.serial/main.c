@@ -1,7 +1,7 @@
 /* usb.serial: a serial adapter on USB (FTDI, CDC-ACM) as a driver of serial:// (lib/serial/driver.h).
  *
  * Started with the interface's URI, which names it to outputd, too. The main thread hears bytes, one sends and sets, one hears of lines
- * where these have an endpoint of their own. Whichever fails ends the process. The device is never reset: what it has in its
+ * where these have an endpoint of their own. If one of the first two fails the process ends. The device is never reset: what it has in its
  * buffer while no driver is there is the next one's.
  */
 #include <pthread.h>
@@ -41,6 +41,9 @@ static int64_t work_do(const struct serial_work *work, size_t count)
         int64_t result = adapter_set(&adapter, settings);
         if (result < 0 && result != -E_NOT_SUPPORTED)
             return result;
+        if (result < 0)
+            fprintf(stderr, "%s: does not take these settings (%u bauds)\n", adapter.claim.uri,
+                    (uint32_t)settings);
         driver.in_force = adapter.settings;
         driver.impossible = result < 0 ? settings : 0;
     }
@@ -63,11 +66,15 @@ static void *send(void *argument)
     end(result);
 }
 
+/* Bytes go on without. */
 static void *hear_lines(void *argument)
 {
     (void)argument;
     int64_t result = adapter_listen_lines(&adapter, heard, NULL);
-    if (result < 0)
+    if (result == -E_IO || result == -E_NOT_SUPPORTED)
+        fprintf(stderr, "%s: tells nothing of lines any more: %s\n", adapter.claim.uri,
+                error_text(result));
+    else if (result < 0)
         end(result);
     return NULL;
 }
@@ -85,6 +92,12 @@ static int64_t drive(const char *interface, const char *name)
 {
     const struct usb_description *what = &adapter.claim.description;
     int64_t result = adapter_start(&adapter, interface);
+    if ((result == -E_BAD_FORMAT || result == -E_NOT_SUPPORTED) &&
+        adapter.claim.file != HANDLE_NONE) {
+        fprintf(stderr, "%s: no adapter for us: %s\n", interface, error_text(result));
+        usb_rest(&adapter.claim);
+        return -E_CLOSED;
+    }
     if (result < 0)
         return result;
     fprintf(stderr, "%s: %s %s\n", interface, what->manufacturer, what->product_name);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/usb/vendor.h"
 #include "sbin/usbd/controller.h"
 #include "sbin/usbd/io.h"
 
@@ -22,7 +23,7 @@ void claims_start(handle_t own)
 struct claim_job {
     struct job job;
     uint64_t token, cookie;
-    uint64_t caller, setup;
+    uint64_t caller, file, setup;
     uint8_t interface, alternate, address;
     uint16_t streams;
     uint8_t data[];
@@ -57,10 +58,12 @@ static void open_run(struct device *device, struct job *run)
 {
     struct claim_job *job = job_of(run);
     struct interface *interface = device_interface(device, job->interface);
-    struct abi_return reply = {.values = {job->cookie, 0, SIGNAL_READABLE | SIGNAL_WRITABLE}};
+    struct abi_return reply = {.values = {job->cookie, 0, 0}};
     int64_t result = device->gone ? -E_CLOSED : interface->owner ? -E_BUSY : 0;
-    if (result == 0)
+    if (result == 0) {
         interface->owner = job->caller;
+        interface->file = job->file;
+    }
     reply.token = job->token;
     reply.status = result;
     if (sys_proto_return(port, &reply) < 0 && result == 0)
@@ -74,6 +77,7 @@ int64_t claim_open(struct device *device, struct interface *interface, struct co
     if (!job)
         return -E_NO_MEMORY;
     job->cookie = command->reply.values[0];
+    job->file = command->message.file;
     return job_begin(device, job, open_run, interface, command);
 }
 
@@ -142,23 +146,33 @@ void claim_close(struct device *device, struct interface *interface)
 
 void claims_end(struct device *device)
 {
-    for (uint32_t i = 0; i < device->interface_count; i++)
+    for (uint32_t i = 0; i < device->interface_count; i++) {
+        const struct interface *interface = &device->interfaces[i];
+        if (interface->owner && interface->owner != INTERFACE_IS_HUB)
+            sys_ignore(sys_file_ready(port, interface->file, SIGNAL_HANGUP, 0));
         memories_free(device, &device->interfaces[i]);
+    }
 }
 
 /* --- requests to endpoint 0 --- */
 
 /* What is not its driver's alone: others' interfaces, the device as a whole. That of a device of one interface is its driver's, as far as
- * its maker gave requests a meaning: what standard ones mean is ours. */
+ * its maker gave requests a meaning: what standard ones mean is ours. Where the maker has said which interface a request is for, that counts. */
 static bool may_ask(struct device *device, const struct interface *interface, uint64_t setup)
 {
     uint8_t type = (uint8_t)setup, request = (uint8_t)(setup >> 8);
     uint8_t index = (uint8_t)(setup >> 32);
-    bool standard = !(type & TYPE_MASK);
+    bool standard = !(type & TYPE_MASK), vendor = (type & TYPE_MASK) == USB_TYPE_VENDOR;
+    const struct usb_vendor_rule *rule =
+        vendor && device->interface_count > 1
+            ? usb_vendor_rule(device->described.vendor, device->described.product)
+            : NULL;
+    if (rule)
+        return usb_vendor_is_for(rule, setup, interface->number);
     switch (type & 0x1f) {
     case USB_TYPE_DEVICE:
         return standard ? type & USB_TYPE_IN && request == USB_GET_DESCRIPTOR
-                        : (type & TYPE_MASK) == USB_TYPE_VENDOR && device->interface_count == 1;
+                        : vendor && device->interface_count == 1;
     case USB_TYPE_INTERFACE:
         return index == interface->number && !(standard && request == USB_SET_INTERFACE);
     case USB_TYPE_ENDPOINT: /* halts are cleared together with the controller: USB_CLEAR_HALT */

@@ -3,7 +3,7 @@
  *     claim_open(device, interface, command)     held: the device's thread answers when the one before has let go
  *     claim_check(interface, caller)             before anything below
  *     claim_close(device, interface)             its endpoints are stopped, then its memory is given back
- *     claims_end(device)                         the device is gone, and so is what was given with it
+ *     claims_end(device)                         the device is gone, and so is what was given with it; its claims' files show SIGNAL_HANGUP
  *     claim_cancel(token)                        a command that is wanted back
  *
  * What waits for the device is answered later, from its thread or that of events; commands of theirs are files' (main.c), whose

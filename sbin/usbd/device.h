@@ -26,6 +26,7 @@ struct interface {
     uint8_t number, alternate;
     uint16_t streams;     /* of each of its endpoints that knows some; 0: they are used without */
     uint64_t owner;       /* process; 0: nobody has claimed it */
+    uint64_t file;        /* ... by this file, by its id */
     bool closing;         /* the claim is at its end: nothing new is begun for it */
     struct list memories; /* struct claim_memory, claim.c */
     uint64_t memory_count, memory_bytes;

@@ -1,8 +1,9 @@
-/* usb_probe disk|idle|hold|reset INTERFACE: what a driver may expect of usb:// (abi/usb.h), with a device whose driver is this.
+/* usb_probe disk|idle|hold|reset|line INTERFACE: what a driver may expect of usb:// (abi/usb.h), with a device whose driver is this.
  *
  * disk: a disk of the bulk-only kind; INQUIRY copied, 64 KiB read without a copy, a stall and its end. Its 512-byte blocks hold their
  * own numbers, again and again. idle: a device that has nothing to say: transfers that are given up, and memory. hold: says "held", and
- * has a transfer under way for ever. reset: a disk begins anew. Prints "ok".
+ * has a transfer under way for ever. reset: a disk begins anew. line: of a chip of FTDI's with several, whose requests reach that line and nothing
+ * else. Prints "ok".
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -183,7 +184,8 @@ static int64_t transfer_for(const struct usb_memory *memory, int64_t patience)
 
 static void *transfer_long(void *memory)
 {
-    want("the longer one", transfer_for(memory, 800 * MILLISECOND), -E_TIMED_OUT);
+    const struct usb_memory *its = memory;
+    want("the longer one", usb_transfer(in, its->number, 0, 8, DEADLINE_NEVER), -E_CANCELLED);
     return NULL;
 }
 
@@ -208,6 +210,7 @@ static void idle(void)
          -E_TIMED_OUT);
     struct abi_command back = {.op = USB_MEMORY_FREE, .args = {memory.number}};
     want("used memory", file_command(claim.file, &back), -E_BUSY);
+    must("the same setting", usb_alternate(&claim, 0, 0)); /* ends what is under way */
     pthread_join(other, NULL);
     must("memory", file_command(claim.file, &back));
     want("no memory", transfer_for(&memory, MILLISECOND), -E_NOT_FOUND);
@@ -218,7 +221,6 @@ static void idle(void)
     want("its descriptor",
          usb_request(&claim, USB_SETUP(0x80, USB_GET_DESCRIPTOR, 0x100, 0, 18), page), 18);
     want("no such setting", usb_alternate(&claim, 7, 0), -E_NOT_FOUND);
-    must("the same setting", usb_alternate(&claim, 0, 0));
 }
 
 static void hold(void)
@@ -246,6 +248,25 @@ static void reset(void)
     want("an endpoint", usb_read(in, page, sizeof(page)), -E_CLOSED);
 }
 
+static void line(void)
+{
+    uint32_t own = claim.description.interface + 1u;
+    must("its own", usb_request(&claim, USB_SETUP(0x40, 3, 0x4138, own, 0), NULL));
+    must("its own", usb_request(&claim, USB_SETUP(0x40, 2, 0, 0x100 | own, 0), NULL));
+    for (uint32_t index = 0; index <= UINT8_MAX; index++)
+        if (index != own)
+            want("another's", usb_request(&claim, USB_SETUP(0x40, 3, 0x4138, index, 0), NULL),
+                 -E_PERMISSION);
+    for (uint32_t request = 0x0d; request <= UINT8_MAX; request++)
+        want("the chip's", usb_request(&claim, USB_SETUP(0x40, request, 0, own, 0), NULL),
+             -E_PERMISSION);
+    for (uint32_t recipient = 1; recipient < 4; recipient++)
+        for (uint32_t index = 0; index <= UINT8_MAX; index++)
+            want("not to the device",
+                 usb_request(&claim, USB_SETUP(0x40 | recipient, 3, 0x4138, index, 0), NULL),
+                 -E_PERMISSION);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
@@ -257,6 +278,8 @@ int main(int argc, char **argv)
         idle();
     else if (strcmp(argv[1], "reset") == 0)
         reset();
+    else if (strcmp(argv[1], "line") == 0)
+        line();
     else
         hold();
     printf("ok\n");

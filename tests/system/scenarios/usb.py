@@ -3,6 +3,8 @@ import os
 import re
 
 from harness import scenario
+from redirected import Redirected
+from redirected_serial import Ftdi
 from scenarios.devices import wait_log
 from scenarios.screen import keys, type_everything, without_ps2
 from scenarios.virtio import click, move
@@ -252,8 +254,9 @@ def survival(context):
 def drivers(context):
     """What a driver is promised: transfers copied and not, stalls, deadlines, memory; and what is left of one that is killed."""
     blocks = b"".join(number.to_bytes(4, "little") * 128 for number in range(128))
-    with context.scratch(".img", blocks) as image, context.archive({"etc/drivers": b""}) as archive, \
-            context.boot(initfs=archive.name, devices=["xhci", "usb-kbd"], disks=[f"{image.name},if=usb"]) as vm:
+    chip = Ftdi(4)
+    with context.scratch(".img", blocks) as image, context.archive({"etc/drivers": b""}) as archive, Redirected(chip) as redirected, \
+            context.boot(initfs=archive.name, devices=["xhci", "usb-kbd"], disks=[f"{image.name},if=usb"], extra=redirected.flags(port=4)) as vm:
         vm.prompt()
         found = vm.check("until grep ' 080650 ' usb:///devices; do sleep 0.1; done", re.compile(" 080650 "), 60)
         disk = re.match(r"\S+", found)[0]
@@ -272,6 +275,10 @@ def drivers(context):
             vm.send("\n")
             vm.expect("ready\n", 60)
         vm.check(f"/tests/tools/usb_probe idle usb:///{KEYBOARD}:0", "ok\n", 60)
+        for number in range(4):
+            vm.check(f"/tests/tools/usb_probe line usb:///{HUB}:{number}", "ok\n", 60)
+        if chip.astray:
+            vm.fail(f"requests for no line: {chip.astray}")
         vm.send(f"/tests/tools/usb_probe hold usb:///{KEYBOARD}:0\n")
         vm.expect("held\n", 60)
         unplug(vm, "usb-kbd")

@@ -7,7 +7,8 @@ import time
 
 from harness import in_soak, scenario
 from machine import SCALE
-from redirected import Redirected, SHORT, ShortDisk
+from redirected import Redirected
+from redirected_disk import SHORT, ShortDisk
 from scenarios.ahci_nvme import Image, check_read, digest, power_off, wait_disk
 from scenarios.crashes import DISK, MOUNT, REPORT, Volume
 from scenarios.devices import wait_log

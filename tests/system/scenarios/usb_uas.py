@@ -7,7 +7,8 @@ import threading
 
 from harness import in_soak, scenario
 from machine import SCALE
-from redirected import Attached, DiskOfBoth, Redirected, Rubbish, forgetful, silence
+from redirected import Redirected
+from redirected_disk import Attached, DiskOfBoth, Rubbish, forgetful, silence
 from scenarios.ahci_nvme import DEEP, Image, check_read, digest, most_under_way, power_off, slow_down, wait_disk
 from scenarios.devices import wait_log
 from scenarios.disks import check, expect, pattern_of
@@ -181,11 +182,11 @@ def pulled(context):
                 steps = round_ % 3
                 vm.send(f"exec 5<disk:///{name}; for i in 1 2 3; do dd bs=64k of=/dev/null <&5 2>/tmp/why$i & done; exec 5<&-\n")
                 expect(vm, stands.wait(60 * SCALE), True)
-                redirected.leave()
+                redirected.pull()
                 steps = None
                 vm.check("wait; cat /tmp/why* | grep -cE 'No such device|I/O error|Input/output error'", "3\n", 10)  # a time-out takes 20 s
                 wait_gone(vm, name)
-                redirected.come()
+                redirected.plug()
                 if round_ in (1, rounds - 1):
                     wait_disk(vm, r"model=PYTHON\\x20BOTH\\x20TRANSPORTS")
                     counts.append((settled_frames(vm), settled_handles(vm)))

@@ -10,7 +10,7 @@ from scenarios.ahci_nvme import Image, wait_disk
 from scenarios.disks import expect
 from scenarios.fat import image, tool
 from scenarios.usb import boot, figures, wait_devices
-from scenarios.usb_serial import PLACE as SERIAL, Line, adapter, wait_terminal
+from scenarios.usb_serial import PLACE as SERIAL, Cable, adapter, wait_terminal
 from scenarios.usb_storage import node_add, plug, wait_gone
 
 PLACE = "1-2"  # SuperSpeed: QEMU's second port
@@ -92,5 +92,5 @@ def serial(context):
             using(vm, SERIAL, "hear", "/dev/ttyUSB0")
             line.pull()
             check_said(vm, ("hung up", "No such file or directory"))
-            line = Line(vm, path)
+            line = Cable(vm, path)
             wait_terminal(vm)
