@@ -1,7 +1,7 @@
 /* Drivers that ask usbd for anything, in any order, of a controller that keeps the rules and fails now and then, or of one that makes up what
  * it says. What must hold: each command is answered once, nothing waits for ever, nothing is written that was given back. */
 // sources: sbin/usbd/endpoint.c sbin/usbd/ring.c sbin/usbd/td.c sbin/usbd/context.c sbin/usbd/request.c sbin/usbd/slot.c
-// sources: sbin/usbd/configure.c sbin/usbd/claim.c sbin/usbd/io.c lib/usb/descriptor.c
+// sources: sbin/usbd/configure.c sbin/usbd/claim.c sbin/usbd/io.c lib/usb/descriptor.c lib/usb/vendor.c
 #include "tests/fuzz/input.h"
 #include "tests/host/fake_usbd.h"
 

@@ -1,5 +1,5 @@
 // sources: sbin/usbd/endpoint.c sbin/usbd/ring.c sbin/usbd/td.c sbin/usbd/context.c sbin/usbd/request.c sbin/usbd/slot.c
-// sources: sbin/usbd/configure.c sbin/usbd/claim.c sbin/usbd/io.c lib/usb/descriptor.c
+// sources: sbin/usbd/configure.c sbin/usbd/claim.c sbin/usbd/io.c lib/usb/descriptor.c lib/usb/vendor.c
 /* Transfers of drivers, with streams and without, on a controller that carries out rings, and on one that lies. */
 #include "tests/host/fake_usbd.h"
 #include "tests/host/test.h"
