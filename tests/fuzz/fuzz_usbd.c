@@ -36,6 +36,12 @@ static void transfers(void)
     fake_transfers(what & 0x80 ? USB_TOGETHER : 0, each, count);
 }
 
+static void transfer(uint32_t pipe)
+{
+    if (claim_endpoint(&fake.device, fake_interface(), (uint8_t)pipe))
+        fake_transfer(pipe, next(&input, 2), next(&input, 2));
+}
+
 /* About any block of any ring, or what lies beside it. */
 static void lie(void)
 {
@@ -53,7 +59,8 @@ static void step(void);
 static void meanwhile(void)
 {
     if (!depth++)
-        step();
+        for (uint8_t steps = next_byte(&input) % 4; steps; steps--)
+            step();
     depth--;
 }
 
@@ -90,8 +97,7 @@ static void step(void)
         transfers();
         break;
     case 3:
-        if (claim_endpoint(&fake.device, fake_interface(), IN_PIPE))
-            fake_transfer(IN_PIPE, next(&input, 2), next(&input, 2));
+        transfer(pipe_next());
         break;
     case 4:
         fake_cancel(&fake.calls[what / 16 * 4 + next_byte(&input) % 4]);
@@ -121,7 +127,7 @@ static void step(void)
         break;
     case 10:
         fake.meanwhile = meanwhile;
-        fake.later = what / 16;
+        fake.later = what / 16 % 8;
         break;
     case 11:
         if (what / 16 == 7 && !fake.device.gone)

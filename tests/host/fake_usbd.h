@@ -62,10 +62,10 @@ static struct fake {
     uint32_t call_count, memories; /* of DMA, that were not given back */
     int64_t now;
     uint64_t asked; /* the last request to endpoint 0 */
-    bool
-        all_stop; /* it says of each stream how far it came when it stops, as QEMU does, and not of the one at work alone */
-    bool fails;   /* it carries out no command */
-    bool lies;    /* rings are as they may be after events that it made up */
+    /* When it stops it says of each stream how far it came, as QEMU does, and not of the one at work alone. */
+    bool all_stop;
+    bool fails; /* it carries out no command */
+    bool lies;  /* rings are as they may be after events that it made up */
     void (*meanwhile)(void);
     uint32_t later; /* commands before it happens */
 } fake;
