@@ -71,6 +71,8 @@ MUST_CHECK int64_t fat_sync(struct fat_volume *volume);
 /* fat_sync, then the volume is marked as properly left and FSInfo is right: for a volume that is idle. The next change undoes it. Not while
  * somebody has a file without a name, whose clusters would be nobody's after a power cut. */
 MUST_CHECK int64_t fat_clean(struct fat_volume *volume);
+bool fat_is_clean(
+    const struct fat_volume *volume); /* it is marked so, and there is nothing to do */
 /* From now on. Read-only: after fat_clean. To be written: E_READ_ONLY if the volume is damaged; E_BUSY if it was not properly left, has not
  * been repaired, and somebody has a node besides the root. */
 MUST_CHECK int64_t fat_set_read_only(struct fat_volume *volume, bool read_only);

@@ -176,6 +176,11 @@ int64_t fat_sync(struct fat_volume *volume)
     return volume->read_only ? 0 : commit(volume);
 }
 
+bool fat_is_clean(const struct fat_volume *volume)
+{
+    return volume->kept->marked == MARK_NONE && !fat_dirty(volume);
+}
+
 int64_t fat_clean(struct fat_volume *volume)
 {
     uint32_t free;

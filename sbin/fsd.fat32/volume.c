@@ -399,18 +399,37 @@ static void unnamed_release(void)
         file_release(file, false);
 }
 
+/* Whether somebody has written to a mapping. A file that nobody has mapped so any more leaves the list. */
+static bool mappings_look(void)
+{
+    bool any = false;
+    list_for_each (struct file, file, &dirty_files, dirty) {
+        bool mapped = file->writable &&
+                      cache_used(file); /* first: what comes behind it is found the next time */
+        if (cache_dirty(file))
+            any = true;
+        else if (!mapped)
+            list_remove(&file->dirty);
+    }
+    return any;
+}
+
 /* First all is written; if nothing more comes the volume is marked as properly left. */
 static void volume_expired(void)
 {
     due = false;
     if (!volume)
         return;
-    bool was = changed;
+    bool was = mappings_look() || changed;
     opens_sweep();
     unnamed_release();
     volume_closed();
     changed = false;
-    int64_t result = was ? volume_sync() : volume_read_only() ? 0 : fat_clean(volume);
+    int64_t result = 0;
+    if (was)
+        result = volume_sync();
+    else if (!volume_read_only() && !fat_is_clean(volume))
+        result = fat_clean(volume);
     if (result < 0)
         fprintf(stderr, "cannot write back: %s\n", error_text(result));
     if (was || result < 0 || opens_wait() || !list_empty(&dirty_files))

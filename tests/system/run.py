@@ -96,7 +96,7 @@ def run_fuzz(program, results, seconds):
     if os.path.isdir(corpus):
         command.append(corpus)
     started = time.monotonic()
-    text, code = output_of(command, seconds + 120)
+    text, code = output_of(command, seconds + 120, {"ASAN_OPTIONS": "quarantine_size_mb=64"})
     results.add(f"fuzz/{target}", None if code == 0 else f"exit code {code}\n{tail(text)}", time.monotonic() - started)
 
 

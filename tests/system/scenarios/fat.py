@@ -10,7 +10,7 @@ import tempfile
 
 import disk_image
 from disk_image import Part
-from harness import Failure, scenario
+from harness import Failure, in_soak, scenario
 from scenarios.devices import wait_log
 
 MOUNT = "/tests/tools/mounting"
@@ -119,6 +119,24 @@ def disk(context):
             raise Failure("what was written by a mapping, behind a kill, is lost")
         if tool("mtype", "-i", volume.name, "::a/b/Ünïcode name") != b"last\n":
             raise Failure("what was written last is lost")
+
+
+@scenario("fat/mapped", cpus=(1, *in_soak(4)))
+def mapped(context):
+    """What is written to a mapping is on the disk soon, as often as it happens, though nobody asks; and when nobody has it any more the volume is properly left."""
+    with image(40, "-F", "32", "-n", "DATA") as volume:
+        with boot(context, volume.name) as vm:
+            vm.prompt()
+            vm.check("mkdir /mnt; until mount -t vfat disk:///by-label/DATA /mnt 2> /dev/null; do usleep 100000; done; echo none > /mnt/file; sync", "", 120)
+            vm.shell("(echo once; until test -e /tmp/more; do usleep 100000; done; echo more; until test -e /tmp/stop; do usleep 100000; done) | "
+                     "/tests/tools/map_lines /mnt/file &")
+            for text, then in ((b"once\n", "more"), (b"more\n", "stop")):
+                vm.shell("sleep 11", 60)
+                if tool("mtype", "-i", volume.name, "::file") != text:
+                    vm.fail(f"{text} is not on the disk")
+                vm.shell(f"touch /tmp/{then}")
+            vm.shell("wait; sleep 12", 120)
+            check_clean(volume.name)
 
 
 PAGE = 4096
