@@ -106,6 +106,7 @@ class Machine:
                     self.changed.notify_all()
                 if not piece:
                     return
+                time.sleep(0.002)  # QEMU sends a byte at a time: the next piece has several
 
     def fail(self, why, text=None):
         tail = "\n".join("    | " + line for line in (text or self.text)[-1500:].splitlines()[-14:])

@@ -20,7 +20,8 @@ CANCEL, CONTROL, BULK, INTERRUPT = 21, 100, 101, 103
 CAPABILITIES = 1 << 4 | 1 << 5 | 1 << 6  # packet sizes of endpoints, ids of 64 bits, bulk transfers of more than 64 KiB
 OK, CANCELLED, STALL = 0, 1, 4
 BULK_TYPE, INTERRUPT_TYPE = 2, 3
-FULL, HIGH = 1, 2  # speeds
+LOW, FULL, HIGH = 0, 1, 2  # speeds
+FIRST_PACKET = {LOW: 8, FULL: 64, HIGH: 64}  # of endpoint 0
 LATE = object()  # of control(): there is no answer
 
 
@@ -102,7 +103,8 @@ class Redirected:
         self.send(INTERFACES, 0, struct.pack("<I", len(interfaces)) + bytes(interfaces).ljust(32, b"\0") +
                   b"".join(bytes(codes[i] for codes in interfaces.values()).ljust(32, b"\0") for i in range(3)))
         kinds, intervals, owners, sizes = [0xff] * 32, [0] * 32, [0] * 32, [0] * 32
-        for address, one in {0: (0, 0, 0, 64), 0x80: (0, 0, 0, 64), **endpoints}.items():
+        first = (0, 0, 0, FIRST_PACKET[self.device.speed])
+        for address, one in {0: first, 0x80: first, **endpoints}.items():
             index = (address & 0x80) >> 3 | (address & 15)
             kinds[index], intervals[index], owners[index], sizes[index] = one
         self.send(ENDPOINTS, 0, bytes(kinds + intervals + owners) + struct.pack("<32H", *sizes))
@@ -226,7 +228,7 @@ class Device:
     def __init__(self, identity, interfaces):
         """identity: vendor, product, release; interfaces: their bytes."""
         count = len(settings(interfaces, {})[0])
-        self.descriptors = {1: struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x200, 0, 0, 0, 64, *identity, 0, 0, 0, 1),
+        self.descriptors = {1: struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x200, 0, 0, 0, FIRST_PACKET[self.speed], *identity, 0, 0, 0, 1),
                             2: struct.pack("<BBHBBBBB", 9, 2, 9 + len(interfaces), count, 1, 0, 0x80, 50) + interfaces}
         self.queues = {}
         self.stalls = []  # endpoints whose next transfer is to, once for each time that they stand here
@@ -256,12 +258,13 @@ class Device:
 
 
 class Sensor(Device):
-    """A device of the class HID that has nothing of a keyboard or pointer: one byte of its maker's own kind."""
+    """A device of the class HID that has nothing of a keyboard or pointer: one byte of its maker's own kind. As slow as mice are."""
+    speed = LOW
     REPORTS = bytes.fromhex("0600ff0901a10109021500257f750895018102c0")
 
     def __init__(self, reports=REPORTS):
         super().__init__((0x46f4, 0x7001, 0x100),
-                         interface(0, (3, 0, 0), bytes([9, 0x21, 0x11, 1, 0, 1, 0x22, len(reports), 0]), endpoint(0x81, INTERRUPT_TYPE, 8, 4)))
+                         interface(0, (3, 0, 0), bytes([9, 0x21, 0x11, 1, 0, 1, 0x22, len(reports), 0]), endpoint(0x81, INTERRUPT_TYPE, 8, 10)))
         self.reports = reports
 
     def control(self, what, request, value, index, data):

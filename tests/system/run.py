@@ -213,7 +213,7 @@ def main():
     parser.add_argument("--out", default="out")
     parser.add_argument("--only", default="")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--fuzz-seconds", type=int, default=2)
+    parser.add_argument("--fuzz-seconds", type=int, default=1)
     # Scenarios wait much of their time.
     parser.add_argument("--jobs", type=int, default=(os.cpu_count() or 1) + 2)
     parser.add_argument("--list", action="store_true")

@@ -75,10 +75,10 @@ def driver_archive(context, argument=""):
 
 def wait_log(vm, pattern):
     """Wait until the log has a line with the pattern."""
-    for _ in range(300):
+    for attempt in range(100):
         if vm.shell(f"cat log:/// | grep -q '{pattern}'", 60)[1] == 0:  # the shell's text is without the log's lines
             return
-        vm.shell("sleep 0.2")
+        vm.shell(f"sleep {min(0.1 * 1.2 ** attempt, 1):.1f}")  # looking is work, too
     vm.fail(f"{pattern!r} does not come into the log")
 
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import scenario
+from harness import in_soak, scenario
 from machine import SCALE
 from scenarios.virtio import click, move, pid_of
 
@@ -96,7 +96,7 @@ def typing(context):
         type_everything(vm)
 
 
-@scenario("screen/typing-virtio", cpus=(1, 4))
+@scenario("screen/typing-virtio", cpus=(4, *in_soak(1)))
 def typing_virtio(context):
     """The same on a virtio keyboard, with the PS/2 keyboard's driver stopped."""
     with context.boot(devices=["virtio-keyboard"]) as vm:

@@ -4,7 +4,7 @@ import random
 import re
 import time
 
-from harness import Failure, scenario
+from harness import Failure, in_soak, scenario
 
 
 def boot(context, **options):
@@ -135,7 +135,7 @@ EXHAUSTED = {"memory": "16M", "handles": 400, "processes": 6, "threads": 6, "com
              "kept": 200}
 
 
-@scenario("survival/exhausted-quotas")
+@scenario("survival/exhausted-quotas", cpus=(4, *in_soak(1)))
 def exhausted_quotas(context):
     """Who has used up a quota and goes on trying harms nobody: each call of a witness outside the sandbox succeeds. The session's
     account, which both are in, tells what is used, and gets it back."""

@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from harness import scenario
+from harness import in_soak, scenario
 
 ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z")
 
@@ -68,7 +68,7 @@ def zones(context):
         vm.check("TZ=UTC date +%H%Z", "12UTC\n")
 
 
-@scenario("time/survival")
+@scenario("time/survival", cpus=(4, *in_soak(1)))
 def survival(context):
     """timed is killed again and again while programs read the time: it goes on, for all of them."""
     with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz")) as vm:

@@ -2,7 +2,7 @@
 import os
 import re
 
-from harness import scenario
+from harness import in_soak, scenario
 from redirected import Redirected
 from redirected_serial import Ftdi
 from scenarios.devices import wait_log
@@ -127,7 +127,7 @@ def devices(context):
         vm.check("/sbin/usb.hid usb:///1-5:0; /sbin/usb.hid usb:///1-8:0; true", re.compile("in use\n(.*\n)*.*in use"))
 
 
-@scenario("usb/typing", cpus=(1, 4))
+@scenario("usb/typing", cpus=(1, *in_soak(4)))
 def typing(context):
     with context.boot(devices=["xhci", "usb-kbd"]) as vm:
         vm.prompt()

@@ -365,6 +365,7 @@ def at_rest(context):
                 vm.check(f"until [ $(cat log:/// | grep -c 'usb:///{place}:0: {text}') = {times} ]; do sleep 0.1; done", "", 60)
 
         named(1)
+        vm.check("grep 1-5 usb:///tree", re.compile(r" 1-5 46f4:7001 1.5 Mbit/s "), 60)
         for one in plugged:
             one.pull()
         wait_devices(vm)

@@ -63,7 +63,7 @@ def kill(vm, service):
     vm.fail(f"{service} does not come back")
 
 
-@scenario("usb/storage-survival")
+@scenario("usb/storage-survival", cpus=(4, *in_soak(1)))
 def survival(context):
     """The driver, usbd, both, diskd are killed while a file that stays open is read and another is written: a pause, and the right bytes."""
     victims = (["usb.storage"], ["usbd"], ["diskd", "usb.storage"], ["usbd", "usb.storage"], ["usb.storage", "usbd"], ["usbd", "usbd"])
