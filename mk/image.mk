@@ -50,7 +50,7 @@ $(O)/initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(Z
 	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS)' --personality '$(PERSONALITY)' $@
 
 $(O)/test-initfs.tar.gz: $(PROGRAMS) $(PERSONALITY) $(ROOTFS_FILES) $(DATA_FILES) $(ZONEINFO)/UTC $(GUEST_TESTS) $(BENCHES) tools/initfs.py
-	$(call quiet,TAR,$@)$(INITFS) --programs '$(PROGRAMS) $(GUEST_TESTS) $(BENCHES)' --personality '$(PERSONALITY)' $@
+	$(call quiet,TAR,$@)$(INITFS) --level 0 --programs '$(PROGRAMS) $(GUEST_TESTS) $(BENCHES)' --personality '$(PERSONALITY)' $@
 
 .PHONY: iso-file
 iso-file: $(O)/protos.iso ; @:

@@ -2,12 +2,12 @@
 """Pack the archive the system boots with: out/initfs.tar.gz. The same input gives the same bytes.
 
     tools/initfs.py --out OUT --busybox FILE --programs 'OUT/sbin/rngd ...' --files 'OUT/etc/x ...' --folders 'OUT/usr/x ...'
-                    --personality FILE ARCHIVE
+                    --personality FILE [--level N] ARCHIVE
 
 Holds rootfs/ as it is; each program, file and folder of OUT/<folder>/<name> as /<folder>/<name>; sbin/<name>/service.conf as
 /etc/services.d/<name>.conf; the personality as /lib/linux.elf; busybox as /bin/busybox with a link for each
 of its applets that is no program of ours. --overlay SOURCE PROGRAMS: a folder laid out as the project, whose rootfs/ and
-service.conf go over ours, and where the programs of it lie.
+service.conf go over ours, and where the programs of it lie. --level 0: what is booted hundreds of times is not compressed.
 """
 import argparse
 import glob
@@ -34,7 +34,8 @@ def contents(path):
 
 
 class Archive:
-    def __init__(self):
+    def __init__(self, level):
+        self.level = level  # of compression
         self.members = {}  # name -> (TarInfo, bytes)
 
     def add(self, name, kind, mode, data=b"", target=""):
@@ -71,7 +72,7 @@ class Archive:
                 tar.addfile(info, io.BytesIO(data))
         temporary = path + ".new"
         with open(temporary, "wb") as file:
-            with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=9, mtime=0) as compressed:
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=self.level, mtime=0) as compressed:
                 compressed.write(packed.getvalue())
         os.replace(temporary, path)
 
@@ -85,10 +86,11 @@ def main():
     parser.add_argument("--folders", default="")
     parser.add_argument("--personality", default="")
     parser.add_argument("--overlay", nargs=2, default=[])
+    parser.add_argument("--level", type=int, default=9)
     parser.add_argument("archive")
     options = parser.parse_args()
 
-    archive = Archive()
+    archive = Archive(options.level)
     sources, outputs = [".", *options.overlay[:1]], [*options.overlay[1:], options.out]
     for source in sources:
         archive.tree(os.path.join(source, "rootfs"))

@@ -56,7 +56,7 @@ class Context:
                 member = tarfile.TarInfo(name)
                 member.size = len(data)
                 new.addfile(member, io.BytesIO(data))
-        return self.scratch(".tar.gz", gzip.compress(packed.getvalue(), 1))
+        return self.scratch(".tar.gz", gzip.compress(packed.getvalue(), 0))
 
     def scratch(self, suffix, data):
         """A file for this test; the caller removes it by leaving `with`."""

@@ -86,7 +86,7 @@ def handles(vm):
                for _ in range(3))
 
 
-@scenario("crashes/killed")
+@scenario("crashes/killed", cpus=(1, 4) if soak("SOAK_KILLS") else (4,))
 def killed(context):
     """Each who has a part in it is killed during a copy: it ends right, on the disk as well, and nothing is left behind."""
     kills, size, period = amount("SOAK_KILLS", 4, 10), 200 if soak("SOAK_KILLS") else 16, 1000 if soak("SOAK_KILLS") else 250

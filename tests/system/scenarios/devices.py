@@ -2,7 +2,7 @@
 import os
 import re
 
-from harness import scenario
+from harness import in_soak, scenario
 
 EDU, OTHER = "00:10.0", "00:14.0"
 DEVICE = f"pci-claim:///{EDU}/device"
@@ -179,7 +179,7 @@ def iommu(context):
         vm.check(f"/tests/tools/edu_driver check {DEVICE}", "ok\n", 120)
 
 
-@scenario("devices/iommu-pcid-returns")
+@scenario("devices/iommu-pcid-returns", cpus=(4, *in_soak(1)))
 def iommu_pcid_returns(context):
     """The tables of a pcid that died go on; the next one's take their place under a driver that goes on, too."""
     with undriven_archive(context) as archive, boot_with_iommu(context, archive) as vm:
@@ -194,7 +194,7 @@ def iommu_pcid_returns(context):
         vm.check(f"/tests/tools/edu_driver astray {DEVICE}", re.compile("^confined$", re.M), 120)
 
 
-@scenario("devices/iommu-bridges", cpus=(1, 4))
+@scenario("devices/iommu-bridges", cpus=(4, *in_soak(1)))
 def iommu_bridges(context):
     """Behind a bridge to conventional PCI, where requests come in the bridge's name: confined, those behind one bridge together."""
     with context.boot(initfs=os.path.join(context.out, "test-initfs.tar.gz"),

@@ -5,7 +5,7 @@ import os
 import re
 import tarfile
 
-from harness import scenario
+from harness import in_soak, scenario
 
 LOG = "log=info"  # all of the log on the serial line, where it can be waited for
 AGAIN = ["-action", "reboot=reset"]  # a reset starts the machine again, the test does not end with it
@@ -53,12 +53,12 @@ def button_seabios(context):
     button(context, firmware="seabios", deadline=120)
 
 
-@scenario("power/button-ovmf", cpus=(1,))
+@scenario("power/button-ovmf", cpus=in_soak(1))
 def button_ovmf(context):
     button(context, firmware="ovmf", deadline=180)
 
 
-@scenario("power/commands")
+@scenario("power/commands", cpus=(4, *in_soak(1)))
 def commands(context):
     """busybox's, one after the other: three resets, then off."""
     with context.boot(append=LOG, extra=AGAIN) as vm:

@@ -311,7 +311,7 @@ def pictures_seabios(context):
     pictures(context, "seabios")
 
 
-@scenario("screen/pictures-ovmf", cpus=(2,))
+@scenario("screen/pictures-ovmf", cpus=in_soak(2))
 def pictures_ovmf(context):
     pictures(context, "ovmf")
 

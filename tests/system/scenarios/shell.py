@@ -2,7 +2,7 @@
 import re
 import time
 
-from harness import scenario
+from harness import in_soak, scenario
 
 
 def transcript(context, deadline=60, **options):
@@ -33,7 +33,7 @@ def transcript_seabios(context):
     transcript(context, 120, firmware="seabios")
 
 
-@scenario("shell/transcript-ovmf", cpus=(4,))
+@scenario("shell/transcript-ovmf", cpus=in_soak(4))
 def transcript_ovmf(context):
     transcript(context, 180, firmware="ovmf")
 

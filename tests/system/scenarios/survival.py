@@ -268,7 +268,7 @@ def vfsd(context):
         vm.check(f"echo still > /tmp/f; {kill('vfsd')}; {kill('fsd.tmp')}; cat /tmp/f /etc/hostname", "still\nprotos\n", 60)
 
 
-@scenario("survival/procd")
+@scenario("survival/procd", cpus=(4, *in_soak(1)))
 def procd(context):
     """The POSIX authority comes back and knows what it knew: pids, parents, statuses, groups, pending signals, ^C.
     Each end doubles initd's pause before the next start, so there are no more than needed."""
