@@ -5,7 +5,7 @@ import random
 import re
 import tempfile
 
-from harness import scenario
+from harness import in_soak, scenario
 from scenarios.devices import wait_log
 
 KINDS = {"ahci": ("ahci0.0", "ahcid"), "nvme": ("nvme0", "nvmed")}
@@ -133,7 +133,7 @@ def depth(context, kind):
             vm.fail(f"no more than {most} commands were under way at once")
 
 
-@each("killed")
+@each("killed", cpus=(4, *in_soak(1)))
 def killed(context, kind):
     """Its driver is killed again and again while it is read and written: who does that sees nothing of it."""
     name, service = KINDS[kind]
@@ -184,7 +184,7 @@ once = "off"
 """
 
 
-@each("errors")
+@each("errors", cpus=(4, *in_soak(1)))
 def errors(context, kind):
     """Sectors that cannot be read or written are errors of their own; nothing else suffers."""
     name, service = KINDS[kind]

@@ -278,7 +278,7 @@ def deaths(context):
         is_quiet(vm)
 
 
-@scenario("devices/death-in-dma")
+@scenario("devices/death-in-dma", cpus=(1, *in_soak(4)))
 def death_in_dma(context):
     """A driver dies while its device writes to memory: by the time its claim has ended, the device does not."""
     with boot(context) as vm:

@@ -29,7 +29,7 @@ def kill(name):
     return f"kill -9 $(pidof {name})"
 
 
-@scenario("fat/loop")
+@scenario("fat/loop", cpus=(1, *in_soak(4)))
 def loop(context):
     """A volume in a file: names, bytes, mappings, times; and all of it again after a kill and after a new mount."""
     with image(40, "-F", "32", "-s", "1", "-n", "LOOP") as disk:

@@ -22,7 +22,7 @@ def settled_frames(vm):
     return max(free_frames(vm) for _ in range(3))
 
 
-@scenario("survival/forks")
+@scenario("survival/forks", cpus=(4, *in_soak(1)))
 def forks(context):
     """1,000 forks leave free memory where it was."""
     with boot(context) as vm:
@@ -60,7 +60,7 @@ def hostile(context):
             vm.fail(", ".join(bad))
 
 
-@scenario("survival/memory-exhausted")
+@scenario("survival/memory-exhausted", cpus=(4, *in_soak(1)))
 def memory_exhausted(context):
     """The one who asks for too much is refused or ended; the others live, and the memory comes back."""
     with boot(context, memory="64M") as vm:
