@@ -404,11 +404,11 @@ static bool mappings_look(void)
 {
     bool any = false;
     list_for_each (struct file, file, &dirty_files, dirty) {
-        bool mapped = file->writable &&
-                      cache_used(file); /* first: what comes behind it is found the next time */
+        if (file->writable) /* first: what is written behind this is found the next time */
+            (void)!cache_used(file);
         if (cache_dirty(file))
             any = true;
-        else if (!mapped)
+        else if (!file->writable)
             list_remove(&file->dirty);
     }
     return any;

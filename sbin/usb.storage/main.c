@@ -233,8 +233,8 @@ static int64_t attached_start(void)
     }
     uas_open(&uas, &pipes.attached, streams, own, count, pages.bytes,
              PIPES_ADDRESS(pages.number, 0));
-    for (uint32_t i = 0; i < count;
-         i++) /* the last is taken first: usbd finds low streams soonest */
+    /* The last is taken first: usbd finds low streams soonest. */
+    for (uint32_t i = 0; i < count; i++)
         lanes[count - 1 - i] = &own[i].lane;
     result = media_noted(MEDIA_COMMANDS) ? uas_quiet(&uas) : 0;
     media_note(MEDIA_COMMANDS, true);
