@@ -6,6 +6,7 @@
 
 #include "lib/sys/keep.h"
 #include "lib/sys/pager.h"
+#include "tests/host/fake_command.h"
 #include "tests/host/test.h"
 
 #define SECTOR  512u
@@ -148,20 +149,6 @@ size_t command_name(const struct command *command, const char **name)
 {
     *name = command->path;
     return command->path_length;
-}
-
-int64_t command_read_exactly(const struct command *command, void *buffer, size_t length)
-{
-    if (command->in_length != length)
-        return -E_INVALID;
-    memcpy(buffer, command->data, length);
-    return 0;
-}
-
-int64_t command_answer_handle(struct command *command, int64_t handle)
-{
-    (void)command;
-    return handle < 0 ? handle : 0;
 }
 
 const char *error_text(int64_t code)

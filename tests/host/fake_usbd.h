@@ -22,6 +22,7 @@
 #include "sbin/usbd/io.h"
 #include "sbin/usbd/setup.h"
 #include "sbin/usbd/slot.h"
+#include "tests/host/fake_command.h"
 #include "tests/host/fake_xhci.h"
 
 #define FAKE_CALLS   64u
@@ -469,20 +470,6 @@ int64_t syscall_raw(uint32_t number, uint64_t a, uint64_t b, uint64_t c, uint64_
 }
 
 /* --- a driver's commands --- */
-
-int64_t command_read_exactly(const struct command *command, void *buffer, size_t length)
-{
-    if (command->in_length != length)
-        return -E_INVALID;
-    memcpy(buffer, command->data, length);
-    return 0;
-}
-
-int64_t command_answer_handle(struct command *command, int64_t handle)
-{
-    (void)command;
-    return MIN(handle, (int64_t)0);
-}
 
 void command_return(handle_t port, uint64_t token, int64_t status, struct abi_return *reply)
 {

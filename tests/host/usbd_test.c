@@ -319,6 +319,27 @@ TEST(a_stall_of_one_stream_halts_all_until_it_is_cleared)
     fake_unplug();
 }
 
+/* Babble above all: the device sends more than it was asked for. */
+TEST(whatever_fails_halts_until_it_is_cleared)
+{
+    static const enum trb_code codes[] = {CODE_BABBLE, CODE_TRANSACTION, CODE_DATA_BUFFER};
+    for (uint32_t i = 0; i < ARRAY_SIZE(codes); i++) {
+        attached(STREAMS);
+        struct fake_call *call = command(1, 4096, IN_PIPE);
+        CHECK(fake_end(IN_PIPE, 1, codes[i]));
+        fake_jobs();
+        results(call, 0, -E_IO, 0);
+        struct usb_transfer more = {.length = 4096, .endpoint = IN_PIPE, .stream = 1};
+        CHECK_EQUAL(fake_transfers(0, &more, 1)->status, -E_IO);
+        cleared(IN_PIPE);
+        fake_pipe(IN_PIPE)->stream[1].count = 0;
+        call = command(1, 4096, IN_PIPE);
+        CHECK(fake_move(COMMAND_PIPE, 0, 32) && fake_move(IN_PIPE, 1, 4096) && end_status(1));
+        results(call, 16, 4096, 32);
+        fake_unplug();
+    }
+}
+
 /* What went wrong before a stream was at work names no block (4.17.4). */
 TEST(an_error_of_no_stream_halts_all)
 {

@@ -1,4 +1,4 @@
-/* A file is mapped to be written to, and closed; each line of standard input goes to its start, until there are no more:
+/* A file is mapped to be written to, and closed; then "mapped" is said, and each line of standard input goes to its start, until there are no more:
  *
  *     (echo one; sleep 10; echo two) | map_lines FILE
  */
@@ -20,6 +20,7 @@ int main(int argc, char **argv)
     char *bytes = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     NEED(bytes != MAP_FAILED);
     NEED(close(file) == 0);
+    NEED(puts("mapped") >= 0 && fflush(stdout) == 0);
     while (fgets(line, sizeof(line), stdin))
         memcpy(bytes, line, strlen(line));
     return 0;

@@ -98,7 +98,9 @@ def disk(context):
             vm.check("echo before > /mnt/mapped; echo synced > /mnt/synced; sync", "", 120)  # of all that is mounted
             if tool("mtype", "-i", volume.name, "::synced") != b"synced\n":
                 raise Failure("sync has written nothing")
-            vm.check("/tests/tools/map_write /mnt/mapped $(ps | sed -n 's/^ *\\([0-9]*\\) .* fsd.fat32@1.*/\\1/p') behind", "", 120)
+            # Nobody tells the next one of a write to a mapping: that there is one must outlive who gave it.
+            vm.check("p=$(ps | sed -n 's/^ *\\([0-9]*\\) .* fsd.fat32@1.*/\\1/p'); (until test -s /tmp/there; do usleep 10000; done; kill -9 $p; "
+                     "while kill -0 $p 2> /dev/null; do usleep 1000; done; test -e /mnt/mapped && echo behind) | /tests/tools/map_lines /mnt/mapped > /tmp/there", "", 120)
             vm.check("mkdir -p /mnt/a/b; rm /mnt/copy1; mv /mnt/copy2 /mnt/a; mkdir /tmp/inner; "
                      f"{MOUNT} /mnt/inner /tmp/inner vfat; echo inside > /tmp/inner/file", "", 120)
             vm.send("for i in $(seq 15); do cat /bin/busybox; done > /mnt/big; echo last > '/mnt/a/b/Ünïcode name'; poweroff\n")
@@ -129,7 +131,7 @@ def mapped(context):
             vm.prompt()
             vm.check("mkdir /mnt; until mount -t vfat disk:///by-label/DATA /mnt 2> /dev/null; do usleep 100000; done; echo none > /mnt/file; sync", "", 120)
             vm.shell("(echo once; until test -e /tmp/more; do usleep 100000; done; echo more; until test -e /tmp/stop; do usleep 100000; done) | "
-                     "/tests/tools/map_lines /mnt/file &")
+                     "/tests/tools/map_lines /mnt/file > /tmp/there &")
             for text, then in ((b"once\n", "more"), (b"more\n", "stop")):
                 vm.shell("sleep 11", 60)
                 if tool("mtype", "-i", volume.name, "::file") != text:
