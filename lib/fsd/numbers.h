@@ -32,6 +32,12 @@ static inline bool numbers_meant(uint32_t op)
     return op >= OP_UNLINK && op <= OP_LINK;
 }
 
+/* An append's; 0: it has none, or is no append. */
+static inline uint64_t numbers_of_append(const struct abi_message *message)
+{
+    return message->flags & COMMAND_APPEND ? message->args[1] : 0;
+}
+
 /* An open's that may create: by its file's id, even as callers' are odd. */
 static inline uint64_t numbers_of_file(uint64_t file)
 {

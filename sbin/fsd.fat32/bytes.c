@@ -78,12 +78,6 @@ static int64_t fetch(struct command *command, uint64_t done, uint8_t *bytes, uin
     return MIN(result, INT64_C(0));
 }
 
-/* 0: it has none, or is no append. */
-static uint64_t append_number(const struct command *command)
-{
-    return command->message.flags & COMMAND_APPEND ? command->message.args[1] : 0;
-}
-
 /* ... goes to offset. */
 static int64_t fetch_all(struct command *command, struct file *file, uint64_t offset, uint64_t done,
                          uint64_t length)
@@ -104,7 +98,7 @@ static int64_t fetch_all(struct command *command, struct file *file, uint64_t of
 static int64_t write_piece(struct command *command, struct file *file, uint64_t offset,
                            uint64_t done, uint64_t length)
 {
-    struct numbered number = {append_number(command), done, offset};
+    struct numbered number = {numbers_of_append(&command->message), done, offset};
     uint64_t old = fat_size(file->node);
     int64_t result = offset > old ? cache_zero_tail(file) : 0;
     if (result >= 0 && offset + length > old) {
@@ -125,7 +119,7 @@ static int64_t write_piece(struct command *command, struct file *file, uint64_t 
 /* Where the bytes go, and how many of them are there already: an append's that a predecessor began. */
 static uint64_t write_begin(const struct command *command, const struct file *file, uint64_t *done)
 {
-    const struct numbered *before = numbers_find(append_number(command));
+    const struct numbered *before = numbers_find(numbers_of_append(&command->message));
     *done = before ? MIN(before->done, command->in_length) : 0;
     if (before)
         return before->offset;

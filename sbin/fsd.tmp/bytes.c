@@ -78,8 +78,7 @@ static int64_t fetch(struct command *command, struct inode *inode, uint64_t offs
 static int64_t write_pieces(struct command *command, struct inode *inode, uint64_t *offset,
                             uint64_t *done)
 {
-    const struct abi_message *message = &command->message;
-    bool numbered = message->flags & COMMAND_APPEND && message->args[1];
+    uint64_t number = numbers_of_append(&command->message);
     int64_t result = 0;
     while (*done < command->in_length) {
         uint64_t length = command->in_length - *done;
@@ -94,8 +93,8 @@ static int64_t write_pieces(struct command *command, struct inode *inode, uint64
         *offset += length;
         if (*offset > inode->size)
             arena_set(&inode->size, *offset);
-        if (numbered)
-            arena_number(message->args[1], *done, *offset);
+        if (number)
+            arena_number(number, *done, *offset);
         arena_commit(); /* pieces may be many */
     }
     return 0;
@@ -105,15 +104,11 @@ static int64_t write_pieces(struct command *command, struct inode *inode, uint64
 static uint64_t write_begin(const struct command *command, const struct inode *inode,
                             uint64_t *done)
 {
-    const struct abi_message *message = &command->message;
-    *done = 0;
-    if (!(message->flags & COMMAND_APPEND))
-        return message->args[0];
-    const struct numbered *before = numbers_find(message->args[1]);
-    if (!before)
-        return inode->size;
-    *done = MIN(before->done, command->in_length);
-    return *done == command->in_length ? before->offset : inode->size;
+    const struct numbered *before = numbers_find(numbers_of_append(&command->message));
+    *done = before ? MIN(before->done, command->in_length) : 0;
+    if (before && *done == command->in_length)
+        return before->offset;
+    return command->message.flags & COMMAND_APPEND ? inode->size : command->message.args[0];
 }
 
 int64_t bytes_write(void *context, struct command *command)

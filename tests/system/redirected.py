@@ -225,10 +225,10 @@ class Device:
     """Descriptors, and a queue for each endpoint that says something."""
     speed = HIGH
 
-    def __init__(self, identity, interfaces):
-        """identity: vendor, product, release; interfaces: their bytes."""
+    def __init__(self, identity, interfaces, codes=(0, 0, 0)):
+        """identity: vendor, product, release; interfaces: their bytes; codes: its class, where that is not the interfaces'."""
         count = len(settings(interfaces, {})[0])
-        self.descriptors = {1: struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x200, 0, 0, 0, FIRST_PACKET[self.speed], *identity, 0, 0, 0, 1),
+        self.descriptors = {1: struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x200, *codes, FIRST_PACKET[self.speed], *identity, 0, 0, 0, 1),
                             2: struct.pack("<BBHBBBBB", 9, 2, 9 + len(interfaces), count, 1, 0, 0x80, 50) + interfaces}
         self.queues = {}
         self.stalls = []  # endpoints whose next transfer is to, once for each time that they stand here

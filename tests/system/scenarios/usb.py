@@ -191,33 +191,6 @@ def wacom(context):
             process = wait_driver(vm, TABLET, process)
 
 
-@scenario("usb/hubs", cpus=(1, 4))
-def hubs(context):
-    """A keyboard behind three hubs, which are pulled out from below and from above."""
-    with boot(context, "xhci", "usb-hub") as vm:
-        vm.prompt()
-        plug(vm, "usb-hub", "hub2", "4.1")
-        plug(vm, "usb-hub", "hub3", "4.1.2")
-        plug(vm, "usb-kbd", "keyboard", "4.1.2.3")
-        chain = (HUB, f"{HUB}.1", f"{HUB}.1.2", f"{HUB}.1.2.3")
-        wait_devices(vm, *chain)
-        process = wait_driver(vm, chain[-1])
-        vm.check("cat usb:///tree", re.compile(r"^    1-8 .*\n        1-8.1 .*\n            1-8.1.2 .*\n                1-8.1.2.3 .* Keyboard$", re.M))
-        without_ps2(vm)
-        listen(vm)
-        press(vm, "a", 30)
-        hold(vm, "b", 48, True)
-        unplug(vm, "keyboard")
-        wait_devices(vm, *chain[:3])
-        plug(vm, "usb-kbd", "keyboard", "4.1.2.3")
-        wait_devices(vm, *chain)
-        wait_driver(vm, chain[-1], process)
-        press(vm, "c", 46, "key 48 0; (.*; )?")  # nobody held the other one any more
-        unplug(vm, "usb-hub")  # and all that hangs on it
-        wait_devices(vm)
-        wait_no_driver(vm, chain[-1])
-
-
 def settled_handles(vm):
     """Handles, bindings and ports; the least of a few looks: drivers that were ended are still being taken apart."""
     def look():
