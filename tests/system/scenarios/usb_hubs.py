@@ -11,23 +11,26 @@ from scenarios.usb_serial import redirected, until
 
 @scenario("usb/hubs", cpus=(1, 4))
 def hubs(context):
-    """A keyboard behind three hubs, which are pulled out from below and from above."""
+    """A keyboard behind five hubs, as many as there may be, which are pulled out from below and from above."""
+    below = ("1", "2", "1", "2", "3")  # the ports of what hangs there: four hubs, the keyboard
+    places = [".".join(below[:depth]) for depth in range(1, 6)]
+    chain = [HUB, *(f"{HUB}.{place}" for place in places)]
     with boot(context, "xhci", "usb-hub") as vm:
         vm.prompt()
-        plug(vm, "usb-hub", "hub2", "4.1")
-        plug(vm, "usb-hub", "hub3", "4.1.2")
-        plug(vm, "usb-kbd", "keyboard", "4.1.2.3")
-        chain = (HUB, f"{HUB}.1", f"{HUB}.1.2", f"{HUB}.1.2.3")
+        for place in places[:-1]:
+            plug(vm, "usb-hub", f"hub-{place}", f"4.{place}")
+        plug(vm, "usb-kbd", "keyboard", f"4.{places[-1]}")
         wait_devices(vm, *chain)
         process = wait_driver(vm, chain[-1])
-        vm.check("cat usb:///tree", re.compile(r"^    1-8 .*\n        1-8.1 .*\n            1-8.1.2 .*\n                1-8.1.2.3 .* Keyboard$", re.M))
+        tree = "".join(rf"{'    ' * depth}{place} .*\n" for depth, place in enumerate(chain[:-1], 1))
+        vm.check("cat usb:///tree", re.compile(rf"^{tree} *{chain[-1]} .* Keyboard$", re.M))
         without_ps2(vm)
         listen(vm)
         press(vm, "a", 30)
         hold(vm, "b", 48, True)
         unplug(vm, "keyboard")
-        wait_devices(vm, *chain[:3])
-        plug(vm, "usb-kbd", "keyboard", "4.1.2.3")
+        wait_devices(vm, *chain[:-1])
+        plug(vm, "usb-kbd", "keyboard", f"4.{places[-1]}")
         wait_devices(vm, *chain)
         wait_driver(vm, chain[-1], process)
         press(vm, "c", 46, "key 48 0; (.*; )?")  # nobody held the other one any more

@@ -133,6 +133,23 @@ def fat_iommu(context):
     fat(context, ["iommu"])
 
 
+@scenario("usb/storage-large", cpus=(1, *in_soak(4)))
+def large(context):
+    """More sectors than 32 bits count: the first and the last are written, and are there."""
+    size = 3 << 40
+    with tempfile.NamedTemporaryFile(prefix="protos-", suffix=".img") as disk:
+        disk.truncate(size)  # nothing of it takes room
+        with boot(context, f"{disk.name},if=usb,keep") as vm:
+            name = wait_disk(vm, rf"^usb\S+ {size} rw ").split()[0]
+            for sector, text in ((0, "first"), (size // 512 - 1, "last")):
+                vm.check(f"echo {text} | dd of=disk:///{name} bs=512 seek={sector} conv=notrunc,fsync 2>/dev/null && dd if=disk:///{name} bs=512 skip={sector} 2>/dev/null count=1 | head -1",
+                         f"{text}\n", 60)
+            power_off(vm)
+        for at, text in ((0, b"first\n"), (size - 512, b"last\n")):
+            disk.seek(at)
+            expect(vm, disk.read(len(text)), text)
+
+
 @scenario("usb/storage-root", cpus=(4,))
 def root(context):
     """No other disk: the root of root= is on a stick."""
